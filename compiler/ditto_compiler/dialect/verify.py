@@ -1,0 +1,227 @@
+"""The verifier of the ditto dialect: what MLIR would generate for a registered one, and the invariants.
+
+The rules, by number; `docs/attributes.md` is their normative text and lit tests name them.
+
+- d1: every `ditto.*` attribute and op is known, stands where it may, and holds a value it may.
+- d2: every tensor encoding is a canonical `#ditto.fxp<..>` or `#ditto.int<..>` that fits the
+  element type: fixed point for floats, int for integers and booleans.
+- d3: a cast op keeps shape and element type, and a protocol offers its pair of encodings.
+- c1: once annotated, every tensor value has an encoding.
+- c2: once casts are in, all operands and results of any other op are in one ring, and all its
+  fixed-point operands and results have one number of fraction bits.
+- c4: once annotated, an op sits only in a ring in which the engine can run it.
+- c5: once outlined, the entry function holds only calls, casts and the return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ditto_compiler.diagnostics import ErrorCollector, from_mlir
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dialect.encoding import Cast, EncodingError, Fxp, Int
+from ditto_compiler.ir import (
+    Encoding,
+    encoding_of,
+    entry_function,
+    func,
+    functions,
+    ir,
+    is_tensor,
+    nested_ops,
+    type_encoding,
+)
+from ditto_compiler.options import did_you_mean
+from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, supported_rings
+
+OUTSIDE_RULES: tuple[str, ...] = (*names.CASTS, names.CALL, "func.call", "func.func")
+
+
+def verify_module(module: ir.Module) -> None:
+    """Checks MLIR's own rules, then the dialect's.
+
+    Raises:
+        CompileError: every violation, with op, location, what was found and what would be right.
+    """
+    try:
+        module.operation.verify()
+    except ir.MLIRError as error:
+        raise from_mlir(error) from None
+    errors = ErrorCollector("verify")
+    _verify_attribute_names(module.operation, errors)
+    errors.raise_if_any()
+    stage = names.stage_of(module)
+    entry = entry_function(module)
+    for function in functions(module):
+        if function.is_external or stage == len(names.STAGES):
+            continue
+        _verify_types(function, errors, annotated=stage >= 1 and (function == entry or stage >= 3))
+        if errors.diagnostics:
+            continue
+        for op in nested_ops(function.operation):
+            if op.name in names.CASTS:
+                _verify_cast(op, errors)
+            elif stage >= 1 and op.name in OP_TABLE and (function == entry or stage >= 3):
+                _verify_ring(op, errors, cast=stage >= 2)
+    if stage >= 3 and entry is not None:
+        for op in nested_ops(entry.operation):
+            if op.name not in (*names.CASTS, names.CALL, "func.call", "func.return"):
+                errors.add(
+                    op, "c5: the entry function of an outlined module holds only calls, casts and a return"
+                )
+    errors.raise_if_any()
+
+
+def _verify_attribute_names(root: ir.Operation, errors: ErrorCollector) -> None:
+    _verify_attributes(root, errors)
+    for op in nested_ops(root):
+        if op.name.startswith("ditto.") and op.name not in (*names.CASTS, names.CALL):
+            known = (*names.CASTS, names.CALL)
+            errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
+        _verify_attributes(op, errors)
+
+
+def _verify_attributes(op: ir.Operation, errors: ErrorCollector) -> None:
+    for attribute in op.attributes:
+        if attribute.name.startswith("ditto."):
+            problem = _attribute_problem(op, attribute.name, attribute.attr)
+            if problem is not None:
+                errors.add(op, f"d1: attribute '{attribute.name}' {problem}")
+    if op.name == "func.func" and "arg_attrs" in op.attributes:
+        for index, entries in enumerate(names.argument_attributes(op.opview)):
+            for name, value in entries.items():
+                if name.startswith("ditto."):
+                    problem = _argument_attribute_problem(name, value)
+                    if problem is not None:
+                        errors.add(op, f"d1: attribute '{name}' of argument {index} {problem}")
+
+
+def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str | None:
+    if name not in names.NAMES:
+        return f"is unknown{did_you_mean(name, names.NAMES)}"
+    if name == names.STAGE:
+        if op.name != "builtin.module":
+            return "may stand only on the module"
+        return _string_problem(value, names.STAGES)
+    if name in (names.VISIBILITY, names.INPUT):
+        return "may stand only on function arguments"
+    return _integer_problem(value)
+
+
+def _argument_attribute_problem(name: str, value: ir.Attribute) -> str | None:
+    if name == names.VISIBILITY:
+        return _string_problem(value, names.VISIBILITIES)
+    if name == names.INPUT:
+        return _integer_problem(value)
+    return f"is unknown on arguments{did_you_mean(name, (names.VISIBILITY, names.INPUT))}"
+
+
+def _string_problem(value: ir.Attribute, allowed: tuple[str, ...]) -> str | None:
+    if ir.StringAttr.isinstance(value) and ir.StringAttr(value).value in allowed:
+        return None
+    expected = ", ".join(f'"{word}"' for word in allowed)
+    return f"must be one of {expected}, got {value}"
+
+
+def _integer_problem(value: ir.Attribute) -> str | None:
+    if ir.IntegerAttr.isinstance(value) and str(value).endswith(": i32") and ir.IntegerAttr(value).value >= 0:
+        return None
+    return f"must be a non-negative i32, got {value}"
+
+
+def _values(function: func.FuncOp) -> Iterator[tuple[ir.Operation, ir.Value, str]]:
+    for index, argument in enumerate(function.arguments):
+        yield function.operation, argument, f"argument {index}"
+    for op in nested_ops(function.operation):
+        for index, result in enumerate(op.results):
+            yield op, result, f"result {index}"
+        for region in op.regions:
+            for block in region.blocks:
+                for index, argument in enumerate(block.arguments):
+                    yield op, argument, f"region argument {index}"
+
+
+def _verify_types(function: func.FuncOp, errors: ErrorCollector, *, annotated: bool) -> None:
+    problems: dict[ir.Type, str | None] = {}
+    for op, value, which in _values(function):
+        type_ = value.type
+        if not is_tensor(type_):
+            continue
+        if type_ not in problems:
+            problems[type_] = _type_problem(type_, annotated=annotated)
+        problem = problems[type_]
+        if problem is not None:
+            errors.add(op, f"{problem} ({which} has type '{type_}')")
+
+
+def _type_problem(type_: ir.Type, *, annotated: bool) -> str | None:
+    try:
+        encoding = type_encoding(type_)
+    except EncodingError as error:
+        return f"d2: {error}"
+    if encoding is None:
+        return (
+            "c1: a tensor of an annotated program must have an encoding; run ditto-annotate"
+            if annotated
+            else None
+        )
+    element = str(ir.RankedTensorType(type_).element_type)
+    if element in FLOAT_TYPES and isinstance(encoding, Int):
+        return f"d2: a float tensor is held in fixed point, so '{encoding}' should be '#ditto.fxp<..>'"
+    if element not in FLOAT_TYPES and isinstance(encoding, Fxp):
+        return f"d2: an integer or boolean tensor has no fraction bits, so '{encoding}' should be '#ditto.int<..>'"
+    return None
+
+
+def _verify_cast(op: ir.Operation, errors: ErrorCollector) -> None:
+    if len(op.operands) != 1 or len(op.results) != 1:
+        errors.add(
+            op, f"d3: a cast has one operand and one result, got {len(op.operands)} and {len(op.results)}"
+        )
+        return
+    source, target = op.operands[0].type, op.results[0].type
+    if not (is_tensor(source) and is_tensor(target)) or not same_tensor(source, target):
+        errors.add(op, f"d3: a cast keeps shape and element type, got '{source}' -> '{target}'")
+        return
+    old, new = type_encoding(source), type_encoding(target)
+    if old is None or new is None:
+        errors.add(op, f"d3: both sides of a cast need an encoding, got '{source}' -> '{target}'")
+        return
+    try:
+        cast = Cast(old, new)
+    except EncodingError as error:
+        errors.add(op, f"d3: {error}")
+        return
+    if f"ditto.{cast.op}" != op.name:
+        errors.add(op, f"d3: {old} -> {new} is 'ditto.{cast.op}'")
+
+
+def same_tensor(left: ir.Type, right: ir.Type) -> bool:
+    """Whether two tensor types differ at most in their encodings."""
+    a, b = ir.RankedTensorType(left), ir.RankedTensorType(right)
+    return list(a.shape) == list(b.shape) and a.element_type == b.element_type
+
+
+def _verify_ring(op: ir.Operation, errors: ErrorCollector, *, cast: bool) -> None:
+    row = OP_TABLE[op.name]
+    if row.kind is Kind.TERMINATOR and op.name == "func.return":
+        return
+    results = [e for e in map(encoding_of, op.results) if e is not None]
+    rings = supported_rings(op)
+    for encoding in results:
+        if encoding.ring not in rings:
+            errors.add(op, f"c4: cannot run in ring {encoding.ring}, only in {', '.join(map(str, rings))}")
+            return
+    if not cast:
+        return
+    encodings = [e for e in map(encoding_of, [*op.operands, *op.results]) if e is not None]
+    if len({e.ring for e in encodings}) > 1 or len({e for e in encodings if isinstance(e, Fxp)}) > 1:
+        errors.add(
+            op,
+            f"c2: operands and results must be in one ring and scale, found {_list(encodings)}; "
+            "run ditto-insert-casts",
+        )
+
+
+def _list(encodings: list[Encoding]) -> str:
+    return ", ".join(str(encoding) for encoding in encodings)

@@ -1,0 +1,232 @@
+"""The one module that touches jaxlib's MLIR bindings.
+
+Everything else imports `ir`, `func` and `stablehlo` from here, so that a change of bindings is a
+change of this file.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from jax.interpreters import mlir as _jax_mlir
+from jaxlib.mlir import ir
+from jaxlib.mlir.dialects import func, stablehlo
+from jaxlib.mlir.passmanager import PassManager
+
+from ditto_compiler.dialect.encoding import Encoding, Fxp, Int, parse_encoding
+
+__all__ = [
+    "Encoding",
+    "Fxp",
+    "Int",
+    "PassManager",
+    "block_values",
+    "clone_op",
+    "copy_module",
+    "defining_op",
+    "element_type",
+    "encode_type",
+    "encoding_of",
+    "entry_function",
+    "func",
+    "functions",
+    "ir",
+    "is_tensor",
+    "nested_ops",
+    "new_context",
+    "numel",
+    "ops_of",
+    "parse_module",
+    "prepare",
+    "set_encoding",
+    "set_function_type",
+    "stablehlo",
+    "top_level_ancestor",
+    "type_encoding",
+]
+
+BYTECODE_MAGIC = b"ML\xefR"
+
+stablehlo.register_stablehlo_passes()
+
+
+def new_context() -> ir.Context:
+    """A context with func, StableHLO and CHLO loaded that accepts the `ditto` and `pphlo` dialects."""
+    context = _jax_mlir.make_ir_context()
+    context.allow_unregistered_dialects = True
+    return context
+
+
+def prepare(module: ir.Module) -> ir.Module:
+    """Makes a module that somebody else made (JAX, say) accept our dialects; returns it."""
+    module.context.allow_unregistered_dialects = True
+    return module
+
+
+def parse_module(source: str | bytes, context: ir.Context | None = None) -> ir.Module:
+    """Parses StableHLO text, MLIR bytecode, or a StableHLO portable artifact.
+
+    Raises:
+        ir.MLIRError: the source does not parse; its diagnostics say where.
+    """
+    context = context or new_context()
+    with context:
+        if isinstance(source, str):
+            return ir.Module.parse(source)
+        if not source.startswith(BYTECODE_MAGIC):
+            return ir.Module.parse(source.decode())
+        if b"StableHLO_v" in source[:64]:
+            return stablehlo.deserialize_portable_artifact(context, source)
+        return ir.Module.parse(source)
+
+
+def copy_module(module: ir.Module) -> ir.Module:
+    """A copy in a context of its own, locations included."""
+    buffer = io.BytesIO()
+    module.operation.write_bytecode(buffer)
+    return parse_module(buffer.getvalue())
+
+
+def functions(module: ir.Module) -> list[func.FuncOp]:
+    return [op for op in module.body.operations if isinstance(op, func.FuncOp)]
+
+
+def entry_function(module: ir.Module) -> func.FuncOp | None:
+    """The function that a caller runs: `@main`, or the only public function with a body."""
+    candidates = [f for f in functions(module) if not f.is_external]
+    for function in candidates:
+        if function.name.value == "main":
+            return function
+    public = [f for f in candidates if f.visibility.value == "public"]
+    return public[0] if len(public) == 1 else None
+
+
+def ops_of(block: ir.Block) -> list[ir.Operation]:
+    """The block's operations as generic `Operation`s; a list, so that the block may be changed."""
+    return [op.operation for op in block.operations]
+
+
+def nested_ops(root: ir.Operation) -> Iterator[ir.Operation]:
+    """Every operation nested in `root`, parents before children, `root` itself excluded."""
+    for region in root.regions:
+        for block in region.blocks:
+            for op in ops_of(block):
+                yield op
+                if len(op.regions):
+                    yield from nested_ops(op)
+
+
+def block_values(root: ir.Operation) -> Iterator[ir.Value]:
+    """Every value defined inside `root`: block arguments and results."""
+    for region in root.regions:
+        for block in region.blocks:
+            yield from block.arguments
+            for op in ops_of(block):
+                yield from op.results
+                if len(op.regions):
+                    yield from block_values(op)
+
+
+def defining_op(value: ir.Value) -> ir.Operation | None:
+    """The operation that computes `value`; None for a block argument."""
+    return None if isinstance(value.owner, ir.Block) else value.owner
+
+
+def top_level_ancestor(op: ir.Operation) -> ir.Operation:
+    """The operation directly in the function's entry block that holds `op`, or `op` itself."""
+    while op.parent is not None and op.parent.name != "func.func":
+        op = op.parent
+    return op
+
+
+def is_tensor(type_: ir.Type) -> bool:
+    return ir.RankedTensorType.isinstance(type_)
+
+
+def element_type(value: ir.Value) -> str:
+    """The element type as text: `f32`, `i1`, `ui8`, ..."""
+    return str(ir.RankedTensorType(value.type).element_type)
+
+
+def numel(value: ir.Value) -> int:
+    count = 1
+    for extent in ir.RankedTensorType(value.type).shape:
+        count *= extent
+    return count
+
+
+def type_encoding(type_: ir.Type) -> Encoding | None:
+    """The type's ditto encoding, or None when it has none."""
+    if not is_tensor(type_):
+        return None
+    attribute = ir.RankedTensorType(type_).encoding
+    return None if attribute is None else parse_encoding(str(attribute))
+
+
+def encoding_of(value: ir.Value) -> Encoding | None:
+    return type_encoding(value.type)
+
+
+def encode_type(type_: ir.Type, encoding: Encoding | None) -> ir.Type:
+    """`type_` with its encoding replaced, or dropped when `encoding` is None."""
+    tensor = ir.RankedTensorType(type_)
+    attribute = None if encoding is None else ir.Attribute.parse(str(encoding), tensor.context)
+    with ir.Location.unknown(tensor.context):
+        return ir.RankedTensorType.get(tensor.shape, tensor.element_type, attribute)
+
+
+def set_encoding(value: ir.Value, encoding: Encoding | None) -> None:
+    """Gives `value` an encoding; a constant's attribute follows, as StableHLO's verifier asks."""
+    value.set_type(encode_type(value.type, encoding))
+    op = defining_op(value)
+    if op is not None and op.name == "stablehlo.constant":
+        text = str(op.attributes["value"])
+        literal = text[: text.rindex(" : ")]
+        op.attributes["value"] = ir.Attribute.parse(f"{literal} : {value.type}", op.context)
+
+
+def clone_op(
+    op: ir.Operation,
+    mapping: dict[ir.Value, ir.Value],
+    ip: ir.InsertionPoint,
+    relocate: Callable[[ir.Location], ir.Location] | None = None,
+) -> ir.Operation:
+    """Clones `op` at `ip`, regions too, with operands replaced by `mapping`; values not in it stay.
+
+    The clone's results and block arguments are added to `mapping`. `relocate` gives the clone's
+    locations; the bindings cannot change a location afterwards.
+    """
+    loc = op.location if relocate is None else relocate(op.location)
+    clone = ir.Operation.create(
+        op.name,
+        results=[result.type for result in op.results],
+        operands=[mapping.get(operand, operand) for operand in op.operands],
+        attributes={entry.name: entry.attr for entry in op.attributes},
+        regions=len(op.regions),
+        loc=loc,
+        ip=ip,
+    )
+    for old_region, new_region in zip(op.regions, clone.regions, strict=True):
+        for old_block in old_region.blocks:
+            types = [argument.type for argument in old_block.arguments]
+            new_block = new_region.blocks.append(*types, arg_locs=[loc] * len(types))
+            mapping.update(zip(old_block.arguments, new_block.arguments, strict=True))
+            inside = ir.InsertionPoint(new_block)
+            for inner in ops_of(old_block):
+                clone_op(inner, mapping, inside, relocate)
+    mapping.update(zip(op.results, clone.results, strict=True))
+    return clone
+
+
+def set_function_type(function: func.FuncOp) -> None:
+    """Makes the function's type that of its block arguments and return operands."""
+    block = function.entry_block
+    returned: Any = block.operations[len(block.operations) - 1].operands
+    type_ = ir.FunctionType.get(
+        [argument.type for argument in block.arguments],
+        [value.type for value in returned],
+        context=function.context,
+    )
+    function.attributes["function_type"] = ir.TypeAttr.get(type_, context=function.context)

@@ -1,0 +1,55 @@
+"""The base class of every pass."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.diagnostics import ErrorCollector
+from ditto_compiler.ir import ir
+from ditto_compiler.options import PipelineElement, options_text
+
+
+@dataclass(frozen=True)
+class Pass(ABC):
+    """A transformation or check of a module, in place.
+
+    A pass is a frozen dataclass whose fields are its options; the string below a field documents
+    it. The class docstring is the reference documentation: what the pass does, what the module must
+    satisfy before, what holds after, IR before and after, and the errors it gives.
+
+    The pass manager verifies the module after every pass, so `run` need not, but the module that
+    it is given has been verified. A pass is deterministic and does no input or output. It reports
+    bad input by an `ErrorCollector`, all errors at once, and never by another exception.
+
+    To add one: subclass in `passes/<name>.py`, set `name`, write `run`, list it in `registry.py`,
+    and put its lit file at `test/passes/<name>.mlir`.
+    """
+
+    name: ClassVar[str]
+    """The name in pipelines and of the `ditto-opt` flag, in kebab case."""
+
+    @abstractmethod
+    def run(self, module: ir.Module) -> None:
+        """Transforms `module` in place. Called with the module's context and an unknown location active.
+
+        Raises:
+            CompileError: the program cannot be compiled this way.
+        """
+
+    def errors(self) -> ErrorCollector:
+        return ErrorCollector(self.name)
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the documentation."""
+        return cls.documentation().split("\n", 1)[0]
+
+    @classmethod
+    def documentation(cls) -> str:
+        return inspect.cleandoc(cls.__doc__ or "")
+
+    def __str__(self) -> str:
+        return str(PipelineElement(self.name, options_text(self)))

@@ -1,0 +1,123 @@
+"""Runs pipelines that mix our passes with MLIR's."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from ditto_compiler.diagnostics import CompileError, from_mlir
+from ditto_compiler.dialect.verify import verify_module
+from ditto_compiler.errors import InternalError
+from ditto_compiler.ir import PassManager as MlirPassManager
+from ditto_compiler.ir import ir
+from ditto_compiler.options import PipelineError, did_you_mean, parse_options, split_pipeline
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.registry import PASSES
+
+ROOT = "builtin.module"
+
+
+@dataclass(frozen=True)
+class MlirPass(Pass):
+    """A pass of MLIR's own, by its pipeline text."""
+
+    name = "mlir"
+    text: str = ""
+
+    def run(self, module: ir.Module) -> None:
+        try:
+            MlirPassManager.parse(f"{ROOT}({self.text})", module.context).run(module.operation)
+        except ir.MLIRError as error:
+            raise from_mlir(error) from None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse_pipeline(text: str) -> tuple[Pass, ...]:
+    """Reads a pipeline; names that are not ours are looked up in MLIR.
+
+    Raises:
+        PipelineError: malformed text, unknown pass, bad option.
+    """
+    elements = split_pipeline(text)
+    if len(elements) == 1 and elements[0].name == ROOT:
+        elements = split_pipeline(elements[0].nested or "")
+    passes: list[Pass] = []
+    for element in elements:
+        cls = PASSES.get(element.name)
+        if cls is None:
+            _check_mlir_pass(str(element))
+            passes.append(MlirPass(str(element)))
+        elif element.nested is not None:
+            raise PipelineError(f"pass '{element.name}' runs on the module and has no nested pipeline")
+        else:
+            passes.append(cls(**parse_options(element.name, cls, element.options)))
+    return tuple(passes)
+
+
+def _check_mlir_pass(text: str) -> None:
+    try:
+        with ir.Context():
+            MlirPassManager.parse(f"{ROOT}({text})")
+    except ValueError as error:
+        name = text.split("{")[0].split("(")[0]
+        reason = str(error).strip().splitlines()[-1]
+        raise PipelineError(
+            f"'{text}' is neither a pass of ditto nor one of MLIR: {reason}{did_you_mean(name, PASSES)}"
+        ) from None
+
+
+def pipeline_text(passes: Sequence[Pass]) -> str:
+    """The text that `parse_pipeline` reads back."""
+    return f"{ROOT}({','.join(str(pass_) for pass_ in passes)})"
+
+
+@dataclass
+class PassManager:
+    """Runs passes in order and verifies the module after each.
+
+    Attributes:
+        passes: what to run.
+        print_ir_after: print the module to `stream` after these passes (by name); `("all",)` for all.
+        print_ir_before: likewise, before.
+        stream: where to print.
+        seconds: wall time of each pass after `run`, verification included, in order.
+    """
+
+    passes: Sequence[Pass]
+    print_ir_after: Sequence[str] = ()
+    print_ir_before: Sequence[str] = ()
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    seconds: list[tuple[str, float]] = field(default_factory=list)
+
+    def run(self, module: ir.Module) -> None:
+        """Runs the pipeline on `module`, in place.
+
+        Raises:
+            CompileError: bad input, to the verifier or to a pass.
+            InternalError: a pass of ours left the module invalid.
+        """
+        with module.context, ir.Location.unknown(module.context):
+            verify_module(module)
+            for pass_ in self.passes:
+                start = time.perf_counter()
+                self._print(pass_, "Before", self.print_ir_before, module)
+                pass_.run(module)
+                try:
+                    verify_module(module)
+                except CompileError as error:
+                    if isinstance(pass_, MlirPass):
+                        raise
+                    raise InternalError(f"pass '{pass_}' left an invalid module:\n{error}") from error
+                self.seconds.append((str(pass_), time.perf_counter() - start))
+                self._print(pass_, "After", self.print_ir_after, module)
+
+    def _print(self, pass_: Pass, when: str, wanted: Sequence[str], module: ir.Module) -> None:
+        name = str(pass_).split("{")[0]
+        if "all" in wanted or name in wanted:
+            print(f"// -----// IR Dump {when} {pass_} //----- //", file=self.stream)
+            print(module, file=self.stream)

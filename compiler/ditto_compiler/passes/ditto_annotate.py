@@ -1,0 +1,238 @@
+"""The pass `ditto-annotate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.diagnostics import ErrorCollector, source_location
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dialect.encoding import RINGS, Encoding, Fxp, Int
+from ditto_compiler.ir import (
+    defining_op,
+    element_type,
+    encoding_of,
+    entry_function,
+    ir,
+    is_tensor,
+    nested_ops,
+    ops_of,
+    set_encoding,
+    set_function_type,
+)
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.policy import OPERANDS, Choice, OpFeatures, Policy, load_policy
+from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, reducer, supported_rings
+
+
+@dataclass(frozen=True)
+class DittoAnnotate(Pass):
+    """Give every tensor a ring and a scale, by the precision policy.
+
+    Each op's result gets the encoding that the policy chooses: from the map of front-end dtypes, then
+    the rules, then attributes `ditto.ring` and `ditto.frac` on the op. Where the policy says nothing,
+    ops that only move elements, and comparisons, follow their operands. A loop or a branch stays whole in
+    one ring, the widest that something in it asks for. Entry arguments get their dtype's encoding;
+    ditto-optimize-casts later supplies them in the encodings that are used.
+
+    Requires: calls inlined. Ensures: c1 (every tensor has an encoding) and c4 (every op is in a
+    ring that runs it). Operands of an op may still be in other rings: ditto-insert-casts is next.
+
+    Before:
+
+        %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0]
+          : (tensor<2x8xf32>, tensor<8x4xf32>) -> tensor<2x4xf32>
+
+    After, with policy=ditto:
+
+        %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0]
+          : (tensor<2x8xf32, #ditto.fxp<64, 18>>, tensor<8x4xf32, #ditto.fxp<64, 18>>)
+          -> tensor<2x4xf32, #ditto.fxp<32, 10>>
+
+    Errors: an op that the policy puts in a ring that cannot run it (names rule, op and location);
+    an op without a row in the table of supported ops; a policy that cannot be read.
+    """
+
+    name: ClassVar[str] = "ditto-annotate"
+    policy: str = "ditto"
+    """A preset (dtype, uniform32, uniform64, uniform128, ditto) or the path of a TOML file."""
+    policy_object: Policy | None = None
+    """A policy made in Python, instead of `policy`; has no text form."""
+
+    def run(self, module: ir.Module) -> None:
+        errors = self.errors()
+        entry = entry_function(module)
+        if entry is None:
+            errors.add(module.operation, "there is no entry function to annotate")
+            errors.raise_if_any()
+            return
+        annotator = _Annotator(self.policy_object or load_policy(self.policy), errors)
+        for op in nested_ops(entry.operation):
+            if op.name not in OP_TABLE:
+                errors.add(op, "cannot be annotated; run inline-calls and ditto-check-supported first")
+        errors.raise_if_any()
+        for argument in entry.arguments:
+            annotator.set_argument(argument)
+        for op in ops_of(entry.entry_block):
+            annotator.annotate(op)
+        errors.raise_if_any()
+        set_function_type(entry)
+        names.set_stage(module, "annotated")
+
+
+class _Annotator:
+    def __init__(self, policy: Policy, errors: ErrorCollector) -> None:
+        self._policy = policy
+        self._errors = errors
+        self._free: set[ir.Value] = set()
+        """Values that can be had in any ring: arguments, constants, and what layout ops make of them."""
+
+    def set_argument(self, argument: ir.Value) -> None:
+        set_encoding(argument, self._policy.dtypes[element_type(argument)])
+        self._free.add(argument)
+
+    def annotate(self, op: ir.Operation) -> None:
+        kind = OP_TABLE[op.name].kind
+        if kind is Kind.TERMINATOR:
+            return
+        if kind is Kind.CONTROL:
+            self._annotate_whole(op, self._control_encoding(op))
+            return
+        choice = self._choice(op)
+        encoding = self._resolve(op, choice)
+        if encoding is None:
+            return
+        self._annotate_whole(op, encoding)
+        if kind is Kind.SOURCE or (kind is Kind.LAYOUT and self._free.issuperset(op.operands)):
+            self._free.update(op.results)
+        has_scale = any(element_type(result) in FLOAT_TYPES for result in op.results)
+        scales = [e for e in self._encodings(op.operands) if isinstance(e, Fxp)]
+        if not has_scale and any(scale != encoding for scale in scales):
+            # No result says in which scale the operands are read, so the op does.
+            op.attributes[names.FRAC] = names.int_attribute(encoding.frac)
+
+    def _annotate_whole(self, op: ir.Operation, encoding: Fxp) -> None:
+        """Gives the op's results and all values in its regions `encoding`, or its ring's integers."""
+        for result in op.results:
+            _set(result, encoding)
+        if not len(op.regions):
+            return
+        for region in op.regions:
+            for block in region.blocks:
+                for argument in block.arguments:
+                    _set(argument, encoding)
+        for inner in nested_ops(op):
+            if OP_TABLE[inner.name].kind is not Kind.TERMINATOR:
+                self._check_ring(inner, encoding.ring, f"the '{op.name}' that holds it")
+            self._annotate_whole(inner, encoding)
+
+    def _choice(self, op: ir.Operation) -> Choice:
+        """What attributes and policy say of the op, with the default for its kind filled in."""
+        result = op.results[0]
+        features = OpFeatures(
+            op=op.name,
+            dtype=element_type(result),
+            rank=len(ir.RankedTensorType(result.type).shape),
+            scope=source_location(op.location).scope,
+            reducer=(reducer(op) or "") if op.name.startswith("stablehlo.reduce") and len(op.regions) else "",
+        )
+        choice = self._policy.choose(features)
+        ring = names.get_int(op, names.RING)
+        frac = names.get_int(op, names.FRAC)
+        if ring is not None or frac is not None:
+            return Choice(
+                ring or choice.ring, frac if frac is not None else choice.frac, "the op's own attributes"
+            )
+        if choice.ring is None and OP_TABLE[op.name].kind in (Kind.LAYOUT, Kind.PREDICATE):
+            return Choice(OPERANDS, choice.frac, choice.source)
+        return choice
+
+    def _resolve(self, op: ir.Operation, choice: Choice) -> Fxp | None:
+        """The ring and scale the op works in. Integer ops have a scale too: it is just not used."""
+        default = self._policy.dtypes[element_type(op.results[0])]
+        operands = self._encodings(v for v in op.operands if v not in self._free)
+        floats = [e for e in operands if isinstance(e, Fxp)]
+        frac = choice.frac
+        if choice.ring == OPERANDS:
+            wanted = max((e.ring for e in operands), default=None)
+            if wanted is None:
+                # Everything is free, so no operand has an opinion: the widest of the dtypes.
+                every = self._encodings(op.operands)
+                wanted = max((e.ring for e in every), default=default.ring)
+                floats = floats or [e for e in every if isinstance(e, Fxp)]
+            ring = next((r for r in supported_rings(op) if r >= wanted), None) or wanted
+        elif choice.ring is not None:
+            assert isinstance(choice.ring, int)
+            ring = choice.ring
+        else:
+            ring = default.ring
+            if isinstance(default, Int) and floats:
+                # A float read into an integer (a conversion) is read in its own ring.
+                ring = max(ring, *(e.ring for e in floats))
+            elif isinstance(default, Fxp) and frac is None:
+                frac = default.frac
+        if not self._check_ring(op, ring, choice.source):
+            return None
+        if frac is None:
+            frac = max((e.frac for e in floats if e.ring == ring), default=None)
+        if frac is None:
+            frac = (
+                default.frac
+                if isinstance(default, Fxp) and default.ring == ring
+                else self._policy.frac_of(ring)
+            )
+        return Fxp(ring, frac)
+
+    def _control_encoding(self, op: ir.Operation) -> Fxp:
+        """The widest encoding that anything in the loop or branch asks for, or that enters it."""
+        wanted: list[Encoding] = self._encodings(v for v in op.operands if v not in self._free)
+        inside = set(nested_ops(op))
+        for inner in inside:
+            wanted += self._encodings(
+                v for v in inner.operands if v not in self._free and _is_outside(v, inside, op)
+            )
+            if OP_TABLE[inner.name].kind is not Kind.ARITHMETIC:
+                continue
+            choice = self._choice(inner)
+            default = self._policy.dtypes[element_type(inner.results[0])]
+            if isinstance(choice.ring, int):
+                frac = choice.frac if choice.frac is not None else self._policy.frac_of(choice.ring)
+                wanted.append(Fxp(choice.ring, frac) if isinstance(default, Fxp) else Int(choice.ring))
+            elif choice.ring is None:
+                wanted.append(default)
+        own = self._choice(op) if len(op.results) else None
+        ring = max((e.ring for e in wanted), default=min(RINGS))
+        if own is not None and isinstance(own.ring, int):
+            ring = own.ring
+        frac = max((e.frac for e in wanted if e.ring == ring and isinstance(e, Fxp)), default=None)
+        if own is not None and own.frac is not None:
+            frac = own.frac
+        return Fxp(ring, self._policy.frac_of(ring) if frac is None else frac)
+
+    def _encodings(self, values: Iterable[ir.Value]) -> list[Encoding]:
+        found = [encoding_of(value) for value in values if is_tensor(value.type)]
+        return [encoding for encoding in found if encoding is not None]
+
+    def _check_ring(self, op: ir.Operation, ring: int, source: str) -> bool:
+        rings = supported_rings(op)
+        if ring in rings:
+            return True
+        self._errors.add(
+            op,
+            f"{source} puts it in ring {ring}, but the engine runs it only in ring "
+            f"{' or '.join(map(str, rings))}; give it a rule with ring = {rings[0]}",
+        )
+        return False
+
+
+def _set(value: ir.Value, encoding: Fxp) -> None:
+    set_encoding(value, encoding if element_type(value) in FLOAT_TYPES else Int(encoding.ring))
+
+
+def _is_outside(value: ir.Value, inside: set[ir.Operation], op: ir.Operation) -> bool:
+    owner = defining_op(value)
+    if owner is None:
+        holder = value.owner.owner.operation
+        return holder not in inside and holder != op
+    return owner not in inside

@@ -1,0 +1,106 @@
+"""The pass `ditto-check-supported`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.diagnostics import ErrorCollector
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.ir import element_type, entry_function, func, functions, ir, is_tensor, nested_ops, numel
+from ditto_compiler.options import did_you_mean
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.spu.op_table import FLOAT_TYPES, INT_TYPES, OP_TABLE
+
+
+@dataclass(frozen=True)
+class DittoCheckSupported(Pass):
+    """Report everything in the program that cannot be run privately, all in one go.
+
+    Changes nothing. Each error names the op and the user's source line, and says what to do:
+
+    - an op that the engine has no private implementation of, or not in this form (a loop whose
+      condition is secret, a lookup by a secret index, a grouped convolution, ...);
+    - a dtype other than f16, bf16, f32, f64, i1 and 8- to 64-bit integers;
+    - a dynamic or unranked shape: the schedule and the bytes sent must not depend on data;
+    - a large float constant: data closed over by the traced function would be public to all parties.
+
+    Requires: calls inlined.
+
+    Example:
+
+        %0 = stablehlo.fft %x, type = FFT, length = [8]
+        // error: [ditto-check-supported] 'stablehlo.fft' op: the engine has no private implementation of it
+    """
+
+    name: ClassVar[str] = "ditto-check-supported"
+    max_public_constant: int = 1024
+    """Largest float constant, in elements, that may be public; -1 allows any."""
+
+    def run(self, module: ir.Module) -> None:
+        errors = self.errors()
+        entry = entry_function(module)
+        if entry is None:
+            found = ", ".join(f"@{f.name.value}" for f in functions(module)) or "none"
+            errors.add(
+                module.operation,
+                f"there is no entry function: a program has a public function @main (functions found: {found})",
+            )
+            errors.raise_if_any()
+            return
+        visibility = VisibilityAnalysis(module) if _calls_are_inlined(entry, errors) else None
+        for index, argument in enumerate(entry.arguments):
+            problem = _type_problem(argument.type)
+            if problem:
+                errors.add(entry.operation, f"argument {index}: {problem}")
+        for op in nested_ops(entry.operation):
+            if op.name != "func.call":
+                self._check(op, visibility, errors)
+        errors.raise_if_any()
+
+    def _check(self, op: ir.Operation, visibility: VisibilityAnalysis | None, errors: ErrorCollector) -> None:
+        row = OP_TABLE.get(op.name)
+        if row is None:
+            if op.name not in (*names.CASTS, names.CALL):
+                close = did_you_mean(op.name, OP_TABLE)
+                errors.add(op, f"the engine has no private implementation of it{close}")
+            return
+        for result in op.results:
+            problem = _type_problem(result.type)
+            if problem:
+                errors.add(op, problem)
+                return
+        if row.unsupported is not None and visibility is not None:
+            reason = row.unsupported(op, visibility.is_secret)
+            if reason:
+                errors.add(op, reason)
+        if op.name == "stablehlo.constant" and element_type(op.results[0]) in FLOAT_TYPES:
+            value = op.attributes["value"]
+            size = numel(op.results[0])
+            splat = ir.DenseElementsAttr.isinstance(value) and ir.DenseElementsAttr(value).is_splat
+            if 0 <= self.max_public_constant < size and not splat:
+                errors.add(
+                    op,
+                    f"a constant of {size} floats would be public to all parties: is it a weight that the function "
+                    "closes over? Pass it as an argument, or allow public constants of this size",
+                )
+
+
+def _calls_are_inlined(entry: func.FuncOp, errors: ErrorCollector) -> bool:
+    calls = [op for op in nested_ops(entry.operation) if op.name == "func.call"]
+    for call in calls:
+        errors.add(call, "calls must be inlined before this pass; run inline-calls")
+    return not calls
+
+
+def _type_problem(type_: ir.Type) -> str | None:
+    if not is_tensor(type_):
+        return f"values must be ranked tensors, found '{type_}'"
+    tensor = ir.RankedTensorType(type_)
+    if not tensor.has_static_shape:
+        return f"shapes must be static, found '{type_}'; export with concrete shapes"
+    element = str(tensor.element_type)
+    if element not in (*FLOAT_TYPES, *INT_TYPES):
+        return f"elements of type {element} cannot be secret-shared; use one of {', '.join((*FLOAT_TYPES, *INT_TYPES))}"
+    return None

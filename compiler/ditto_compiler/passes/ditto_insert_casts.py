@@ -1,0 +1,90 @@
+"""The pass `ditto-insert-casts`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dialect.casts import insert_casts
+from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
+from ditto_compiler.ir import (
+    encoding_of,
+    entry_function,
+    ir,
+    is_tensor,
+    nested_ops,
+    ops_of,
+    top_level_ancestor,
+)
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.spu.op_table import OP_TABLE, Kind
+
+
+@dataclass(frozen=True)
+class DittoInsertCasts(Pass):
+    """Make every change of ring or scale an explicit secure cast.
+
+    An op works in the encoding of its result. Each operand in another ring or with other fraction
+    bits is cast right before the op (before the loop or branch that holds the op, which stays whole in one
+    ring). A user's dtype conversion thereby becomes a cast followed by a conversion that costs
+    nothing. The pass inserts a cast per use and moves nothing; ditto-optimize-casts makes them few.
+
+    Requires: an annotated module. Ensures: c2 (one ring and one scale per op).
+
+    Before:
+
+        %1 = stablehlo.exponential %0 : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+
+    After:
+
+        %1 = "ditto.upcast"(%0) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+        %2 = stablehlo.exponential %1 : tensor<4xf32, #ditto.fxp<64, 18>>
+
+    Errors: a module that is not annotated.
+    """
+
+    name: ClassVar[str] = "ditto-insert-casts"
+
+    def run(self, module: ir.Module) -> None:
+        errors = self.errors()
+        entry = entry_function(module)
+        if names.stage_of(module) < 1 or entry is None:
+            errors.add(module.operation, "the module is not annotated; run ditto-annotate first")
+            errors.raise_if_any()
+            return
+        for op in list(nested_ops(entry.operation)):
+            if op.name not in OP_TABLE or op.name == "func.return":
+                continue
+            scale = _scale(op)
+            for index, operand in enumerate(op.operands):
+                if scale is None or not is_tensor(operand.type):
+                    continue
+                source = encoding_of(operand)
+                target: Encoding = scale if isinstance(source, Fxp) else Int(scale.ring)
+                if source is not None and source != target:
+                    op.operands[index] = insert_casts(operand, target, before=top_level_ancestor(op))
+        for op in ops_of(entry.entry_block):
+            if names.FRAC in op.attributes and op.name in OP_TABLE:
+                del op.attributes[names.FRAC]
+        names.set_stage(module, "cast")
+
+
+def _scale(op: ir.Operation) -> Fxp | None:
+    """The ring and scale that `op` works in; for an op on integers only, the scale is arbitrary."""
+    if OP_TABLE[op.name].kind is Kind.TERMINATOR:
+        holder = op.parent
+        assert holder is not None
+        return _scale(holder.operation)
+    results = [e for e in map(encoding_of, op.results) if e is not None]
+    fxp = next((e for e in results if isinstance(e, Fxp)), None)
+    if fxp is not None:
+        return fxp
+    operands = [e for e in map(encoding_of, op.operands) if isinstance(e, Fxp)]
+    ring = results[0].ring if results else None
+    if ring is None:
+        return None
+    frac = names.get_int(op, names.FRAC)
+    if frac is None:
+        frac = next((e.frac for e in operands if e.ring == ring), 0)
+    return Fxp(ring, frac)

@@ -1,0 +1,252 @@
+"""The pass `ditto-outline-regions`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.ir import (
+    block_values,
+    clone_op,
+    defining_op,
+    encoding_of,
+    entry_function,
+    func,
+    ir,
+    nested_ops,
+    ops_of,
+)
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.spu.op_table import OP_TABLE, Kind
+
+RegionKey = tuple[int, int]
+"""(ring, fraction bits): what one engine runtime is configured for."""
+
+
+@dataclass(frozen=True)
+class DittoOutlineRegions(Pass):
+    """Group the program into functions of one ring and scale; `@main` keeps only calls, casts and the return.
+
+    Few and large regions cost least, for the engine parses a region whenever it runs it, and casts next
+    to each other share messages. So the program is scheduled anew: everything that is ready runs, ring
+    by ring, until only casts are; then all ready casts are placed together, and so on. Constants, and layout
+    ops of constants and arguments, are repeated in each region that uses them.
+
+    A region's function says its ring and fraction bits, and of each argument who sees it.
+
+    Requires: casts inserted. Ensures: c5 (`@main` holds only calls, casts and a return).
+
+    Before:
+
+        %0 = stablehlo.dot_general %x, %w, ... -> tensor<2x4xf32, #ditto.fxp<32, 10>>
+        %1 = "ditto.upcast"(%0) : (tensor<2x4xf32, #ditto.fxp<32, 10>>) -> tensor<2x4xf32, #ditto.fxp<64, 18>>
+        %2 = stablehlo.exponential %1 : tensor<2x4xf32, #ditto.fxp<64, 18>>
+        return %2
+
+    After:
+
+        %0 = call @r0(%x, %w)      // func.func private @r0 attributes {ditto.frac = 10 : i32, ditto.ring = 32 : i32}
+        %1 = "ditto.upcast"(%0) : (tensor<2x4xf32, #ditto.fxp<32, 10>>) -> tensor<2x4xf32, #ditto.fxp<64, 18>>
+        %2 = call @r1(%1)          // func.func private @r1 attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32}
+        return %2
+
+    Errors: a module without explicit casts.
+    """
+
+    name: ClassVar[str] = "ditto-outline-regions"
+
+    def run(self, module: ir.Module) -> None:
+        errors = self.errors()
+        entry = entry_function(module)
+        if names.stage_of(module) < 2 or entry is None:
+            errors.add(module.operation, "the module has no explicit casts; run ditto-insert-casts first")
+            errors.raise_if_any()
+            return
+        _Outliner(module, entry).run()
+        names.set_stage(module, "outlined")
+
+
+class _Outliner:
+    def __init__(self, module: ir.Module, entry: func.FuncOp) -> None:
+        self._module = module
+        self._entry = entry
+        self._visibility = VisibilityAnalysis(module)
+        self._ops = [op for op in ops_of(entry.entry_block) if op.name != "func.return"]
+        self._return = ops_of(entry.entry_block)[-1]
+        self._cheap = self._find_cheap()
+        self._position = {op: i for i, op in enumerate(self._ops)}
+        scales = Counter(key for key in map(_own_key, self._ops) if key is not None)
+        self._usual_frac: dict[int, int] = {}
+        for (ring, frac), _ in scales.most_common():
+            self._usual_frac.setdefault(ring, frac)
+
+    def run(self) -> None:
+        steps = self._schedule()
+        values: dict[ir.Value, ir.Value] = {
+            argument: argument for argument in self._entry.entry_block.arguments
+        }
+        needed_later = self._needed_after(steps)
+        ip = ir.InsertionPoint(self._return)
+        count = 0
+        for index, (key, ops) in enumerate(steps):
+            if key is None:
+                for cast in ops:
+                    clone_op(cast, values, ip)
+            else:
+                self._outline(f"r{count}", key, ops, needed_later[index], values, ip)
+                count += 1
+        for index, operand in enumerate(self._return.operands):
+            self._return.operands[index] = values[operand]
+        for op in reversed(self._ops):
+            op.erase()
+
+    def _find_cheap(self) -> set[ir.Operation]:
+        """Ops repeated wherever they are used: constants, and layout ops of constants and arguments."""
+        cheap: set[ir.Operation] = set()
+        for op in self._ops:
+            row = OP_TABLE.get(op.name)
+            if row is None or row.kind not in (Kind.SOURCE, Kind.LAYOUT):
+                continue
+            if all(defining_op(v) is None or defining_op(v) in cheap for v in op.operands):
+                cheap.add(op)
+        returned = {defining_op(value) for value in self._return.operands}
+        cast = {defining_op(op.operands[0]) for op in self._ops if op.name in names.CASTS}
+        return cheap - returned - cast
+
+    def _key(self, op: ir.Operation) -> RegionKey:
+        own = _own_key(op)
+        if own is not None:
+            return own
+        ring = next(e.ring for e in map(encoding_of, [*op.results, *op.operands]) if e is not None)
+        return ring, self._usual_frac.get(ring, 0)
+
+    def _schedule(self) -> list[tuple[RegionKey | None, list[ir.Operation]]]:
+        """Regions and, with key None, batches of casts, in an order that respects all uses."""
+        pending = [op for op in self._ops if op not in self._cheap]
+        keys = {op: None if op.name in names.CASTS else self._key(op) for op in pending}
+        waiting = {op: self._dependencies(op) for op in pending}
+        users: dict[ir.Operation, list[ir.Operation]] = {}
+        for op, dependencies in waiting.items():
+            for dependency in dependencies:
+                users.setdefault(dependency, []).append(op)
+        ready = {op for op, dependencies in waiting.items() if not dependencies}
+        steps: list[tuple[RegionKey | None, list[ir.Operation]]] = []
+
+        def take(op: ir.Operation) -> None:
+            ready.discard(op)
+            for user in users.get(op, ()):
+                waiting[user].discard(op)
+                if not waiting[user]:
+                    ready.add(user)
+
+        while ready:
+            computing = [op for op in ready if keys[op] is not None]
+            if not computing:
+                casts = sorted(ready, key=self._position.__getitem__)
+                steps.append((None, casts))
+                for op in casts:
+                    take(op)
+                continue
+            key = keys[min(computing, key=self._position.__getitem__)]
+            group: list[ir.Operation] = []
+            while batch := [op for op in ready if keys[op] == key]:
+                for op in batch:
+                    take(op)
+                group += batch
+            steps.append((key, sorted(group, key=self._position.__getitem__)))
+        return steps
+
+    def _dependencies(self, op: ir.Operation) -> set[ir.Operation]:
+        """The scheduled ops whose results `op` uses, also in its regions and through repeated ops."""
+        found: set[ir.Operation] = set()
+        for value in _used_values(op):
+            owner = defining_op(value)
+            if owner is not None and owner in self._position and owner not in self._cheap:
+                found.add(owner)
+        return found
+
+    def _needed_after(self, steps: list[tuple[RegionKey | None, list[ir.Operation]]]) -> list[set[ir.Value]]:
+        """For each step, the values that later steps or the return use."""
+        needed: list[set[ir.Value]] = []
+        used = set(self._return.operands)
+        for _, ops in reversed(steps):
+            needed.append(set(used))
+            for op in ops:
+                used.update(_used_values(op))
+        return needed[::-1]
+
+    def _outline(
+        self,
+        name: str,
+        key: RegionKey,
+        ops: list[ir.Operation],
+        needed_later: set[ir.Value],
+        values: dict[ir.Value, ir.Value],
+        ip: ir.InsertionPoint,
+    ) -> None:
+        ops = self._with_cheap(ops)
+        inside = {result for op in ops for result in op.results}
+        inputs = list(dict.fromkeys(v for op in ops for v in _used_values(op) if v not in inside))
+        outputs = [r for op in ops for r in op.results if r in needed_later and op not in self._cheap]
+        context = self._module.context
+        type_ = ir.FunctionType.get([v.type for v in inputs], [v.type for v in outputs])
+        with ir.InsertionPoint(self._module.body):
+            region = func.FuncOp(name, type_, visibility="private", loc=ops[0].location)
+        region.attributes[names.RING] = names.int_attribute(key[0], context)
+        region.attributes[names.FRAC] = names.int_attribute(key[1], context)
+        block = region.add_entry_block()
+        secret = [self._visibility.is_secret(v) for v in inputs]
+        names.set_argument_attributes(
+            region,
+            [{names.VISIBILITY: ir.StringAttr.get("secret" if s else "public")} for s in secret],
+        )
+        mapping = dict(zip(inputs, block.arguments, strict=True))
+        inner = ir.InsertionPoint(block)
+        for op in ops:
+            clone_op(op, mapping, inner)
+        func.ReturnOp([mapping[v] for v in outputs], ip=inner, loc=ops[-1].location)
+        call = func.CallOp(
+            [v.type for v in outputs],
+            ir.FlatSymbolRefAttr.get(name),
+            [values[v] for v in inputs],
+            ip=ip,
+            loc=ops[0].location,
+        )
+        values.update(zip(outputs, call.results, strict=True))
+
+    def _with_cheap(self, ops: list[ir.Operation]) -> list[ir.Operation]:
+        """`ops` with the repeated ops that they use, in program order."""
+        wanted = set(ops)
+        stack = list(ops)
+        while stack:
+            for value in _used_values(stack.pop()):
+                owner = defining_op(value)
+                if owner in self._cheap and owner not in wanted:
+                    wanted.add(owner)
+                    stack.append(owner)
+        return sorted(wanted, key=self._position.__getitem__)
+
+
+def _own_key(op: ir.Operation) -> RegionKey | None:
+    """The ring and scale of the fixed-point values of `op`, or None when it has integers only."""
+    for encoding in map(encoding_of, [*op.results, *op.operands]):
+        if isinstance(encoding, Fxp):
+            return encoding.ring, encoding.frac
+    scale = next((e for e in map(encoding_of, block_values(op)) if isinstance(e, Fxp)), None)
+    return None if scale is None else (scale.ring, scale.frac)
+
+
+def _used_values(op: ir.Operation) -> Iterable[ir.Value]:
+    """The values from outside that `op` and the ops in its regions use, in order."""
+    if not len(op.regions):
+        return list(op.operands)
+    inside = set(block_values(op))
+    used = list(op.operands)
+    for inner in nested_ops(op):
+        used += [value for value in inner.operands if value not in inside]
+    return used

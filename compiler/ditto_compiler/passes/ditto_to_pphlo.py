@@ -1,0 +1,154 @@
+"""The pass `ditto-to-pphlo`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.ir import (
+    defining_op,
+    element_type,
+    entry_function,
+    func,
+    functions,
+    ir,
+    nested_ops,
+    numel,
+    ops_of,
+    set_function_type,
+)
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.spu.emit import EMITTERS, Emitter
+from ditto_compiler.spu.op_table import FLOAT_TYPES
+
+PPHLO_VERSION = "0.9.5"
+"""The engine refuses programs of another version."""
+
+
+@dataclass(frozen=True)
+class DittoToPphlo(Pass):
+    """Lower each region to pphlo, the dialect that the SPU engine runs.
+
+    Op by op, from one table (`spu/op_table.py`, `spu/emit.py`). Tensors lose their encoding: the runtime that
+    runs the region has its ring and fraction bits. Secret tensors get elements `!pphlo.secret<f32>`.
+    `@main`'s calls become `ditto.call`, because the types of its values and of the regions now differ.
+
+    Requires: an outlined module.
+
+    Before:
+
+        func.func private @r0(%x: tensor<4xf32, #ditto.fxp<64, 18>> {ditto.visibility = "secret"})
+            -> tensor<4xf32, #ditto.fxp<64, 18>> attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32} {
+          %0 = stablehlo.exponential %x : tensor<4xf32, #ditto.fxp<64, 18>>
+          return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
+        }
+
+    After:
+
+        func.func private @r0(%x: tensor<4x!pphlo.secret<f32>>) -> tensor<4x!pphlo.secret<f32>>
+            attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32} {
+          %0 = "pphlo.exponential"(%x) : (tensor<4x!pphlo.secret<f32>>) -> tensor<4x!pphlo.secret<f32>>
+          return %0 : tensor<4x!pphlo.secret<f32>>
+        }
+
+    Errors: a module that is not outlined; an op without a lowering.
+    """
+
+    name: ClassVar[str] = "ditto-to-pphlo"
+    free_above: int = 4096
+    """Free intermediate values larger than this many elements after their last use; -1 frees none."""
+
+    def run(self, module: ir.Module) -> None:
+        errors = self.errors()
+        entry = entry_function(module)
+        if names.stage_of(module) < 3 or entry is None:
+            errors.add(module.operation, "the module has no regions; run ditto-outline-regions first")
+            errors.raise_if_any()
+            return
+        regions = [f for f in functions(module) if f != entry]
+        for region in regions:
+            for op in nested_ops(region.operation):
+                if op.name not in (*EMITTERS, "stablehlo.return", "func.return"):
+                    errors.add(op, "there is no lowering to pphlo; run ditto-check-supported first")
+        errors.raise_if_any()
+        visibility = VisibilityAnalysis(module)
+        for region in regions:
+            self._lower(region, visibility)
+        for op in ops_of(entry.entry_block):
+            if op.name == "func.call":
+                _replace_call(op)
+        names.set_stage(module, "lowered")
+
+    def _lower(self, region: func.FuncOp, visibility: VisibilityAnalysis) -> None:
+        """Replaces `region` by a function of the same name with pphlo ops."""
+        attributes = region.attributes
+        ring, frac = names.get_int(region.operation, names.RING), names.get_int(region.operation, names.FRAC)
+        assert ring is not None and frac is not None
+        with ir.InsertionPoint(region):
+            lowered = func.FuncOp(region.name.value, ([], []), visibility="private", loc=region.location)
+        lowered.attributes[names.RING] = attributes[names.RING]
+        lowered.attributes[names.FRAC] = attributes[names.FRAC]
+        emitter = Emitter(visibility.is_secret, ring, frac, ir.InsertionPoint(region), region.location)
+        types = [emitter.type_of(argument) for argument in region.arguments]
+        block = lowered.regions[0].blocks.append(*types, arg_locs=[region.location] * len(types))
+        emitter.values.update(zip(region.arguments, block.arguments, strict=True))
+        emitter.ip = ir.InsertionPoint(block)
+        ops = ops_of(region.entry_block)
+        for op in ops[:-1]:
+            emitter.emit(op)
+        emitter.loc = ops[-1].location
+        returned = [_as_arithmetic(emitter, value) for value in ops[-1].operands]
+        func.ReturnOp(returned, ip=emitter.ip, loc=ops[-1].location)
+        set_function_type(lowered)
+        region.operation.erase()
+        self._free_large(lowered)
+
+    def _free_large(self, region: func.FuncOp) -> None:
+        if self.free_above < 0:
+            return
+        ops = ops_of(region.entry_block)
+        returned = set(ops[-1].operands)
+        last_use: dict[ir.Value, int] = {}
+        for index, op in enumerate(ops):
+            for user in (op, *nested_ops(op)):
+                for value in user.operands:
+                    last_use[value] = index
+        for op in ops[:-1]:
+            for result in op.results:
+                if numel(result) > self.free_above and result not in returned and result in last_use:
+                    user = last_use[result]
+                    ir.Operation.create(
+                        "pphlo.free",
+                        operands=[result],
+                        loc=op.location,
+                        ip=ir.InsertionPoint(ops[user + 1]),
+                    )
+
+
+def _as_arithmetic(e: Emitter, value: ir.Value) -> ir.Value:
+    """A region's result as an arithmetic share, which casts work on.
+
+    The engine leaves what bitwise ops and shifts give as boolean shares. Booleans may stay so: moving a
+    boolean share between rings costs nothing.
+    """
+    emitted = e.values[value]
+    dtype = element_type(value)
+    if dtype == "i1" or dtype in FLOAT_TYPES or not e.is_secret(value) or defining_op(value) is None:
+        return emitted
+    return e.one("custom_call", e.type_of(value), emitted, call_target_name=ir.StringAttr.get("spu.prefer_a"))
+
+
+def _replace_call(call: ir.Operation) -> None:
+    lowered = ir.Operation.create(
+        names.CALL,
+        results=[result.type for result in call.results],
+        operands=list(call.operands),
+        attributes={"callee": call.attributes["callee"]},
+        loc=call.location,
+        ip=ir.InsertionPoint(call),
+    )
+    for old, new in zip(call.results, lowered.results, strict=True):
+        old.replace_all_uses_with(new)
+    call.erase()

@@ -1,0 +1,108 @@
+"""The pass `inline-calls`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.diagnostics import ErrorCollector, source_location
+from ditto_compiler.ir import clone_op, func, functions, ir, nested_ops, ops_of
+from ditto_compiler.pass_base import Pass
+
+
+@dataclass(frozen=True)
+class InlineCalls(Pass):
+    """Replace every call by the body of the function it calls, and drop private functions.
+
+    JAX makes a function of each jitted helper (`relu`, `_where`, `softmax`, ...), and MLIR's own
+    `inline` leaves `func.call` alone. Later passes look at one function, so this runs first.
+
+    An inlined op's location keeps the user's line of the callee; its scope is that of the call site
+    followed by the callee's own, so that a policy that matches on scopes sees the layer that called.
+
+    Before:
+
+        func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+          %0 = call @double(%x) : (tensor<4xf32>) -> tensor<4xf32>
+          return %0 : tensor<4xf32>
+        }
+        func.func private @double(%x: tensor<4xf32>) -> tensor<4xf32> {
+          %0 = stablehlo.add %x, %x : tensor<4xf32>
+          return %0 : tensor<4xf32>
+        }
+
+    After:
+
+        func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+          %0 = stablehlo.add %x, %x : tensor<4xf32>
+          return %0 : tensor<4xf32>
+        }
+
+    Errors: a call to a function without a body; recursion; a function with several blocks.
+    """
+
+    name: ClassVar[str] = "inline-calls"
+
+    def run(self, module: ir.Module) -> None:
+        errors = self.errors()
+        callees = {f.name.value: f for f in functions(module)}
+        done: set[str] = set()
+
+        def inline_into(function: func.FuncOp, stack: tuple[str, ...]) -> None:
+            name = function.name.value
+            if name in done or function.is_external:
+                return
+            for call in [op for op in nested_ops(function.operation) if op.name == "func.call"]:
+                callee = callees[ir.FlatSymbolRefAttr(call.attributes["callee"]).value]
+                callee_name = callee.name.value
+                if callee_name in (*stack, name):
+                    errors.add(call, f"recursive call of @{callee_name}; a private program cannot recurse")
+                elif callee.is_external:
+                    errors.add(call, f"@{callee_name} has no body, so there is nothing to run privately")
+                else:
+                    inline_into(callee, (*stack, name))
+                    if not errors.diagnostics:
+                        self._inline(call, callee, errors)
+            done.add(name)
+
+        for function in callees.values():
+            inline_into(function, ())
+        errors.raise_if_any()
+        for function in callees.values():
+            if function.visibility.value == "private":
+                function.operation.erase()
+
+    def _inline(self, call: ir.Operation, callee: func.FuncOp, errors: ErrorCollector) -> None:
+        if len(callee.regions[0].blocks) != 1:
+            errors.add(call, f"@{callee.name.value} has several blocks; structured control flow is needed")
+            return
+        mapping = dict(zip(callee.entry_block.arguments, call.operands, strict=True))
+        relocate = _relocation(call.location, callee.location)
+        ops = ops_of(callee.entry_block)
+        for op in ops[:-1]:
+            clone_op(op, mapping, ir.InsertionPoint(call), relocate)
+        for result, value in zip(call.results, ops[-1].operands, strict=True):
+            result.replace_all_uses_with(mapping[value])
+        call.erase()
+
+
+def _relocation(call: ir.Location, callee: ir.Location) -> Callable[[ir.Location], ir.Location] | None:
+    """What to do with the locations of a callee's ops: nothing, or replace their scope.
+
+    JAX traces a helper once and calls it from many layers, so its ops carry the first caller's scope.
+    """
+    new = source_location(call).scope.rpartition("/")[0]
+    old = source_location(callee).scope.rpartition("/")[0]
+    if new == old:
+        return None
+    known: dict[ir.Location, ir.Location] = {}
+
+    def relocate(location: ir.Location) -> ir.Location:
+        if location not in known:
+            scope = source_location(location).scope
+            suffix = scope.removeprefix(old).lstrip("/") if scope.startswith(old) else scope
+            known[location] = ir.Location.name(f"{new}/{suffix}".strip("/"), location)
+        return known[location]
+
+    return relocate

@@ -1,0 +1,285 @@
+"""Precision policies: which ring and how many fraction bits each op's result gets.
+
+Sources, later wins: the map from front-end dtypes, the rules in order, and the attributes
+`ditto.ring` and `ditto.frac` that the user put on an op. A policy is a TOML file or the same thing as
+dataclasses; `policies/*.toml` are the presets.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ditto_compiler.dialect.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
+from ditto_compiler.errors import DittoError
+from ditto_compiler.options import did_you_mean
+
+DTYPES: tuple[str, ...] = (
+    *("f16", "bf16", "f32", "f64"),
+    *("i1", "i8", "i16", "i32", "i64", "ui8", "ui16", "ui32", "ui64"),
+)
+"""The front-end dtypes a policy maps, spelled as in MLIR."""
+
+OPERANDS = "operands"
+"""A rule's ring: the narrowest that the op runs in and that is at least as wide as every operand's.
+
+Entry arguments and constants do not count, for they can be supplied in any ring."""
+
+
+class PolicyError(DittoError):
+    """A policy that cannot be read, or that asks for what does not exist."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Sets the ring, the fraction bits, or both, of the ops that match all its patterns.
+
+    Patterns are shell globs; a tuple matches if one of its members does. An empty tuple matches all.
+    """
+
+    name: str
+    """Shown when the rule leads to an error."""
+    op: tuple[str, ...] = ()
+    """Op names, e.g. `stablehlo.dot_general`."""
+    scope: tuple[str, ...] = ()
+    """JAX name stacks: `jax.named_scope`s and function names, e.g. `*/layer0/*`."""
+    dtype: tuple[str, ...] = ()
+    """Element types of the first result."""
+    rank: int | None = None
+    """Rank of the first result."""
+    reducer: tuple[str, ...] = ()
+    """For reductions: `add`, `maximum`, ..."""
+    ring: int | str | None = None
+    """32, 64, 128, or "operands"."""
+    frac: int | None = None
+    """Fraction bits."""
+
+    def __post_init__(self) -> None:
+        if self.ring is None and self.frac is None:
+            raise PolicyError(f"rule '{self.name}' sets neither ring nor frac")
+        if self.ring not in (None, OPERANDS, *RINGS):
+            raise PolicyError(
+                f"rule '{self.name}': ring must be 32, 64, 128 or \"{OPERANDS}\", got {self.ring!r}"
+            )
+        widest = self.ring if isinstance(self.ring, int) else max(RINGS)
+        if self.frac is not None and not 0 <= self.frac <= widest - 2:
+            raise PolicyError(f"rule '{self.name}': frac must be in [0, {widest - 2}], got {self.frac}")
+        for dtype in self.dtype:
+            if not fnmatch.filter(DTYPES, dtype):
+                raise PolicyError(
+                    f"rule '{self.name}': no dtype matches '{dtype}'{did_you_mean(dtype, DTYPES)}"
+                )
+
+    @cached_property
+    def _patterns(self) -> dict[str, re.Pattern[str] | None]:
+        def compiled(globs: tuple[str, ...]) -> re.Pattern[str] | None:
+            return re.compile("|".join(fnmatch.translate(glob) for glob in globs)) if globs else None
+
+        return {key: compiled(getattr(self, key)) for key in ("op", "scope", "dtype", "reducer")}
+
+    def matches(self, features: OpFeatures) -> bool:
+        if self.rank is not None and self.rank != features.rank:
+            return False
+        return all(
+            pattern is None or pattern.fullmatch(getattr(features, key)) is not None
+            for key, pattern in self._patterns.items()
+        )
+
+
+@dataclass(frozen=True)
+class OpFeatures:
+    """What rules look at."""
+
+    op: str
+    dtype: str
+    rank: int
+    scope: str = ""
+    reducer: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a policy says of one op."""
+
+    ring: int | str | None
+    frac: int | None
+    source: str
+    """Where it comes from, for errors: "rule 'linear layers'"."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A precision policy.
+
+    Attributes:
+        name: shown in reports.
+        description: one sentence.
+        dtypes: encoding of each front-end dtype when no rule sets another.
+        rules: in order; of two that match, the later wins, ring and frac separately.
+    """
+
+    name: str
+    dtypes: Mapping[str, Encoding]
+    rules: tuple[Rule, ...] = ()
+    description: str = ""
+    _fracs: dict[int, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for dtype in DTYPES:
+            if dtype not in self.dtypes:
+                raise PolicyError(f"policy '{self.name}' has no encoding for dtype {dtype}")
+            wanted = Fxp if "f" in dtype else Int
+            if not isinstance(self.dtypes[dtype], wanted):
+                raise PolicyError(
+                    f"policy '{self.name}' maps {dtype} to {self.dtypes[dtype]}, expected '#ditto.{wanted.mnemonic}<..>'"
+                )
+        for encoding in self.dtypes.values():
+            if isinstance(encoding, Fxp):
+                self._fracs.setdefault(encoding.ring, encoding.frac)
+        for rule in self.rules:
+            if isinstance(rule.ring, int) and rule.frac is not None:
+                self._fracs.setdefault(rule.ring, rule.frac)
+
+    def frac_of(self, ring: int) -> int:
+        """Fraction bits of a ring when nothing more specific is said: the dtype map's, or the first rule's."""
+        if ring not in self._fracs:
+            raise PolicyError(
+                f"policy '{self.name}' sets no fraction bits for ring {ring}; give the rule a frac"
+            )
+        return self._fracs[ring]
+
+    def choose(self, features: OpFeatures) -> Choice:
+        """What the rules say of an op; ring None when none speaks of it."""
+        ring: int | str | None = None
+        frac: int | None = None
+        source = f"the dtype map of policy '{self.name}'"
+        for rule in self.rules:
+            if rule.matches(features):
+                source = f"rule '{rule.name}' of policy '{self.name}'"
+                if rule.ring is not None:
+                    ring = rule.ring
+                    frac = None
+                if rule.frac is not None:
+                    frac = rule.frac
+        return Choice(ring, frac, source)
+
+
+PRESETS: tuple[str, ...] = ("dtype", "uniform32", "uniform64", "uniform128", "ditto")
+
+
+def load_policy(name_or_path: str | Path) -> Policy:
+    """A preset by name, or a policy file by path (with a suffix or a folder).
+
+    Raises:
+        PolicyError: no such preset or file, or the file is not a policy; names the key that is wrong.
+    """
+    text = str(name_or_path)
+    if text in PRESETS:
+        source = resources.files("ditto_compiler").joinpath("policies", f"{text}.toml").read_text()
+        return parse_policy(source, f"{text}.toml")
+    path = Path(text)
+    if path.suffix != ".toml":
+        raise PolicyError(
+            f"no policy '{text}'{did_you_mean(text, PRESETS)} (presets: {', '.join(PRESETS)}; or the path of a .toml file)"
+        )
+    try:
+        return parse_policy(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"cannot read policy file '{text}': {error}") from None
+
+
+def parse_policy(text: str, file: str) -> Policy:
+    """Reads the TOML text of a policy; `file` is for errors.
+
+    Raises:
+        PolicyError: not TOML, an unknown or ill-typed key, or values out of range.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"{file}: not valid TOML: {error}") from None
+    try:
+        _check_keys(
+            data, {"name": str, "description": str, "base": str, "dtypes": dict, "rules": list}, "policy"
+        )
+        base = load_policy(data["base"]) if "base" in data else None
+        dtypes: dict[str, Encoding] = dict(base.dtypes) if base else {}
+        for key, value in data.get("dtypes", {}).items():
+            for dtype in _dtypes_of(key):
+                dtypes[dtype] = _encoding(key, value)
+        rules = tuple(_rule(index, entry) for index, entry in enumerate(data.get("rules", [])))
+        return Policy(
+            name=data.get("name", Path(file).stem),
+            description=data.get("description", ""),
+            dtypes=dtypes,
+            rules=(base.rules if base else ()) + rules,
+        )
+    except PolicyError as error:
+        raise PolicyError(f"{file}: {error}") from None
+
+
+def _dtypes_of(key: str) -> list[str]:
+    matched = fnmatch.filter(DTYPES, key)
+    if not matched:
+        raise PolicyError(f"unknown dtype '{key}' in [dtypes]{did_you_mean(key, DTYPES)}")
+    return matched
+
+
+def _encoding(dtype: str, value: object) -> Encoding:
+    """`fxp<64, 18>` or `int<32>`; `fxp<128, 40>` and so on."""
+    if not isinstance(value, str):
+        raise PolicyError(f'dtypes.{dtype} must be a string such as "fxp<64, 18>", got {value!r}')
+    try:
+        return parse_encoding(f"#ditto.{value}")
+    except EncodingError as error:
+        raise PolicyError(f"dtypes.{dtype}: {error}") from None
+
+
+_RULE_KEYS: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "op": (str, list),
+    "scope": (str, list),
+    "dtype": (str, list),
+    "reducer": (str, list),
+    "rank": int,
+    "ring": (int, str),
+    "frac": int,
+}
+
+
+def _rule(index: int, entry: Any) -> Rule:
+    if not isinstance(entry, dict):
+        raise PolicyError(f"rules[{index}] must be a table, got {entry!r}")
+    name = entry.get("name", f"rules[{index}]")
+    _check_keys(entry, _RULE_KEYS, f"rule '{name}'")
+    values: dict[str, Any] = {}
+    for key, value in entry.items():
+        if key in ("op", "scope", "dtype", "reducer"):
+            values[key] = (value,) if isinstance(value, str) else tuple(value)
+            if not all(isinstance(pattern, str) for pattern in values[key]):
+                raise PolicyError(
+                    f"rule '{name}': {key} must be a string or a list of strings, got {value!r}"
+                )
+        else:
+            values[key] = value
+    return Rule(**{"name": name, **values})
+
+
+def _check_keys(entry: dict[str, Any], known: Mapping[str, type | tuple[type, ...]], where: str) -> None:
+    for key, value in entry.items():
+        if key not in known:
+            raise PolicyError(f"{where} has an unknown key '{key}'{did_you_mean(key, known)}")
+        expected = known[key]
+        if not isinstance(value, expected) or isinstance(value, bool):
+            kinds = expected if isinstance(expected, tuple) else (expected,)
+            wanted = " or ".join(
+                {str: "a string", int: "an integer", list: "a list", dict: "a table"}[k] for k in kinds
+            )
+            raise PolicyError(f"{where}: {key} must be {wanted}, got {value!r}")

@@ -1,0 +1,265 @@
+"""Compiled programs: plain data that a runtime executes without JAX or MLIR.
+
+A program file is a zip archive: `program.json` with everything but the code, `regions/<name>.mlir` with
+each region's pphlo, and `annotated.mlir` with the StableHLO that the regions came from, for reports.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ditto_compiler.dialect.encoding import Cast, Encoding, parse_encoding
+from ditto_compiler.errors import DittoError
+
+FORMAT = "ditto-program"
+VERSION = 1
+
+
+class ProgramFileError(DittoError):
+    """A file that is not a program, is damaged, or was written by another version."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor that the schedule passes around.
+
+    Attributes:
+        shape: extents.
+        dtype: front-end element type, spelled as in MLIR (`f32`, `i1`, `ui8`).
+        encoding: ring and scale it is held in.
+        secret: whether it is held as shares; otherwise every party has it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    encoding: Encoding
+    secret: bool
+
+    @property
+    def elements(self) -> int:
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+
+@dataclass(frozen=True)
+class Region:
+    """A function that one engine runtime executes.
+
+    Attributes:
+        name: of the function it came from.
+        ring: ring width in bits.
+        frac: the runtime's fraction bits.
+        code: a pphlo module with one function `@main`.
+    """
+
+    name: str
+    ring: int
+    frac: int
+    code: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """Runs a region. `operands` and `results` are numbers of values."""
+
+    region: str
+    operands: tuple[int, ...]
+    results: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CastBatch:
+    """Casts that share messages: (value cast, value made) pairs."""
+
+    casts: tuple[tuple[int, int], ...]
+
+
+Step = Call | CastBatch
+
+
+@dataclass(frozen=True)
+class Input:
+    """An argument as the program wants it: one of the caller's inputs in one encoding."""
+
+    index: int
+    """Which of the caller's flat inputs."""
+    value: int
+    """Number of the value it becomes."""
+
+
+@dataclass(frozen=True)
+class CallerTensor:
+    """What the caller gives or gets."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled program.
+
+    Attributes:
+        name: of the function it was compiled from.
+        policy: name of the precision policy.
+        values: every tensor that the schedule passes around.
+        regions: by name.
+        steps: the schedule.
+        inputs: what to share, in which encodings; unused inputs are not here.
+        caller_inputs: shape and dtype of each of the caller's flat inputs.
+        outputs: numbers of the values that the caller gets.
+        input_tree: how the caller's arguments nest (see `ditto.tree`), or None for flat ones.
+        output_tree: how results nest, or None.
+        annotated: StableHLO with encodings and casts, before outlining.
+        seconds: wall time of each compilation stage, for reports.
+    """
+
+    name: str
+    policy: str
+    values: tuple[Value, ...]
+    regions: dict[str, Region]
+    steps: tuple[Step, ...]
+    inputs: tuple[Input, ...]
+    caller_inputs: tuple[CallerTensor, ...]
+    outputs: tuple[int, ...]
+    input_tree: Any = None
+    output_tree: Any = None
+    annotated: str = ""
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
+
+    def cast(self, source: int, target: int) -> Cast:
+        return Cast(self.values[source].encoding, self.values[target].encoding)
+
+    def casts(self) -> Iterator[tuple[Value, Cast]]:
+        """Every cast of a secret value, with the value it casts."""
+        for step in self.steps:
+            if isinstance(step, CastBatch):
+                for source, target in step.casts:
+                    if self.values[source].secret:
+                        yield self.values[source], self.cast(source, target)
+
+    def to_bytes(self) -> bytes:
+        """The program file's content; equal programs give equal bytes."""
+        document = {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": self.name,
+            "policy": self.policy,
+            "values": [[list(v.shape), v.dtype, str(v.encoding), v.secret] for v in self.values],
+            "regions": [[r.name, r.ring, r.frac] for r in self.regions.values()],
+            "steps": [_step_to_json(step) for step in self.steps],
+            "inputs": [[i.index, i.value] for i in self.inputs],
+            "caller_inputs": [[list(t.shape), t.dtype] for t in self.caller_inputs],
+            "outputs": list(self.outputs),
+            "input_tree": self.input_tree,
+            "output_tree": self.output_tree,
+        }
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            _write(archive, "program.json", json.dumps(document, indent=1))
+            for region in self.regions.values():
+                _write(archive, f"regions/{region.name}.mlir", region.code)
+            _write(archive, "annotated.mlir", self.annotated)
+        return buffer.getvalue()
+
+    def save(self, path: str | Path) -> None:
+        """Writes the program file, whole or not at all.
+
+        Raises:
+            ProgramFileError: the file cannot be written.
+        """
+        path = Path(path)
+        try:
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+                file.write(self.to_bytes())
+            os.replace(file.name, path)
+        except OSError as error:
+            raise ProgramFileError(f"cannot write program file '{path}': {error}") from None
+
+    @staticmethod
+    def load(path: str | Path) -> Program:
+        """Reads a program file.
+
+        Raises:
+            ProgramFileError: no such file, not a program file, damaged, or of another version.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise ProgramFileError(f"cannot read program file '{path}': {error}") from None
+        return Program.from_bytes(content, str(path))
+
+    @staticmethod
+    def from_bytes(content: bytes, origin: str = "<bytes>") -> Program:
+        """The program in a program file's content; `origin` is for errors."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                texts = {name: archive.read(name).decode() for name in archive.namelist()}
+            document = json.loads(texts["program.json"])
+        except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError) as error:
+            raise ProgramFileError(
+                f"'{origin}' is not a ditto program file, or it is damaged ({error}); write it again by Program.save"
+            ) from None
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise ProgramFileError(f"'{origin}' is a zip archive but not a ditto program file")
+        if document.get("version") != VERSION:
+            raise ProgramFileError(
+                f"'{origin}' has format version {document.get('version')}, this ditto reads version {VERSION}; "
+                "compile the program again"
+            )
+        try:
+            return _from_document(document, texts)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise ProgramFileError(f"'{origin}' is damaged: {error!r}") from None
+
+    def replace(self, **changes: Any) -> Program:
+        return dataclasses.replace(self, **changes)
+
+
+def _write(archive: zipfile.ZipFile, name: str, text: str) -> None:
+    # A fixed time stamp, so that equal programs are equal files.
+    info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    info.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(info, text)
+
+
+def _step_to_json(step: Step) -> list[Any]:
+    if isinstance(step, Call):
+        return ["call", step.region, list(step.operands), list(step.results)]
+    return ["cast", [list(pair) for pair in step.casts]]
+
+
+def _step_from_json(entry: list[Any]) -> Step:
+    if entry[0] == "call":
+        return Call(entry[1], tuple(entry[2]), tuple(entry[3]))
+    return CastBatch(tuple((source, target) for source, target in entry[1]))
+
+
+def _from_document(document: dict[str, Any], texts: dict[str, str]) -> Program:
+    return Program(
+        name=document["name"],
+        policy=document["policy"],
+        values=tuple(Value(tuple(s), d, parse_encoding(e), secret) for s, d, e, secret in document["values"]),
+        regions={
+            name: Region(name, ring, frac, texts[f"regions/{name}.mlir"])
+            for name, ring, frac in document["regions"]
+        },
+        steps=tuple(_step_from_json(entry) for entry in document["steps"]),
+        inputs=tuple(Input(index, value) for index, value in document["inputs"]),
+        caller_inputs=tuple(CallerTensor(tuple(s), d) for s, d in document["caller_inputs"]),
+        outputs=tuple(document["outputs"]),
+        input_tree=document["input_tree"],
+        output_tree=document["output_tree"],
+        annotated=texts["annotated.mlir"],
+    )

@@ -1,0 +1,25 @@
+"""Every pass, by name, in the order in which the default pipeline runs them."""
+
+from __future__ import annotations
+
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.passes.ditto_annotate import DittoAnnotate
+from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
+from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
+from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
+from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
+from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
+from ditto_compiler.passes.inline_calls import InlineCalls
+
+PASSES: dict[str, type[Pass]] = {
+    cls.name: cls
+    for cls in (
+        InlineCalls,
+        DittoCheckSupported,
+        DittoAnnotate,
+        DittoInsertCasts,
+        DittoOptimizeCasts,
+        DittoOutlineRegions,
+        DittoToPphlo,
+    )
+}

@@ -1,0 +1,726 @@
+"""From StableHLO to pphlo, the dialect of SPU: one emitter per row of the op table.
+
+pphlo's ops are unregistered here, so they are built by name; the engine's own parser checks them.
+Secret tensors have elements `!pphlo.secret<f32>`. The engine has one fixed-point format per runtime, so
+f16, bf16 and f32 all become f32; f64 stays, for the sake of its constants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ditto_compiler.ir import (
+    defining_op,
+    element_type,
+    ir,
+    ops_of,
+)
+from ditto_compiler.spu.op_table import FLOAT_TYPES, constant_through_layout, sort_key
+
+Values = list[ir.Value]
+
+
+@dataclass
+class Emitter:
+    """Emits the ops of one region.
+
+    Attributes:
+        is_secret: whether a StableHLO value is secret.
+        ring: the region's ring.
+        frac: the region's fraction bits.
+        ip: where to emit.
+        loc: location of the op being emitted.
+    """
+
+    is_secret: Callable[[ir.Value], bool]
+    ring: int
+    frac: int
+    ip: ir.InsertionPoint
+    loc: ir.Location
+
+    def __post_init__(self) -> None:
+        self.values: dict[ir.Value, ir.Value] = {}
+        """pphlo value of each StableHLO value emitted so far."""
+
+    def element(self, stablehlo_element: str) -> str:
+        """The pphlo element type, without secrecy, of a front-end element type."""
+        if stablehlo_element in FLOAT_TYPES:
+            return "f64" if stablehlo_element == "f64" else "f32"
+        if self.ring == 32 and stablehlo_element in ("i64", "ui64"):
+            # The engine cannot encode a 64-bit literal in ring 32; what is held is the same.
+            return stablehlo_element.replace("64", "32")
+        return stablehlo_element
+
+    def type(self, shape: Sequence[int], element: str, secret: bool) -> ir.Type:
+        dims = "".join(f"{extent}x" for extent in shape)
+        held = f"!pphlo.secret<{element}>" if secret else element
+        return ir.Type.parse(f"tensor<{dims}{held}>", self.loc.context)
+
+    def type_of(self, value: ir.Value, secret: bool | None = None) -> ir.Type:
+        """The pphlo type of a StableHLO value."""
+        tensor = ir.RankedTensorType(value.type)
+        if secret is None:
+            secret = self.is_secret(value)
+        return self.type(tensor.shape, self.element(str(tensor.element_type)), secret)
+
+    def op(
+        self,
+        name: str,
+        results: Sequence[ir.Type],
+        operands: Sequence[ir.Value],
+        regions: int = 0,
+        **attributes: ir.Attribute,
+    ) -> ir.Operation:
+        return ir.Operation.create(
+            f"pphlo.{name}",
+            results=list(results),
+            operands=list(operands),
+            attributes=attributes,
+            regions=regions,
+            loc=self.loc,
+            ip=self.ip,
+        )
+
+    def one(self, name: str, result: ir.Type, *operands: ir.Value, **attributes: ir.Attribute) -> ir.Value:
+        return self.op(name, [result], operands, **attributes).results[0]
+
+    def constant(self, attribute: ir.Attribute) -> ir.Value:
+        return self.one("constant", ir.DenseElementsAttr(attribute).type, value=attribute)
+
+    def splat(self, value: float, shape: Sequence[int], element: str) -> ir.Value:
+        literal = _literal(self.on_grid(value)) if element in ("f32", "f64") else str(int(value))
+        return self.constant(ir.Attribute.parse(f"dense<{literal}> : {self.type(shape, element, False)}"))
+
+    def on_grid(self, value: float) -> float:
+        """`value` rounded to the fixed-point grid, for the engine truncates toward zero.
+
+        Constants below 2^-(frac-2) stay as they are: the engine multiplies by them exactly.
+        """
+        if not math.isfinite(value) or abs(value) < 2.0 ** (2 - self.frac):
+            return value
+        rounded = float(np.float32(np.rint(value * 2.0**self.frac) * 2.0**-self.frac))
+        return rounded if (rounded * 2.0**self.frac).is_integer() else value
+
+    def secret(self, value: ir.Value) -> ir.Value:
+        """`value`, converted to secret if it is public; the engine wants it so in regions' inputs."""
+        text = str(value.type)
+        if "!pphlo.secret<" in text:
+            return value
+        head, _, element = text.removesuffix(">").rpartition("x" if "x" in text else "<")
+        joint = "x" if "x" in text else "<"
+        return self.one("convert", ir.Type.parse(f"{head}{joint}!pphlo.secret<{element}>>"), value)
+
+    def operands(self, op: ir.Operation) -> Values:
+        return [self.values[operand] for operand in op.operands]
+
+    def reshape(self, value: ir.Value, shape: Sequence[int], element: str, secret: bool) -> ir.Value:
+        if list(ir.RankedTensorType(value.type).shape) == list(shape):
+            return value
+        return self.one("reshape", self.type(shape, element, secret), value)
+
+    def transpose(self, value: ir.Value, permutation: Sequence[int], element: str, secret: bool) -> ir.Value:
+        if list(permutation) == sorted(permutation):
+            return value
+        old = ir.RankedTensorType(value.type).shape
+        shape = [old[axis] for axis in permutation]
+        return self.one("transpose", self.type(shape, element, secret), value, permutation=i64s(permutation))
+
+    def broadcast_scalar(self, value: ir.Value, like: ir.Value, element: str, secret: bool) -> ir.Value:
+        shape = ir.RankedTensorType(like.type).shape
+        if list(ir.RankedTensorType(value.type).shape) == list(shape):
+            return value
+        return self.one("broadcast", self.type(shape, element, secret), value, broadcast_dimensions=i64s([]))
+
+    def block(self, source: ir.Block, region: ir.Region, secrets: Sequence[bool]) -> None:
+        """Emits `source` into `region`, returning values as secret where `secrets` says."""
+        types = [self.type_of(argument) for argument in source.arguments]
+        target = region.blocks.append(*types, arg_locs=[self.loc] * len(types))
+        self.values.update(zip(source.arguments, target.arguments, strict=True))
+        outer_ip, outer_loc = self.ip, self.loc
+        self.ip = ir.InsertionPoint(target)
+        ops = ops_of(source)
+        for op in ops[:-1]:
+            self.emit(op)
+        returned = [self.values[value] for value in ops[-1].operands]
+        returned = [self.secret(v) if secret else v for v, secret in zip(returned, secrets, strict=True)]
+        self.op("return", [], returned)
+        self.ip, self.loc = outer_ip, outer_loc
+
+    def emit(self, op: ir.Operation) -> None:
+        """Emits one StableHLO op; its results are then in `values`."""
+        self.loc = op.location
+        results = EMITTERS[op.name](self, op)
+        self.values.update(zip(op.results, results, strict=True))
+
+
+def _literal(value: float) -> str:
+    if math.isnan(value):
+        return "0x7FC00000"
+    if math.isinf(value):
+        return "0x7F800000" if value > 0 else "0xFF800000"
+    return repr(value) if "." in repr(value) else f"{value:e}"
+
+
+def i64(value: int) -> ir.Attribute:
+    return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
+
+
+def i64s(values: Sequence[int]) -> ir.Attribute:
+    return ir.DenseI64ArrayAttr.get(list(values))
+
+
+def get_i64s(op: ir.Operation, name: str, default: Sequence[int] = ()) -> list[int]:
+    """A dense array attribute as a list; `default` when absent."""
+    return list(ir.DenseI64ArrayAttr(op.attributes[name])) if name in op.attributes else list(default)
+
+
+def shape_of(value: ir.Value) -> list[int]:
+    return list(ir.RankedTensorType(value.type).shape)
+
+
+def _same(name: str) -> Callable[[Emitter, ir.Operation], Values]:
+    """An op that pphlo has under `name`, on the same operands."""
+
+    def emit(e: Emitter, op: ir.Operation) -> Values:
+        return [e.one(name, e.type_of(op.results[0]), *e.operands(op))]
+
+    return emit
+
+
+def _forward(e: Emitter, op: ir.Operation) -> Values:
+    return e.operands(op)
+
+
+def _constant(e: Emitter, op: ir.Operation) -> Values:
+    return [e.constant(_constant_attribute(e, op, lambda x: x))]
+
+
+def _constant_attribute(e: Emitter, op: ir.Operation, function: Callable[[float], float]) -> ir.Attribute:
+    """The constant's value as pphlo wants it, `function` applied to floats."""
+    result = op.results[0]
+    dtype = element_type(result)
+    attribute = ir.DenseElementsAttr(op.attributes["value"])
+    target = e.type(shape_of(result), e.element(dtype), False)
+    if dtype not in FLOAT_TYPES:
+        text = str(attribute)
+        if text.startswith('dense<"') and e.element(dtype) != dtype:
+            values = np.array(ir.DenseIntElementsAttr(attribute)).astype(
+                np.int32 if dtype == "i64" else np.uint32
+            )
+            return ir.DenseElementsAttr.get(values, type=ir.RankedTensorType(target).element_type)
+        return ir.Attribute.parse(f"{text[: text.rindex(' : ')]} : {target}")
+    if attribute.is_splat:
+        value = e.on_grid(function(float(attribute.get_splat_value().value)))
+        return ir.Attribute.parse(f"dense<{_literal(value)}> : {target}")
+    floats = np.array([e.on_grid(function(float(x))) for x in ir.DenseFPElementsAttr(attribute)])
+    numpy_type = np.float64 if e.element(dtype) == "f64" else np.float32
+    return ir.DenseElementsAttr.get(floats.astype(numpy_type).reshape(shape_of(result)))
+
+
+def _iota(e: Emitter, op: ir.Operation) -> Values:
+    dimension = ir.IntegerAttr(op.attributes["iota_dimension"]).value
+    return [e.one("iota", e.type_of(op.results[0]), iota_dimension=i64(dimension))]
+
+
+def _square(e: Emitter, op: ir.Operation) -> Values:
+    (x,) = e.operands(op)
+    return [e.one("multiply", e.type_of(op.results[0]), x, x)]
+
+
+def _logistic(e: Emitter, op: ir.Operation) -> Values:
+    # 1 / (1 + exp(-x)), as the engine's own compiler expands it.
+    (x,) = e.operands(op)
+    type_ = e.type_of(op.results[0])
+    one = e.splat(1.0, shape_of(op.results[0]), e.element(element_type(op.results[0])))
+    exp = e.one("exponential", type_, e.one("negate", type_, x))
+    return [e.one("reciprocal", type_, e.one("add", type_, exp, one))]
+
+
+def _erf(e: Emitter, op: ir.Operation) -> Values:
+    return [
+        e.one(
+            "custom_call",
+            e.type_of(op.results[0]),
+            *e.operands(op),
+            call_target_name=ir.StringAttr.get("mhlo.erf"),
+        )
+    ]
+
+
+def _erfc(e: Emitter, op: ir.Operation) -> Values:
+    # erfc(x) = 1 - erf(x)
+    (erf,) = _erf(e, op)
+    one = e.splat(1.0, shape_of(op.results[0]), e.element(element_type(op.results[0])))
+    return [e.one("subtract", e.type_of(op.results[0]), one, erf)]
+
+
+def _custom_call(e: Emitter, op: ir.Operation) -> Values:
+    target = ir.StringAttr(op.attributes["call_target_name"]).value
+    return _erf(e, op) if target == "mhlo.erf" else e.operands(op)
+
+
+def _is_finite(e: Emitter, op: ir.Operation) -> Values:
+    # Fixed point has neither infinities nor NaNs.
+    return [e.splat(1, shape_of(op.results[0]), "i1")]
+
+
+_DIRECTIONS = {
+    "EQ": "equal",
+    "NE": "not_equal",
+    "LT": "less",
+    "LE": "less_equal",
+    "GT": "greater",
+    "GE": "greater_equal",
+}
+
+
+def _compare(e: Emitter, op: ir.Operation) -> Values:
+    direction = str(op.attributes["comparison_direction"]).split()[-1].rstrip(">")
+    return [e.one(_DIRECTIONS[direction], e.type_of(op.results[0]), *e.operands(op))]
+
+
+def _select(e: Emitter, op: ir.Operation) -> Values:
+    predicate, on_true, on_false = e.operands(op)
+    predicate = e.broadcast_scalar(predicate, op.results[0], "i1", e.is_secret(op.operands[0]))
+    return [e.one("select", e.type_of(op.results[0]), predicate, on_true, on_false)]
+
+
+def _clamp(e: Emitter, op: ir.Operation) -> Values:
+    low, x, high = e.operands(op)
+    element = e.element(element_type(op.results[0]))
+    low = e.broadcast_scalar(low, op.results[0], element, e.is_secret(op.operands[0]))
+    high = e.broadcast_scalar(high, op.results[0], element, e.is_secret(op.operands[2]))
+    return [e.one("clamp", e.type_of(op.results[0]), low, x, high)]
+
+
+def _convert(e: Emitter, op: ir.Operation) -> Values:
+    (x,) = e.operands(op)
+    old, new = (e.element(element_type(v)) for v in (op.operands[0], op.results[0]))
+    return [x if old == new else e.one("convert", e.type_of(op.results[0]), x)]
+
+
+def _divide(e: Emitter, op: ir.Operation) -> Values:
+    # Pattern: x / c -> x * (1/c)   [c a public constant]
+    numerator = e.values[op.operands[0]]
+    type_ = e.type_of(op.results[0])
+    if element_type(op.results[0]) in FLOAT_TYPES and constant_through_layout(op.operands[1]) is not None:
+        return [e.one("multiply", type_, numerator, _reciprocal(e, op.operands[1]))]
+    return [e.one("divide", type_, numerator, e.values[op.operands[1]])]
+
+
+def _reciprocal(e: Emitter, value: ir.Value) -> ir.Value:
+    """1/c for a constant seen through layout ops, with the same layout."""
+    op = defining_op(value)
+    assert op is not None
+    if op.name == "stablehlo.constant":
+        return e.constant(_constant_attribute(e, op, lambda x: 1.0 / x if x else math.inf))
+    inner = _reciprocal(e, op.operands[0])
+    if op.name == "stablehlo.reshape":
+        return e.one("reshape", e.type_of(op.results[0]), inner)
+    dimensions = i64s(get_i64s(op, "broadcast_dimensions"))
+    return e.one("broadcast", e.type_of(op.results[0]), inner, broadcast_dimensions=dimensions)
+
+
+def _broadcast(e: Emitter, op: ir.Operation) -> Values:
+    (x,) = e.operands(op)
+    dimensions = i64s(get_i64s(op, "broadcast_dimensions"))
+    return [e.one("broadcast", e.type_of(op.results[0]), x, broadcast_dimensions=dimensions)]
+
+
+def _reshape(e: Emitter, op: ir.Operation) -> Values:
+    (x,) = e.operands(op)
+    return [e.one("reshape", e.type_of(op.results[0]), x)]
+
+
+def _transpose(e: Emitter, op: ir.Operation) -> Values:
+    (x,) = e.operands(op)
+    permutation = i64s(get_i64s(op, "permutation"))
+    return [e.one("transpose", e.type_of(op.results[0]), x, permutation=permutation)]
+
+
+def _reverse(e: Emitter, op: ir.Operation) -> Values:
+    (x,) = e.operands(op)
+    return [e.one("reverse", e.type_of(op.results[0]), x, dimensions=i64s(get_i64s(op, "dimensions")))]
+
+
+def _slice(e: Emitter, op: ir.Operation) -> Values:
+    (x,) = e.operands(op)
+    names = ("start_indices", "limit_indices", "strides")
+    return [e.one("slice", e.type_of(op.results[0]), x, **{name: i64s(get_i64s(op, name)) for name in names})]
+
+
+def _concatenate(e: Emitter, op: ir.Operation) -> Values:
+    secret = e.is_secret(op.results[0])
+    parts = [e.secret(part) if secret else part for part in e.operands(op)]
+    dimension = ir.IntegerAttr(op.attributes["dimension"]).value
+    return [e.one("concatenate", e.type_of(op.results[0]), *parts, dimension=i64(dimension))]
+
+
+def _pad(e: Emitter, op: ir.Operation) -> Values:
+    x, value = e.operands(op)
+    names = ("edge_padding_low", "edge_padding_high", "interior_padding")
+    low, high, interior = (get_i64s(op, name) for name in names)
+    if e.is_secret(op.results[0]):
+        x, value = e.secret(x), e.secret(value)
+    return [_emit_pad(e, x, value, low, high, interior, e.is_secret(op.results[0]))]
+
+
+def _emit_pad(
+    e: Emitter,
+    x: ir.Value,
+    value: ir.Value,
+    low: Sequence[int],
+    high: Sequence[int],
+    interior: Sequence[int],
+    secret: bool,
+) -> ir.Value:
+    """Pads; negative edges, which the engine does not take, are cut off afterwards."""
+    element = _plain_element(x)
+    old = shape_of(x)
+    grown = [max(p, 0) for p in low], [max(p, 0) for p in high]
+    inner = [n + max(n - 1, 0) * p for n, p in zip(old, interior, strict=True)]
+    shape = [n + a + b for n, a, b in zip(inner, *grown, strict=True)]
+    if any(grown[0]) or any(grown[1]) or any(interior):
+        x = e.one(
+            "pad",
+            e.type(shape, element, secret),
+            x,
+            value,
+            edge_padding_low=i64s(grown[0]),
+            edge_padding_high=i64s(grown[1]),
+            interior_padding=i64s(interior),
+        )
+    if min([*low, *high], default=0) < 0:
+        starts = [max(-p, 0) for p in low]
+        limits = [n - max(-p, 0) for n, p in zip(shape, high, strict=True)]
+        cut = [b - a for a, b in zip(starts, limits, strict=True)]
+        x = e.one(
+            "slice",
+            e.type(cut, element, secret),
+            x,
+            start_indices=i64s(starts),
+            limit_indices=i64s(limits),
+            strides=i64s([1] * len(cut)),
+        )
+    return x
+
+
+def _plain_element(value: ir.Value) -> str:
+    """The element type of a pphlo value, without secrecy."""
+    text = str(ir.RankedTensorType(value.type).element_type)
+    return text.removeprefix("!pphlo.secret<").removesuffix(">")
+
+
+def _dynamic_slice(e: Emitter, op: ir.Operation) -> Values:
+    sizes = i64s(get_i64s(op, "slice_sizes"))
+    return [e.one("dynamic_slice", e.type_of(op.results[0]), *e.operands(op), slice_sizes=sizes)]
+
+
+def _dynamic_update_slice(e: Emitter, op: ir.Operation) -> Values:
+    values = e.operands(op)
+    if e.is_secret(op.results[0]):
+        values[:2] = [e.secret(value) for value in values[:2]]
+    return [e.one("dynamic_update_slice", e.type_of(op.results[0]), *values)]
+
+
+def _gather(e: Emitter, op: ir.Operation) -> Values:
+    numbers = op.attributes["dimension_numbers"]
+    text = str(numbers)
+    attributes = {
+        "collapsed_slice_dims": i64s(_field(text, "collapsed_slice_dims")),
+        "index_vector_dim": i64((_field(text, "index_vector_dim") or [0])[0]),
+        "offset_dims": i64s(_field(text, "offset_dims")),
+        "slice_sizes": i64s(get_i64s(op, "slice_sizes")),
+        "start_index_map": i64s(_field(text, "start_index_map")),
+    }
+    extra = {"pphlo.attributes": ir.DictAttr.get(attributes)}
+    target = ir.StringAttr.get("spu.gather")
+    return [e.one("custom_call", e.type_of(op.results[0]), *e.operands(op), call_target_name=target, **extra)]
+
+
+def _field(text: str, name: str) -> list[int]:
+    """Reads `name = [1, 2]` or `name = 1` in a printed dimension-numbers attribute."""
+    _, found, rest = text.partition(f"{name} = ")
+    if not found:
+        return []
+    body = rest[1 : rest.index("]")] if rest.startswith("[") else rest.split(",")[0].rstrip("> ")
+    return [int(word) for word in body.split(",") if word.strip()]
+
+
+def _dot_general(e: Emitter, op: ir.Operation) -> Values:
+    text = str(op.attributes["dot_dimension_numbers"])
+    fields = ("lhs_batching", "rhs_batching", "lhs_contracting", "rhs_contracting")
+    lb, rb, lc, rc = (_field(text, f"{name}_dimensions") for name in fields)
+    return [_emit_dot(e, op, lb, rb, lc, rc)]
+
+
+def _dot(e: Emitter, op: ir.Operation) -> Values:
+    return [_emit_dot(e, op, [], [], [len(shape_of(op.operands[0])) - 1], [0])]
+
+
+def _emit_dot(
+    e: Emitter, op: ir.Operation, lb: Sequence[int], rb: Sequence[int], lc: Sequence[int], rc: Sequence[int]
+) -> ir.Value:
+    """As [m, k] x [k, n], or [b, m, k] x [b, k, n] when there are batching dimensions."""
+    lhs, rhs = e.operands(op)
+    element = e.element(element_type(op.results[0]))
+    sl, sr = shape_of(op.operands[0]), shape_of(op.operands[1])
+    left_secret, right_secret = (e.is_secret(v) for v in op.operands)
+    lm = [d for d in range(len(sl)) if d not in (*lb, *lc)]
+    rn = [d for d in range(len(sr)) if d not in (*rb, *rc)]
+    b = [math.prod(sl[d] for d in lb)] if lb else []
+    m, k, n = math.prod(sl[d] for d in lm), math.prod(sl[d] for d in lc), math.prod(sr[d] for d in rn)
+    lhs = e.transpose(lhs, [*lb, *lm, *lc], element, left_secret)
+    rhs = e.transpose(rhs, [*rb, *rc, *rn], element, right_secret)
+    lhs = e.reshape(lhs, [*b, m, k], element, left_secret)
+    rhs = e.reshape(rhs, [*b, k, n], element, right_secret)
+    secret = e.is_secret(op.results[0])
+    type_ = e.type([*b, m, n], element, secret)
+    if lb:
+        dims = ir.Attribute.parse(
+            "#pphlo.dot<lhs_batching_dimensions = [0], rhs_batching_dimensions = [0], "
+            "lhs_contracting_dimensions = [2], rhs_contracting_dimensions = [1]>"
+        )
+        product = e.one("dot_general", type_, lhs, rhs, dot_dimension_numbers=dims)
+    else:
+        product = e.one("dot", type_, lhs, rhs)
+    return e.reshape(product, shape_of(op.results[0]), element, secret)
+
+
+def _convolution(e: Emitter, op: ir.Operation) -> Values:
+    """As NHWC x HWIO -> NHWC, with padding and dilation made explicit."""
+    text = str(op.attributes["dimension_numbers"])
+    lhs_spec, rhs_spec, out_spec = _convolution_dims(text)
+    rank = len(lhs_spec)
+    spatial = [str(d) for d in range(rank - 2)]
+    lhs, rhs = e.operands(op)
+    element = e.element(element_type(op.results[0]))
+    left_secret, right_secret = (e.is_secret(v) for v in op.operands)
+    lhs = e.transpose(lhs, [lhs_spec.index(d) for d in ("b", *spatial, "f")], element, left_secret)
+    rhs = e.transpose(rhs, [rhs_spec.index(d) for d in (*spatial, "i", "o")], element, right_secret)
+    ones = [1] * (rank - 2)
+    padding = (
+        np.array(ir.DenseIntElementsAttr(op.attributes["padding"])) if "padding" in op.attributes else None
+    )
+    low, high = (
+        ([0] * (rank - 2),) * 2 if padding is None else (padding[:, 0].tolist(), padding[:, 1].tolist())
+    )
+    lhs_dilation, rhs_dilation = get_i64s(op, "lhs_dilation", ones), get_i64s(op, "rhs_dilation", ones)
+    zero = e.splat(0, [], element)
+
+    def padded(
+        x: ir.Value, lo: list[int], hi: list[int], dilation: list[int], edge: tuple[int, int], secret: bool
+    ) -> ir.Value:
+        before, after = [0] * edge[0], [0] * edge[1]
+        return _emit_pad(
+            e,
+            x,
+            e.secret(zero) if secret else zero,
+            [*before, *lo, *after],
+            [*before, *hi, *after],
+            [*before, *(d - 1 for d in dilation), *after],
+            secret,
+        )
+
+    lhs = padded(lhs, low, high, lhs_dilation, (1, 1), left_secret)
+    rhs = padded(rhs, [0] * (rank - 2), [0] * (rank - 2), rhs_dilation, (0, 2), right_secret)
+    if "window_reversal" in op.attributes and any(ir.DenseBoolArrayAttr(op.attributes["window_reversal"])):
+        flags = list(ir.DenseBoolArrayAttr(op.attributes["window_reversal"]))
+        dims = [d for d, flag in enumerate(flags) if flag]
+        rhs = e.one("reverse", rhs.type, rhs, dimensions=i64s(dims))
+    out_shape = shape_of(op.results[0])
+    order = [out_spec.index(d) for d in ("b", *spatial, "f")]
+    names = ", ".join(spatial)
+    dims_attr = ir.Attribute.parse(f"#pphlo.conv<[b, {names}, f]x[{names}, i, o]->[b, {names}, f]>")
+    secret = e.is_secret(op.results[0])
+    result = e.one(
+        "convolution",
+        e.type([out_shape[d] for d in order], element, secret),
+        lhs,
+        rhs,
+        dimension_numbers=dims_attr,
+        window_strides=i64s(get_i64s(op, "window_strides", ones)),
+    )
+    return [e.transpose(result, [order.index(d) for d in range(rank)], element, secret)]
+
+
+def _convolution_dims(text: str) -> tuple[list[str], list[str], list[str]]:
+    """The three dimension lists of `#stablehlo.conv<[b, f, 0, 1]x[o, i, 0, 1]->[b, f, 0, 1]>`."""
+    body = text[text.index("<") + 1 : text.rindex(">")]
+    left, _, rest = body.partition("]x[")
+    middle, _, right = rest.partition("]->[")
+    return (
+        [word.strip() for word in left.strip("[] ").split(",")],
+        [word.strip() for word in middle.strip("[] ").split(",")],
+        [word.strip() for word in right.strip("[] ").split(",")],
+    )
+
+
+def _reduce(e: Emitter, op: ir.Operation) -> Values:
+    return _emit_reduction(e, op, "reduce", dimensions=i64s(get_i64s(op, "dimensions")))
+
+
+def _reduce_window(e: Emitter, op: ir.Operation) -> Values:
+    rank = len(shape_of(op.operands[0]))
+    ones = [1] * rank
+    padding = (
+        np.array(ir.DenseIntElementsAttr(op.attributes["padding"])) if "padding" in op.attributes else None
+    )
+    low, high = ([0] * rank,) * 2 if padding is None else (padding[:, 0].tolist(), padding[:, 1].tolist())
+    interior = [d - 1 for d in get_i64s(op, "base_dilations", ones)]
+    half = len(op.operands) // 2
+    values = e.operands(op)
+    secret = e.is_secret(op.results[0])
+    inits = [e.secret(v) if secret else v for v in values[half:]]
+    inputs = [e.secret(v) if secret else v for v in values[:half]]
+    inputs = [
+        _emit_pad(e, x, init, low, high, interior, secret) for x, init in zip(inputs, inits, strict=True)
+    ]
+    return _emit_reduction(
+        e,
+        op,
+        "reduce_window",
+        [*inputs, *inits],
+        window_dimensions=i64s(get_i64s(op, "window_dimensions")),
+        window_strides=i64s(get_i64s(op, "window_strides", ones)),
+        window_dilations=i64s(get_i64s(op, "window_dilations", ones)),
+    )
+
+
+def _emit_reduction(
+    e: Emitter, op: ir.Operation, name: str, operands: Values | None = None, **attributes: ir.Attribute
+) -> Values:
+    secret = e.is_secret(op.results[0])
+    values = e.operands(op) if operands is None else operands
+    if secret:
+        values = [e.secret(value) for value in values]
+    types = [e.type_of(result) for result in op.results]
+    reduction = e.op(name, types, values, regions=1, **attributes)
+    e.block(op.regions[0].blocks[0], reduction.regions[0], [secret] * len(op.results))
+    return list(reduction.results)
+
+
+def _sort(e: Emitter, op: ir.Operation) -> Values:
+    key = sort_key(op)
+    assert key is not None
+    direction = "ASC" if key[1] == "LT" else "DES"
+    types = [e.type_of(result) for result in op.results]
+    secret = e.is_secret(op.results[0])
+    values = [e.secret(v) if secret else v for v in e.operands(op)]
+    dimension = ir.IntegerAttr(op.attributes["dimension"]).value if "dimension" in op.attributes else -1
+    if dimension < 0:
+        dimension += len(shape_of(op.results[0]))
+    sort = e.op(
+        "simple_sort",
+        types,
+        values,
+        dimension=i64(dimension),
+        num_keys=i64(1),
+        sort_direction=ir.Attribute.parse(f"#pphlo<sort_direction {direction}>"),
+    )
+    return list(sort.results)
+
+
+def _while(e: Emitter, op: ir.Operation) -> Values:
+    secrets = [e.is_secret(result) for result in op.results]
+    values = [e.secret(v) if secret else v for v, secret in zip(e.operands(op), secrets, strict=True)]
+    loop = e.op("while", [e.type_of(result) for result in op.results], values, regions=2)
+    e.block(op.regions[0].blocks[0], loop.regions[0], [False])
+    e.block(op.regions[1].blocks[0], loop.regions[1], secrets)
+    return list(loop.results)
+
+
+def _case(e: Emitter, op: ir.Operation) -> Values:
+    return _emit_branches(e, op, "case")
+
+
+def _if(e: Emitter, op: ir.Operation) -> Values:
+    return _emit_branches(e, op, "if")
+
+
+def _emit_branches(e: Emitter, op: ir.Operation, name: str) -> Values:
+    secrets = [e.is_secret(result) for result in op.results]
+    types = [e.type_of(result) for result in op.results]
+    branches = e.op(name, types, e.operands(op), regions=len(op.regions))
+    for source, target in zip(op.regions, branches.regions, strict=True):
+        e.block(source.blocks[0], target, secrets)
+    return list(branches.results)
+
+
+EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
+    **{
+        f"stablehlo.{name}": _same(name)
+        for name in [
+            "abs",
+            "add",
+            "and",
+            "atan2",
+            "ceil",
+            "cosine",
+            "exponential",
+            "exponential_minus_one",
+            "floor",
+            "log",
+            "log_plus_one",
+            "maximum",
+            "minimum",
+            "multiply",
+            "negate",
+            "not",
+            "or",
+            "popcnt",
+            "power",
+            "remainder",
+            "round_nearest_afz",
+            "round_nearest_even",
+            "rsqrt",
+            "shift_left",
+            "shift_right_arithmetic",
+            "shift_right_logical",
+            "sign",
+            "sine",
+            "sqrt",
+            "subtract",
+            "tanh",
+            "xor",
+        ]
+    },
+    "stablehlo.constant": _constant,
+    "stablehlo.iota": _iota,
+    "stablehlo.broadcast_in_dim": _broadcast,
+    "stablehlo.concatenate": _concatenate,
+    "stablehlo.pad": _pad,
+    "stablehlo.reshape": _reshape,
+    "stablehlo.reverse": _reverse,
+    "stablehlo.slice": _slice,
+    "stablehlo.transpose": _transpose,
+    "stablehlo.optimization_barrier": _forward,
+    "stablehlo.reduce_precision": _forward,
+    "stablehlo.dynamic_slice": _dynamic_slice,
+    "stablehlo.dynamic_update_slice": _dynamic_update_slice,
+    "stablehlo.gather": _gather,
+    "stablehlo.compare": _compare,
+    "stablehlo.is_finite": _is_finite,
+    "stablehlo.clamp": _clamp,
+    "stablehlo.convert": _convert,
+    "stablehlo.divide": _divide,
+    "stablehlo.dot": _dot,
+    "stablehlo.dot_general": _dot_general,
+    "stablehlo.convolution": _convolution,
+    "stablehlo.logistic": _logistic,
+    "stablehlo.select": _select,
+    "stablehlo.reduce": _reduce,
+    "stablehlo.reduce_window": _reduce_window,
+    "stablehlo.sort": _sort,
+    "stablehlo.custom_call": _custom_call,
+    "stablehlo.while": _while,
+    "stablehlo.case": _case,
+    "stablehlo.if": _if,
+    "chlo.square": _square,
+    "chlo.erf": _erf,
+    "chlo.erfc": _erfc,
+}

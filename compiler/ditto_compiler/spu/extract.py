@@ -1,0 +1,93 @@
+"""From a lowered module to a `Program`."""
+
+from __future__ import annotations
+
+from ditto_compiler.diagnostics import ErrorCollector
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.ir import element_type, encoding_of, entry_function, func, functions, ir, ops_of
+from ditto_compiler.passes.ditto_to_pphlo import PPHLO_VERSION
+from ditto_compiler.program import Call, CallerTensor, CastBatch, Input, Program, Region, Step, Value
+
+
+def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Program:
+    """The program that a module describes after `ditto-to-pphlo`.
+
+    Raises:
+        CompileError: the module is not lowered.
+    """
+    entry = entry_function(module)
+    if names.stage_of(module) < len(names.STAGES) or entry is None:
+        errors = ErrorCollector("extract-program")
+        errors.add(module.operation, "the module is not lowered; run ditto-to-pphlo first")
+        errors.raise_if_any()
+    assert entry is not None
+    regions = {f.name.value: f for f in functions(module) if f != entry}
+    values: list[Value] = []
+    numbers: dict[ir.Value, int] = {}
+
+    def number(value: ir.Value, secret: bool) -> int:
+        encoding = encoding_of(value)
+        assert encoding is not None
+        shape = tuple(ir.RankedTensorType(value.type).shape)
+        numbers[value] = len(values)
+        values.append(Value(shape, element_type(value), encoding, secret))
+        return numbers[value]
+
+    inputs = []
+    caller_inputs: dict[int, CallerTensor] = {}
+    for position, argument in enumerate(entry.arguments):
+        attributes = names.argument_attributes(entry)[position]
+        index = ir.IntegerAttr(attributes[names.INPUT]).value if names.INPUT in attributes else position
+        visibility = attributes.get(names.VISIBILITY)
+        secret = visibility is None or ir.StringAttr(visibility).value != "public"
+        value = number(argument, secret)
+        caller_inputs[index] = CallerTensor(values[value].shape, values[value].dtype)
+        if list(argument.uses):
+            inputs.append(Input(index, value))
+    steps: list[Step] = []
+    for op in ops_of(entry.entry_block)[:-1]:
+        if op.name == names.CALL:
+            region = regions[ir.FlatSymbolRefAttr(op.attributes["callee"]).value]
+            secrets = ["!pphlo.secret<" in str(t) for t in region.type.results]
+            operands = tuple(numbers[v] for v in op.operands)
+            results = tuple(number(v, secret) for v, secret in zip(op.results, secrets, strict=True))
+            steps.append(Call(region.name.value, operands, results))
+        else:
+            source = numbers[op.operands[0]]
+            pair = (source, number(op.results[0], values[source].secret))
+            last = steps[-1] if steps else None
+            if isinstance(last, CastBatch) and source not in {target for _, target in last.casts}:
+                steps[-1] = CastBatch((*last.casts, pair))
+            else:
+                steps.append(CastBatch((pair,)))
+    returned = ops_of(entry.entry_block)[-1].operands
+    return Program(
+        name=_program_name(module, entry),
+        policy=policy,
+        values=tuple(values),
+        regions={name: _region(name, function) for name, function in regions.items()},
+        steps=tuple(steps),
+        inputs=tuple(inputs),
+        caller_inputs=tuple(caller_inputs[i] for i in sorted(caller_inputs)),
+        outputs=tuple(numbers[value] for value in returned),
+        annotated=annotated,
+    )
+
+
+def _program_name(module: ir.Module, entry: func.FuncOp) -> str:
+    attributes = module.operation.attributes
+    name = ir.StringAttr(attributes["sym_name"]).value if "sym_name" in attributes else entry.name.value
+    return str(name).removeprefix("jit_")
+
+
+def _region(name: str, function: func.FuncOp) -> Region:
+    ring, frac = names.get_int(function.operation, names.RING), names.get_int(function.operation, names.FRAC)
+    assert ring is not None and frac is not None
+    standalone = function.operation.clone(ir.InsertionPoint(function))
+    # The engine's parser knows no ditto attributes and runs the public function @main.
+    for attribute in (names.RING, names.FRAC, "sym_visibility"):
+        del standalone.attributes[attribute]
+    standalone.attributes["sym_name"] = ir.StringAttr.get("main", function.context)
+    code = f'module attributes {{pphlo.version = "{PPHLO_VERSION}"}} {{\n{standalone.get_asm()}\n}}\n'
+    standalone.erase()
+    return Region(name, ring, frac, code)

@@ -1,0 +1,94 @@
+"""Local steps of the casts and of client-side sharing (python/native/kernels.cpp).
+
+Arrays are C-contiguous, at any address, and must not overlap. `slots` and `raw` hold ring elements as in
+`ditto.runtime.sharing`; every other array is a *section*: uint8, `word_bytes` bytes per element. Sections
+come whole: their words are split into planes, so a part of a section is not a shorter section.
+
+Every function raises ValueError if an array's size or a parameter does not fit, before it writes.
+"""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+_Array = NDArray[Any]
+
+def send_two_rounds(
+    slots: _Array,
+    source: int,
+    target: int,
+    drop: int,
+    left: int,
+    word_bytes: int,
+    q0: _Array,
+    q1: _Array,
+    w0: _Array,
+    w1: _Array,
+    out: _Array,
+    p0: _Array,
+    p1: _Array,
+) -> None:
+    """P0, two rounds: from x_0, x_1 and its masks, its result `out` and its message `p0`, `p1`."""
+
+def send_one_round(
+    slots: _Array,
+    source: int,
+    target: int,
+    drop: int,
+    left: int,
+    word_bytes: int,
+    k0: _Array,
+    k1: _Array,
+    w0: _Array,
+    l0: _Array,
+    l1: _Array,
+    out: _Array,
+    c: _Array,
+    w1: _Array,
+) -> None:
+    """P0, one round: its result `out` and its messages `c` (to P1 and P2) and `w1` (to P1)."""
+
+def choose(
+    slots: _Array,
+    source: int,
+    column: int,
+    word_bytes: int,
+    zero: _Array,
+    one: _Array,
+    mask: _Array,
+    chosen: _Array,
+) -> None:
+    """P1 or P2, with x_2 in `column`: `chosen` = (`one` if msb(x_2) else `zero`) - `mask`; empty is 0."""
+
+def finish(
+    slots: _Array,
+    source: int,
+    target: int,
+    drop: int,
+    left: int,
+    column: int,
+    word_bytes: int,
+    mine: _Array,
+    theirs: _Array,
+    correction: _Array,
+    other: _Array,
+    out: _Array,
+) -> None:
+    """P1 or P2: W_2 = `mine` + `theirs` + msb(x_2) `correction` (empty is 0), then the result `out`."""
+
+def shift(slots: _Array, source: int, target: int, drop: int, left: int, centred: int, out: _Array) -> None:
+    """Local casts: both slots shifted; the one in column `centred` (2: neither) centres the error."""
+
+def encode(values: _Array, ring: int, frac: int, raw: _Array) -> bool:
+    """Float32 or float64 to ring elements; False if some |value| * 2^frac >= 2^(ring-2), or is NaN."""
+
+def decode(raw: _Array, ring: int, frac: int, values: _Array) -> None:
+    """Ring elements, two's complement, times 2^-frac, to float64."""
+
+def split(
+    raw: _Array, ring: int, x0: _Array, x1: _Array, slots0: _Array, slots1: _Array, slots2: _Array
+) -> None:
+    """The three parties' slots for given x_0 and x_1 (ring elements as bytes)."""
+
+def join(slots0: _Array, slots1: _Array, slots2: _Array, ring: int, raw: _Array) -> bool:
+    """Sum of the three slots; False if the two copies of a slot differ."""

@@ -1,0 +1,81 @@
+"""`ditto.compile`: from a function or StableHLO to a program."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ditto_compiler.diagnostics import from_mlir
+from ditto_compiler.errors import DittoError
+from ditto_compiler.ir import entry_function, ir, parse_module, prepare
+from ditto_compiler.pass_manager import PassManager
+from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
+from ditto_compiler.policy import Policy
+from ditto_compiler.program import Program
+from ditto_compiler.spu.extract import extract_program
+
+from ditto.frontend import Traced, Visibility, set_visibility, trace
+
+
+def compile(
+    fn: Callable[..., Any] | str | bytes | ir.Module,
+    *example_args: Any,
+    policy: str | Policy = "ditto",
+    visibility: Visibility = "secret",
+    static_argnums: int | Sequence[int] = (),
+    max_public_constant: int = 1024,
+) -> Program:
+    """Compiles a function for private execution among three parties.
+
+    Args:
+        fn: any function that `jax.jit` takes, or StableHLO: as text, MLIR bytecode, a portable artifact
+            or a module (which is changed).
+        example_args: arrays, numbers or `jax.ShapeDtypeStruct`s in the nesting that the program will be
+            called with; for StableHLO, nothing.
+        policy: preset, path of a TOML file, or a `Policy`.
+        visibility: "secret", "public", or a pytree prefix of the arguments (for StableHLO, a list).
+        static_argnums: positions of arguments that are compiled in, as for `jax.jit`.
+        max_public_constant: float constants of more elements are an error, for data that the function
+            closes over becomes public; -1 allows any.
+
+    Raises:
+        CompileError: the program cannot be run privately; has one diagnostic per reason.
+        PolicyError, TraceError: the policy or the arguments are wrong.
+    """
+    if callable(fn):
+        traced = trace(fn, example_args, visibility=visibility, static_argnums=static_argnums)
+    else:
+        if example_args:
+            raise DittoError("StableHLO has its shapes in it: compile it without example arguments")
+        traced = _from_stablehlo(fn, visibility)
+    start = time.perf_counter()
+    module = traced.module
+    PassManager(precision_pipeline(policy, max_public_constant=max_public_constant)).run(module)
+    annotated = str(module)
+    PassManager(lowering_pipeline()).run(module)
+    name = policy if isinstance(policy, str) else policy.name
+    program = extract_program(module, policy=name, annotated=annotated)
+    seconds = {"JAX tracing": traced.seconds, "Ditto passes": time.perf_counter() - start}
+    return program.replace(
+        name=traced.name or program.name,
+        input_tree=traced.input_tree,
+        output_tree=traced.output_tree,
+        seconds=seconds,
+    )
+
+
+def _from_stablehlo(source: str | bytes | ir.Module, visibility: Visibility) -> Traced:
+    start = time.perf_counter()
+    if isinstance(source, (str, bytes)):
+        try:
+            module = parse_module(source)
+        except ir.MLIRError as error:
+            raise from_mlir(error) from None
+    else:
+        module = prepare(source)
+    entry = entry_function(module)
+    if visibility != "secret" and entry is not None:
+        words = [visibility] * len(entry.arguments) if isinstance(visibility, str) else list(visibility)
+        set_visibility(module, words)
+    return Traced(module, None, None, "", time.perf_counter() - start)

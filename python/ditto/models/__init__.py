@@ -1,0 +1,1 @@
+"""Transformer models in plain JAX, written to be cheap under secret sharing."""

@@ -1,0 +1,297 @@
+"""Casts between rings and fractions on replicated shares, by message passing among the parties.
+
+Party P_i holds the slots (x_i, x_{i+1}) of every x = x_0 + x_1 + x_2 mod 2^k. The protocols, why
+they leak nothing and what they cost are in docs/protocols.md; names here are the ones used there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Literal
+
+import numpy as np
+from ditto_compiler.dialect.encoding import Cast
+from ditto_compiler.errors import DittoError
+from numpy.typing import NDArray
+
+from ditto import _native
+from ditto.runtime.channel import Channel, ChannelError
+from ditto.runtime.prf import Stream
+from ditto.runtime.sharing import Ring, raw_shape, word_dtype
+
+Mode = Literal["two-round", "one-round"]
+
+SINGLE_CHUNK = 1 << 15
+"""Elements up to which a batch is one chunk: one message per peer and round."""
+
+MAX_CHUNK = 1 << 16
+"""Most elements in a chunk of a larger batch."""
+
+_NOTHING: NDArray[np.uint8] = np.empty(0, np.uint8)
+
+
+class CastError(DittoError):
+    """Slots that do not fit their cast."""
+
+
+def choose_mode(cast_bytes: int, *, bandwidth_bytes_per_s: float, rtt_s: float) -> Mode:
+    """The faster mode for a boundary whose casts cost `cast_bytes` in two rounds, over all parties.
+
+    One round saves half a round trip and sends a quarter more bytes. Roles rotate, so each party
+    sends a third of them over its own uplink.
+
+    Args:
+        cast_bytes: sum of `Cast.bytes_per_element` times elements.
+        bandwidth_bytes_per_s: uplink of one party.
+        rtt_s: round-trip time between two parties, in seconds.
+    """
+    return "one-round" if cast_bytes / 4 / 3 / bandwidth_bytes_per_s < rtt_s / 2 else "two-round"
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Consecutive elements of one tensor, and where their words are in each section of a chunk."""
+
+    cast: Cast
+    slots: Ring
+    out: Ring
+    word_bytes: int
+    words: slice
+
+    @property
+    def rings(self) -> tuple[int, int, int, int]:
+        return self.cast.source.ring, self.cast.target.ring, self.cast.shift_right, self.cast.shift_left
+
+
+@dataclass
+class _Chunk:
+    """Casts that share messages. `section` is the bytes of one wrap word of every element."""
+
+    number: int
+    pieces: list[_Piece] = field(default_factory=list)
+    section: int = 0
+    mine: NDArray[np.uint8] = field(default_factory=lambda: _NOTHING)
+    """What this party adds to W_2."""
+    other: NDArray[np.uint8] = field(default_factory=lambda: _NOTHING)
+    """The wrap share (W_0 or W_1) of the slot that is not x_2."""
+
+
+class CastEngine:
+    """One party's side of the casts. All parties make the same calls in the same order.
+
+    Args:
+        rank: this party's rank among 0, 1, 2.
+        channel: to the two others; nothing else may use it.
+        streams: by peer rank, from `agree_streams`; nothing else may draw from them.
+        mode: `two-round` (fewer bytes) or `one-round` (see `choose_mode`); the same at all parties.
+    """
+
+    def __init__(
+        self, rank: int, channel: Channel, streams: Mapping[int, Stream], *, mode: Mode = "two-round"
+    ) -> None:
+        self._rank = rank
+        self._channel = channel
+        self._streams = streams
+        self._one_round = mode == "one-round"
+        self._chunks_made = 0
+
+    def cast_many(self, batch: list[tuple[Cast, Ring]]) -> list[Ring]:
+        """This party's slots after each cast; shapes stay, ring 128 has a last axis of two words.
+
+        Costs, over all parties: `Cast.bytes_per_element` per element in `Cast.rounds` rounds; in
+        one-round mode 5/4 of the bytes in 1 round. All casts share messages. A batch of more than
+        `SINGLE_CHUNK` elements is streamed, in a multiple of three chunks so that each party plays
+        P0 equally often; three chunks are under way at a time.
+
+        Raises:
+            CastError: an array's dtype or shape is not that of slots in the cast's source ring.
+            ChannelError: a peer failed, or casts something else.
+        """
+        outs = [np.empty(self._check(cast, slots), word_dtype(cast.target.ring)) for cast, slots in batch]
+        pending: list[tuple[Cast, Ring, Ring]] = []
+        for (cast, slots), out in zip(batch, outs, strict=True):
+            contiguous = np.ascontiguousarray(slots)
+            if _is_local(cast):
+                self._shift(cast, contiguous, out)
+            else:
+                pending.append((cast, contiguous, out))
+        # Three stages in step: while one chunk is computed, the messages of two travel. Every party
+        # sends and receives in this order, so the messages of a pair never get mixed up.
+        started: _Chunk | None = None
+        answered: _Chunk | None = None
+        for chunk in chain(self._chunks(pending), (None, None)):
+            if chunk is not None:
+                self._start(chunk)
+            if started is not None:
+                self._answer(started)
+            if answered is not None:
+                self._finish(answered)
+            started, answered = chunk, started
+        return outs
+
+    def _check(self, cast: Cast, slots: Ring) -> tuple[int, ...]:
+        """The shape of the result."""
+        ring = cast.source.ring
+        pair = raw_shape((2,), ring)
+        if slots.dtype != word_dtype(ring) or slots.shape[-len(pair) :] != pair:
+            raise CastError(
+                f"{cast.op} from {cast.source}: expected slots of dtype {word_dtype(ring)} with last axes "
+                f"{pair}, got dtype {slots.dtype} with shape {slots.shape}"
+            )
+        return raw_shape((*slots.shape[: -len(pair)], 2), cast.target.ring)
+
+    def _shift(self, cast: Cast, slots: Ring, out: Ring) -> None:
+        # x_2 centres the error: P1 has it second, P2 has it first.
+        centred = {0: 2, 1: 1, 2: 0}[self._rank]
+        _native.shift(
+            slots, cast.source.ring, cast.target.ring, cast.shift_right, cast.shift_left, centred, out
+        )
+
+    def _chunks(self, jobs: list[tuple[Cast, Ring, Ring]]) -> Iterator[_Chunk]:
+        """Cut the casts into chunks: the same cuts at all parties, since shapes are public."""
+        tensors = []
+        for cast, slots, out in jobs:
+            source = slots.reshape(-1, *raw_shape((2,), cast.source.ring))
+            tensors.append((cast, source, out.reshape(-1, *raw_shape((2,), cast.target.ring))))
+        total = sum(len(source) for _, source, _ in tensors)
+        if not total:
+            return
+        chunks = 1 if total <= SINGLE_CHUNK else 3 * -(-total // (3 * MAX_CHUNK))
+        room = most = -(-total // chunks)
+        chunk = self._new_chunk()
+        for cast, source, out in tensors:
+            word_bytes = (cast.wrap_bits + 7) // 8
+            at = 0
+            while at < len(source):
+                if not room:
+                    yield chunk
+                    chunk, room = self._new_chunk(), most
+                count = min(room, len(source) - at)
+                words = slice(chunk.section, chunk.section + count * word_bytes)
+                chunk.pieces.append(
+                    _Piece(cast, source[at : at + count], out[at : at + count], word_bytes, words)
+                )
+                chunk.section, at, room = words.stop, at + count, room - count
+        yield chunk
+
+    def _new_chunk(self) -> _Chunk:
+        chunk = _Chunk(self._chunks_made)
+        self._chunks_made += 1
+        return chunk
+
+    def _role(self, chunk: _Chunk) -> int:
+        """Which of P0, P1, P2 this party plays."""
+        return (self._rank - chunk.number) % 3
+
+    def _party(self, chunk: _Chunk, role: int) -> int:
+        """The rank of the party that plays `role`."""
+        return (role + chunk.number) % 3
+
+    def _draw(self, chunk: _Chunk, role: int, words: int) -> list[NDArray[np.uint8]]:
+        """`words` sections of masks shared with the party that plays `role`."""
+        masks = self._streams[self._party(chunk, role)].take(words * chunk.section)
+        return _sections(masks, chunk.section)
+
+    def _send(self, chunk: _Chunk, role: int, message: NDArray[np.uint8]) -> None:
+        self._channel.send(self._party(chunk, role), message.tobytes())
+
+    def _receive(self, chunk: _Chunk, role: int, words: int) -> list[NDArray[np.uint8]]:
+        sender = self._party(chunk, role)
+        message = self._channel.recv(sender)
+        if len(message) != words * chunk.section:
+            raise ChannelError(
+                f"party {sender} sent {len(message)} bytes where this cast has {words * chunk.section}: "
+                "all parties must cast the same tensors in the same mode"
+            )
+        return _sections(np.frombuffer(message, np.uint8), chunk.section)
+
+    def _start(self, chunk: _Chunk) -> None:
+        """All that needs no message: P0 does its whole part, P2 its first, P1 draws its masks."""
+        role = self._role(chunk)
+        if role == 0:
+            self._play_sender(chunk)
+        elif self._one_round:
+            zero, one, *rest = self._draw(chunk, 0, 2 if role == 1 else 3)
+            chunk.other = rest[0] if rest else _NOTHING
+            self._choose(chunk, role, zero, one, _NOTHING)
+        elif role == 2:
+            q0, q1, chunk.other = self._draw(chunk, 0, 3)
+            self._choose(chunk, role, q0, q1, chunk.other)
+        else:
+            (chunk.other,) = self._draw(chunk, 0, 1)
+
+    def _answer(self, chunk: _Chunk) -> None:
+        """Two-round mode, P1: p_b - W_1 to P2, out of P0's message."""
+        if self._role(chunk) == 1 and not self._one_round:
+            p0, p1 = self._receive(chunk, 0, 2)
+            self._choose(chunk, 1, p0, p1, chunk.other)
+
+    def _finish(self, chunk: _Chunk) -> None:
+        """P1 and P2: add up W_2 and write the result. P0 has no part in it and learns nothing."""
+        role = self._role(chunk)
+        if role == 0:
+            return
+        correction = _NOTHING
+        if self._one_round and role == 1:
+            correction, chunk.other = self._receive(chunk, 0, 2)
+        elif self._one_round:
+            (correction,) = self._receive(chunk, 0, 1)
+        (theirs,) = self._receive(chunk, 3 - role, 1)
+        for piece in chunk.pieces:
+            at = piece.words
+            _native.finish(
+                piece.slots, *piece.rings, _column(role), piece.word_bytes, chunk.mine[at], theirs[at],
+                correction[at], chunk.other[at], piece.out,
+            )  # fmt: skip
+
+    def _play_sender(self, chunk: _Chunk) -> None:
+        """P0 knows x_0 and x_1, hence both values W can have; it sends them masked, and is done."""
+        message = np.empty(2 * chunk.section, np.uint8)
+        a0, a1, w0 = self._draw(chunk, 2, 3)
+        b0, *more = self._draw(chunk, 1, 2 if self._one_round else 1)
+        first, second = _sections(message, chunk.section)
+        for piece in chunk.pieces:
+            at = piece.words
+            shared = (piece.slots, *piece.rings, piece.word_bytes, a0[at], a1[at], w0[at], b0[at])
+            if more:
+                _native.send_one_round(*shared, more[0][at], piece.out, first[at], second[at])
+            else:
+                _native.send_two_rounds(*shared, piece.out, first[at], second[at])
+        self._send(chunk, 1, message)
+        if self._one_round:
+            self._send(chunk, 2, message[: chunk.section])
+
+    def _choose(
+        self,
+        chunk: _Chunk,
+        role: int,
+        zero: NDArray[np.uint8],
+        one: NDArray[np.uint8],
+        mask: NDArray[np.uint8],
+    ) -> None:
+        """P1 and P2 know b = msb(x_2): each takes its word for b, less the mask, for the other."""
+        chunk.mine = np.empty(chunk.section, np.uint8)
+        for piece in chunk.pieces:
+            at = piece.words
+            _native.choose(
+                piece.slots, piece.cast.source.ring, _column(role), piece.word_bytes, zero[at], one[at],
+                mask[at], chunk.mine[at],
+            )  # fmt: skip
+        self._send(chunk, 3 - role, chunk.mine)
+
+
+def _is_local(cast: Cast) -> bool:
+    """Whether no wrap reaches the result: it is 2^(k - right + left) times a wrap count, mod 2^K."""
+    weight = cast.source.ring - cast.shift_right + cast.shift_left
+    return cast.wrap_bits == 0 or weight >= cast.target.ring
+
+
+def _column(role: int) -> int:
+    """Where P1 and P2 hold x_2: second and first."""
+    return 1 if role == 1 else 0
+
+
+def _sections(buffer: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
+    return [buffer[at : at + size] for at in range(0, len(buffer), size)]

@@ -1,0 +1,260 @@
+"""One party's execution of a program: engine runtimes, the schedule, and casts between runtimes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import spu
+from ditto_compiler.dialect.encoding import Cast
+from ditto_compiler.errors import DittoError
+from ditto_compiler.program import Call, CastBatch, Program, Region
+from spu import libspu
+
+from ditto.runtime.casts import CastEngine
+from ditto.runtime.channel import LinkChannel
+from ditto.runtime.prf import agree_streams
+from ditto.runtime.shares import FIELDS, Held, from_share, to_share
+from ditto.runtime.sharing import Ring, raw_shape, word_dtype
+
+RuntimeKey = tuple[int, int]
+"""(ring, fraction bits)."""
+
+_TRAFFIC = re.compile(r"Link details: total send bytes (\d+), recv bytes \d+, send actions (\d+)")
+
+
+class EngineError(DittoError):
+    """The engine could not run a region."""
+
+
+@dataclass
+class Traffic:
+    """What this party sent, exactly.
+
+    Attributes:
+        engine_bytes: by the engine's protocols.
+        engine_messages: likewise.
+        cast_bytes: by casts between rings.
+        cast_messages: likewise.
+    """
+
+    engine_bytes: int = 0
+    engine_messages: int = 0
+    cast_bytes: int = 0
+    cast_messages: int = 0
+
+
+@dataclass
+class _Value:
+    """Where a value is: in the variables of some runtimes, or held outside of all."""
+
+    runtimes: set[RuntimeKey] = field(default_factory=set)
+    held: Held | None = None
+
+
+class Engine:
+    """One party's engine. All parties make the same calls in the same order.
+
+    Args:
+        link: the party's root link context, connected to the two others.
+        log: a file that only this process writes, where SPU logs its traffic.
+    """
+
+    def __init__(self, link: Any, log: Path) -> None:
+        self._link = link
+        self._runtimes: dict[RuntimeKey, Any] = {}
+        self._log = log
+        self._channel = LinkChannel(link.spawn())
+        streams = agree_streams(link.rank, self._channel)
+        self._casts = CastEngine(link.rank, self._channel, streams)
+
+    def run(
+        self, program: Program, inputs: dict[int, Ring], progress: Callable[[int], None]
+    ) -> tuple[list[Held], Traffic]:
+        """Runs a program.
+
+        Args:
+            program: what to run.
+            inputs: by value number, this party's slots (secret) or ring elements (public).
+            progress: called after each step with its number.
+
+        Returns:
+            what this party holds of each output, and what it sent.
+
+        Raises:
+            EngineError: SPU failed.
+            ChannelError: a cast failed.
+        """
+        run = _Run(program, self)
+        self._read_log()
+        sent = self._channel.bytes_sent, self._channel.messages_sent
+        for number, data in inputs.items():
+            kind = "arithmetic" if program.values[number].secret else "public"
+            run.values[number] = _Value(held=Held(kind, data))
+        inputs.clear()
+        for index, step in enumerate(program.steps):
+            if isinstance(step, Call):
+                run.call(step)
+            else:
+                run.cast(step)
+            run.free(index)
+            progress(index)
+        outputs = [run.hold(number) for number in program.outputs]
+        run.free_all()
+        traffic = Traffic(*self._read_log())
+        traffic.cast_bytes = self._channel.bytes_sent - sent[0]
+        traffic.cast_messages = self._channel.messages_sent - sent[1]
+        return outputs, traffic
+
+    def cast_many(self, batch: list[tuple[Cast, Ring]]) -> list[Ring]:
+        return self._casts.cast_many(batch)
+
+    def runtime(self, key: RuntimeKey) -> Any:
+        """The SPU runtime for a ring and scale, made at first use, by all parties alike."""
+        if key not in self._runtimes:
+            config = libspu.RuntimeConfig()
+            config.protocol = libspu.ABY3
+            config.field = FIELDS[key[0]]
+            config.fxp_fraction_bits = key[1]
+            # SPU tells its traffic only in its log, and only when it profiles.
+            config.enable_pphlo_profile = True
+            self._runtimes[key] = spu.Runtime(self._link.spawn(), config)
+        return self._runtimes[key]
+
+    def _read_log(self) -> tuple[int, int]:
+        """Bytes and messages that SPU logged since the last call."""
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        sums = [0, 0]
+        for match in _TRAFFIC.finditer(text):
+            sums[0] += int(match[1])
+            sums[1] += int(match[2])
+        total = sums[0], sums[1]
+        previous, self._logged = getattr(self, "_logged", (0, 0)), total
+        return total[0] - previous[0], total[1] - previous[1]
+
+
+class _Run:
+    """The state of one run: where each value is, and when it is last used."""
+
+    def __init__(self, program: Program, engine: Engine) -> None:
+        self.program = program
+        self.values: dict[int, _Value] = {}
+        self._engine = engine
+        self._last_use: dict[int, list[int]] = {}
+        last: dict[int, int] = {}
+        for index, step in enumerate(program.steps):
+            used = step.operands if isinstance(step, Call) else tuple(source for source, _ in step.casts)
+            last.update(dict.fromkeys(used, index))
+        for number, index in last.items():
+            if number not in program.outputs:
+                self._last_use.setdefault(index, []).append(number)
+
+    def call(self, step: Call) -> None:
+        region = self.program.regions[step.region]
+        key = (region.ring, region.frac)
+        runtime = self._engine.runtime(key)
+        for number in step.operands:
+            self._place(number, key)
+        executable = libspu.Executable(
+            name=region.name,
+            input_names=[f"v{number}" for number in step.operands],
+            output_names=[f"v{number}" for number in step.results],
+            code=region.code.encode(),
+        )
+        try:
+            runtime.run(executable)
+        except RuntimeError as error:
+            raise EngineError(_engine_message(region, error)) from None
+        for number in step.results:
+            self.values[number] = _Value({key})
+
+    def cast(self, step: CastBatch) -> None:
+        """All secret casts of a batch share messages; public and boolean values need none."""
+        secret: list[tuple[int, Cast, Ring]] = []
+        for source, target in step.casts:
+            held = self.hold(source)
+            cast = self.program.cast(source, target)
+            if held.kind == "arithmetic":
+                assert held.data is not None
+                secret.append((target, cast, held.data))
+            elif held.kind == "public":
+                assert held.data is not None
+                self.values[target] = _Value(held=Held("public", cast_public(cast, held.data)))
+            else:
+                self.values[target] = _Value(held=held)
+        results = self._engine.cast_many([(cast, data) for _, cast, data in secret])
+        for (target, _, _), data in zip(secret, results, strict=True):
+            self.values[target] = _Value(held=Held("arithmetic", data))
+
+    def hold(self, number: int) -> Held:
+        """The value outside of the runtimes."""
+        value = self.values[number]
+        if value.held is None:
+            key = min(value.runtimes)
+            share = self._engine.runtime(key).get_var(f"v{number}")
+            return from_share(share, key[0])
+        return value.held
+
+    def _place(self, number: int, key: RuntimeKey) -> None:
+        """Makes the value a variable of a runtime of its ring."""
+        value = self.values[number]
+        if key not in value.runtimes:
+            about = self.program.values[number]
+            share = to_share(self.hold(number), about.shape, about.dtype, key[0])
+            self._engine.runtime(key).set_var(f"v{number}", share)
+            value.runtimes.add(key)
+            value.held = None
+
+    def free(self, step: int) -> None:
+        """Deletes the values that no step after `step` uses."""
+        for number in self._last_use.get(step, ()):
+            self._delete(number)
+        done = self.program.steps[step]
+        made = done.results if isinstance(done, Call) else tuple(target for _, target in done.casts)
+        used_later = {n for index, numbers in self._last_use.items() if index > step for n in numbers}
+        for number in made:
+            if number not in used_later and number not in self.program.outputs:
+                self._delete(number)
+
+    def free_all(self) -> None:
+        for number in list(self.values):
+            self._delete(number)
+
+    def _delete(self, number: int) -> None:
+        value = self.values.pop(number, None)
+        if value is not None:
+            for key in value.runtimes:
+                self._engine.runtime(key).del_var(f"v{number}")
+
+
+def cast_public(cast: Cast, raw: Ring) -> Ring:
+    """A public value in another encoding: everybody does it alone. Ties are rounded up."""
+    ring = cast.source.ring
+    if ring == 128:
+        low, high = (raw[:, word].astype(object) for word in (0, 1))
+        integers = low + (high << 64)
+    else:
+        integers = raw.astype(object)
+    signed = np.array([int(x) - (1 << ring) if int(x) >> (ring - 1) else int(x) for x in integers], object)
+    shifted = signed << cast.shift_left
+    if cast.shift_right:
+        shifted = (signed + (1 << (cast.shift_right - 1))) >> cast.shift_right
+    target = cast.target.ring
+    wrapped = [int(x) % (1 << target) for x in shifted]
+    if target < 128:
+        return np.array(wrapped, word_dtype(target))
+    words = [[x & (2**64 - 1), x >> 64] for x in wrapped]
+    return np.array(words, word_dtype(target)).reshape(raw_shape((-1,), target))
+
+
+def _engine_message(region: Region, error: RuntimeError) -> str:
+    """The engine's reason, without its stack trace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and line.strip() != "what:"]
+    reason = lines[0] if lines else "no reason given"
+    if "Get data timeout" in reason:
+        return f"a peer sent nothing within the time-out while running region {region.name} in ring {region.ring}"
+    return f"SPU failed on region {region.name} (ring {region.ring}, {region.frac} fraction bits): {reason}"

@@ -1,0 +1,147 @@
+"""One party as a process: takes commands from its caller over a socket, talks to its peers over a link.
+
+    python -m ditto.runtime.party FD
+
+The process never outlives its caller: a thread reads the socket all the time, and the end of the
+connection ends the process, whatever it is computing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import queue
+import socket
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ditto_compiler.errors import DittoError, InternalError
+from ditto_compiler.program import Program
+from spu import libspu
+
+from ditto.runtime.engine import Engine
+from ditto.runtime.shares import Held, boolean_words
+from ditto.runtime.sharing import Ring, raw_shape, word_dtype
+from ditto.runtime.wire import WireError, recv_frame, send_frame
+
+Frame = tuple[dict[str, Any], list[bytearray]]
+
+
+class Party:
+    """Executes commands one by one.
+
+    Commands: `connect` (rank, addresses, receive time-out), `load` (a program file), `input` (one share of
+    the next run), `run`. Each but `input` is answered by `{"ok": ...}` or `{"error": ...}`; while it runs, a
+    party also reports `{"progress": step}`.
+    """
+
+    def __init__(self, sock: socket.socket, folder: Path) -> None:
+        self._sock = sock
+        self._folder = folder
+        self._engine: Engine | None = None
+        self._programs: dict[str, Program] = {}
+        self._inputs: dict[int, Ring] = {}
+
+    def serve(self) -> None:
+        commands: queue.Queue[Frame] = queue.Queue()
+        threading.Thread(target=_read_commands, args=(self._sock, commands), daemon=True).start()
+        while True:
+            header, buffers = commands.get()
+            try:
+                answer, reply_buffers = self._execute(header, buffers)
+            except (DittoError, InternalError) as error:
+                answer, reply_buffers = {"error": str(error)}, []
+            except RuntimeError as error:  # what SPU raises for anything
+                answer, reply_buffers = {"error": f"SPU failed: {str(error).strip()}"}, []
+            if answer:
+                send_frame(self._sock, answer, reply_buffers)
+
+    def _execute(self, header: dict[str, Any], buffers: list[bytearray]) -> tuple[dict[str, Any], list[Any]]:
+        match header["command"]:
+            case "connect":
+                self._connect(header["rank"], header["addresses"], header["timeout_s"])
+                return {"ok": True}, []
+            case "load":
+                self._programs[header["digest"]] = Program.from_bytes(bytes(buffers[0]))
+                return {"ok": True}, []
+            case "input":
+                self._inputs[header["value"]] = np.frombuffer(buffers[0], word_dtype(header["ring"]))
+                return {}, []
+            case "run":
+                return self._run(self._programs[header["digest"]])
+        raise InternalError(f"unknown command {header['command']!r}")
+
+    def _connect(self, rank: int, addresses: list[str], timeout_s: float) -> None:
+        log = self._folder / "spu.log"
+        options = libspu.logging.LogOptions()
+        options.enable_console_logger = False
+        options.system_log_path = str(log)
+        libspu.logging.setup_logging(options)
+        description = libspu.link.Desc()
+        description.recv_timeout_ms = int(timeout_s * 1000)
+        for number, address in enumerate(addresses):
+            description.add_party(f"P{number}", address)
+        self._engine = Engine(libspu.link.create_brpc(description, rank), log)
+
+    def _run(self, program: Program) -> tuple[dict[str, Any], list[Any]]:
+        if self._engine is None:
+            raise InternalError("the party is not connected")
+        inputs = {}
+        for number, flat in self._inputs.items():
+            value = program.values[number]
+            pair = (-1, 2) if value.secret else (-1,)
+            inputs[number] = flat.reshape(raw_shape(pair, value.encoding.ring))
+        self._inputs = {}
+        start = time.perf_counter()
+        outputs, traffic = self._engine.run(program, inputs, self._report)
+        seconds = time.perf_counter() - start
+        described = [_describe(held) for held in outputs]
+        return (
+            {
+                "ok": True,
+                "seconds": seconds,
+                "traffic": dataclasses.asdict(traffic),
+                "outputs": [about for about, _ in described],
+            },
+            [data for _, data in described],
+        )
+
+    def _report(self, step: int) -> None:
+        send_frame(self._sock, {"progress": step})
+
+
+def _describe(held: Held) -> tuple[dict[str, Any], Any]:
+    """What the caller needs to put an output together, and the bytes."""
+    if held.kind == "boolean":
+        words, bits = boolean_words(held.share)
+        return {"kind": held.kind, "word_bytes": words.itemsize, "bits": bits}, np.ascontiguousarray(words)
+    assert held.data is not None
+    return {"kind": held.kind}, np.ascontiguousarray(held.data)
+
+
+def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
+    while True:
+        try:
+            commands.put(recv_frame(sock))
+        except (WireError, OSError):
+            # The caller is gone. The main thread may be deep in the engine, so do not ask it.
+            os._exit(0)
+
+
+def main() -> None:
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    with tempfile.TemporaryDirectory(prefix="ditto-party-") as folder:
+        try:
+            Party(sock, Path(folder)).serve()
+        except OSError:
+            # The caller is gone while it is being answered. SPU's threads do not end on their own.
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

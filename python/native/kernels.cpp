@@ -1,0 +1,522 @@
+// Local steps of the casts and of client-side sharing. The protocols, with their proofs, are in
+// docs/protocols.md; the code here follows its names.
+//
+// Ring elements are little-endian unsigned integers of 32, 64 or 128 bits. A party's *slots* are
+// (x_i, x_{i+1}) for each element, interleaved. A *section* holds one word for each element: an
+// element of Z_2^(8 * word_bytes), stored as planes. The word's bytes are split by the binary
+// digits of word_bytes, largest part first (7 = 4 + 2 + 1); each part has its own contiguous plane.
+// So a section has exactly elements * word_bytes bytes, and every load is one that a CPU can
+// vectorise. Arrays may start at any address.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <type_traits>
+
+namespace nb = nanobind;
+
+// One binary serves every x86-64 CPU: the loader picks the version of each kernel that fits.
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define DITTO_KERNEL __attribute__((target_clones("default", "avx2"))) void
+#else
+#define DITTO_KERNEL void
+#endif
+#define DITTO_INLINE static inline __attribute__((always_inline))
+
+using u8 = std::uint8_t;
+using u16 = std::uint16_t;
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+using u128 = unsigned __int128;
+
+using In = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using Out = nb::ndarray<nb::c_contig, nb::device::cpu>;
+
+namespace {
+
+// Elements handled at a time; the block's words stay in the first-level cache.
+constexpr std::size_t BLOCK = 256;
+
+template <class T>
+DITTO_INLINE T load(const u8* base, std::size_t index) {
+    T value;
+    std::memcpy(&value, base + index * sizeof(T), sizeof(T));
+    return value;
+}
+
+template <class T>
+DITTO_INLINE void store(u8* base, std::size_t index, T value) {
+    std::memcpy(base + index * sizeof(T), &value, sizeof(T));
+}
+
+// Calls f(Part{}, plane offset in the section, lowest bit of the part in the word) per plane.
+template <class F>
+DITTO_INLINE void for_each_plane(std::size_t elements, unsigned word_bytes, F f) {
+    unsigned done = 0;
+    const auto plane = [&](auto part) {
+        if (word_bytes & sizeof(part)) {
+            f(part, done * elements, 8 * done);
+            done += sizeof(part);
+        }
+    };
+    plane(u128{});
+    plane(u64{});
+    plane(u32{});
+    plane(u16{});
+    plane(u8{});
+}
+
+// The words [first, first + count) of a section of `elements` words.
+template <class W>
+DITTO_INLINE void load_words(const u8* section, std::size_t elements, unsigned word_bytes,
+                             std::size_t first, std::size_t count, W* words) {
+    for_each_plane(elements, word_bytes, [&](auto part, std::size_t offset, unsigned bit) {
+        using Part = decltype(part);
+        if constexpr (sizeof(Part) <= sizeof(W)) {
+            const u8* plane = section + offset + first * sizeof(Part);
+            for (std::size_t i = 0; i < count; ++i) {
+                const W value = static_cast<W>(load<Part>(plane, i));
+                words[i] = bit ? static_cast<W>(words[i] | static_cast<W>(value << bit)) : value;
+            }
+        }
+    });
+}
+
+template <class W>
+DITTO_INLINE void store_words(const W* words, std::size_t elements, unsigned word_bytes,
+                              std::size_t first, std::size_t count, u8* section) {
+    for_each_plane(elements, word_bytes, [&](auto part, std::size_t offset, unsigned bit) {
+        using Part = decltype(part);
+        if constexpr (sizeof(Part) <= sizeof(W)) {
+            u8* plane = section + offset + first * sizeof(Part);
+            for (std::size_t i = 0; i < count; ++i) {
+                store<Part>(plane, i, static_cast<Part>(words[i] >> bit));
+            }
+        }
+    });
+}
+
+template <class S>
+constexpr unsigned BITS = 8 * sizeof(S);
+
+// 2^(k-2): moves the values that a cast allows to [0, 2^(k-1)).
+template <class S>
+constexpr S OFFSET = S{1} << (BITS<S> - 2);
+
+// A slot of Z_2^k with its low `drop` bits dropped, or `left` bits added, in Z_2^K.
+template <class S, class T>
+DITTO_INLINE T floor_shift(S x, unsigned drop, unsigned left) {
+    return static_cast<T>(static_cast<T>(x >> drop) << left);
+}
+
+// The same for the one slot that centres the error. Three floors take off 3/2 (2^drop - 1) source
+// units on average; this one gives them back: 2^(drop-1) - 1 before its floor, 2^drop after it.
+template <class S, class T>
+DITTO_INLINE T centred_shift(S x, unsigned drop, unsigned left) {
+    const S unit = drop ? 1 : 0;
+    const S half = drop ? static_cast<S>((S{1} << (drop - 1)) - 1) : S{0};
+    const S low = static_cast<S>(x & static_cast<S>((S{1} << drop) - 1));
+    const S sum = static_cast<S>(static_cast<S>(x >> drop) + static_cast<S>((low + half) >> drop) + unit);
+    return static_cast<T>(static_cast<T>(sum) << left);
+}
+
+// Sections of one cast: how many words, of how many bytes.
+struct Words {
+    std::size_t count;
+    unsigned bytes;
+};
+
+// P0, who knows x_0 and x_1, computes F_0 and F_1 (the two values that the wrap count W can have,
+// for msb(x_2) = 0 and 1), writes the two sections of its message, and its own result.
+template <class S, class T, class W, bool ONE_ROUND>
+DITTO_KERNEL sender(const u8* slots, Words all, unsigned drop, unsigned left, const u8* a0,
+                    const u8* a1, const u8* w0, const u8* b0, const u8* b1, u8* __restrict out, u8* __restrict first,
+                    u8* __restrict second) {
+    const auto [elements, word_bytes] = all;
+    const unsigned weight = BITS<S> - drop + left;
+    const T offset = floor_shift<S, T>(OFFSET<S>, drop, left);
+    W a0s[BLOCK], a1s[BLOCK], w0s[BLOCK], b0s[BLOCK], b1s[BLOCK], firsts[BLOCK], seconds[BLOCK];
+    for (std::size_t at = 0; at < elements; at += BLOCK) {
+        const std::size_t count = std::min(BLOCK, elements - at);
+        load_words<W>(a0, elements, word_bytes, at, count, a0s);
+        load_words<W>(a1, elements, word_bytes, at, count, a1s);
+        load_words<W>(w0, elements, word_bytes, at, count, w0s);
+        load_words<W>(b0, elements, word_bytes, at, count, b0s);
+        if (ONE_ROUND) {
+            load_words<W>(b1, elements, word_bytes, at, count, b1s);
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            const S x0 = load<S>(slots, 2 * (at + i));
+            const S x1 = static_cast<S>(load<S>(slots, 2 * (at + i) + 1) + OFFSET<S>);
+            const S u = static_cast<S>(x0 + x1);
+            const W w = static_cast<W>(u < x0);
+            const W f0 = static_cast<W>(w + static_cast<W>(u >> (BITS<S> - 1)));
+            const W f1 = static_cast<W>(w + 1);
+            W w1;
+            if (ONE_ROUND) {
+                const W g0 = static_cast<W>(a0s[i] + b0s[i]);
+                w1 = static_cast<W>(f0 - w0s[i] - g0);
+                firsts[i] = static_cast<W>(f1 - f0 + g0 - a1s[i] - b1s[i]);
+                seconds[i] = w1;
+            } else {
+                w1 = b0s[i];
+                firsts[i] = static_cast<W>(f0 - a0s[i]);
+                seconds[i] = static_cast<W>(f1 - a1s[i]);
+            }
+            const T y0 = floor_shift<S, T>(x0, drop, left);
+            const T y1 = floor_shift<S, T>(x1, drop, left);
+            store<T>(out, 2 * (at + i), static_cast<T>(y0 - (static_cast<T>(w0s[i]) << weight)));
+            store<T>(out, 2 * (at + i) + 1,
+                     static_cast<T>(y1 - offset - (static_cast<T>(w1) << weight)));
+        }
+        store_words<W>(firsts, elements, word_bytes, at, count, first);
+        store_words<W>(seconds, elements, word_bytes, at, count, second);
+    }
+}
+
+// P1 or P2, who know b = msb(x_2): chosen = choice_b - mask. An empty mask is zero.
+template <class S, class W>
+DITTO_KERNEL choose(const u8* slots, unsigned column, Words all, const u8* choice0,
+                    const u8* choice1, const u8* mask, u8* __restrict chosen) {
+    const auto [elements, word_bytes] = all;
+    W zeros[BLOCK], ones[BLOCK], masks[BLOCK] = {};
+    for (std::size_t at = 0; at < elements; at += BLOCK) {
+        const std::size_t count = std::min(BLOCK, elements - at);
+        load_words<W>(choice0, elements, word_bytes, at, count, zeros);
+        load_words<W>(choice1, elements, word_bytes, at, count, ones);
+        if (mask != nullptr) {
+            load_words<W>(mask, elements, word_bytes, at, count, masks);
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            const S x2 = load<S>(slots, 2 * (at + i) + column);
+            // A mask instead of a branch: the secret bit must not show in the timing.
+            const W select = static_cast<W>(W{0} - static_cast<W>(x2 >> (BITS<S> - 1)));
+            zeros[i] = static_cast<W>((zeros[i] ^ (select & (zeros[i] ^ ones[i]))) - masks[i]);
+        }
+        store_words<W>(zeros, elements, word_bytes, at, count, chosen);
+    }
+}
+
+// P1 (column 1) or P2 (column 0): W_2 = mine + theirs + b * correction, then both result slots;
+// `other` is the wrap share of the slot that is not x_2. An empty correction is zero.
+template <class S, class T, class W>
+DITTO_KERNEL finish(const u8* slots, unsigned column, Words all, unsigned drop,
+                    unsigned left, const u8* mine, const u8* theirs, const u8* correction,
+                    const u8* other, u8* __restrict out) {
+    const auto [elements, word_bytes] = all;
+    const unsigned weight = BITS<S> - drop + left;
+    const S before = column == 1 ? OFFSET<S> : S{0};
+    const T after = column == 1 ? floor_shift<S, T>(OFFSET<S>, drop, left) : T{0};
+    W sums[BLOCK], words[BLOCK], corrections[BLOCK] = {}, others[BLOCK];
+    for (std::size_t at = 0; at < elements; at += BLOCK) {
+        const std::size_t count = std::min(BLOCK, elements - at);
+        load_words<W>(mine, elements, word_bytes, at, count, sums);
+        load_words<W>(theirs, elements, word_bytes, at, count, words);
+        load_words<W>(other, elements, word_bytes, at, count, others);
+        if (correction != nullptr) {
+            load_words<W>(correction, elements, word_bytes, at, count, corrections);
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            const S x2 = load<S>(slots, 2 * (at + i) + column);
+            const S x = static_cast<S>(load<S>(slots, 2 * (at + i) + 1 - column) + before);
+            const W select = static_cast<W>(W{0} - static_cast<W>(x2 >> (BITS<S> - 1)));
+            const W w2 = static_cast<W>(sums[i] + words[i] + (select & corrections[i]));
+            const T y2 = centred_shift<S, T>(x2, drop, left);
+            const T y = static_cast<T>(floor_shift<S, T>(x, drop, left) - after);
+            store<T>(out, 2 * (at + i) + column, static_cast<T>(y2 - (static_cast<T>(w2) << weight)));
+            store<T>(out, 2 * (at + i) + 1 - column,
+                     static_cast<T>(y - (static_cast<T>(others[i]) << weight)));
+        }
+    }
+}
+
+// A local cast: both slots floored, but for the one in `centred` (0, 1; 2 for neither).
+template <class S, class T>
+DITTO_KERNEL shift(const u8* slots, std::size_t elements, unsigned drop, unsigned left,
+                   unsigned centred, u8* __restrict out) {
+    if (centred > 1) {
+        for (std::size_t i = 0; i < 2 * elements; ++i) {
+            store<T>(out, i, floor_shift<S, T>(load<S>(slots, i), drop, left));
+        }
+        return;
+    }
+    for (std::size_t i = 0; i < elements; ++i) {
+        const S x2 = load<S>(slots, 2 * i + centred);
+        const S x = load<S>(slots, 2 * i + 1 - centred);
+        store<T>(out, 2 * i + centred, centred_shift<S, T>(x2, drop, left));
+        store<T>(out, 2 * i + 1 - centred, floor_shift<S, T>(x, drop, left));
+    }
+}
+
+// raw = nearest integer to x * 2^frac, ties to even; false if any |raw| >= 2^(k-2), or is NaN.
+template <class F, class S>
+DITTO_KERNEL encode(const u8* values, std::size_t elements, unsigned frac, u8* __restrict raw, bool* fits) {
+    using Signed = std::conditional_t<sizeof(S) == 4, std::int32_t,
+                                      std::conditional_t<sizeof(S) == 8, std::int64_t, __int128>>;
+    const F scale = std::ldexp(F{1}, static_cast<int>(frac));
+    const F limit = std::ldexp(F{1}, static_cast<int>(BITS<S>) - 2);
+    unsigned bad = 0;
+    for (std::size_t i = 0; i < elements; ++i) {
+        const F scaled = std::nearbyint(load<F>(values, i) * scale);
+        const bool ok = std::fabs(scaled) < limit;
+        bad |= !ok;
+        store<S>(raw, i, static_cast<S>(static_cast<Signed>(ok ? scaled : F{0})));
+    }
+    *fits = bad == 0;
+}
+
+// value = raw * 2^-frac, raw taken as two's complement.
+template <class S>
+DITTO_KERNEL decode(const u8* raw, std::size_t elements, unsigned frac, u8* __restrict values) {
+    using Signed = std::conditional_t<sizeof(S) == 4, std::int32_t,
+                                      std::conditional_t<sizeof(S) == 8, std::int64_t, __int128>>;
+    const double scale = std::ldexp(1.0, -static_cast<int>(frac));
+    for (std::size_t i = 0; i < elements; ++i) {
+        store<double>(values, i, static_cast<double>(static_cast<Signed>(load<S>(raw, i))) * scale);
+    }
+}
+
+// The slots of the three parties for x_0, x_1 as given and x_2 = raw - x_0 - x_1.
+template <class S>
+DITTO_KERNEL split(const u8* raw, const u8* x0s, const u8* x1s, std::size_t elements, u8* __restrict out0,
+                   u8* __restrict out1, u8* __restrict out2) {
+    for (std::size_t i = 0; i < elements; ++i) {
+        const S x0 = load<S>(x0s, i);
+        const S x1 = load<S>(x1s, i);
+        const S x2 = static_cast<S>(load<S>(raw, i) - x0 - x1);
+        store<S>(out0, 2 * i, x0);
+        store<S>(out0, 2 * i + 1, x1);
+        store<S>(out1, 2 * i, x1);
+        store<S>(out1, 2 * i + 1, x2);
+        store<S>(out2, 2 * i, x2);
+        store<S>(out2, 2 * i + 1, x0);
+    }
+}
+
+// raw = x_0 + x_1 + x_2; false if the two copies of any slot differ.
+template <class S>
+DITTO_KERNEL join(const u8* slots0, const u8* slots1, const u8* slots2, std::size_t elements,
+                  u8* __restrict raw, bool* consistent) {
+    S differ = 0;
+    for (std::size_t i = 0; i < elements; ++i) {
+        const S x0 = load<S>(slots0, 2 * i);
+        const S x1 = load<S>(slots1, 2 * i);
+        const S x2 = load<S>(slots2, 2 * i);
+        differ |= (x1 ^ load<S>(slots0, 2 * i + 1)) | (x2 ^ load<S>(slots1, 2 * i + 1)) |
+                  (x0 ^ load<S>(slots2, 2 * i + 1));
+        store<S>(raw, i, static_cast<S>(x0 + x1 + x2));
+    }
+    *consistent = differ == 0;
+}
+
+// Run-time widths to types: f gets a zero of each type that was asked for.
+template <class F>
+void with_ring(unsigned bits, F f) {
+    switch (bits) {
+        case 32: return f(u32{});
+        case 64: return f(u64{});
+        case 128: return f(u128{});
+        default: throw std::invalid_argument("ring width must be 32, 64 or 128");
+    }
+}
+
+template <class F>
+void with_word(unsigned word_bytes, F f) {
+    if (word_bytes == 0 || word_bytes > 16) {
+        throw std::invalid_argument("a word has 1 to 16 bytes");
+    }
+    if (word_bytes == 1) return f(u8{});
+    if (word_bytes == 2) return f(u16{});
+    if (word_bytes <= 4) return f(u32{});
+    if (word_bytes <= 8) return f(u64{});
+    return f(u128{});
+}
+
+void check(bool condition, const char* message) {
+    if (!condition) {
+        throw std::invalid_argument(message);
+    }
+}
+
+constexpr char SLOTS[] = "slots: not two ring elements for each element";
+constexpr char SECTION[] = "section: not word_bytes bytes for each element";
+constexpr char RAW[] = "raw: not one ring element for each element";
+constexpr char VALUES[] = "values: not one number for each element";
+
+const u8* read(const In& array, std::size_t size, const char* message) {
+    check(array.nbytes() == size, message);
+    return static_cast<const u8*>(array.data());
+}
+
+u8* write(const Out& array, std::size_t size, const char* message) {
+    check(array.nbytes() == size, message);
+    return static_cast<u8*>(array.data());
+}
+
+std::size_t count_slots(const In& slots, unsigned ring) {
+    check(ring % 32 == 0 && ring > 0 && slots.nbytes() % (ring / 4) == 0, SLOTS);
+    return slots.nbytes() / (ring / 4);
+}
+
+// Calls f with a zero of the source ring, target ring and word types of an interactive cast.
+template <class F>
+void with_cast(unsigned source, unsigned target, unsigned drop, unsigned left, unsigned word_bytes, F f) {
+    check(drop + 2 <= source, "drop: more than the source ring's width less 2");
+    check(drop == 0 || left == 0, "drop, left: a cast shifts one way");
+    check(source + left < target + drop, "no wrap reaches the result: this cast is local");
+    with_ring(source, [&](auto s) {
+        with_ring(target, [&](auto t) {
+            if constexpr (sizeof(s) <= sizeof(t)) {
+                with_word(word_bytes, [&](auto w) { f(s, t, w); });
+            } else {
+                check(false, "an interactive cast does not narrow the ring");
+            }
+        });
+    });
+}
+
+void send_two_rounds(const In& slots, unsigned source, unsigned target, unsigned drop, unsigned left,
+                     unsigned word_bytes, const In& q0, const In& q1, const In& w0, const In& w1,
+                     const Out& out, const Out& p0, const Out& p1) {
+    const std::size_t n = count_slots(slots, source);
+    const std::size_t size = n * word_bytes;
+    with_cast(source, target, drop, left, word_bytes, [&](auto s, auto t, auto w) {
+        sender<decltype(s), decltype(t), decltype(w), false>(
+            read(slots, 2 * n * sizeof(s), SLOTS), {n, word_bytes}, drop, left, read(q0, size, SECTION),
+            read(q1, size, SECTION), read(w0, size, SECTION), read(w1, size, SECTION), nullptr,
+            write(out, 2 * n * sizeof(t), SLOTS), write(p0, size, SECTION), write(p1, size, SECTION));
+    });
+}
+
+void send_one_round(const In& slots, unsigned source, unsigned target, unsigned drop, unsigned left,
+                    unsigned word_bytes, const In& k0, const In& k1, const In& w0, const In& l0,
+                    const In& l1, const Out& out, const Out& c, const Out& w1) {
+    const std::size_t n = count_slots(slots, source);
+    const std::size_t size = n * word_bytes;
+    with_cast(source, target, drop, left, word_bytes, [&](auto s, auto t, auto w) {
+        sender<decltype(s), decltype(t), decltype(w), true>(
+            read(slots, 2 * n * sizeof(s), SLOTS), {n, word_bytes}, drop, left, read(k0, size, SECTION),
+            read(k1, size, SECTION), read(w0, size, SECTION), read(l0, size, SECTION),
+            read(l1, size, SECTION), write(out, 2 * n * sizeof(t), SLOTS), write(c, size, SECTION),
+            write(w1, size, SECTION));
+    });
+}
+
+void py_choose(const In& slots, unsigned source, unsigned column, unsigned word_bytes, const In& zero,
+               const In& one, const In& mask, const Out& chosen) {
+    const std::size_t n = count_slots(slots, source);
+    const std::size_t size = n * word_bytes;
+    check(column < 2, "column: 0 or 1");
+    with_ring(source, [&](auto s) {
+        with_word(word_bytes, [&](auto w) {
+            choose<decltype(s), decltype(w)>(
+                read(slots, 2 * n * sizeof(s), SLOTS), column, {n, word_bytes}, read(zero, size, SECTION),
+                read(one, size, SECTION), mask.nbytes() ? read(mask, size, SECTION) : nullptr,
+                write(chosen, size, SECTION));
+        });
+    });
+}
+
+void py_finish(const In& slots, unsigned source, unsigned target, unsigned drop, unsigned left,
+               unsigned column, unsigned word_bytes, const In& mine, const In& theirs,
+               const In& correction, const In& other, const Out& out) {
+    const std::size_t n = count_slots(slots, source);
+    const std::size_t size = n * word_bytes;
+    check(column < 2, "column: 0 or 1");
+    with_cast(source, target, drop, left, word_bytes, [&](auto s, auto t, auto w) {
+        finish<decltype(s), decltype(t), decltype(w)>(
+            read(slots, 2 * n * sizeof(s), SLOTS), column, {n, word_bytes}, drop, left,
+            read(mine, size, SECTION), read(theirs, size, SECTION),
+            correction.nbytes() ? read(correction, size, SECTION) : nullptr, read(other, size, SECTION),
+            write(out, 2 * n * sizeof(t), SLOTS));
+    });
+}
+
+void py_shift(const In& slots, unsigned source, unsigned target, unsigned drop, unsigned left,
+              unsigned centred, const Out& out) {
+    const std::size_t n = count_slots(slots, source);
+    check(drop < source && left < target, "drop, left: not less than the ring's width");
+    with_ring(source, [&](auto s) {
+        with_ring(target, [&](auto t) {
+            shift<decltype(s), decltype(t)>(read(slots, 2 * n * sizeof(s), SLOTS), n, drop, left, centred,
+                                            write(out, 2 * n * sizeof(t), SLOTS));
+        });
+    });
+}
+
+bool py_encode(const In& values, unsigned ring, unsigned frac, const Out& raw) {
+    const std::size_t n = values.size();
+    bool fits = false;
+    check(values.dtype() == nb::dtype<float>() || values.dtype() == nb::dtype<double>(),
+          "values: float32 or float64");
+    check(frac + 2 <= ring, "frac: more than the ring's width less 2");
+    with_ring(ring, [&](auto s) {
+        using S = decltype(s);
+        u8* to = write(raw, n * sizeof(S), RAW);
+        const u8* from = static_cast<const u8*>(values.data());
+        if (values.dtype() == nb::dtype<float>()) {
+            encode<float, S>(from, n, frac, to, &fits);
+        } else {
+            encode<double, S>(from, n, frac, to, &fits);
+        }
+    });
+    return fits;
+}
+
+void py_decode(const In& raw, unsigned ring, unsigned frac, const Out& values) {
+    check(frac < ring, "frac: not less than the ring's width");
+    const std::size_t n = values.nbytes() / sizeof(double);
+    with_ring(ring, [&](auto s) {
+        decode<decltype(s)>(read(raw, n * sizeof(s), RAW), n, frac, write(values, n * sizeof(double), VALUES));
+    });
+}
+
+void py_split(const In& raw, unsigned ring, const In& x0, const In& x1, const Out& slots0,
+              const Out& slots1, const Out& slots2) {
+    with_ring(ring, [&](auto s) {
+        const std::size_t n = raw.nbytes() / sizeof(s);
+        const std::size_t size = n * sizeof(s);
+        split<decltype(s)>(read(raw, size, RAW), read(x0, size, RAW), read(x1, size, RAW), n,
+                           write(slots0, 2 * size, SLOTS), write(slots1, 2 * size, SLOTS),
+                           write(slots2, 2 * size, SLOTS));
+    });
+}
+
+bool py_join(const In& slots0, const In& slots1, const In& slots2, unsigned ring, const Out& raw) {
+    const std::size_t n = count_slots(slots0, ring);
+    bool consistent = false;
+    with_ring(ring, [&](auto s) {
+        const std::size_t size = n * sizeof(s);
+        join<decltype(s)>(read(slots0, 2 * size, SLOTS), read(slots1, 2 * size, SLOTS),
+                          read(slots2, 2 * size, SLOTS), n, write(raw, size, RAW), &consistent);
+    });
+    return consistent;
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+    using namespace nb::literals;
+    const auto nogil = nb::call_guard<nb::gil_scoped_release>();
+    m.doc() = "Local steps of the casts and of client-side sharing; see python/native/kernels.cpp.";
+    m.def("send_two_rounds", &send_two_rounds, "slots"_a, "source"_a, "target"_a, "drop"_a, "left"_a,
+          "word_bytes"_a, "q0"_a, "q1"_a, "w0"_a, "w1"_a, "out"_a, "p0"_a, "p1"_a, nogil);
+    m.def("send_one_round", &send_one_round, "slots"_a, "source"_a, "target"_a, "drop"_a, "left"_a,
+          "word_bytes"_a, "k0"_a, "k1"_a, "w0"_a, "l0"_a, "l1"_a, "out"_a, "c"_a, "w1"_a, nogil);
+    m.def("choose", &py_choose, "slots"_a, "source"_a, "column"_a, "word_bytes"_a, "zero"_a, "one"_a,
+          "mask"_a, "chosen"_a, nogil);
+    m.def("finish", &py_finish, "slots"_a, "source"_a, "target"_a, "drop"_a, "left"_a, "column"_a,
+          "word_bytes"_a, "mine"_a, "theirs"_a, "correction"_a, "other"_a, "out"_a, nogil);
+    m.def("shift", &py_shift, "slots"_a, "source"_a, "target"_a, "drop"_a, "left"_a, "centred"_a, "out"_a,
+          nogil);
+    m.def("encode", &py_encode, "values"_a, "ring"_a, "frac"_a, "raw"_a, nogil);
+    m.def("decode", &py_decode, "raw"_a, "ring"_a, "frac"_a, "values"_a, nogil);
+    m.def("split", &py_split, "raw"_a, "ring"_a, "x0"_a, "x1"_a, "slots0"_a, "slots1"_a, "slots2"_a, nogil);
+    m.def("join", &py_join, "slots0"_a, "slots1"_a, "slots2"_a, "ring"_a, "raw"_a, nogil);
+}
