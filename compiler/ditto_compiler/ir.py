@@ -1,13 +1,14 @@
 """The one module that touches jaxlib's MLIR bindings.
 
 Everything else imports `ir`, `func` and `stablehlo` from here, so that a change of bindings is a
-change of this file.
+change of this file. It runs on the bindings of jaxlib 0.4.34 and of 0.10, which differ: the newer have no
+`Type.isinstance`, give attributes as (name, value) pairs, and `Value.owner` is an `OpView`.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from jax.interpreters import mlir as _jax_mlir
@@ -18,10 +19,13 @@ from jaxlib.mlir.passmanager import PassManager
 from ditto_compiler.dialect.encoding import Encoding, Fxp, Int, parse_encoding
 
 __all__ = [
+    "BARE_REGIONS",
+    "BYTECODE_MAGIC",
     "Encoding",
     "Fxp",
     "Int",
     "PassManager",
+    "attributes_of",
     "block_values",
     "clone_op",
     "copy_module",
@@ -33,6 +37,7 @@ __all__ = [
     "func",
     "functions",
     "ir",
+    "is_private",
     "is_tensor",
     "nested_ops",
     "new_context",
@@ -48,6 +53,9 @@ __all__ = [
 ]
 
 BYTECODE_MAGIC = b"ML\xefR"
+
+BARE_REGIONS: tuple[str, ...] = ("stablehlo.sort",)
+"""Ops in whose regions StableHLO's verifier wants types without encodings."""
 
 stablehlo.register_stablehlo_passes()
 
@@ -70,6 +78,7 @@ def parse_module(source: str | bytes, context: ir.Context | None = None) -> ir.M
 
     Raises:
         ir.MLIRError: the source does not parse; its diagnostics say where.
+        ValueError, SystemError: a portable artifact is damaged or too new.
     """
     context = context or new_context()
     with context:
@@ -93,13 +102,18 @@ def functions(module: ir.Module) -> list[func.FuncOp]:
     return [op for op in module.body.operations if isinstance(op, func.FuncOp)]
 
 
+def is_private(function: func.FuncOp) -> bool:
+    attributes = function.attributes
+    return "sym_visibility" in attributes and ir.StringAttr(attributes["sym_visibility"]).value == "private"
+
+
 def entry_function(module: ir.Module) -> func.FuncOp | None:
     """The function that a caller runs: `@main`, or the only public function with a body."""
     candidates = [f for f in functions(module) if not f.is_external]
     for function in candidates:
         if function.name.value == "main":
             return function
-    public = [f for f in candidates if f.visibility.value == "public"]
+    public = [f for f in candidates if not is_private(f)]
     return public[0] if len(public) == 1 else None
 
 
@@ -108,14 +122,26 @@ def ops_of(block: ir.Block) -> list[ir.Operation]:
     return [op.operation for op in block.operations]
 
 
-def nested_ops(root: ir.Operation) -> Iterator[ir.Operation]:
-    """Every operation nested in `root`, parents before children, `root` itself excluded."""
-    for region in root.regions:
-        for block in region.blocks:
-            for op in ops_of(block):
-                yield op
-                if len(op.regions):
-                    yield from nested_ops(op)
+def nested_ops(root: ir.Operation, skip: Container[str] = ()) -> list[ir.Operation]:
+    """Every operation nested in `root`, parents before children, `root` itself excluded.
+
+    Regions of ops named in `skip` are not entered.
+    """
+    found: list[ir.Operation] = []
+
+    def visit(op: ir.Operation) -> ir.WalkResult:
+        found.append(op)
+        return ir.WalkResult.SKIP if op.name in skip else ir.WalkResult.ADVANCE
+
+    root.walk(visit, ir.WalkOrder.PRE_ORDER)
+    return found[1:]
+
+
+def attributes_of(op: ir.Operation | func.FuncOp) -> dict[str, ir.Attribute]:
+    """The operation's attributes by name."""
+    attributes = op.attributes
+    entries = [attributes[index] for index in range(len(attributes))]
+    return {entry.name: entry.attr for entry in entries}
 
 
 def block_values(root: ir.Operation) -> Iterator[ir.Value]:
@@ -131,7 +157,8 @@ def block_values(root: ir.Operation) -> Iterator[ir.Value]:
 
 def defining_op(value: ir.Value) -> ir.Operation | None:
     """The operation that computes `value`; None for a block argument."""
-    return None if isinstance(value.owner, ir.Block) else value.owner
+    owner = value.owner
+    return None if isinstance(owner, ir.Block) else owner.operation
 
 
 def top_level_ancestor(op: ir.Operation) -> ir.Operation:
@@ -142,17 +169,17 @@ def top_level_ancestor(op: ir.Operation) -> ir.Operation:
 
 
 def is_tensor(type_: ir.Type) -> bool:
-    return ir.RankedTensorType.isinstance(type_)
+    return isinstance(type_, ir.RankedTensorType)
 
 
 def element_type(value: ir.Value) -> str:
     """The element type as text: `f32`, `i1`, `ui8`, ..."""
-    return str(ir.RankedTensorType(value.type).element_type)
+    return str(value.type.element_type)
 
 
 def numel(value: ir.Value) -> int:
     count = 1
-    for extent in ir.RankedTensorType(value.type).shape:
+    for extent in value.type.shape:
         count *= extent
     return count
 
@@ -161,7 +188,7 @@ def type_encoding(type_: ir.Type) -> Encoding | None:
     """The type's ditto encoding, or None when it has none."""
     if not is_tensor(type_):
         return None
-    attribute = ir.RankedTensorType(type_).encoding
+    attribute = type_.encoding
     return None if attribute is None else parse_encoding(str(attribute))
 
 
@@ -171,10 +198,11 @@ def encoding_of(value: ir.Value) -> Encoding | None:
 
 def encode_type(type_: ir.Type, encoding: Encoding | None) -> ir.Type:
     """`type_` with its encoding replaced, or dropped when `encoding` is None."""
-    tensor = ir.RankedTensorType(type_)
-    attribute = None if encoding is None else ir.Attribute.parse(str(encoding), tensor.context)
-    with ir.Location.unknown(tensor.context):
-        return ir.RankedTensorType.get(tensor.shape, tensor.element_type, attribute)
+    context = type_.context
+    attribute = None if encoding is None else ir.Attribute.parse(str(encoding), context)
+    return ir.RankedTensorType.get(
+        type_.shape, type_.element_type, attribute, loc=ir.Location.unknown(context)
+    )
 
 
 def set_encoding(value: ir.Value, encoding: Encoding | None) -> None:
@@ -203,7 +231,7 @@ def clone_op(
         op.name,
         results=[result.type for result in op.results],
         operands=[mapping.get(operand, operand) for operand in op.operands],
-        attributes={entry.name: entry.attr for entry in op.attributes},
+        attributes=attributes_of(op),
         regions=len(op.regions),
         loc=loc,
         ip=ip,

@@ -1,8 +1,8 @@
 """Pipelines as text: `builtin.module(inline-calls,ditto-annotate{policy=ditto},cse)`.
 
 The grammar is MLIR's: pass names separated by commas, options in braces as `key=value` separated by
-blanks, nesting in parentheses. Options become the fields of a pass's dataclass and print back as
-the same text.
+blanks, nesting in parentheses. A value with blanks, brackets or quotes stands in quotes, as in a shell.
+Options become the fields of a pass's dataclass and print back as the same text.
 """
 
 from __future__ import annotations
@@ -11,18 +11,27 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import re
+import shlex
 import textwrap
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ditto_compiler.errors import DittoError
 
+NO_TEXT: Mapping[str, bool] = types.MappingProxyType({"text": False})
+"""Metadata of a dataclass field that can be set in Python only and is no option."""
+
 
 class PipelineError(DittoError):
     """A pipeline's text is malformed, or names a pass or an option that does not exist."""
+
+
+class UnknownPassError(PipelineError):
+    """A name that is neither a pass of ours nor one of MLIR's."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ def split_pipeline(text: str) -> list[PipelineElement]:
     start = 0
     closers: list[str] = []
     pairs = {"(": ")", "{": "}"}
-    for position, char in enumerate(text):
+    for position, char in _unquoted(text):
         if char in pairs:
             closers.append(pairs[char])
         elif char in ")}":
@@ -69,6 +78,18 @@ def split_pipeline(text: str) -> list[PipelineElement]:
     if text.strip():
         elements.append(_element(text[start:], text))
     return elements
+
+
+def _unquoted(text: str) -> Iterator[tuple[int, str]]:
+    """The characters outside quotes, with their positions."""
+    quote = ""
+    for position, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        else:
+            yield position, char
 
 
 def _element(text: str, pipeline: str) -> PipelineElement:
@@ -91,7 +112,7 @@ def _element(text: str, pipeline: str) -> PipelineElement:
 
 def _matching(text: str) -> int:
     depth = 0
-    for position, char in enumerate(text):
+    for position, char in _unquoted(text):
         depth += char in "({"
         depth -= char in ")}"
         if depth == 0:
@@ -107,10 +128,10 @@ def parse_options(pass_name: str, cls: type, text: str) -> dict[str, Any]:
     Raises:
         PipelineError: unknown, repeated or ill-typed option.
     """
-    fields = {f.name.replace("_", "-"): f for f in dataclasses.fields(cls) if f.init}
+    fields = {_spelling(field): field for field in _option_fields(cls)}
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
-    for word in text.split():
+    for word in _words(pass_name, text):
         key, has_value, value = word.partition("=")
         if key not in fields:
             known = ", ".join(fields) or "none"
@@ -124,6 +145,24 @@ def parse_options(pass_name: str, cls: type, text: str) -> dict[str, Any]:
     return values
 
 
+def _option_fields(cls: type | Any) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(cls) if field.init and field.metadata.get("text", True)]
+
+
+def _spelling(field: dataclasses.Field[Any]) -> str:
+    return field.name.replace("_", "-")
+
+
+def _words(pass_name: str, text: str) -> list[str]:
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.escape = lexer.commenters = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        raise PipelineError(f"unbalanced quotes in the options of pass '{pass_name}': {text}") from None
+
+
 def _convert(pass_name: str, key: str, hint: Any, value: str) -> Any:
     if isinstance(hint, types.UnionType):
         hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
@@ -133,7 +172,7 @@ def _convert(pass_name: str, key: str, hint: Any, value: str) -> Any:
             return value == "true"
         expected = "true or false"
     elif hint is int:
-        if value.lstrip("-").isdigit():
+        if re.fullmatch("-?[0-9]+", value):
             return int(value)
         expected = "an integer"
     elif hint is str:
@@ -146,15 +185,15 @@ def _convert(pass_name: str, key: str, hint: Any, value: str) -> Any:
 def options_text(instance: Any) -> str:
     """The option text that `parse_options` reads back to `instance`; defaults are left out."""
     words = []
-    for field in dataclasses.fields(instance):
+    for field in _option_fields(instance):
         value = getattr(instance, field.name)
-        if not field.init or value == field.default or value is None:
+        if value == field.default or value is None:
             continue
         if isinstance(value, bool):
             value = str(value).lower()
         elif isinstance(value, tuple):
             value = ",".join(value)
-        words.append(f"{field.name.replace('_', '-')}={value}")
+        words.append(f"{_spelling(field)}={shlex.quote(str(value))}")
     return " ".join(words)
 
 
@@ -171,8 +210,4 @@ def option_docs(cls: type) -> list[tuple[str, str, str]]:
             and isinstance(following.value, ast.Constant)
         ):
             docs[node.target.id] = inspect.cleandoc(str(following.value.value))
-    return [
-        (f.name.replace("_", "-"), str(f.default), docs.get(f.name, ""))
-        for f in dataclasses.fields(cls)
-        if f.init
-    ]
+    return [(_spelling(field), str(field.default), docs.get(field.name, "")) for field in _option_fields(cls)]

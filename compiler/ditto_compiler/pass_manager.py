@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -13,7 +13,13 @@ from ditto_compiler.dialect.verify import verify_module
 from ditto_compiler.errors import InternalError
 from ditto_compiler.ir import PassManager as MlirPassManager
 from ditto_compiler.ir import ir
-from ditto_compiler.options import PipelineError, did_you_mean, parse_options, split_pipeline
+from ditto_compiler.options import (
+    PipelineError,
+    UnknownPassError,
+    did_you_mean,
+    parse_options,
+    split_pipeline,
+)
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.registry import PASSES
 
@@ -64,16 +70,21 @@ def _check_mlir_pass(text: str) -> None:
         with ir.Context():
             MlirPassManager.parse(f"{ROOT}({text})")
     except ValueError as error:
-        name = text.split("{")[0].split("(")[0]
-        reason = str(error).strip().splitlines()[-1]
-        raise PipelineError(
-            f"'{text}' is neither a pass of ditto nor one of MLIR: {reason}{did_you_mean(name, PASSES)}"
-        ) from None
+        reason = (str(error).partition("error: ")[2] or str(error)).splitlines()[0]
+        if "does not refer to a registered pass" not in reason:
+            raise PipelineError(f"MLIR cannot read '{text}': {reason}") from None
+        hint = did_you_mean(text.split("{")[0], PASSES)
+        raise UnknownPassError(f"'{text}' is neither a pass of ditto nor one of MLIR{hint}") from None
 
 
 def pipeline_text(passes: Sequence[Pass]) -> str:
     """The text that `parse_pipeline` reads back."""
     return f"{ROOT}({','.join(str(pass_) for pass_ in passes)})"
+
+
+def pass_name(pass_: Pass) -> str:
+    """The name alone, without options."""
+    return str(pass_).split("{")[0]
 
 
 @dataclass
@@ -85,6 +96,7 @@ class PassManager:
         print_ir_after: print the module to `stream` after these passes (by name); `("all",)` for all.
         print_ir_before: likewise, before.
         stream: where to print.
+        render: what to print of a module.
         seconds: wall time of each pass after `run`, verification included, in order.
     """
 
@@ -92,6 +104,7 @@ class PassManager:
     print_ir_after: Sequence[str] = ()
     print_ir_before: Sequence[str] = ()
     stream: TextIO = field(default_factory=lambda: sys.stderr)
+    render: Callable[[ir.Module], str] = str
     seconds: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self, module: ir.Module) -> None:
@@ -117,7 +130,6 @@ class PassManager:
                 self._print(pass_, "After", self.print_ir_after, module)
 
     def _print(self, pass_: Pass, when: str, wanted: Sequence[str], module: ir.Module) -> None:
-        name = str(pass_).split("{")[0]
-        if "all" in wanted or name in wanted:
+        if "all" in wanted or pass_name(pass_) in wanted:
             print(f"// -----// IR Dump {when} {pass_} //----- //", file=self.stream)
-            print(module, file=self.stream)
+            print(self.render(module), file=self.stream)

@@ -137,8 +137,9 @@ class Policy:
                 raise PolicyError(f"policy '{self.name}' has no encoding for dtype {dtype}")
             wanted = Fxp if "f" in dtype else Int
             if not isinstance(self.dtypes[dtype], wanted):
+                found = self.dtypes[dtype]
                 raise PolicyError(
-                    f"policy '{self.name}' maps {dtype} to {self.dtypes[dtype]}, expected '#ditto.{wanted.mnemonic}<..>'"
+                    f"policy '{self.name}' maps {dtype} to {found}, expected '#ditto.{wanted.mnemonic}<..>'"
                 )
         for encoding in self.dtypes.values():
             if isinstance(encoding, Fxp):
@@ -148,7 +149,13 @@ class Policy:
                 self._fracs.setdefault(rule.ring, rule.frac)
 
     def frac_of(self, ring: int) -> int:
-        """Fraction bits of a ring when nothing more specific is said: the dtype map's, or the first rule's."""
+        """Fraction bits of a ring when nothing more specific is said.
+
+        They are the dtype map's, or those of the first rule that sets ring and frac.
+
+        Raises:
+            PolicyError: neither sets any.
+        """
         if ring not in self._fracs:
             raise PolicyError(
                 f"policy '{self.name}' sets no fraction bits for ring {ring}; give the rule a frac"
@@ -187,7 +194,8 @@ def load_policy(name_or_path: str | Path) -> Policy:
     path = Path(text)
     if path.suffix != ".toml":
         raise PolicyError(
-            f"no policy '{text}'{did_you_mean(text, PRESETS)} (presets: {', '.join(PRESETS)}; or the path of a .toml file)"
+            f"no policy '{text}'{did_you_mean(text, PRESETS)} "
+            f"(presets: {', '.join(PRESETS)}; or the path of a .toml file)"
         )
     try:
         return parse_policy(path.read_text(), str(path))

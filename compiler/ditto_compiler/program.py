@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from typing import Any
 
 from ditto_compiler.dialect.encoding import Cast, Encoding, parse_encoding
 from ditto_compiler.errors import DittoError
+from ditto_compiler.files import write_whole
 
 FORMAT = "ditto-program"
 VERSION = 1
@@ -179,11 +178,8 @@ class Program:
         Raises:
             ProgramFileError: the file cannot be written.
         """
-        path = Path(path)
         try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-                file.write(self.to_bytes())
-            os.replace(file.name, path)
+            write_whole(path, self.to_bytes())
         except OSError as error:
             raise ProgramFileError(f"cannot write program file '{path}': {error}") from None
 
@@ -209,14 +205,15 @@ class Program:
             document = json.loads(texts["program.json"])
         except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError) as error:
             raise ProgramFileError(
-                f"'{origin}' is not a ditto program file, or it is damaged ({error}); write it again by Program.save"
+                f"'{origin}' is not a ditto program file, or it is damaged ({error}); "
+                "write it again by Program.save"
             ) from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ProgramFileError(f"'{origin}' is a zip archive but not a ditto program file")
         if document.get("version") != VERSION:
             raise ProgramFileError(
-                f"'{origin}' has format version {document.get('version')}, this ditto reads version {VERSION}; "
-                "compile the program again"
+                f"'{origin}' has format version {document.get('version')}, this ditto reads "
+                f"version {VERSION}; compile the program again"
             )
         try:
             return _from_document(document, texts)

@@ -10,11 +10,13 @@ from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
+from ditto_compiler.passes.legalize_chlo import LegalizeChlo
 
 PASSES: dict[str, type[Pass]] = {
     cls.name: cls
     for cls in (
         InlineCalls,
+        LegalizeChlo,
         DittoCheckSupported,
         DittoAnnotate,
         DittoInsertCasts,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ditto_compiler.dialect.attributes import VISIBILITY, argument_attribute
+from ditto_compiler.dialect.attributes import secret_arguments
 from ditto_compiler.ir import entry_function, func, functions, ir, ops_of
 
 
@@ -22,7 +22,7 @@ class VisibilityAnalysis:
         self._functions = {f.name.value: f for f in functions(module)}
         entry = entry_function(module)
         if entry is not None:
-            self._visit_function(entry, [_argument_is_secret(entry, i) for i in range(len(entry.arguments))])
+            self._visit_function(entry, secret_arguments(entry))
 
     def is_secret(self, value: ir.Value) -> bool:
         return self._secret.get(value, True)
@@ -78,8 +78,3 @@ class VisibilityAnalysis:
 
     def _set(self, values: Iterable[ir.Value], secrets: Iterable[bool]) -> None:
         self._secret.update(zip(values, secrets, strict=True))
-
-
-def _argument_is_secret(function: func.FuncOp, index: int) -> bool:
-    attribute = argument_attribute(function, index, VISIBILITY)
-    return attribute is None or ir.StringAttr(attribute).value != "public"

@@ -1,17 +1,20 @@
 """The discardable `ditto.*` attributes: their names, where they may stand, and what they may hold.
 
-| attribute          | on                        | value                  | meaning |
-|--------------------|---------------------------|------------------------|---------|
-| `ditto.visibility` | function arguments        | "secret" or "public"   | who sees the argument |
-| `ditto.input`      | entry function arguments  | i32                    | which of the caller's inputs this is; one input may be supplied in several encodings |
-| `ditto.ring`       | functions, any operation  | i32                    | function: the ring its region runs in; operation: the user's choice for the result |
-| `ditto.frac`       | functions, any operation  | i32                    | likewise the fraction bits |
-| `ditto.stage`      | the module                | one of `STAGES`        | how far the program is compiled, so which invariants hold |
+| attribute          | on                       | value                | meaning                          |
+|--------------------|--------------------------|----------------------|----------------------------------|
+| `ditto.visibility` | function arguments       | "secret" or "public" | who sees the argument            |
+| `ditto.input`      | entry function arguments | i32                  | which of the caller's inputs     |
+| `ditto.ring`       | functions                | i32                  | the ring its region runs in      |
+|                    | any other operation      | i32                  | the user's choice for its result |
+| `ditto.frac`       | likewise                 | i32                  | likewise the fraction bits       |
+| `ditto.stage`      | the module               | one of `STAGES`      | which invariants hold            |
+
+One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ditto_compiler.ir import func, ir
 
@@ -59,17 +62,16 @@ def argument_attributes(function: func.FuncOp) -> list[dict[str, ir.Attribute]]:
     """The attributes of each argument, as one dictionary per argument."""
     if "arg_attrs" not in function.attributes:
         return [{} for _ in function.arguments]
-    return [
-        {entry.name: entry.attr for entry in ir.DictAttr(attribute)}
-        for attribute in ir.ArrayAttr(function.attributes["arg_attrs"])
-    ]
+    return [{entry.name: entry.attr for entry in attribute} for attribute in function.attributes["arg_attrs"]]
 
 
-def argument_attribute(function: func.FuncOp, index: int, name: str) -> ir.Attribute | None:
-    return argument_attributes(function)[index].get(name)
+def secret_arguments(function: func.FuncOp) -> list[bool]:
+    """Whether each argument is secret; one that does not say is."""
+    attributes = [entries.get(VISIBILITY) for entries in argument_attributes(function)]
+    return [attribute is None or attribute.value != "public" for attribute in attributes]
 
 
-def set_argument_attributes(function: func.FuncOp, attributes: list[Mapping[str, ir.Attribute]]) -> None:
+def set_argument_attributes(function: func.FuncOp, attributes: Sequence[Mapping[str, ir.Attribute]]) -> None:
     context = function.context
     function.attributes["arg_attrs"] = ir.ArrayAttr.get(
         [ir.DictAttr.get(dict(entry), context) for entry in attributes], context

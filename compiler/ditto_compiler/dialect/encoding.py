@@ -11,6 +11,7 @@ the cost model share one definition.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import ClassVar
@@ -79,6 +80,7 @@ _FXP = re.compile(r"#ditto\.fxp<(\d+), (\d+)>")
 _INT = re.compile(r"#ditto\.int<(\d+)>")
 
 
+@functools.cache
 def parse_encoding(text: str) -> Encoding:
     """The encoding that `text` spells.
 
@@ -123,7 +125,8 @@ class Cast:
         if self.op == "downcast":
             if t.frac > s.frac:
                 raise EncodingError(
-                    f"no downcast {s} -> {t}: it cannot add fraction bits ({s.frac} -> {t.frac}); rescale first"
+                    f"no downcast {s} -> {t}: it cannot add fraction bits ({s.frac} -> {t.frac}); "
+                    "rescale first"
                 )
             if s.ring - (s.frac - t.frac) < t.ring:
                 raise EncodingError(

@@ -6,7 +6,7 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - d2: every tensor encoding is a canonical `#ditto.fxp<..>` or `#ditto.int<..>` that fits the
   element type: fixed point for floats, int for integers and booleans.
 - d3: a cast op keeps shape and element type, and a protocol offers its pair of encodings.
-- c1: once annotated, every tensor value has an encoding.
+- c1: once annotated, every tensor value has an encoding, but for those in the comparator of a sort.
 - c2: once casts are in, all operands and results of any other op are in one ring, and all its
   fixed-point operands and results have one number of fraction bits.
 - c4: once annotated, an op sits only in a ring in which the engine can run it.
@@ -15,13 +15,15 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ditto_compiler.diagnostics import ErrorCollector, from_mlir
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.encoding import Cast, EncodingError, Fxp, Int
+from ditto_compiler.dialect.encoding import RINGS, Cast, EncodingError, Fxp, Int
 from ditto_compiler.ir import (
+    BARE_REGIONS,
     Encoding,
+    attributes_of,
     encoding_of,
     entry_function,
     func,
@@ -32,9 +34,11 @@ from ditto_compiler.ir import (
     type_encoding,
 )
 from ditto_compiler.options import did_you_mean
-from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, supported_rings
+from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, supported_rings
 
-OUTSIDE_RULES: tuple[str, ...] = (*names.CASTS, names.CALL, "func.call", "func.func")
+ANNOTATED, CAST, OUTLINED = (names.STAGES.index(stage) + 1 for stage in ("annotated", "cast", "outlined"))
+
+ON_ARGUMENTS: tuple[str, ...] = (names.VISIBILITY, names.INPUT)
 
 
 def verify_module(module: ir.Module) -> None:
@@ -48,52 +52,63 @@ def verify_module(module: ir.Module) -> None:
     except ir.MLIRError as error:
         raise from_mlir(error) from None
     errors = ErrorCollector("verify")
-    _verify_attribute_names(module.operation, errors)
+    for op in (module.operation, *nested_ops(module.operation)):
+        _verify_names(op, errors)
     errors.raise_if_any()
     stage = names.stage_of(module)
     entry = entry_function(module)
     for function in functions(module):
         if function.is_external or stage == len(names.STAGES):
             continue
-        _verify_types(function, errors, annotated=stage >= 1 and (function == entry or stage >= 3))
-        if errors.diagnostics:
-            continue
-        for op in nested_ops(function.operation):
-            if op.name in names.CASTS:
-                _verify_cast(op, errors)
-            elif stage >= 1 and op.name in OP_TABLE and (function == entry or stage >= 3):
-                _verify_ring(op, errors, cast=stage >= 2)
-    if stage >= 3 and entry is not None:
+        _verify_function(function, stage if function == entry or stage >= OUTLINED else 0, errors)
+    if stage >= OUTLINED and entry is not None:
         for op in nested_ops(entry.operation):
             if op.name not in (*names.CASTS, names.CALL, "func.call", "func.return"):
                 errors.add(
-                    op, "c5: the entry function of an outlined module holds only calls, casts and a return"
+                    op,
+                    "c5: the entry function of an outlined module holds only calls, casts and a return; "
+                    "move it into a function with attribute 'ditto.ring'",
                 )
     errors.raise_if_any()
 
 
-def _verify_attribute_names(root: ir.Operation, errors: ErrorCollector) -> None:
-    _verify_attributes(root, errors)
-    for op in nested_ops(root):
-        if op.name.startswith("ditto.") and op.name not in (*names.CASTS, names.CALL):
-            known = (*names.CASTS, names.CALL)
-            errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
-        _verify_attributes(op, errors)
+def _verify_function(function: func.FuncOp, stage: int, errors: ErrorCollector) -> None:
+    """Checks types, then ops, as far as the function has come."""
+    ops = nested_ops(function.operation, skip=BARE_REGIONS)
+    found = len(errors.diagnostics)
+    _verify_types(function, ops, errors, annotated=stage >= ANNOTATED)
+    if len(errors.diagnostics) > found:
+        return
+    for op in ops:
+        if op.name in names.CASTS:
+            _verify_cast(op, errors)
+        elif stage >= ANNOTATED and op.name in OP_TABLE and op.name != "func.return":
+            _verify_ring(op, errors, cast=stage >= CAST)
 
 
-def _verify_attributes(op: ir.Operation, errors: ErrorCollector) -> None:
-    for attribute in op.attributes:
-        if attribute.name.startswith("ditto."):
-            problem = _attribute_problem(op, attribute.name, attribute.attr)
-            if problem is not None:
-                errors.add(op, f"d1: attribute '{attribute.name}' {problem}")
-    if op.name == "func.func" and "arg_attrs" in op.attributes:
-        for index, entries in enumerate(names.argument_attributes(op.opview)):
-            for name, value in entries.items():
-                if name.startswith("ditto."):
-                    problem = _argument_attribute_problem(name, value)
-                    if problem is not None:
-                        errors.add(op, f"d1: attribute '{name}' of argument {index} {problem}")
+def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
+    known = (*names.CASTS, names.CALL)
+    if op.name.startswith("ditto.") and op.name not in known:
+        errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
+    if not len(op.attributes):
+        return
+    attributes = attributes_of(op)
+    for name, value in attributes.items():
+        if name.startswith("ditto."):
+            _add_if(errors, op, f"attribute '{name}'", _attribute_problem(op, name, value))
+    if op.name != "func.func":
+        return
+    for which, key in (("argument", "arg_attrs"), ("result", "res_attrs")):
+        for index, entries in enumerate(attributes.get(key, ())):
+            for entry in entries:
+                if entry.name.startswith("ditto."):
+                    problem = _signature_problem(which, entry.name, entry.attr)
+                    _add_if(errors, op, f"attribute '{entry.name}' of {which} {index}", problem)
+
+
+def _add_if(errors: ErrorCollector, op: ir.Operation, what: str, problem: str | None) -> None:
+    if problem is not None:
+        errors.add(op, f"d1: {what} {problem}")
 
 
 def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str | None:
@@ -103,47 +118,53 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         if op.name != "builtin.module":
             return "may stand only on the module"
         return _string_problem(value, names.STAGES)
-    if name in (names.VISIBILITY, names.INPUT):
+    if name in ON_ARGUMENTS:
         return "may stand only on function arguments"
-    return _integer_problem(value)
+    return _integer_problem(value, RINGS if name == names.RING else range(max(RINGS) - 1))
 
 
-def _argument_attribute_problem(name: str, value: ir.Attribute) -> str | None:
+def _signature_problem(which: str, name: str, value: ir.Attribute) -> str | None:
+    if name not in names.NAMES:
+        return f"is unknown{did_you_mean(name, names.NAMES)}"
+    if which == "result" or name not in ON_ARGUMENTS:
+        return f"may not stand on a function's {which}s"
     if name == names.VISIBILITY:
         return _string_problem(value, names.VISIBILITIES)
-    if name == names.INPUT:
-        return _integer_problem(value)
-    return f"is unknown on arguments{did_you_mean(name, (names.VISIBILITY, names.INPUT))}"
+    return _integer_problem(value, range(2**31))
 
 
 def _string_problem(value: ir.Attribute, allowed: tuple[str, ...]) -> str | None:
-    if ir.StringAttr.isinstance(value) and ir.StringAttr(value).value in allowed:
+    if isinstance(value, ir.StringAttr) and value.value in allowed:
         return None
     expected = ", ".join(f'"{word}"' for word in allowed)
     return f"must be one of {expected}, got {value}"
 
 
-def _integer_problem(value: ir.Attribute) -> str | None:
-    if ir.IntegerAttr.isinstance(value) and str(value).endswith(": i32") and ir.IntegerAttr(value).value >= 0:
+def _integer_problem(value: ir.Attribute, allowed: Sequence[int]) -> str | None:
+    if isinstance(value, ir.IntegerAttr) and str(value.type) == "i32" and value.value in allowed:
         return None
-    return f"must be a non-negative i32, got {value}"
+    if isinstance(allowed, range):
+        return f"must be an i32 in [0, {allowed[-1]}], got {value}"
+    return f"must be one of {', '.join(map(str, allowed))} as an i32, got {value}"
 
 
-def _values(function: func.FuncOp) -> Iterator[tuple[ir.Operation, ir.Value, str]]:
+def _values(function: func.FuncOp, ops: list[ir.Operation]) -> Iterator[tuple[ir.Operation, ir.Value, str]]:
     for index, argument in enumerate(function.arguments):
         yield function.operation, argument, f"argument {index}"
-    for op in nested_ops(function.operation):
+    for op in ops:
         for index, result in enumerate(op.results):
             yield op, result, f"result {index}"
-        for region in op.regions:
+        for region in () if op.name in BARE_REGIONS else op.regions:
             for block in region.blocks:
                 for index, argument in enumerate(block.arguments):
                     yield op, argument, f"region argument {index}"
 
 
-def _verify_types(function: func.FuncOp, errors: ErrorCollector, *, annotated: bool) -> None:
+def _verify_types(
+    function: func.FuncOp, ops: list[ir.Operation], errors: ErrorCollector, *, annotated: bool
+) -> None:
     problems: dict[ir.Type, str | None] = {}
-    for op, value, which in _values(function):
+    for op, value, which in _values(function, ops):
         type_ = value.type
         if not is_tensor(type_):
             continue
@@ -169,7 +190,10 @@ def _type_problem(type_: ir.Type, *, annotated: bool) -> str | None:
     if element in FLOAT_TYPES and isinstance(encoding, Int):
         return f"d2: a float tensor is held in fixed point, so '{encoding}' should be '#ditto.fxp<..>'"
     if element not in FLOAT_TYPES and isinstance(encoding, Fxp):
-        return f"d2: an integer or boolean tensor has no fraction bits, so '{encoding}' should be '#ditto.int<..>'"
+        return (
+            f"d2: an integer or boolean tensor has no fraction bits, so '{encoding}' "
+            "should be '#ditto.int<..>'"
+        )
     return None
 
 
@@ -203,9 +227,6 @@ def same_tensor(left: ir.Type, right: ir.Type) -> bool:
 
 
 def _verify_ring(op: ir.Operation, errors: ErrorCollector, *, cast: bool) -> None:
-    row = OP_TABLE[op.name]
-    if row.kind is Kind.TERMINATOR and op.name == "func.return":
-        return
     results = [e for e in map(encoding_of, op.results) if e is not None]
     rings = supported_rings(op)
     for encoding in results:

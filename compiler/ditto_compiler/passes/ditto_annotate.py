@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.encoding import RINGS, Encoding, Fxp, Int
+from ditto_compiler.dialect.encoding import RINGS, Encoding, EncodingError, Fxp, Int
 from ditto_compiler.ir import (
+    BARE_REGIONS,
     defining_op,
     element_type,
     encoding_of,
@@ -21,8 +22,9 @@ from ditto_compiler.ir import (
     set_encoding,
     set_function_type,
 )
+from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.policy import OPERANDS, Choice, OpFeatures, Policy, load_policy
+from ditto_compiler.policy import OPERANDS, Choice, OpFeatures, Policy, PolicyError, load_policy
 from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, reducer, supported_rings
 
 
@@ -57,8 +59,8 @@ class DittoAnnotate(Pass):
     name: ClassVar[str] = "ditto-annotate"
     policy: str = "ditto"
     """A preset (dtype, uniform32, uniform64, uniform128, ditto) or the path of a TOML file."""
-    policy_object: Policy | None = None
-    """A policy made in Python, instead of `policy`; has no text form."""
+    policy_object: Policy | None = field(default=None, metadata=NO_TEXT)
+    """A policy made in Python, instead of `policy`."""
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
@@ -67,7 +69,13 @@ class DittoAnnotate(Pass):
             errors.add(module.operation, "there is no entry function to annotate")
             errors.raise_if_any()
             return
-        annotator = _Annotator(self.policy_object or load_policy(self.policy), errors)
+        try:
+            policy = self.policy_object or load_policy(self.policy)
+        except PolicyError as error:
+            errors.add(module.operation, str(error))
+            errors.raise_if_any()
+            return
+        annotator = _Annotator(policy, errors)
         for op in nested_ops(entry.operation):
             if op.name not in OP_TABLE:
                 errors.add(op, "cannot be annotated; run inline-calls and ditto-check-supported first")
@@ -75,7 +83,10 @@ class DittoAnnotate(Pass):
         for argument in entry.arguments:
             annotator.set_argument(argument)
         for op in ops_of(entry.entry_block):
-            annotator.annotate(op)
+            try:
+                annotator.annotate(op)
+            except (PolicyError, EncodingError) as error:
+                errors.add(op, str(error))
         errors.raise_if_any()
         set_function_type(entry)
         names.set_stage(module, "annotated")
@@ -116,16 +127,16 @@ class _Annotator:
         """Gives the op's results and all values in its regions `encoding`, or its ring's integers."""
         for result in op.results:
             _set(result, encoding)
-        if not len(op.regions):
+        if op.name in BARE_REGIONS:
             return
         for region in op.regions:
             for block in region.blocks:
                 for argument in block.arguments:
                     _set(argument, encoding)
-        for inner in nested_ops(op):
-            if OP_TABLE[inner.name].kind is not Kind.TERMINATOR:
-                self._check_ring(inner, encoding.ring, f"the '{op.name}' that holds it")
-            self._annotate_whole(inner, encoding)
+            for inner in ops_of(region.blocks[0]):
+                if OP_TABLE[inner.name].kind is not Kind.TERMINATOR:
+                    self._check_ring(inner, encoding.ring, f"the '{op.name}' that holds it")
+                self._annotate_whole(inner, encoding)
 
     def _choice(self, op: ir.Operation) -> Choice:
         """What attributes and policy say of the op, with the default for its kind filled in."""
@@ -197,8 +208,8 @@ class _Annotator:
             choice = self._choice(inner)
             default = self._policy.dtypes[element_type(inner.results[0])]
             if isinstance(choice.ring, int):
-                frac = choice.frac if choice.frac is not None else self._policy.frac_of(choice.ring)
-                wanted.append(Fxp(choice.ring, frac) if isinstance(default, Fxp) else Int(choice.ring))
+                scale = self._policy.frac_of(choice.ring) if choice.frac is None else choice.frac
+                wanted.append(Fxp(choice.ring, scale) if isinstance(default, Fxp) else Int(choice.ring))
             elif choice.ring is None:
                 wanted.append(default)
         own = self._choice(op) if len(op.results) else None

@@ -45,7 +45,8 @@ class DittoCheckSupported(Pass):
             found = ", ".join(f"@{f.name.value}" for f in functions(module)) or "none"
             errors.add(
                 module.operation,
-                f"there is no entry function: a program has a public function @main (functions found: {found})",
+                "there is no entry function: a program has a public function @main "
+                f"(functions found: {found})",
             )
             errors.raise_if_any()
             return
@@ -78,12 +79,13 @@ class DittoCheckSupported(Pass):
         if op.name == "stablehlo.constant" and element_type(op.results[0]) in FLOAT_TYPES:
             value = op.attributes["value"]
             size = numel(op.results[0])
-            splat = ir.DenseElementsAttr.isinstance(value) and ir.DenseElementsAttr(value).is_splat
+            splat = isinstance(value, ir.DenseElementsAttr) and value.is_splat
             if 0 <= self.max_public_constant < size and not splat:
                 errors.add(
                     op,
-                    f"a constant of {size} floats would be public to all parties: is it a weight that the function "
-                    "closes over? Pass it as an argument, or allow public constants of this size",
+                    f"a constant of {size} floats would be public to all parties: is it a weight that the "
+                    "function closes over? Pass it as an argument, or allow constants of this size "
+                    "by max-public-constant",
                 )
 
 
@@ -102,5 +104,6 @@ def _type_problem(type_: ir.Type) -> str | None:
         return f"shapes must be static, found '{type_}'; export with concrete shapes"
     element = str(tensor.element_type)
     if element not in (*FLOAT_TYPES, *INT_TYPES):
-        return f"elements of type {element} cannot be secret-shared; use one of {', '.join((*FLOAT_TYPES, *INT_TYPES))}"
+        known = ", ".join((*FLOAT_TYPES, *INT_TYPES))
+        return f"elements of type {element} cannot be secret-shared; use one of {known}"
     return None

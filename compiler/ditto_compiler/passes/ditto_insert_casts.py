@@ -34,7 +34,8 @@ class DittoInsertCasts(Pass):
 
     Before:
 
-        %1 = stablehlo.exponential %0 : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+        %1 = stablehlo.exponential %0
+          : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
 
     After:
 

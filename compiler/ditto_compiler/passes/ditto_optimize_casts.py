@@ -30,26 +30,28 @@ class DittoOptimizeCasts(Pass):
 
     Patterns, to a fixed point:
 
-    - `cast(constant)` -> a constant in the new encoding                 [constants are public]
-    - `cast(x)`, `cast(x)` -> one cast                                   [same target]
-    - `down(up(x))` -> `x`, or one cast                                  [the upcast dropped no bits: exact]
-    - `up(up(x))` -> `up(x)`; `down(down(x))` -> `down(x)`               [a protocol offers the pair]
-    - `cast(f(x))` -> `f(cast(x))`   for a layout op f                   [x has fewer elements, or is an input]
-    - `f(cast(x))` -> `cast(f(x))`   for a layout op f                   [f(x) has fewer elements, one use]
-    - `cast(argument)` -> another argument `ditto.input = k`             [the caller shares it in both rings]
+    - `cast(constant)` -> a constant in the new encoding          [constants are public]
+    - `cast(x)`, `cast(x)` -> one cast                            [same target]
+    - `down(up(x))` -> `x`, or one cast                           [the upcast dropped no bits: exact]
+    - `up(up(x))` -> `up(x)`; `down(down(x))` -> `down(x)`        [a protocol offers the pair]
+    - `cast(f(x))` -> `f(cast(x))`   for a layout op f            [x has fewer elements, or is an input]
+    - `f(cast(x))` -> `cast(f(x))`   for a layout op f            [f(x) has fewer elements, one use]
+    - `cast(argument)` -> another argument `ditto.input = k`      [the caller shares it in both rings]
     - a cast that nobody uses is dropped
 
     Requires: casts inserted. Keeps: c2.
 
     Before:
 
-        %0 = stablehlo.broadcast_in_dim %x, dims = [0] : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4x9xf32, #ditto.fxp<32, 10>>
+        %0 = stablehlo.broadcast_in_dim %x, dims = [0]
+          : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4x9xf32, #ditto.fxp<32, 10>>
         %1 = "ditto.upcast"(%0) : (tensor<4x9xf32, #ditto.fxp<32, 10>>) -> tensor<4x9xf32, #ditto.fxp<64, 18>>
 
     After (16 bytes for each of 4 elements instead of 36):
 
         %0 = "ditto.upcast"(%x) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
-        %1 = stablehlo.broadcast_in_dim %0, dims = [0] : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4x9xf32, #ditto.fxp<64, 18>>
+        %1 = stablehlo.broadcast_in_dim %0, dims = [0]
+          : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4x9xf32, #ditto.fxp<64, 18>>
 
     Errors: a module without explicit casts.
     """

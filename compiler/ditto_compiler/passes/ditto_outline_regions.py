@@ -50,9 +50,9 @@ class DittoOutlineRegions(Pass):
 
     After:
 
-        %0 = call @r0(%x, %w)      // func.func private @r0 attributes {ditto.frac = 10 : i32, ditto.ring = 32 : i32}
+        %0 = call @r0(%x, %w)      // attributes {ditto.frac = 10 : i32, ditto.ring = 32 : i32}
         %1 = "ditto.upcast"(%0) : (tensor<2x4xf32, #ditto.fxp<32, 10>>) -> tensor<2x4xf32, #ditto.fxp<64, 18>>
-        %2 = call @r1(%1)          // func.func private @r1 attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32}
+        %2 = call @r1(%1)          // attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32}
         return %2
 
     Errors: a module without explicit casts.

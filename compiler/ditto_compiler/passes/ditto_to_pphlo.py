@@ -8,8 +8,6 @@ from typing import ClassVar
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import (
-    defining_op,
-    element_type,
     entry_function,
     func,
     functions,
@@ -20,8 +18,7 @@ from ditto_compiler.ir import (
     set_function_type,
 )
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.emit import EMITTERS, Emitter
-from ditto_compiler.spu.op_table import FLOAT_TYPES
+from ditto_compiler.spu.emit import EMITTERS, Emitter, region_result
 
 PPHLO_VERSION = "0.9.5"
 """The engine refuses programs of another version."""
@@ -99,7 +96,7 @@ class DittoToPphlo(Pass):
         for op in ops[:-1]:
             emitter.emit(op)
         emitter.loc = ops[-1].location
-        returned = [_as_arithmetic(emitter, value) for value in ops[-1].operands]
+        returned = [region_result(emitter, value) for value in ops[-1].operands]
         func.ReturnOp(returned, ip=emitter.ip, loc=ops[-1].location)
         set_function_type(lowered)
         region.operation.erase()
@@ -125,19 +122,6 @@ class DittoToPphlo(Pass):
                         loc=op.location,
                         ip=ir.InsertionPoint(ops[user + 1]),
                     )
-
-
-def _as_arithmetic(e: Emitter, value: ir.Value) -> ir.Value:
-    """A region's result as an arithmetic share, which casts work on.
-
-    The engine leaves what bitwise ops and shifts give as boolean shares. Booleans may stay so: moving a
-    boolean share between rings costs nothing.
-    """
-    emitted = e.values[value]
-    dtype = element_type(value)
-    if dtype == "i1" or dtype in FLOAT_TYPES or not e.is_secret(value) or defining_op(value) is None:
-        return emitted
-    return e.one("custom_call", e.type_of(value), emitted, call_target_name=ir.StringAttr.get("spu.prefer_a"))
 
 
 def _replace_call(call: ir.Operation) -> None:

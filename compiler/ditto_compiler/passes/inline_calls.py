@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ditto_compiler.diagnostics import ErrorCollector, source_location
-from ditto_compiler.ir import clone_op, func, functions, ir, nested_ops, ops_of
+from ditto_compiler.diagnostics import ErrorCollector, parse_location, source_location
+from ditto_compiler.ir import clone_op, func, functions, ir, is_private, nested_ops, ops_of
 from ditto_compiler.pass_base import Pass
 
 
@@ -70,7 +70,7 @@ class InlineCalls(Pass):
             inline_into(function, ())
         errors.raise_if_any()
         for function in callees.values():
-            if function.visibility.value == "private":
+            if is_private(function):
                 function.operation.erase()
 
     def _inline(self, call: ir.Operation, callee: func.FuncOp, errors: ErrorCollector) -> None:
@@ -87,22 +87,27 @@ class InlineCalls(Pass):
         call.erase()
 
 
-def _relocation(call: ir.Location, callee: ir.Location) -> Callable[[ir.Location], ir.Location] | None:
-    """What to do with the locations of a callee's ops: nothing, or replace their scope.
+def _relocation(call: ir.Location, callee: ir.Location) -> Callable[[ir.Location], ir.Location]:
+    """What to do with the locations of a callee's ops, which JAX traces once and calls from many layers.
 
-    JAX traces a helper once and calls it from many layers, so its ops carry the first caller's scope.
+    JAX 0.4 gives them the scope of the first call site, whose own last part is `pjit`; newer JAX gives
+    them scopes relative to the call, and no line in the user's file when the helper is JAX's own.
     """
-    new = source_location(call).scope.rpartition("/")[0]
+    call_scope = source_location(call).scope
+    new = call_scope.rpartition("/")[0]
     old = source_location(callee).scope.rpartition("/")[0]
-    if new == old:
-        return None
-    known: dict[ir.Location, ir.Location] = {}
+    known: dict[str, ir.Location] = {}
 
     def relocate(location: ir.Location) -> ir.Location:
-        if location not in known:
-            scope = source_location(location).scope
-            suffix = scope.removeprefix(old).lstrip("/") if scope.startswith(old) else scope
-            known[location] = ir.Location.name(f"{new}/{suffix}".strip("/"), location)
-        return known[location]
+        text = str(location)
+        if text not in known:
+            place = parse_location(text)
+            if old and f"{place.scope}/".startswith(f"{old}/"):
+                scope = new + place.scope.removeprefix(old)
+            else:
+                scope = f"{call_scope}/{place.scope}".strip("/")
+            child = call if place.file is None else location
+            known[text] = child if scope in ("", place.scope) else ir.Location.name(scope, child)
+        return known[text]
 
     return relocate

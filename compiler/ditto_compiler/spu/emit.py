@@ -19,7 +19,7 @@ from ditto_compiler.ir import (
     ir,
     ops_of,
 )
-from ditto_compiler.spu.op_table import FLOAT_TYPES, constant_through_layout, sort_key
+from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, constant_through_layout, sort_key
 
 Values = list[ir.Value]
 
@@ -142,12 +142,7 @@ class Emitter:
         self.values.update(zip(source.arguments, target.arguments, strict=True))
         outer_ip, outer_loc = self.ip, self.loc
         self.ip = ir.InsertionPoint(target)
-        ops = ops_of(source)
-        for op in ops[:-1]:
-            self.emit(op)
-        returned = [self.values[value] for value in ops[-1].operands]
-        returned = [self.secret(v) if secret else v for v, secret in zip(returned, secrets, strict=True)]
-        self.op("return", [], returned)
+        self.op("return", [], _as_secret(self, _inline_block(self, source), secrets))
         self.ip, self.loc = outer_ip, outer_loc
 
     def emit(self, op: ir.Operation) -> None:
@@ -627,7 +622,7 @@ def _sort(e: Emitter, op: ir.Operation) -> Values:
 
 def _while(e: Emitter, op: ir.Operation) -> Values:
     secrets = [e.is_secret(result) for result in op.results]
-    values = [e.secret(v) if secret else v for v, secret in zip(e.operands(op), secrets, strict=True)]
+    values = _as_secret(e, e.operands(op), secrets)
     loop = e.op("while", [e.type_of(result) for result in op.results], values, regions=2)
     e.block(op.regions[0].blocks[0], loop.regions[0], [False])
     e.block(op.regions[1].blocks[0], loop.regions[1], secrets)
@@ -635,20 +630,114 @@ def _while(e: Emitter, op: ir.Operation) -> Values:
 
 
 def _case(e: Emitter, op: ir.Operation) -> Values:
-    return _emit_branches(e, op, "case")
+    # Pattern: case i [b0, b1, ..., bn] -> if i == 0 b0 else if i == 1 b1 ... else bn
+    # The engine has no case. An index out of range chooses the last branch, as in StableHLO.
+    return _emit_choice(e, op, [region.blocks[0] for region in op.regions], 0)
+
+
+def _emit_choice(e: Emitter, op: ir.Operation, blocks: Sequence[ir.Block], number: int) -> Values:
+    if len(blocks) == 1:
+        return _inline_block(e, blocks[0])
+    index = e.values[op.operands[0]]
+    secret = e.is_secret(op.operands[0])
+    chosen = e.one("equal", e.type([], "i1", secret), index, e.splat(number, [], _plain_element(index)))
+    return _emit_if(
+        e,
+        op,
+        chosen,
+        lambda: _inline_block(e, blocks[0]),
+        lambda: _emit_choice(e, op, blocks[1:], number + 1),
+    )
 
 
 def _if(e: Emitter, op: ir.Operation) -> Values:
-    return _emit_branches(e, op, "if")
+    on_true, on_false = (region.blocks[0] for region in op.regions)
+    (condition,) = e.operands(op)
+    return _emit_if(e, op, condition, lambda: _inline_block(e, on_true), lambda: _inline_block(e, on_false))
 
 
-def _emit_branches(e: Emitter, op: ir.Operation, name: str) -> Values:
+def _emit_if(
+    e: Emitter,
+    op: ir.Operation,
+    condition: ir.Value,
+    on_true: Callable[[], Values],
+    on_false: Callable[[], Values],
+) -> Values:
+    """A branch on a public condition; on a secret one, both sides and a selection."""
+    if e.is_secret(op.operands[0]):
+        if len(op.results) > 1:
+            # As an arithmetic share the condition is converted once for all selections.
+            condition = _as_arithmetic(e, condition)
+        sides = zip(op.results, on_true(), on_false(), strict=True)
+        return [
+            e.one("select", e.type_of(result), e.broadcast_scalar(condition, result, "i1", True), true, false)
+            for result, true, false in sides
+        ]
     secrets = [e.is_secret(result) for result in op.results]
-    types = [e.type_of(result) for result in op.results]
-    branches = e.op(name, types, e.operands(op), regions=len(op.regions))
-    for source, target in zip(op.regions, branches.regions, strict=True):
-        e.block(source.blocks[0], target, secrets)
-    return list(branches.results)
+    branch = e.op("if", [e.type_of(result) for result in op.results], [condition], regions=2)
+    outer = e.ip
+    for region, emit_side in zip(branch.regions, (on_true, on_false), strict=True):
+        e.ip = ir.InsertionPoint(region.blocks.append())
+        e.op("return", [], _as_secret(e, emit_side(), secrets))
+    e.ip = outer
+    return list(branch.results)
+
+
+def _as_arithmetic(e: Emitter, value: ir.Value) -> ir.Value:
+    """A pphlo value as an arithmetic share; free if it is one already."""
+    return e.one("custom_call", value.type, value, call_target_name=ir.StringAttr.get("spu.prefer_a"))
+
+
+LEAVES_BOOLEAN_SHARES: frozenset[str] = frozenset(
+    f"stablehlo.{name}"
+    for name in [
+        "and",
+        "or",
+        "xor",
+        "not",
+        "ceil",
+        "floor",
+        "round_nearest_afz",
+        "round_nearest_even",
+        "shift_left",
+        "shift_right_arithmetic",
+        "shift_right_logical",
+        "popcnt",
+        "convert",
+        "while",
+        "case",
+        "if",
+        "select",
+        "sort",
+    ]
+)
+"""Ops after which the engine may hold the result bitwise."""
+
+
+def region_result(e: Emitter, value: ir.Value) -> ir.Value:
+    """What a region gives for a StableHLO value: an arithmetic share, which casts work on.
+
+    Booleans may stay boolean shares: moving those between rings costs nothing.
+    """
+    source = value
+    while (op := defining_op(source)) is not None and OP_TABLE[op.name].kind is Kind.LAYOUT:
+        source = op.operands[0]
+    bitwise = op is not None and op.name in LEAVES_BOOLEAN_SHARES
+    if bitwise and element_type(value) != "i1" and e.is_secret(value):
+        return _as_arithmetic(e, e.values[value])
+    return e.values[value]
+
+
+def _inline_block(e: Emitter, block: ir.Block) -> Values:
+    """Emits a block without arguments in place; gives what it returns."""
+    ops = ops_of(block)
+    for op in ops[:-1]:
+        e.emit(op)
+    return [e.values[value] for value in ops[-1].operands]
+
+
+def _as_secret(e: Emitter, values: Values, secrets: Sequence[bool]) -> Values:
+    return [e.secret(value) if secret else value for value, secret in zip(values, secrets, strict=True)]
 
 
 EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {

@@ -35,12 +35,11 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
 
     inputs = []
     caller_inputs: dict[int, CallerTensor] = {}
+    attributes = names.argument_attributes(entry)
+    secret = names.secret_arguments(entry)
     for position, argument in enumerate(entry.arguments):
-        attributes = names.argument_attributes(entry)[position]
-        index = ir.IntegerAttr(attributes[names.INPUT]).value if names.INPUT in attributes else position
-        visibility = attributes.get(names.VISIBILITY)
-        secret = visibility is None or ir.StringAttr(visibility).value != "public"
-        value = number(argument, secret)
+        index = attributes[position][names.INPUT].value if names.INPUT in attributes[position] else position
+        value = number(argument, secret[position])
         caller_inputs[index] = CallerTensor(values[value].shape, values[value].dtype)
         if list(argument.uses):
             inputs.append(Input(index, value))

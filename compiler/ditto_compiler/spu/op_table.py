@@ -202,7 +202,7 @@ _TABLE: list[OpRow] = [
     *_rows(Kind.SOURCE, "constant iota"),
     *_rows(
         Kind.LAYOUT,
-        "broadcast_in_dim concatenate pad reshape reverse slice transpose optimization_barrier reduce_precision",
+        "broadcast_in_dim concatenate optimization_barrier pad reduce_precision reshape reverse slice transpose",
     ),
     OpRow("stablehlo.dynamic_slice", Kind.LAYOUT, unsupported=_no_secret_indices(1)),
     OpRow("stablehlo.dynamic_update_slice", Kind.LAYOUT, unsupported=_no_secret_indices(2)),
@@ -210,9 +210,9 @@ _TABLE: list[OpRow] = [
     *_rows(Kind.PREDICATE, "compare is_finite"),
     *_rows(
         Kind.ARITHMETIC,
-        "abs add and ceil clamp convert cosine dot dot_general exponential exponential_minus_one floor maximum "
-        "minimum multiply negate not or popcnt round_nearest_afz round_nearest_even select shift_left "
-        "shift_right_arithmetic shift_right_logical sign sine subtract tanh xor chlo.square",
+        "abs add and ceil clamp convert cosine dot dot_general exponential exponential_minus_one floor "
+        "maximum minimum multiply negate not or popcnt round_nearest_afz round_nearest_even select "
+        "shift_left shift_right_arithmetic shift_right_logical sign sine subtract tanh xor chlo.square",
     ),
     *_rows(
         Kind.ARITHMETIC,

@@ -125,6 +125,8 @@ class LocalCluster:
         try:
             addresses = [f"127.0.0.1:{port}" for port in _free_ports(PARTIES)]
             self._parties = [_spawn(rank, Path(self._folder.name)) for rank in range(PARTIES)]
+            # Links connect at once when all try at the same time, otherwise after seconds.
+            self._answers(deadline, "starting", None)
             for rank, party in enumerate(self._parties):
                 header = {"command": "connect", "rank": rank, "addresses": addresses, "timeout_s": self.timeout}
                 self._send(rank, party, header)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import spu
 from ditto_compiler.dialect.encoding import Cast
-from ditto_compiler.errors import DittoError
+from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.program import Call, CastBatch, Program, Region
 from spu import libspu
 
@@ -196,7 +196,10 @@ class _Run:
         if value.held is None:
             key = min(value.runtimes)
             share = self._engine.runtime(key).get_var(f"v{number}")
-            return from_share(share, key[0])
+            held = from_share(share, key[0])
+            if held.kind == "boolean" and self.program.values[number].dtype != "i1":
+                raise InternalError(f"value {number} left its region as a boolean share")
+            return held
         return value.held
 
     def _place(self, number: int, key: RuntimeKey) -> None:

@@ -36,8 +36,8 @@ class Party:
     """Executes commands one by one.
 
     Commands: `connect` (rank, addresses, receive time-out), `load` (a program file), `input` (one share of
-    the next run), `run`. Each but `input` is answered by `{"ok": ...}` or `{"error": ...}`; while it runs, a
-    party also reports `{"progress": step}`.
+    the next run), `run`. Each but `input` is answered by `{"ok": ...}` or `{"error": ...}`; a party that is
+    ready for commands says ok unasked, and while it runs it reports `{"progress": step}`.
     """
 
     def __init__(self, sock: socket.socket, folder: Path) -> None:
@@ -50,6 +50,7 @@ class Party:
     def serve(self) -> None:
         commands: queue.Queue[Frame] = queue.Queue()
         threading.Thread(target=_read_commands, args=(self._sock, commands), daemon=True).start()
+        send_frame(self._sock, {"ok": True})
         while True:
             header, buffers = commands.get()
             try:

@@ -27,7 +27,8 @@ def send_frame(sock: socket.socket, header: dict[str, Any], buffers: Sequence[An
     Raises:
         OSError: the other side is gone.
     """
-    views = [memoryview(buffer).cast("B") for buffer in buffers]
+    # An empty array cannot be cast to bytes.
+    views = [memoryview(buffer).cast("B") if memoryview(buffer).nbytes else memoryview(b"") for buffer in buffers]
     text = json.dumps({**header, "sizes": [len(view) for view in views]}).encode()
     sock.sendall(_LENGTH.pack(len(text)) + text)
     for view in views:

@@ -1,0 +1,67 @@
+"""The pass `legalize-chlo`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.ir import PassManager, clone_op, func, ir, nested_ops, ops_of
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.spu.op_table import OP_TABLE
+
+EXPANSION = "builtin.module(func.func(chlo-legalize-to-stablehlo))"
+
+
+@dataclass(frozen=True)
+class LegalizeChlo(Pass):
+    """Expand the CHLO ops that the engine has no implementation of into StableHLO.
+
+    JAX gives `asin`, `sinh`, `top_k`, ... as single CHLO ops; the expansions are MLIR's own. The ops that
+    the engine runs as they are (`chlo.erf`, `chlo.erfc`, `chlo.square`) stay, because an expansion would
+    cost more and compute less exactly. An expansion keeps the location of the op it replaces. What MLIR
+    cannot expand stays too, for ditto-check-supported to report.
+
+    Requires: nothing.
+
+    Before:
+
+        %0 = chlo.sinh %x : tensor<4xf32> -> tensor<4xf32>
+        %1 = chlo.erf %0 : tensor<4xf32> -> tensor<4xf32>
+
+    After (some ops left out):
+
+        %0 = stablehlo.exponential %x : tensor<4xf32>
+        ...
+        %9 = stablehlo.select %8, %6, %7 : tensor<4xi1>, tensor<4xf32>
+        %10 = chlo.erf %9 : tensor<4xf32> -> tensor<4xf32>
+
+    Errors: none.
+    """
+
+    name: ClassVar[str] = "legalize-chlo"
+
+    def run(self, module: ir.Module) -> None:
+        for op in nested_ops(module.operation):
+            if op.name.startswith("chlo.") and op.name not in OP_TABLE:
+                _expand(op)
+
+
+def _expand(op: ir.Operation) -> None:
+    """Replaces `op` by what MLIR makes of it in a module of its own."""
+    alone = ir.Module.create(op.location)
+    with ir.InsertionPoint(alone.body):
+        function = func.FuncOp("main", ([v.type for v in op.operands], [v.type for v in op.results]))
+    block = function.add_entry_block()
+    inside = ir.InsertionPoint(block)
+    results = clone_op(op, dict(zip(op.operands, block.arguments, strict=True)), inside).results
+    func.ReturnOp(list(results), ip=inside)
+    PassManager.parse(EXPANSION).run(alone.operation)
+    (function,) = alone.body.operations
+    mapping = dict(zip(function.entry_block.arguments, op.operands, strict=True))
+    *expansion, end = ops_of(function.entry_block)
+    here = ir.InsertionPoint(op)
+    for inner in expansion:
+        clone_op(inner, mapping, here)
+    for old, new in zip(op.results, end.operands, strict=True):
+        old.replace_all_uses_with(mapping[new])
+    op.erase()

@@ -1,0 +1,157 @@
+"""What a caller sees when things go wrong: one clear error, soon, and nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ditto
+from ditto.runtime.cluster import PARTIES
+
+X = np.ones((64, 64), np.float32)
+
+
+def children() -> set[int]:
+    """Process ids of this process's children."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return {int(word) for word in file.read().split()}
+
+
+@pytest.fixture(scope="module")
+def long_program():
+    """Runs for longer than any of the tests below wait."""
+
+    def f(x):
+        for _ in range(400):
+            x = jnp.exp(-jnp.abs(x)) / (x * x + 1.0)
+        return x
+
+    return ditto.compile(f, X, policy="uniform64")
+
+
+@pytest.mark.parametrize("victim", range(PARTIES))
+def test_a_killed_party_is_noticed_at_once(long_program, victim):
+    before = children()
+    with ditto.LocalCluster(timeout=60) as cluster:
+        process = cluster._parties[victim].process
+        threading.Timer(1.0, lambda: os.kill(process.pid, signal.SIGKILL)).start()
+        start = time.monotonic()
+        with pytest.raises(ditto.ClusterError, match=rf"P{victim} died by signal 9"):
+            cluster.run(long_program, X)
+        assert time.monotonic() - start < 30
+    assert children() == before
+
+
+def test_a_run_beyond_the_time_out_ends(long_program):
+    before = children()
+    with ditto.LocalCluster(timeout=60) as cluster:
+        cluster.timeout = 2.0
+        with pytest.raises(ditto.ClusterError, match="time-out of 2 s"):
+            cluster.run(long_program, X)
+        assert children() == before
+        # The cluster is usable again: it starts new parties.
+        cluster.timeout = 60.0
+        program = ditto.compile(lambda x: x + 1.0, X, policy="uniform64")
+        np.testing.assert_array_equal(cluster.run(program, X), X + 1)
+    assert children() == before
+
+
+def test_parties_end_with_their_caller():
+    """Even when the caller is killed and cannot say goodbye."""
+    script = """
+import os, signal, ditto
+cluster = ditto.LocalCluster(timeout=60)
+cluster.start()
+print(*(party.process.pid for party in cluster._parties), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    caller = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, timeout=60)
+    assert caller.returncode == -signal.SIGKILL
+    parties = [int(word) for word in caller.stdout.split()]
+    assert len(parties) == PARTIES
+    deadline = time.monotonic() + 20
+    while any(os.path.exists(f"/proc/{party}") and not _is_zombie(party) for party in parties):
+        assert time.monotonic() < deadline, "a party outlived its caller"
+        time.sleep(0.05)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with ditto.LocalCluster(timeout=60) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def program():
+    def f(params, x):
+        return params["w"] * x
+
+    return ditto.compile(f, {"w": np.ones(3, np.float32)}, np.ones(3, np.float32), policy="uniform64")
+
+
+GOOD = np.ones(3, np.float32)
+
+BAD_ARGUMENTS = {
+    "too few": (({"w": GOOD},), "expected 2 entries, got 1"),
+    "wrong shape": (({"w": GOOD}, np.ones(4, np.float32)), r"input 1: expected shape \(3,\), got \(4,\)"),
+    "wrong dtype": (({"w": GOOD}, np.ones(3, np.int32)), "expected dtype float32, got int32"),
+    "wrong key": (({"v": GOOD}, GOOD), r"missing \['w'\], unexpected \['v'\]"),
+    "array for dict": ((GOOD, GOOD), "expected a dict"),
+    "not a number": (({"w": GOOD}, np.float32([1, np.nan, 1])), r"nan at index \(1,\) does not fit"),
+    "infinite": (({"w": GOOD}, np.float32([1, np.inf, 1])), r"inf at index \(1,\) does not fit"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_wrong_arguments_are_refused_before_anything_is_sent(cluster, program, case):
+    arguments, message = BAD_ARGUMENTS[case]
+    processes = [party.process.pid for party in cluster._parties]
+    with pytest.raises(ditto.DittoError, match=message):
+        cluster.run(program, *arguments)
+    assert [party.process.pid for party in cluster._parties] == processes
+    np.testing.assert_allclose(cluster.run(program, {"w": GOOD}, GOOD), 1, atol=2**-15)
+
+
+def test_an_error_of_the_engine_reaches_the_caller(program):
+    region = next(iter(program.regions.values()))
+    broken = program.replace(regions={region.name: type(region)(region.name, 64, 18, "module { nonsense }")})
+    with ditto.LocalCluster(timeout=60) as own, pytest.raises(ditto.ClusterError, match="region r0"):
+        own.run(broken, {"w": GOOD}, GOOD)
+
+
+def test_a_nonsensical_time_out_is_refused():
+    with pytest.raises(ditto.DittoError, match="timeout must be positive"):
+        ditto.LocalCluster(timeout=0)
+
+
+def test_shares_look_nothing_like_the_input(cluster, program):
+    """What a single party gets of an all-ones input is uniform: no byte value stands out."""
+    from ditto.runtime.sharing import encode, share
+    from ditto_compiler.dialect.encoding import Fxp
+
+    slots = share(encode(np.ones(20000, np.float32), Fxp(64, 18)), 64)
+    for party in slots:
+        counts = np.bincount(np.ascontiguousarray(party).view(np.uint8).ravel(), minlength=256)
+        expected = counts.sum() / 256
+        chi_square = ((counts - expected) ** 2 / expected).sum()
+        assert chi_square < 400  # 255 degrees of freedom: mean 255, deviation 22.6
+
+
+def test_progress_reaches_the_last_step(cluster, program):
+    seen = []
+    cluster.run(program, {"w": GOOD}, GOOD, progress=lambda done, total: seen.append((done, total)))
+    assert seen and seen[-1] == (len(program.steps), len(program.steps))

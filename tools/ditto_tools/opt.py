@@ -1,0 +1,317 @@
+"""`ditto-opt`: reads a program, runs passes on it, writes it. It follows `mlir-opt`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ditto_compiler.diagnostics import CompileError, Diagnostic, captured
+from ditto_compiler.errors import DittoError, InternalError
+from ditto_compiler.files import write_whole
+from ditto_compiler.ir import ir
+from ditto_compiler.options import PipelineElement, PipelineError, UnknownPassError, did_you_mean, option_docs
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.pass_manager import PassManager, parse_pipeline, pass_name, pipeline_text
+from ditto_compiler.pipelines import PIPELINES
+from ditto_compiler.registry import PASSES
+from ditto_compiler.source import decode_source, parse_source, split_source
+from ditto_compiler.verify_diagnostics import check_diagnostics
+
+PROGRAM = "ditto-opt"
+STANDARD_STREAM = "-"
+
+
+@dataclass
+class Optimizer:
+    """What `ditto-opt` does between reading and writing.
+
+    Attributes:
+        passes: what to run.
+        split: whether the input is chunks between lines `// -----`, each a program of its own.
+        verify_diagnostics: check diagnostics against `expected-error` comments instead of reporting them.
+        print_ir_before: passes, by name, before which the program goes to stderr; `("all",)` for all.
+        print_ir_after: likewise, after.
+        debug_info: print locations.
+        generic: print ops in their generic form.
+        seconds: wall time of parsing, of each pass, and of printing, after `run`; sums over all chunks.
+    """
+
+    passes: Sequence[Pass]
+    split: bool = False
+    verify_diagnostics: bool = False
+    print_ir_before: Sequence[str] = ()
+    print_ir_after: Sequence[str] = ()
+    debug_info: bool = False
+    generic: bool = False
+    seconds: list[tuple[str, float]] = field(default_factory=list)
+
+    def run(self, content: bytes, file: str) -> tuple[str, list[Diagnostic]]:
+        """Runs the passes on a source; `file` is its name in diagnostics.
+
+        Returns:
+            The text of what compiled, and every diagnostic.
+
+        Raises:
+            CompileError: the input is not a program, or has malformed expectations.
+            InternalError: a pass is wrong.
+        """
+        source = decode_source(content, file)
+        self.seconds = [(name, 0.0) for name in ("Parser", *map(str, self.passes), "Output")]
+        if isinstance(source, bytes) and (self.split or self.verify_diagnostics):
+            option = "--split-input-file" if self.split else "--verify-diagnostics"
+            raise DittoError(f"{option} needs a text, but '{file}' is binary")
+        outputs = []
+        diagnostics: list[Diagnostic] = []
+        for chunk in split_source(source) if self.split and isinstance(source, str) else [source]:
+            output, found = self._run_chunk(chunk, file)
+            if output is not None:
+                outputs.append(output)
+            if self.verify_diagnostics and isinstance(chunk, str):
+                found = check_diagnostics(chunk, file, found)
+            diagnostics += found
+        return "// -----\n\n".join(outputs), diagnostics
+
+    def _run_chunk(self, source: str | bytes, file: str) -> tuple[str | None, list[Diagnostic]]:
+        """The printed result, or None when there is an error, and the diagnostics."""
+        render = partial(self._render, file)
+        manager = PassManager(
+            self.passes,
+            print_ir_after=self.print_ir_after,
+            print_ir_before=self.print_ir_before,
+            render=render,
+        )
+        reported: list[Diagnostic] = []
+        try:
+            start = time.perf_counter()
+            module = parse_source(source, file)
+            self._count(0, time.perf_counter() - start)
+            with captured(module.context) as reported:
+                manager.run(module)
+            start = time.perf_counter()
+            text = render(module)
+            self._count(-1, time.perf_counter() - start)
+            errors: tuple[Diagnostic, ...] = ()
+        except CompileError as error:
+            text, errors = None, error.diagnostics
+        for index, (_, seconds) in enumerate(manager.seconds):
+            self._count(1 + index, seconds)
+        return text, [diagnostic.in_file(file) for diagnostic in (*reported, *errors)]
+
+    def _count(self, index: int, seconds: float) -> None:
+        name, before = self.seconds[index]
+        self.seconds[index] = name, before + seconds
+
+    def _render(self, file: str, module: ir.Module) -> str:
+        text = module.operation.get_asm(enable_debug_info=self.debug_info, print_generic_op_form=self.generic)
+        if self.debug_info:
+            text = re.sub(r'"-"(?=:\d+:\d+)', lambda _: json.dumps(file), text)
+        return text if text.endswith("\n") else f"{text}\n"
+
+
+def timing_report(seconds: Sequence[tuple[str, float]]) -> str:
+    """A table of wall times, in the form of `mlir-opt --mlir-timing`."""
+    total = sum(value for _, value in seconds)
+    bar = f"===-{'-' * 73}-==="
+    lines = [bar, "... Execution time report ...".center(len(bar)).rstrip(), bar]
+    lines += [f"  Total Execution Time: {total:.4f} seconds", "", "  ----Wall Time----  ----Name----"]
+    for name, value in (*seconds, ("Total", total)):
+        lines.append(f"  {value:9.4f} ({100 * value / total if total else 100:5.1f}%)  {name}")
+    return "\n".join(lines)
+
+
+def make_passes(flag: str, value: str) -> tuple[Pass, ...]:
+    """The passes that a flag `--flag` or `--flag=value` names: one of ours, one of MLIR's, or a pipeline.
+
+    Raises:
+        PipelineError: there is no such flag, or the value is wrong for it.
+    """
+    if flag in PIPELINES:
+        return PIPELINES[flag](value) if value else PIPELINES[flag]()
+    try:
+        return parse_pipeline(str(PipelineElement(flag, value)))
+    except UnknownPassError:
+        hint = did_you_mean(flag, (*PASSES, *PIPELINES, *_OWN_FLAGS))
+        raise PipelineError(f"there is no option or pass '--{flag}'{hint}") from None
+
+
+def pass_help() -> str:
+    """What `--help` says about pipelines and passes."""
+    sections = ["Pipelines:"]
+    for name, pipeline in PIPELINES.items():
+        summary = inspect.cleandoc(pipeline.__doc__ or "")
+        sections.append(f"  --{name}[=POLICY]\n\n{_indent(summary)}\n\n{_indent(pipeline_text(pipeline()))}")
+    sections.append("Passes, in the order of the default pipeline:")
+    for name, cls in PASSES.items():
+        options = option_docs(cls)
+        usage = f"  --{name}" + ("[='OPTION=VALUE ...']" if options else "")
+        parts = [usage, _indent(cls.documentation())]
+        for option, default, documentation in options:
+            parts.append(_indent(f"{option} (default: {default})\n{_indent(documentation)}"))
+        sections.append("\n\n".join(parts))
+    sections.append("A pass of MLIR's own is a flag too: --canonicalize, --cse, --symbol-dce, ...")
+    return "\n\n".join(sections)
+
+
+def _indent(text: str) -> str:
+    return textwrap.indent(text, "    ")
+
+
+class _OptCommand(click.Command):
+    """A command that takes a flag for each pass, in order, besides its declared options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Takes the pass flags out of `args` into `ctx.obj`; click would lose their order."""
+        rest: list[str] = []
+        ctx.obj = []
+        for index, argument in enumerate(args):
+            flag, _, value = argument.removeprefix("--").partition("=")
+            if argument == "--":
+                rest += args[index:]
+                break
+            if not argument.startswith("--") or flag in _OWN_FLAGS:
+                rest.append(argument)
+            else:
+                ctx.obj.append((flag, value))
+        return super().parse_args(ctx, rest)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"\n{pass_help()}\n")
+
+
+@click.command(cls=_OptCommand, context_settings={"max_content_width": 100})
+@click.argument("file", default=STANDARD_STREAM)
+@click.option("-o", "--output", default=STANDARD_STREAM, metavar="FILE", help="Where to write; - is stdout.")
+@click.option(
+    "--pass-pipeline", metavar="PIPELINE", help="Run 'builtin.module(pass,pass{option=value ...},...)'."
+)
+@click.option("--split-input-file", is_flag=True, help="Take the input as chunks between lines '// -----'.")
+@click.option(
+    "--verify-diagnostics",
+    is_flag=True,
+    help="Check diagnostics against 'expected-error' comments in the input.",
+)
+@click.option("--show-pipeline", is_flag=True, help="Print the pipeline that would run, and stop.")
+@click.option(
+    "--mlir-print-ir-before-all", is_flag=True, help="Print the program before each pass, to stderr."
+)
+@click.option(
+    "--mlir-print-ir-after-all", is_flag=True, help="Print the program after each pass, to stderr."
+)
+@click.option("--mlir-print-ir-before", multiple=True, metavar="PASS", help="Print it before this pass.")
+@click.option("--mlir-print-ir-after", multiple=True, metavar="PASS", help="Print it after this pass.")
+@click.option("--mlir-print-debuginfo", is_flag=True, help="Print the locations of ops.")
+@click.option("--mlir-print-op-generic", is_flag=True, help="Print ops in their generic form.")
+@click.option("--mlir-timing", is_flag=True, help="Print the time that each pass takes, to stderr.")
+@click.pass_context
+def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> None:
+    """Run compiler passes on a program.
+
+    FILE is StableHLO text, MLIR bytecode, or a StableHLO portable artifact as JAX exports it; without FILE,
+    or with -, it is read from stdin. Passes are named in a --pass-pipeline, or by flags that run in the
+    order given.
+    """
+    passes = _passes(ctx.obj, options["pass_pipeline"])
+    if options["show_pipeline"]:
+        click.echo(pipeline_text(passes))
+        return
+    optimizer = Optimizer(
+        passes,
+        split=options["split_input_file"],
+        verify_diagnostics=options["verify_diagnostics"],
+        print_ir_before=_wanted(passes, options["mlir_print_ir_before"], options["mlir_print_ir_before_all"]),
+        print_ir_after=_wanted(passes, options["mlir_print_ir_after"], options["mlir_print_ir_after_all"]),
+        debug_info=options["mlir_print_debuginfo"],
+        generic=options["mlir_print_op_generic"],
+    )
+    name = "<stdin>" if file == STANDARD_STREAM else file
+    content = sys.stdin.buffer.read() if file == STANDARD_STREAM else _read(file)
+    try:
+        text, diagnostics = optimizer.run(content, name)
+    except InternalError as error:
+        command_line = f"{PROGRAM} --pass-pipeline='{pipeline_text(passes)}' {file}"
+        raise DittoError(f"{error}\nTo reproduce: {command_line}") from error
+    for diagnostic in diagnostics:
+        click.echo(str(diagnostic), err=True)
+    failed = any(diagnostic.severity == "error" for diagnostic in diagnostics)
+    if output == STANDARD_STREAM:
+        click.echo(text, nl=False)
+    elif not failed:
+        _write(output, text)
+    if options["mlir_timing"]:
+        click.echo(timing_report(optimizer.seconds), err=True)
+    if failed:
+        ctx.exit(1)
+
+
+_OWN_FLAGS = frozenset(
+    flag.removeprefix("--")
+    for parameter in command.params
+    for flag in parameter.opts
+    if flag.startswith("--")
+) | {"help"}
+
+
+def _passes(flags: list[tuple[str, str]], pipeline: str | None) -> tuple[Pass, ...]:
+    if pipeline is None:
+        return tuple(pass_ for flag, value in flags for pass_ in make_passes(flag, value))
+    if flags:
+        raise PipelineError(
+            f"--pass-pipeline and --{flags[0][0]} exclude each other; put all passes into one"
+        )
+    return parse_pipeline(pipeline)
+
+
+def _wanted(passes: Sequence[Pass], names: tuple[str, ...], every: bool) -> tuple[str, ...]:
+    if every:
+        return ("all",)
+    known = [pass_name(pass_) for pass_ in passes]
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise PipelineError(f"cannot print the program around '{name}': it is not in the pipeline{hint}")
+    return names
+
+
+def _read(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise DittoError(f"cannot read '{file}': {error.strerror}") from None
+
+
+def _write(file: str, text: str) -> None:
+    try:
+        write_whole(file, text.encode())
+    except OSError as error:
+        raise DittoError(f"cannot write '{file}': {error.strerror}") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the tool; returns the exit code."""
+    try:
+        result = command.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except CompileError as error:
+        click.echo(str(error), err=True)
+        return 1
+    except click.Abort:
+        return 130
+    except (DittoError, click.ClickException) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"{PROGRAM}: error: {message}", err=True)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
