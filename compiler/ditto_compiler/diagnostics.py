@@ -138,10 +138,12 @@ class ErrorCollector:
         )
 
     def add_at(self, location: ir.Location, message: str) -> None:
+        """Reports `message` about a place where there is no operation."""
         self.diagnostics.append(
             Diagnostic("error", source_location(location), f"[{self.pass_name}] {message}")
         )
 
     def raise_if_any(self) -> None:
+        """Raises a CompileError with everything collected, if there is anything."""
         if self.diagnostics:
             raise CompileError(self.diagnostics)

@@ -99,10 +99,12 @@ def copy_module(module: ir.Module) -> ir.Module:
 
 
 def functions(module: ir.Module) -> list[func.FuncOp]:
+    """The module's functions, declarations included."""
     return [op for op in module.body.operations if isinstance(op, func.FuncOp)]
 
 
 def is_private(function: func.FuncOp) -> bool:
+    """Whether only its own module can call `function`."""
     attributes = function.attributes
     return "sym_visibility" in attributes and ir.StringAttr(attributes["sym_visibility"]).value == "private"
 
@@ -169,6 +171,7 @@ def top_level_ancestor(op: ir.Operation) -> ir.Operation:
 
 
 def is_tensor(type_: ir.Type) -> bool:
+    """Whether `type_` is a ranked tensor, of static shape or not."""
     return isinstance(type_, ir.RankedTensorType)
 
 
@@ -178,6 +181,7 @@ def element_type(value: ir.Value) -> str:
 
 
 def numel(value: ir.Value) -> int:
+    """How many elements a tensor of static shape has."""
     count = 1
     for extent in value.type.shape:
         count *= extent
@@ -193,6 +197,7 @@ def type_encoding(type_: ir.Type) -> Encoding | None:
 
 
 def encoding_of(value: ir.Value) -> Encoding | None:
+    """The ditto encoding of the value's type, or None when it has none."""
     return type_encoding(value.type)
 
 

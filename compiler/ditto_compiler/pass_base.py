@@ -40,6 +40,7 @@ class Pass(ABC):
         """
 
     def errors(self) -> ErrorCollector:
+        """An empty collector whose messages name this pass."""
         return ErrorCollector(self.name)
 
     @classmethod
@@ -49,6 +50,7 @@ class Pass(ABC):
 
     @classmethod
     def documentation(cls) -> str:
+        """The class docstring, without indentation."""
         return inspect.cleandoc(cls.__doc__ or "")
 
     def __str__(self) -> str:

@@ -34,6 +34,7 @@ class MlirPass(Pass):
     text: str = ""
 
     def run(self, module: ir.Module) -> None:
+        """Runs it; operations seen before from Python are stale afterwards."""
         try:
             MlirPassManager.parse(f"{ROOT}({self.text})", module.context).run(module.operation)
         except ir.MLIRError as error:

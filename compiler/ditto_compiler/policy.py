@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import tomllib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +20,11 @@ from typing import Any
 from ditto_compiler.dialect.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.options import did_you_mean
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 DTYPES: tuple[str, ...] = (
     *("f16", "bf16", "f32", "f64"),
@@ -85,6 +90,7 @@ class Rule:
         return {key: compiled(getattr(self, key)) for key in ("op", "scope", "dtype", "reducer")}
 
     def matches(self, features: OpFeatures) -> bool:
+        """Whether the op with these features fits every pattern of the rule."""
         if self.rank is not None and self.rank != features.rank:
             return False
         return all(

@@ -45,6 +45,7 @@ class Value:
 
     @property
     def elements(self) -> int:
+        """How many elements the tensor has."""
         count = 1
         for extent in self.shape:
             count *= extent
@@ -138,6 +139,7 @@ class Program:
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
     def cast(self, source: int, target: int) -> Cast:
+        """The cast from the value numbered `source` to the one numbered `target`."""
         return Cast(self.values[source].encoding, self.values[target].encoding)
 
     def casts(self) -> Iterator[tuple[Value, Cast]]:
@@ -221,6 +223,7 @@ class Program:
             raise ProgramFileError(f"'{origin}' is damaged: {error!r}") from None
 
     def replace(self, **changes: Any) -> Program:
+        """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
 

@@ -41,6 +41,7 @@ class Expectation:
     comment_line: int
 
     def fits(self, diagnostic: Diagnostic, line: int | None) -> bool:
+        """Whether this is what was expected; `line` is the diagnostic's in the source."""
         return diagnostic.severity == self.severity and line == self.line and self.text in diagnostic.message
 
 

@@ -205,9 +205,7 @@ class _OptCommand(click.Command):
 @click.option(
     "--mlir-print-ir-before-all", is_flag=True, help="Print the program before each pass, to stderr."
 )
-@click.option(
-    "--mlir-print-ir-after-all", is_flag=True, help="Print the program after each pass, to stderr."
-)
+@click.option("--mlir-print-ir-after-all", is_flag=True, help="Print the program after each pass, to stderr.")
 @click.option("--mlir-print-ir-before", multiple=True, metavar="PASS", help="Print it before this pass.")
 @click.option("--mlir-print-ir-after", multiple=True, metavar="PASS", help="Print it after this pass.")
 @click.option("--mlir-print-debuginfo", is_flag=True, help="Print the locations of ops.")

@@ -1,0 +1,1 @@
+"""Analyses: facts about a program, computed anew when they are needed."""

@@ -25,6 +25,7 @@ class VisibilityAnalysis:
             self._visit_function(entry, secret_arguments(entry))
 
     def is_secret(self, value: ir.Value) -> bool:
+        """Whether `value` is secret; one that the entry function does not reach counts as secret."""
         return self._secret.get(value, True)
 
     def _any_secret(self, values: Iterable[ir.Value]) -> bool:

@@ -1,0 +1,1 @@
+"""The ditto dialect: encodings, casts, attributes, and their verifier."""

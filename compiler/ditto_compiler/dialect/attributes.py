@@ -37,6 +37,7 @@ CALL = "ditto.call"
 
 
 def int_attribute(value: int, context: ir.Context | None = None) -> ir.IntegerAttr:
+    """`value : i32`."""
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(32, context), value)
 
 
@@ -55,6 +56,7 @@ def stage_of(module: ir.Module) -> int:
 
 
 def set_stage(module: ir.Module, stage: str) -> None:
+    """Says that the module has passed `stage`, so that the verifier checks what the stage ensures."""
     module.operation.attributes[STAGE] = ir.StringAttr.get(stage, module.context)
 
 
@@ -72,6 +74,7 @@ def secret_arguments(function: func.FuncOp) -> list[bool]:
 
 
 def set_argument_attributes(function: func.FuncOp, attributes: Sequence[Mapping[str, ir.Attribute]]) -> None:
+    """Replaces the attributes of all arguments, given one dictionary per argument."""
     context = function.context
     function.attributes["arg_attrs"] = ir.ArrayAttr.get(
         [ir.DictAttr.get(dict(entry), context) for entry in attributes], context

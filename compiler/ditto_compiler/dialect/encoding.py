@@ -68,6 +68,7 @@ class Int:
 
     @property
     def frac(self) -> int:
+        """Fraction bits: none."""
         return 0
 
     def __str__(self) -> str:
@@ -166,6 +167,7 @@ class Cast:
 
     @property
     def rounds(self) -> int:
+        """Rounds of messages."""
         return 2 if self.wrap_bits else 0
 
 

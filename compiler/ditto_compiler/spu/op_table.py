@@ -202,7 +202,8 @@ _TABLE: list[OpRow] = [
     *_rows(Kind.SOURCE, "constant iota"),
     *_rows(
         Kind.LAYOUT,
-        "broadcast_in_dim concatenate optimization_barrier pad reduce_precision reshape reverse slice transpose",
+        "broadcast_in_dim concatenate optimization_barrier pad reduce_precision reshape reverse slice "
+        "transpose",
     ),
     OpRow("stablehlo.dynamic_slice", Kind.LAYOUT, unsupported=_no_secret_indices(1)),
     OpRow("stablehlo.dynamic_update_slice", Kind.LAYOUT, unsupported=_no_secret_indices(2)),
