@@ -7,21 +7,25 @@ from collections.abc import Callable
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import MlirPass
 from ditto_compiler.passes.ditto_annotate import DittoAnnotate
+from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
+from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
+from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
+from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
-from ditto_compiler.policy import Policy
+from ditto_compiler.policy import Policy, load_policy
+from ditto_compiler.ranges import Ranges
 
 
-def precision_pipeline(
-    policy: str | Policy = "ditto", *, max_public_constant: int = DittoCheckSupported.max_public_constant
+def front_end_pipeline(
+    policy: Policy, *, max_public_constant: int = DittoCheckSupported.max_public_constant
 ) -> tuple[Pass, ...]:
-    """From what JAX exports to StableHLO with rings, scales and explicit, few casts."""
-    annotate = DittoAnnotate(policy) if isinstance(policy, str) else DittoAnnotate(policy.name, policy)
+    """From what JAX exports to one function of supported ops. Calibration measures its values here."""
     return (
         # Every later pass looks at one function.
         InlineCalls(),
@@ -32,10 +36,38 @@ def precision_pipeline(
         # Equal constants and dead code would only be cast and outlined for nothing.
         MlirPass("canonicalize"),
         MlirPass("cse"),
-        annotate,
+    )
+
+
+def precision_pipeline(
+    policy: str | Policy = "ditto",
+    *,
+    max_public_constant: int = DittoCheckSupported.max_public_constant,
+    ranges: Ranges | None = None,
+) -> tuple[Pass, ...]:
+    """From what JAX exports to StableHLO with rings, scales and explicit, few casts."""
+    policy = load_policy(policy) if isinstance(policy, str) else policy
+    front_end = front_end_pipeline(policy, max_public_constant=max_public_constant)
+    # Names of ranges are those of the ops that calibration saw.
+    measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges),)
+    annotate = (
+        DittoAnnotate(policy.name, policy),
         DittoInsertCasts(),
         DittoOptimizeCasts(),
         # Hoisting casts repeats layout ops in the other ring; equal ones are merged again.
+        MlirPass("cse"),
+    )
+    if policy.rescale == "engine":
+        return (*front_end, *measured, *annotate)
+    return (
+        *front_end,
+        *measured,
+        *annotate,
+        DittoExpandRescale(),
+        DittoAssignFractions(),
+        DittoOptimizeRescale(),
+        # The rescales of inputs and constants become inputs and constants at those scales.
+        DittoOptimizeCasts(),
         MlirPass("cse"),
     )
 

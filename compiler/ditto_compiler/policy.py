@@ -32,6 +32,9 @@ DTYPES: tuple[str, ...] = (
 )
 """The front-end dtypes a policy maps, spelled as in MLIR."""
 
+RESCALES: tuple[str, ...] = ("engine", "explicit")
+"""Who truncates products."""
+
 OPERANDS = "operands"
 """A rule's ring: the narrowest that the op runs in and that is at least as wide as every operand's.
 
@@ -129,15 +132,22 @@ class Policy:
         description: one sentence.
         dtypes: encoding of each front-end dtype when no rule sets another.
         rules: in order; of two that match, the later wins, ring and frac separately.
+        rescale: who truncates products: "engine", after each, or "explicit", by ops that the compiler
+            places (see ditto-expand-rescale).
     """
 
     name: str
     dtypes: Mapping[str, Encoding]
     rules: tuple[Rule, ...] = ()
     description: str = ""
+    rescale: str = "engine"
     _fracs: dict[int, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.rescale not in RESCALES:
+            raise PolicyError(
+                f"policy '{self.name}': rescale must be one of {', '.join(RESCALES)}, got '{self.rescale}'"
+            )
         for dtype in DTYPES:
             if dtype not in self.dtypes:
                 raise PolicyError(f"policy '{self.name}' has no encoding for dtype {dtype}")
@@ -220,9 +230,7 @@ def parse_policy(text: str, file: str) -> Policy:
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{file}: not valid TOML: {error}") from None
     try:
-        _check_keys(
-            data, {"name": str, "description": str, "base": str, "dtypes": dict, "rules": list}, "policy"
-        )
+        _check_keys(data, _POLICY_KEYS, "policy")
         base = load_policy(data["base"]) if "base" in data else None
         dtypes: dict[str, Encoding] = dict(base.dtypes) if base else {}
         for key, value in data.get("dtypes", {}).items():
@@ -234,6 +242,7 @@ def parse_policy(text: str, file: str) -> Policy:
             description=data.get("description", ""),
             dtypes=dtypes,
             rules=(base.rules if base else ()) + rules,
+            rescale=data.get("rescale", base.rescale if base else "engine"),
         )
     except PolicyError as error:
         raise PolicyError(f"{file}: {error}") from None
@@ -255,6 +264,15 @@ def _encoding(dtype: str, value: object) -> Encoding:
     except EncodingError as error:
         raise PolicyError(f"dtypes.{dtype}: {error}") from None
 
+
+_POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "description": str,
+    "base": str,
+    "rescale": str,
+    "dtypes": dict,
+    "rules": list,
+}
 
 _RULE_KEYS: dict[str, type | tuple[type, ...]] = {
     "name": str,

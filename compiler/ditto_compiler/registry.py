@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.passes.ditto_annotate import DittoAnnotate
+from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
+from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
+from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
+from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
@@ -18,9 +22,13 @@ PASSES: dict[str, type[Pass]] = {
         InlineCalls,
         LegalizeChlo,
         DittoCheckSupported,
+        DittoApplyRanges,
         DittoAnnotate,
         DittoInsertCasts,
         DittoOptimizeCasts,
+        DittoExpandRescale,
+        DittoAssignFractions,
+        DittoOptimizeRescale,
         DittoOutlineRegions,
         DittoToPphlo,
     )

@@ -48,25 +48,22 @@ def send_one_round(
 ) -> None:
     """P0, one round: its result `out` and its messages `c` (to P1 and P2) and `w1` (to P1)."""
 
-def choose(
-    slots: _Array,
-    source: int,
-    column: int,
-    word_bytes: int,
-    zero: _Array,
-    one: _Array,
-    mask: _Array,
-    chosen: _Array,
+def choose_p1(
+    slots: _Array, source: int, word_bytes: int, zero: _Array, one: _Array, mask: _Array, chosen: _Array
 ) -> None:
-    """P1 or P2, with x_2 in `column`: `chosen` = (`one` if msb(x_2) else `zero`) - `mask`; empty is 0."""
+    """P1, with x_2 second: `chosen` = (`one` if msb(x_2) else `zero`) - `mask`; an empty mask is 0."""
 
-def finish(
+def choose_p2(
+    slots: _Array, source: int, word_bytes: int, zero: _Array, one: _Array, mask: _Array, chosen: _Array
+) -> None:
+    """P2, with x_2 first: as `choose_p1`."""
+
+def finish_p1(
     slots: _Array,
     source: int,
     target: int,
     drop: int,
     left: int,
-    column: int,
     word_bytes: int,
     mine: _Array,
     theirs: _Array,
@@ -74,10 +71,31 @@ def finish(
     other: _Array,
     out: _Array,
 ) -> None:
-    """P1 or P2: W_2 = `mine` + `theirs` + msb(x_2) `correction` (empty is 0), then the result `out`."""
+    """P1: W_2 = `mine` + `theirs` + msb(x_2) `correction` (empty is 0), `other` = W_1, result `out`."""
 
-def shift(slots: _Array, source: int, target: int, drop: int, left: int, centred: int, out: _Array) -> None:
-    """Local casts: both slots shifted; the one in column `centred` (2: neither) centres the error."""
+def finish_p2(
+    slots: _Array,
+    source: int,
+    target: int,
+    drop: int,
+    left: int,
+    word_bytes: int,
+    mine: _Array,
+    theirs: _Array,
+    correction: _Array,
+    other: _Array,
+    out: _Array,
+) -> None:
+    """P2: as `finish_p1`, with `other` = W_0."""
+
+def shift_p0(slots: _Array, source: int, target: int, drop: int, left: int, out: _Array) -> None:
+    """A local cast of P0's slots: drop low bits, or add zeros; keep what fits the target ring."""
+
+def shift_p1(slots: _Array, source: int, target: int, drop: int, left: int, out: _Array) -> None:
+    """As `shift_p0`; x_2, the second slot, centres the error."""
+
+def shift_p2(slots: _Array, source: int, target: int, drop: int, left: int, out: _Array) -> None:
+    """As `shift_p0`; x_2, the first slot, centres the error."""
 
 def encode(values: _Array, ring: int, frac: int, raw: _Array) -> bool:
     """Float32 or float64 to ring elements; False if some |value| * 2^frac >= 2^(ring-2), or is NaN."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ditto_compiler.diagnostics import from_mlir
@@ -13,6 +14,7 @@ from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
 from ditto_compiler.program import Program
+from ditto_compiler.ranges import Ranges
 from ditto_compiler.spu.extract import extract_program
 
 from ditto.frontend import Traced, Visibility, set_visibility, trace
@@ -25,6 +27,7 @@ def compile(
     visibility: Visibility = "secret",
     static_argnums: int | Sequence[int] = (),
     max_public_constant: int = 1024,
+    ranges: Ranges | str | Path | None = None,
 ) -> Program:
     """Compiles a function for private execution among three parties.
 
@@ -38,6 +41,8 @@ def compile(
         static_argnums: positions of arguments that are compiled in, as for `jax.jit`.
         max_public_constant: float constants of more elements are an error, for data that the function
             closes over becomes public; -1 allows any.
+        ranges: what `ditto.calibrate` measured, or a file of it; gives values the most fraction bits that
+            fit, where the policy rescales explicitly.
 
     Raises:
         CompileError: the program cannot be run privately; has one diagnostic per reason.
@@ -51,7 +56,9 @@ def compile(
         traced = _from_stablehlo(fn, visibility)
     start = time.perf_counter()
     module = traced.module
-    PassManager(precision_pipeline(policy, max_public_constant=max_public_constant)).run(module)
+    measured = Ranges.load(ranges) if isinstance(ranges, (str, Path)) else ranges
+    passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured)
+    PassManager(passes).run(module)
     annotated = str(module)
     PassManager(lowering_pipeline()).run(module)
     name = policy if isinstance(policy, str) else policy.name

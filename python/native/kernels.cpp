@@ -21,9 +21,11 @@
 
 namespace nb = nanobind;
 
-// One binary serves every x86-64 CPU: the loader picks the version of each kernel that fits.
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define DITTO_KERNEL __attribute__((target_clones("default", "avx2"))) void
+// One binary serves every x86-64 CPU: the loader picks the version of each kernel that fits. Helpers
+// are flattened into the kernels, or they would be compiled for the oldest CPU only.
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
+    __GNUC__ >= 12
+#define DITTO_KERNEL __attribute__((flatten, target_clones("default", "arch=x86-64-v4"))) void
 #else
 #define DITTO_KERNEL void
 #endif
@@ -109,10 +111,39 @@ constexpr unsigned BITS = 8 * sizeof(S);
 template <class S>
 constexpr S OFFSET = S{1} << (BITS<S> - 2);
 
+// Shifts by less than the width. The compiler's own for 128 bits are several times slower.
+template <class T>
+DITTO_INLINE T shift_left(T x, unsigned bits) {
+    if constexpr (sizeof(T) == 16) {
+        const u64 low = static_cast<u64>(x);
+        if (bits >= 64) {
+            return static_cast<T>(low << (bits - 64)) << 64;
+        }
+        const u64 high = static_cast<u64>(x >> 64) << bits | low >> 1 >> (63 - bits);
+        return static_cast<T>(high) << 64 | low << bits;
+    } else {
+        return static_cast<T>(x << bits);
+    }
+}
+
+template <class S>
+DITTO_INLINE S shift_right(S x, unsigned bits) {
+    if constexpr (sizeof(S) == 16) {
+        const u64 high = static_cast<u64>(x >> 64);
+        if (bits >= 64) {
+            return high >> (bits - 64);
+        }
+        const u64 low = static_cast<u64>(x) >> bits | high << 1 << (63 - bits);
+        return static_cast<S>(high >> bits) << 64 | low;
+    } else {
+        return static_cast<S>(x >> bits);
+    }
+}
+
 // A slot of Z_2^k with its low `drop` bits dropped, or `left` bits added, in Z_2^K.
 template <class S, class T>
 DITTO_INLINE T floor_shift(S x, unsigned drop, unsigned left) {
-    return static_cast<T>(static_cast<T>(x >> drop) << left);
+    return shift_left<T>(static_cast<T>(shift_right<S>(x, drop)), left);
 }
 
 // The same for the one slot that centres the error. Three floors take off 3/2 (2^drop - 1) source
@@ -122,8 +153,8 @@ DITTO_INLINE T centred_shift(S x, unsigned drop, unsigned left) {
     const S unit = drop ? 1 : 0;
     const S half = drop ? static_cast<S>((S{1} << (drop - 1)) - 1) : S{0};
     const S low = static_cast<S>(x & static_cast<S>((S{1} << drop) - 1));
-    const S sum = static_cast<S>(static_cast<S>(x >> drop) + static_cast<S>((low + half) >> drop) + unit);
-    return static_cast<T>(static_cast<T>(sum) << left);
+    const S sum = static_cast<S>(shift_right<S>(x, drop) + shift_right<S>(low + half, drop) + unit);
+    return shift_left<T>(static_cast<T>(sum), left);
 }
 
 // Sections of one cast: how many words, of how many bytes.
@@ -135,8 +166,8 @@ struct Words {
 // P0, who knows x_0 and x_1, computes F_0 and F_1 (the two values that the wrap count W can have,
 // for msb(x_2) = 0 and 1), writes the two sections of its message, and its own result.
 template <class S, class T, class W, bool ONE_ROUND>
-DITTO_KERNEL sender(const u8* slots, Words all, unsigned drop, unsigned left, const u8* a0,
-                    const u8* a1, const u8* w0, const u8* b0, const u8* b1, u8* __restrict out, u8* __restrict first,
+DITTO_KERNEL sender(const u8* slots, Words all, unsigned drop, unsigned left, const u8* a0, const u8* a1,
+                    const u8* w0, const u8* b0, const u8* b1, u8* __restrict out, u8* __restrict first,
                     u8* __restrict second) {
     const auto [elements, word_bytes] = all;
     const unsigned weight = BITS<S> - drop + left;
@@ -171,9 +202,10 @@ DITTO_KERNEL sender(const u8* slots, Words all, unsigned drop, unsigned left, co
             }
             const T y0 = floor_shift<S, T>(x0, drop, left);
             const T y1 = floor_shift<S, T>(x1, drop, left);
-            store<T>(out, 2 * (at + i), static_cast<T>(y0 - (static_cast<T>(w0s[i]) << weight)));
+            store<T>(out, 2 * (at + i),
+                     static_cast<T>(y0 - shift_left<T>(static_cast<T>(w0s[i]), weight)));
             store<T>(out, 2 * (at + i) + 1,
-                     static_cast<T>(y1 - offset - (static_cast<T>(w1) << weight)));
+                     static_cast<T>(y1 - offset - shift_left<T>(static_cast<T>(w1), weight)));
         }
         store_words<W>(firsts, elements, word_bytes, at, count, first);
         store_words<W>(seconds, elements, word_bytes, at, count, second);
@@ -181,9 +213,9 @@ DITTO_KERNEL sender(const u8* slots, Words all, unsigned drop, unsigned left, co
 }
 
 // P1 or P2, who know b = msb(x_2): chosen = choice_b - mask. An empty mask is zero.
-template <class S, class W>
-DITTO_KERNEL choose(const u8* slots, unsigned column, Words all, const u8* choice0,
-                    const u8* choice1, const u8* mask, u8* __restrict chosen) {
+template <class S, class W, unsigned COLUMN>
+DITTO_KERNEL choose(const u8* slots, Words all, const u8* choice0, const u8* choice1, const u8* mask,
+                    u8* __restrict chosen) {
     const auto [elements, word_bytes] = all;
     W zeros[BLOCK], ones[BLOCK], masks[BLOCK] = {};
     for (std::size_t at = 0; at < elements; at += BLOCK) {
@@ -194,7 +226,7 @@ DITTO_KERNEL choose(const u8* slots, unsigned column, Words all, const u8* choic
             load_words<W>(mask, elements, word_bytes, at, count, masks);
         }
         for (std::size_t i = 0; i < count; ++i) {
-            const S x2 = load<S>(slots, 2 * (at + i) + column);
+            const S x2 = load<S>(slots, 2 * (at + i) + COLUMN);
             // A mask instead of a branch: the secret bit must not show in the timing.
             const W select = static_cast<W>(W{0} - static_cast<W>(x2 >> (BITS<S> - 1)));
             zeros[i] = static_cast<W>((zeros[i] ^ (select & (zeros[i] ^ ones[i]))) - masks[i]);
@@ -203,16 +235,15 @@ DITTO_KERNEL choose(const u8* slots, unsigned column, Words all, const u8* choic
     }
 }
 
-// P1 (column 1) or P2 (column 0): W_2 = mine + theirs + b * correction, then both result slots;
+// P1 (x_2 in column 1) or P2 (column 0): W_2 = mine + theirs + b * correction, then both results;
 // `other` is the wrap share of the slot that is not x_2. An empty correction is zero.
-template <class S, class T, class W>
-DITTO_KERNEL finish(const u8* slots, unsigned column, Words all, unsigned drop,
-                    unsigned left, const u8* mine, const u8* theirs, const u8* correction,
-                    const u8* other, u8* __restrict out) {
+template <class S, class T, class W, unsigned COLUMN>
+DITTO_KERNEL finish(const u8* slots, Words all, unsigned drop, unsigned left, const u8* mine,
+                    const u8* theirs, const u8* correction, const u8* other, u8* __restrict out) {
     const auto [elements, word_bytes] = all;
     const unsigned weight = BITS<S> - drop + left;
-    const S before = column == 1 ? OFFSET<S> : S{0};
-    const T after = column == 1 ? floor_shift<S, T>(OFFSET<S>, drop, left) : T{0};
+    const S before = COLUMN == 1 ? OFFSET<S> : S{0};
+    const T after = COLUMN == 1 ? floor_shift<S, T>(OFFSET<S>, drop, left) : T{0};
     W sums[BLOCK], words[BLOCK], corrections[BLOCK] = {}, others[BLOCK];
     for (std::size_t at = 0; at < elements; at += BLOCK) {
         const std::size_t count = std::min(BLOCK, elements - at);
@@ -223,40 +254,38 @@ DITTO_KERNEL finish(const u8* slots, unsigned column, Words all, unsigned drop,
             load_words<W>(correction, elements, word_bytes, at, count, corrections);
         }
         for (std::size_t i = 0; i < count; ++i) {
-            const S x2 = load<S>(slots, 2 * (at + i) + column);
-            const S x = static_cast<S>(load<S>(slots, 2 * (at + i) + 1 - column) + before);
+            const S x2 = load<S>(slots, 2 * (at + i) + COLUMN);
+            const S x = static_cast<S>(load<S>(slots, 2 * (at + i) + 1 - COLUMN) + before);
             const W select = static_cast<W>(W{0} - static_cast<W>(x2 >> (BITS<S> - 1)));
             const W w2 = static_cast<W>(sums[i] + words[i] + (select & corrections[i]));
             const T y2 = centred_shift<S, T>(x2, drop, left);
             const T y = static_cast<T>(floor_shift<S, T>(x, drop, left) - after);
-            store<T>(out, 2 * (at + i) + column, static_cast<T>(y2 - (static_cast<T>(w2) << weight)));
-            store<T>(out, 2 * (at + i) + 1 - column,
-                     static_cast<T>(y - (static_cast<T>(others[i]) << weight)));
+            store<T>(out, 2 * (at + i) + COLUMN,
+                     static_cast<T>(y2 - shift_left<T>(static_cast<T>(w2), weight)));
+            store<T>(out, 2 * (at + i) + 1 - COLUMN,
+                     static_cast<T>(y - shift_left<T>(static_cast<T>(others[i]), weight)));
         }
     }
 }
 
-// A local cast: both slots floored, but for the one in `centred` (0, 1; 2 for neither).
-template <class S, class T>
+// A local cast: both slots floored, but for the one in column CENTRED (0, 1; 2 for neither).
+template <class S, class T, unsigned CENTRED>
 DITTO_KERNEL shift(const u8* slots, std::size_t elements, unsigned drop, unsigned left,
-                   unsigned centred, u8* __restrict out) {
-    if (centred > 1) {
-        for (std::size_t i = 0; i < 2 * elements; ++i) {
-            store<T>(out, i, floor_shift<S, T>(load<S>(slots, i), drop, left));
-        }
-        return;
-    }
+                   u8* __restrict out) {
     for (std::size_t i = 0; i < elements; ++i) {
-        const S x2 = load<S>(slots, 2 * i + centred);
-        const S x = load<S>(slots, 2 * i + 1 - centred);
-        store<T>(out, 2 * i + centred, centred_shift<S, T>(x2, drop, left));
-        store<T>(out, 2 * i + 1 - centred, floor_shift<S, T>(x, drop, left));
+        const S x0 = load<S>(slots, 2 * i);
+        const S x1 = load<S>(slots, 2 * i + 1);
+        store<T>(out, 2 * i,
+                 CENTRED == 0 ? centred_shift<S, T>(x0, drop, left) : floor_shift<S, T>(x0, drop, left));
+        store<T>(out, 2 * i + 1,
+                 CENTRED == 1 ? centred_shift<S, T>(x1, drop, left) : floor_shift<S, T>(x1, drop, left));
     }
 }
 
 // raw = nearest integer to x * 2^frac, ties to even; false if any |raw| >= 2^(k-2), or is NaN.
 template <class F, class S>
-DITTO_KERNEL encode(const u8* values, std::size_t elements, unsigned frac, u8* __restrict raw, bool* fits) {
+DITTO_KERNEL encode(const u8* values, std::size_t elements, unsigned frac, u8* __restrict raw,
+                    bool* fits) {
     using Signed = std::conditional_t<sizeof(S) == 4, std::int32_t,
                                       std::conditional_t<sizeof(S) == 8, std::int64_t, __int128>>;
     const F scale = std::ldexp(F{1}, static_cast<int>(frac));
@@ -284,8 +313,8 @@ DITTO_KERNEL decode(const u8* raw, std::size_t elements, unsigned frac, u8* __re
 
 // The slots of the three parties for x_0, x_1 as given and x_2 = raw - x_0 - x_1.
 template <class S>
-DITTO_KERNEL split(const u8* raw, const u8* x0s, const u8* x1s, std::size_t elements, u8* __restrict out0,
-                   u8* __restrict out1, u8* __restrict out2) {
+DITTO_KERNEL split(const u8* raw, const u8* x0s, const u8* x1s, std::size_t elements,
+                   u8* __restrict out0, u8* __restrict out1, u8* __restrict out2) {
     for (std::size_t i = 0; i < elements; ++i) {
         const S x0 = load<S>(x0s, i);
         const S x1 = load<S>(x1s, i);
@@ -319,20 +348,23 @@ DITTO_KERNEL join(const u8* slots0, const u8* slots1, const u8* slots2, std::siz
 template <class F>
 void with_ring(unsigned bits, F f) {
     switch (bits) {
-        case 32: return f(u32{});
-        case 64: return f(u64{});
-        case 128: return f(u128{});
-        default: throw std::invalid_argument("ring width must be 32, 64 or 128");
+        case 32:
+            return f(u32{});
+        case 64:
+            return f(u64{});
+        case 128:
+            return f(u128{});
+        default:
+            throw std::invalid_argument("ring width must be 32, 64 or 128");
     }
 }
 
+// The type that words are computed in: the narrowest of three, to keep the number of kernels down.
 template <class F>
 void with_word(unsigned word_bytes, F f) {
     if (word_bytes == 0 || word_bytes > 16) {
-        throw std::invalid_argument("a word has 1 to 16 bytes");
+        throw std::invalid_argument("word_bytes: a word has 1 to 16 bytes");
     }
-    if (word_bytes == 1) return f(u8{});
-    if (word_bytes == 2) return f(u16{});
     if (word_bytes <= 4) return f(u32{});
     if (word_bytes <= 8) return f(u64{});
     return f(u128{});
@@ -366,14 +398,21 @@ std::size_t count_slots(const In& slots, unsigned ring) {
 
 // Calls f with a zero of the source ring, target ring and word types of an interactive cast.
 template <class F>
-void with_cast(unsigned source, unsigned target, unsigned drop, unsigned left, unsigned word_bytes, F f) {
+void with_cast(unsigned source, unsigned target, unsigned drop, unsigned left, unsigned word_bytes,
+               F f) {
     check(drop + 2 <= source, "drop: more than the source ring's width less 2");
     check(drop == 0 || left == 0, "drop, left: a cast shifts one way");
     check(source + left < target + drop, "no wrap reaches the result: this cast is local");
     with_ring(source, [&](auto s) {
         with_ring(target, [&](auto t) {
             if constexpr (sizeof(s) <= sizeof(t)) {
-                with_word(word_bytes, [&](auto w) { f(s, t, w); });
+                with_word(word_bytes, [&](auto w) {
+                    if constexpr (sizeof(w) <= sizeof(t)) {
+                        f(s, t, w);
+                    } else {
+                        check(false, "word_bytes: more than an element of the target ring has");
+                    }
+                });
             } else {
                 check(false, "an interactive cast does not narrow the ring");
             }
@@ -408,44 +447,45 @@ void send_one_round(const In& slots, unsigned source, unsigned target, unsigned 
     });
 }
 
-void py_choose(const In& slots, unsigned source, unsigned column, unsigned word_bytes, const In& zero,
-               const In& one, const In& mask, const Out& chosen) {
+template <unsigned COLUMN>
+void choose_for(const In& slots, unsigned source, unsigned word_bytes, const In& zero, const In& one,
+                const In& mask, const Out& chosen) {
     const std::size_t n = count_slots(slots, source);
     const std::size_t size = n * word_bytes;
-    check(column < 2, "column: 0 or 1");
     with_ring(source, [&](auto s) {
         with_word(word_bytes, [&](auto w) {
-            choose<decltype(s), decltype(w)>(
-                read(slots, 2 * n * sizeof(s), SLOTS), column, {n, word_bytes}, read(zero, size, SECTION),
+            choose<decltype(s), decltype(w), COLUMN>(
+                read(slots, 2 * n * sizeof(s), SLOTS), {n, word_bytes}, read(zero, size, SECTION),
                 read(one, size, SECTION), mask.nbytes() ? read(mask, size, SECTION) : nullptr,
                 write(chosen, size, SECTION));
         });
     });
 }
 
-void py_finish(const In& slots, unsigned source, unsigned target, unsigned drop, unsigned left,
-               unsigned column, unsigned word_bytes, const In& mine, const In& theirs,
-               const In& correction, const In& other, const Out& out) {
+template <unsigned COLUMN>
+void finish_for(const In& slots, unsigned source, unsigned target, unsigned drop, unsigned left,
+                unsigned word_bytes, const In& mine, const In& theirs, const In& correction,
+                const In& other, const Out& out) {
     const std::size_t n = count_slots(slots, source);
     const std::size_t size = n * word_bytes;
-    check(column < 2, "column: 0 or 1");
     with_cast(source, target, drop, left, word_bytes, [&](auto s, auto t, auto w) {
-        finish<decltype(s), decltype(t), decltype(w)>(
-            read(slots, 2 * n * sizeof(s), SLOTS), column, {n, word_bytes}, drop, left,
+        finish<decltype(s), decltype(t), decltype(w), COLUMN>(
+            read(slots, 2 * n * sizeof(s), SLOTS), {n, word_bytes}, drop, left,
             read(mine, size, SECTION), read(theirs, size, SECTION),
             correction.nbytes() ? read(correction, size, SECTION) : nullptr, read(other, size, SECTION),
             write(out, 2 * n * sizeof(t), SLOTS));
     });
 }
 
-void py_shift(const In& slots, unsigned source, unsigned target, unsigned drop, unsigned left,
-              unsigned centred, const Out& out) {
+template <unsigned CENTRED>
+void shift_for(const In& slots, unsigned source, unsigned target, unsigned drop, unsigned left,
+               const Out& out) {
     const std::size_t n = count_slots(slots, source);
     check(drop < source && left < target, "drop, left: not less than the ring's width");
     with_ring(source, [&](auto s) {
         with_ring(target, [&](auto t) {
-            shift<decltype(s), decltype(t)>(read(slots, 2 * n * sizeof(s), SLOTS), n, drop, left, centred,
-                                            write(out, 2 * n * sizeof(t), SLOTS));
+            shift<decltype(s), decltype(t), CENTRED>(read(slots, 2 * n * sizeof(s), SLOTS), n, drop,
+                                                     left, write(out, 2 * n * sizeof(t), SLOTS));
         });
     });
 }
@@ -473,7 +513,8 @@ void py_decode(const In& raw, unsigned ring, unsigned frac, const Out& values) {
     check(frac < ring, "frac: not less than the ring's width");
     const std::size_t n = values.nbytes() / sizeof(double);
     with_ring(ring, [&](auto s) {
-        decode<decltype(s)>(read(raw, n * sizeof(s), RAW), n, frac, write(values, n * sizeof(double), VALUES));
+        decode<decltype(s)>(read(raw, n * sizeof(s), RAW), n, frac,
+                            write(values, n * sizeof(double), VALUES));
     });
 }
 
@@ -503,20 +544,36 @@ bool py_join(const In& slots0, const In& slots1, const In& slots2, unsigned ring
 
 NB_MODULE(_native, m) {
     using namespace nb::literals;
+    // No conversion: a copy made for a result would be written to and dropped.
+    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
     const auto nogil = nb::call_guard<nb::gil_scoped_release>();
     m.doc() = "Local steps of the casts and of client-side sharing; see python/native/kernels.cpp.";
-    m.def("send_two_rounds", &send_two_rounds, "slots"_a, "source"_a, "target"_a, "drop"_a, "left"_a,
-          "word_bytes"_a, "q0"_a, "q1"_a, "w0"_a, "w1"_a, "out"_a, "p0"_a, "p1"_a, nogil);
-    m.def("send_one_round", &send_one_round, "slots"_a, "source"_a, "target"_a, "drop"_a, "left"_a,
-          "word_bytes"_a, "k0"_a, "k1"_a, "w0"_a, "l0"_a, "l1"_a, "out"_a, "c"_a, "w1"_a, nogil);
-    m.def("choose", &py_choose, "slots"_a, "source"_a, "column"_a, "word_bytes"_a, "zero"_a, "one"_a,
-          "mask"_a, "chosen"_a, nogil);
-    m.def("finish", &py_finish, "slots"_a, "source"_a, "target"_a, "drop"_a, "left"_a, "column"_a,
-          "word_bytes"_a, "mine"_a, "theirs"_a, "correction"_a, "other"_a, "out"_a, nogil);
-    m.def("shift", &py_shift, "slots"_a, "source"_a, "target"_a, "drop"_a, "left"_a, "centred"_a, "out"_a,
+    m.def("send_two_rounds", &send_two_rounds, array("slots"), "source"_a, "target"_a, "drop"_a,
+          "left"_a, "word_bytes"_a, array("q0"), array("q1"), array("w0"), array("w1"), array("out"),
+          array("p0"), array("p1"), nogil);
+    m.def("send_one_round", &send_one_round, array("slots"), "source"_a, "target"_a, "drop"_a, "left"_a,
+          "word_bytes"_a, array("k0"), array("k1"), array("w0"), array("l0"), array("l1"), array("out"),
+          array("c"), array("w1"), nogil);
+    m.def("choose_p1", &choose_for<1>, array("slots"), "source"_a, "word_bytes"_a, array("zero"),
+          array("one"), array("mask"), array("chosen"), nogil);
+    m.def("choose_p2", &choose_for<0>, array("slots"), "source"_a, "word_bytes"_a, array("zero"),
+          array("one"), array("mask"), array("chosen"), nogil);
+    m.def("finish_p1", &finish_for<1>, array("slots"), "source"_a, "target"_a, "drop"_a, "left"_a,
+          "word_bytes"_a, array("mine"), array("theirs"), array("correction"), array("other"),
+          array("out"), nogil);
+    m.def("finish_p2", &finish_for<0>, array("slots"), "source"_a, "target"_a, "drop"_a, "left"_a,
+          "word_bytes"_a, array("mine"), array("theirs"), array("correction"), array("other"),
+          array("out"), nogil);
+    m.def("shift_p0", &shift_for<2>, array("slots"), "source"_a, "target"_a, "drop"_a, "left"_a,
+          array("out"), nogil);
+    m.def("shift_p1", &shift_for<1>, array("slots"), "source"_a, "target"_a, "drop"_a, "left"_a,
+          array("out"), nogil);
+    m.def("shift_p2", &shift_for<0>, array("slots"), "source"_a, "target"_a, "drop"_a, "left"_a,
+          array("out"), nogil);
+    m.def("encode", &py_encode, array("values"), "ring"_a, "frac"_a, array("raw"), nogil);
+    m.def("decode", &py_decode, array("raw"), "ring"_a, "frac"_a, array("values"), nogil);
+    m.def("split", &py_split, array("raw"), "ring"_a, array("x0"), array("x1"), array("slots0"),
+          array("slots1"), array("slots2"), nogil);
+    m.def("join", &py_join, array("slots0"), array("slots1"), array("slots2"), "ring"_a, array("raw"),
           nogil);
-    m.def("encode", &py_encode, "values"_a, "ring"_a, "frac"_a, "raw"_a, nogil);
-    m.def("decode", &py_decode, "raw"_a, "ring"_a, "frac"_a, "values"_a, nogil);
-    m.def("split", &py_split, "raw"_a, "ring"_a, "x0"_a, "x1"_a, "slots0"_a, "slots1"_a, "slots2"_a, nogil);
-    m.def("join", &py_join, "slots0"_a, "slots1"_a, "slots2"_a, "ring"_a, "raw"_a, nogil);
 }

@@ -119,29 +119,25 @@ class Flow {
  private:
   // Whether the receiver is so slow that more has to wait at the sender's.
   bool full(const Network& network) const {
-    return queued_bytes_ > 4 * 1024 * 1024 + 2 * static_cast<size_t>(network.delay / uplink_->nanoseconds_per_byte);
+    const double on_the_way = static_cast<double>(network.delay) / uplink_->nanoseconds_per_byte;
+    return static_cast<double>(queued_bytes_) > 4e6 + 2 * on_the_way;
   }
 
+  // Reads one chunk, so that connections which share an uplink take turns.
   bool receive(const Network& network, Nanoseconds time) {
-    while (readable_ && !ended_ && !full(network) && uplink_->free_at - kQueue <= time) {
-      Buffer data = take_buffer();
-      const ssize_t count = recv(from_, data.get(), network.chunk_bytes, 0);
-      if (count > 0) {
-        const size_t bytes = static_cast<size_t>(count);
-        queue_.push_back({std::move(data), 0, bytes, uplink_->transmit(time, bytes) + network.delay});
-        queued_bytes_ += bytes;
-        continue;
-      }
-      spare_buffers.push_back(std::move(data));
-      if (count == 0) {
-        ended_ = true;
-      } else if (errno == EAGAIN) {
-        readable_ = false;
-      } else if (errno != EINTR) {
-        return false;
-      }
+    if (!readable_ || ended_ || full(network) || uplink_->free_at - kQueue > time) return true;
+    Buffer data = take_buffer();
+    const ssize_t count = recv(from_, data.get(), network.chunk_bytes, 0);
+    if (count > 0) {
+      const size_t bytes = static_cast<size_t>(count);
+      queue_.push_back({std::move(data), 0, bytes, uplink_->transmit(time, bytes) + network.delay});
+      queued_bytes_ += bytes;
+      return true;
     }
-    return true;
+    spare_buffers.push_back(std::move(data));
+    ended_ = count == 0;
+    if (count < 0 && errno == EAGAIN) readable_ = false;
+    return count == 0 || errno == EAGAIN || errno == EINTR;
   }
 
   bool deliver(Nanoseconds time) {
@@ -221,13 +217,16 @@ class Relay {
   // Returns when standard input ends.
   void run() {
     epoll_event events[64];
+    bool busy = false;
     while (true) {
-      const int count = epoll_wait(epoll_, events, 64, -1);
+      const int count = epoll_wait(epoll_, events, 64, busy ? 0 : -1);
       if (count < 0 && errno != EINTR) fail("cannot wait for events");
       for (int i = 0; i < count; ++i) {
         if (!handle(events[i].data.fd, events[i].events)) return;
       }
-      forward();
+      const Nanoseconds wake = forward();
+      busy = wake <= now();
+      if (!busy) set_timer(wake);
     }
   }
 
@@ -290,24 +289,25 @@ class Relay {
     }
   }
 
-  // Moves data until there is nothing to do at once, then sets the timer for when there is.
-  void forward() {
-    Nanoseconds time = now();
-    Nanoseconds wake;
-    do {
-      wake = kForever;
-      for (size_t i = 0; i < connections_.size();) {
-        Connection& connection = *connections_[i];
-        if (connection.step(network_, time)) {
-          wake = std::min({wake, connection.forward.next(network_), connection.backward.next(network_)});
-          ++i;
-        } else {
-          connection.close();
-          connections_.erase(connections_.begin() + static_cast<ptrdiff_t>(i));
-        }
+  // Moves what can be moved now; returns when there is something to do again.
+  Nanoseconds forward() {
+    const Nanoseconds time = now();
+    Nanoseconds wake = kForever;
+    // Another connection is first each time, so that none gets hold of its uplink before the others.
+    if (!connections_.empty()) std::rotate(connections_.begin(), connections_.begin() + 1, connections_.end());
+    const auto broken = [&](const std::unique_ptr<Connection>& connection) {
+      if (!connection->step(network_, time)) {
+        connection->close();
+        return true;
       }
-      time = now();
-    } while (wake <= time);
+      wake = std::min({wake, connection->forward.next(network_), connection->backward.next(network_)});
+      return false;
+    };
+    connections_.erase(std::remove_if(connections_.begin(), connections_.end(), broken), connections_.end());
+    return wake;
+  }
+
+  void set_timer(Nanoseconds wake) {
     itimerspec setting{};
     if (wake != kForever) {
       setting.it_value.tv_sec = wake / 1'000'000'000;

@@ -8,6 +8,8 @@
 |                    | any other operation      | i32                  | the user's choice for its result |
 | `ditto.frac`       | likewise                 | i32                  | likewise the fraction bits       |
 | `ditto.stage`      | the module               | one of `STAGES`      | which invariants hold            |
+| `ditto.max_abs`    | operations, arguments    | f64, or one a result | largest magnitude, as calibrated |
+| `ditto.explicit_rescale` | the module         | unit                 | c3 holds: products are exact     |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """
@@ -23,8 +25,10 @@ INPUT = "ditto.input"
 RING = "ditto.ring"
 FRAC = "ditto.frac"
 STAGE = "ditto.stage"
+MAX_ABS = "ditto.max_abs"
+EXPLICIT = "ditto.explicit_rescale"
 
-NAMES: tuple[str, ...] = (VISIBILITY, INPUT, RING, FRAC, STAGE)
+NAMES: tuple[str, ...] = (VISIBILITY, INPUT, RING, FRAC, STAGE, MAX_ABS, EXPLICIT)
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")
 """In order: what `ditto-annotate`, `ditto-insert-casts`, `ditto-outline-regions`, `ditto-to-pphlo` ensure."""
@@ -45,6 +49,11 @@ def get_int(op: ir.Operation, name: str) -> int | None:
     """The integer attribute `name` of `op`, or None when absent."""
     attributes = op.attributes
     return ir.IntegerAttr(attributes[name]).value if name in attributes else None
+
+
+def is_explicit(module: ir.Module) -> bool:
+    """Whether products are exact and only casts change fraction bits (c3)."""
+    return EXPLICIT in module.operation.attributes
 
 
 def stage_of(module: ir.Module) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ditto_compiler.dialect.encoding import Encoding, plan_casts
-from ditto_compiler.ir import encode_type, encoding_of, ir
+from ditto_compiler.ir import defining_op, encode_type, encoding_of, ir
 
 
 def insert_casts(value: ir.Value, target: Encoding, *, before: ir.Operation) -> ir.Value:
@@ -24,3 +24,21 @@ def insert_casts(value: ir.Value, target: Encoding, *, before: ir.Operation) -> 
         )
         value = op.results[0]
     return value
+
+
+def insert_cast_after(op: ir.Operation, target: Encoding) -> None:
+    """Casts the result of `op` to `target` right after it, for all its users."""
+    result = op.results[0]
+    users = [use.owner.operation for use in result.uses]
+    if not users or encoding_of(result) == target:
+        return
+    cast = insert_casts(result, target, before=op)
+    first = defining_op(cast)
+    while first is not None and first.operands[0] != result:
+        first = defining_op(first.operands[0])
+    assert first is not None
+    op.move_before(first)
+    for user in users:
+        for index, operand in enumerate(user.operands):
+            if operand == result:
+                user.operands[index] = cast

@@ -9,6 +9,8 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - c1: once annotated, every tensor value has an encoding, but for those in the comparator of a sort.
 - c2: once casts are in, all operands and results of any other op are in one ring, and all its
   fixed-point operands and results have one number of fraction bits.
+- c3: once rescaling is explicit, a product has exactly the sum of its operands' fraction bits, but for
+  products in loops and branches, which the engine truncates itself.
 - c4: once annotated, an op sits only in a ring in which the engine can run it.
 - c5: once outlined, the entry function holds only calls, casts and the return.
 """
@@ -35,6 +37,7 @@ from ditto_compiler.ir import (
 )
 from ditto_compiler.options import did_you_mean
 from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, supported_rings
+from ditto_compiler.spu.scales import PRODUCTS
 
 ANNOTATED, CAST, OUTLINED = (names.STAGES.index(stage) + 1 for stage in ("annotated", "cast", "outlined"))
 
@@ -60,7 +63,8 @@ def verify_module(module: ir.Module) -> None:
     for function in functions(module):
         if function.is_external or stage == len(names.STAGES):
             continue
-        _verify_function(function, stage if function == entry or stage >= OUTLINED else 0, errors)
+        annotated = stage >= OUTLINED or (entry is not None and function == entry)
+        _verify_function(function, stage if annotated else 0, errors, explicit=names.is_explicit(module))
     if stage >= OUTLINED and entry is not None:
         for op in nested_ops(entry.operation):
             if op.name not in (*names.CASTS, names.CALL, "func.call", "func.return"):
@@ -72,7 +76,7 @@ def verify_module(module: ir.Module) -> None:
     errors.raise_if_any()
 
 
-def _verify_function(function: func.FuncOp, stage: int, errors: ErrorCollector) -> None:
+def _verify_function(function: func.FuncOp, stage: int, errors: ErrorCollector, *, explicit: bool) -> None:
     """Checks types, then ops, as far as the function has come."""
     ops = nested_ops(function.operation, skip=BARE_REGIONS)
     found = len(errors.diagnostics)
@@ -83,7 +87,11 @@ def _verify_function(function: func.FuncOp, stage: int, errors: ErrorCollector) 
         if op.name in names.CASTS:
             _verify_cast(op, errors)
         elif stage >= ANNOTATED and op.name in OP_TABLE and op.name != "func.return":
-            _verify_ring(op, errors, cast=stage >= CAST)
+            top_level = op.parent is not None and op.parent.name == "func.func"
+            if explicit and top_level and op.name in PRODUCTS:
+                _verify_product(op, errors)
+            else:
+                _verify_ring(op, errors, cast=stage >= CAST)
 
 
 def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
@@ -120,17 +128,34 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         return _string_problem(value, names.STAGES)
     if name in ON_ARGUMENTS:
         return "may stand only on function arguments"
+    if name == names.EXPLICIT:
+        return None if op.name == "builtin.module" else "may stand only on the module"
+    if name == names.MAX_ABS:
+        return _magnitudes_problem(value, len(op.results))
     return _integer_problem(value, RINGS if name == names.RING else range(max(RINGS) - 1))
 
 
 def _signature_problem(which: str, name: str, value: ir.Attribute) -> str | None:
     if name not in names.NAMES:
         return f"is unknown{did_you_mean(name, names.NAMES)}"
+    if which == "argument" and name == names.MAX_ABS:
+        return _magnitudes_problem(value, 1)
     if which == "result" or name not in ON_ARGUMENTS:
         return f"may not stand on a function's {which}s"
     if name == names.VISIBILITY:
         return _string_problem(value, names.VISIBILITIES)
     return _integer_problem(value, range(2**31))
+
+
+def _magnitudes_problem(value: ir.Attribute, count: int) -> str | None:
+    entries = list(value) if isinstance(value, ir.ArrayAttr) else [value]
+    if len(entries) == count and all(_is_magnitude(entry) for entry in entries):
+        return None
+    return f"must be a non-negative f64, or an array of {count} for as many results, got {value}"
+
+
+def _is_magnitude(value: ir.Attribute) -> bool:
+    return isinstance(value, ir.FloatAttr) and str(value.type) == "f64" and value.value >= 0
 
 
 def _string_problem(value: ir.Attribute, allowed: tuple[str, ...]) -> str | None:
@@ -241,6 +266,21 @@ def _verify_ring(op: ir.Operation, errors: ErrorCollector, *, cast: bool) -> Non
             op,
             f"c2: operands and results must be in one ring and scale, found {_list(encodings)}; "
             "run ditto-insert-casts",
+        )
+
+
+def _verify_product(op: ir.Operation, errors: ErrorCollector) -> None:
+    encodings = [e for e in map(encoding_of, [*op.operands, *op.results]) if e is not None]
+    fracs = [e.frac for e in map(encoding_of, op.operands) if e is not None]
+    expected = sum(fracs) if len(fracs) == 2 else 2 * sum(fracs)
+    found = encodings[-1]
+    if len({e.ring for e in encodings}) > 1:
+        errors.add(op, f"c2: operands and results must be in one ring, found {_list(encodings)}")
+    elif found.frac != expected:
+        errors.add(
+            op,
+            f"c3: a product has the sum of its operands' fraction bits, so {expected}, found {_list(encodings)}; "
+            "only casts change the fraction",
         )
 
 

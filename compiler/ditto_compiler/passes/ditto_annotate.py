@@ -153,7 +153,7 @@ class _Annotator:
         frac = names.get_int(op, names.FRAC)
         if ring is not None or frac is not None:
             return Choice(
-                ring or choice.ring, frac if frac is not None else choice.frac, "the op's own attributes"
+                ring or choice.ring, frac if frac is not None else choice.frac, "what the op itself asks for"
             )
         if choice.ring is None and OP_TABLE[op.name].kind in (Kind.LAYOUT, Kind.PREDICATE):
             return Choice(OPERANDS, choice.frac, choice.source)

@@ -14,7 +14,6 @@ from ditto_compiler.ir import (
     ir,
     is_tensor,
     nested_ops,
-    ops_of,
     top_level_ancestor,
 )
 from ditto_compiler.pass_base import Pass
@@ -65,9 +64,11 @@ class DittoInsertCasts(Pass):
                 target: Encoding = scale if isinstance(source, Fxp) else Int(scale.ring)
                 if source is not None and source != target:
                     op.operands[index] = insert_casts(operand, target, before=top_level_ancestor(op))
-        for op in ops_of(entry.entry_block):
-            if names.FRAC in op.attributes and op.name in OP_TABLE:
-                del op.attributes[names.FRAC]
+        for op in nested_ops(entry.operation):
+            for name in (names.RING, names.FRAC):
+                # From here on the types say it.
+                if name in op.attributes:
+                    del op.attributes[name]
         names.set_stage(module, "cast")
 
 

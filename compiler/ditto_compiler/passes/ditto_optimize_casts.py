@@ -131,7 +131,8 @@ class _Rewriter:
                 direct = Cast(source, target)
             except EncodingError:
                 return False
-            if direct.bytes_per_element > Cast(middle, target).bytes_per_element + first.bytes_per_element:
+            spared = first.bytes_per_element if len(list(inner.results[0].uses)) == 1 else 0
+            if direct.bytes_per_element > Cast(middle, target).bytes_per_element + spared:
                 return False
         _replace(cast, insert_casts(inner.operands[0], target, before=cast))
         _erase_if_unused(inner)

@@ -23,6 +23,7 @@ from ditto_compiler.ir import (
 )
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.op_table import OP_TABLE, Kind
+from ditto_compiler.spu.scales import Scale, adds_bits, scale_of
 
 RegionKey = tuple[int, int]
 """(ring, fraction bits): what one engine runtime is configured for."""
@@ -80,9 +81,12 @@ class _Outliner:
         self._return = ops_of(entry.entry_block)[-1]
         self._cheap = self._find_cheap()
         self._position = {op: i for i, op in enumerate(self._ops)}
-        scales = Counter(key for key in map(_own_key, self._ops) if key is not None)
+        self._explicit = names.is_explicit(module)
+        # Ops that any scale suits join the runtime of those that are fixed to one, if there are any.
+        fixed = Counter(key for key in map(self._fixed_key, self._ops) if key is not None)
+        any_scale = Counter(key for key in map(_own_key, self._ops) if key is not None)
         self._usual_frac: dict[int, int] = {}
-        for (ring, frac), _ in scales.most_common():
+        for (ring, frac), _ in (*fixed.most_common(), *any_scale.most_common()):
             self._usual_frac.setdefault(ring, frac)
 
     def run(self) -> None:
@@ -115,20 +119,25 @@ class _Outliner:
             if all(defining_op(v) is None or defining_op(v) in cheap for v in op.operands):
                 cheap.add(op)
         returned = {defining_op(value) for value in self._return.operands}
-        cast = {defining_op(op.operands[0]) for op in self._ops if op.name in names.CASTS}
+        cast = {defining_op(op.operands[0]) for op in self._ops if _is_boundary(op)}
         return cheap - returned - cast
 
+    def _fixed_key(self, op: ir.Operation) -> RegionKey | None:
+        """The runtime that `op` needs, or None when any of its ring will do."""
+        suits_any = self._explicit and (op.name in names.CASTS or scale_of(op) is not Scale.FIXED)
+        return None if suits_any else _own_key(op)
+
     def _key(self, op: ir.Operation) -> RegionKey:
-        own = _own_key(op)
-        if own is not None:
-            return own
+        fixed = self._fixed_key(op)
+        if fixed is not None:
+            return fixed
         ring = next(e.ring for e in map(encoding_of, [*op.results, *op.operands]) if e is not None)
         return ring, self._usual_frac.get(ring, 0)
 
     def _schedule(self) -> list[tuple[RegionKey | None, list[ir.Operation]]]:
         """Regions and, with key None, batches of casts, in an order that respects all uses."""
         pending = [op for op in self._ops if op not in self._cheap]
-        keys = {op: None if op.name in names.CASTS else self._key(op) for op in pending}
+        keys = {op: None if _is_boundary(op) else self._key(op) for op in pending}
         waiting = {op: self._dependencies(op) for op in pending}
         users: dict[ir.Operation, list[ir.Operation]] = {}
         for op, dependencies in waiting.items():
@@ -230,6 +239,11 @@ class _Outliner:
                     wanted.add(owner)
                     stack.append(owner)
         return sorted(wanted, key=self._position.__getitem__)
+
+
+def _is_boundary(op: ir.Operation) -> bool:
+    """Whether `op` is a cast that regions end at; a rescale that only shifts left is local to a region."""
+    return op.name in names.CASTS and not adds_bits(op)
 
 
 def _own_key(op: ir.Operation) -> RegionKey | None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
+from ditto_compiler.dialect.encoding import Fxp
 from ditto_compiler.ir import (
     defining_op,
     element_type,
+    encoding_of,
     ir,
     ops_of,
 )
@@ -45,15 +48,39 @@ class Emitter:
     def __post_init__(self) -> None:
         self.values: dict[ir.Value, ir.Value] = {}
         """pphlo value of each StableHLO value emitted so far."""
+        self._arithmetic: dict[ir.Value, tuple[ir.Block, ir.Value]] = {}
 
-    def element(self, stablehlo_element: str) -> str:
-        """The pphlo element type, without secrecy, of a front-end element type."""
-        if stablehlo_element in FLOAT_TYPES:
-            return "f64" if stablehlo_element == "f64" else "f32"
-        if self.ring == 32 and stablehlo_element in ("i64", "ui64"):
+    def element(self, value: ir.Value) -> str:
+        """The pphlo element type, without secrecy, of a StableHLO value.
+
+        The engine has one fixed-point format per runtime. A value in another one is an integer to it.
+        """
+        dtype = element_type(value)
+        encoding = encoding_of(value)
+        if dtype in FLOAT_TYPES:
+            if isinstance(encoding, Fxp) and encoding.frac != self.frac:
+                return self.integer
+            return "f64" if dtype == "f64" else "f32"
+        if self.ring == 32 and dtype in ("i64", "ui64"):
             # The engine cannot encode a 64-bit literal in ring 32; what is held is the same.
-            return stablehlo_element.replace("64", "32")
-        return stablehlo_element
+            return dtype.replace("64", "32")
+        return dtype
+
+    @property
+    def integer(self) -> str:
+        """The integer type that holds a fixed-point value exactly."""
+        return "i32" if self.ring == 32 else "i64"
+
+    def as_integer(self, value: ir.Value) -> ir.Value:
+        """A pphlo value as the integer that holds it: free."""
+        return self.bitcast(value, self.integer)
+
+    def bitcast(self, value: ir.Value, element: str) -> ir.Value:
+        old = _plain_element(value)
+        if old == element or (old[0] == "i") == (element[0] == "i"):
+            return value
+        shape = ir.RankedTensorType(value.type).shape
+        return self.one("bitcast_convert", self.type(shape, element, "!pphlo.secret<" in str(value.type)), value)
 
     def type(self, shape: Sequence[int], element: str, secret: bool) -> ir.Type:
         dims = "".join(f"{extent}x" for extent in shape)
@@ -65,7 +92,7 @@ class Emitter:
         tensor = ir.RankedTensorType(value.type)
         if secret is None:
             secret = self.is_secret(value)
-        return self.type(tensor.shape, self.element(str(tensor.element_type)), secret)
+        return self.type(tensor.shape, self.element(value), secret)
 
     def op(
         self,
@@ -116,6 +143,18 @@ class Emitter:
 
     def operands(self, op: ir.Operation) -> Values:
         return [self.values[operand] for operand in op.operands]
+
+    def arithmetic_predicate(self, value: ir.Value) -> ir.Value:
+        """A secret StableHLO boolean as an arithmetic share, converted at its first use in a block.
+
+        The conversion takes 16/32/64 bytes (rings 32/64/128) and every product with it 12/24/48; a selection
+        by a boolean share takes 32/64/128, and turning one into a number 160/368/....
+        """
+        block, converted = self._arithmetic.get(value, (None, None))
+        if converted is None or block != self.ip.block:
+            converted = _as_arithmetic(self, self.values[value])
+            self._arithmetic[value] = self.ip.block, converted
+        return converted
 
     def reshape(self, value: ir.Value, shape: Sequence[int], element: str, secret: bool) -> ir.Value:
         if list(ir.RankedTensorType(value.type).shape) == list(shape):
@@ -199,38 +238,89 @@ def _constant_attribute(e: Emitter, op: ir.Operation, function: Callable[[float]
     result = op.results[0]
     dtype = element_type(result)
     attribute = ir.DenseElementsAttr(op.attributes["value"])
-    target = e.type(shape_of(result), e.element(dtype), False)
+    element = e.element(result)
+    target = e.type(shape_of(result), element, False)
     if dtype not in FLOAT_TYPES:
         text = str(attribute)
-        if text.startswith('dense<"') and e.element(dtype) != dtype:
+        if text.startswith('dense<"') and element != dtype:
             values = np.array(ir.DenseIntElementsAttr(attribute)).astype(
                 np.int32 if dtype == "i64" else np.uint32
             )
             return ir.DenseElementsAttr.get(values, type=ir.RankedTensorType(target).element_type)
         return ir.Attribute.parse(f"{text[: text.rindex(' : ')]} : {target}")
     if attribute.is_splat:
-        value = e.on_grid(function(float(attribute.get_splat_value().value)))
-        return ir.Attribute.parse(f"dense<{_literal(value)}> : {target}")
-    floats = np.array([e.on_grid(function(float(x))) for x in ir.DenseFPElementsAttr(attribute)])
-    numpy_type = np.float64 if e.element(dtype) == "f64" else np.float32
-    return ir.DenseElementsAttr.get(floats.astype(numpy_type).reshape(shape_of(result)))
+        value = function(float(attribute.get_splat_value().value))
+        literal = str(_held(value, result)) if element == e.integer else _literal(e.on_grid(value))
+        return ir.Attribute.parse(f"dense<{literal}> : {target}")
+    numbers = [function(float(x)) for x in ir.DenseFPElementsAttr(attribute)]
+    if element == e.integer:
+        held = np.array([_held(x, result) for x in numbers], np.int32 if element == "i32" else np.int64)
+        return ir.DenseElementsAttr.get(held.reshape(shape_of(result)))
+    floats = np.array([e.on_grid(x) for x in numbers], np.float64 if element == "f64" else np.float32)
+    return ir.DenseElementsAttr.get(floats.reshape(shape_of(result)))
+
+
+def _held(value: float, like: ir.Value) -> int:
+    """The integer that holds a float at the scale of `like`, saturated as the engine does."""
+    encoding = encoding_of(like)
+    assert isinstance(encoding, Fxp)
+    limit = 2 ** (min(encoding.ring, 64) - 2) - 1
+    if math.isnan(value):
+        return 0
+    if math.isinf(value):
+        return limit if value > 0 else -limit
+    return max(-limit, min(limit, round(Fraction(value) * 2**encoding.frac)))
 
 
 def _iota(e: Emitter, op: ir.Operation) -> Values:
-    dimension = ir.IntegerAttr(op.attributes["iota_dimension"]).value
-    return [e.one("iota", e.type_of(op.results[0]), iota_dimension=i64(dimension))]
+    (result,) = op.results
+    dimension = i64(ir.IntegerAttr(op.attributes["iota_dimension"]).value)
+    numbers = e.one("iota", e.type_of(result), iota_dimension=dimension)
+    encoding = encoding_of(result)
+    is_integer = isinstance(encoding, Fxp) and e.element(result) == e.integer
+    return [_shift_left(e, numbers, encoding.frac) if is_integer and encoding else numbers]
 
 
-def _square(e: Emitter, op: ir.Operation) -> Values:
-    (x,) = e.operands(op)
-    return [e.one("multiply", e.type_of(op.results[0]), x, x)]
+def _shift_left(e: Emitter, value: ir.Value, bits: int) -> ir.Value:
+    """An integer times 2^bits: local, for the factor is public."""
+    if not bits:
+        return value
+    factor = e.splat(2**bits, ir.RankedTensorType(value.type).shape, e.integer)
+    return e.one("multiply", value.type, value, factor)
+
+
+def _rescale(e: Emitter, op: ir.Operation) -> Values:
+    # Only those that add bits are lowered; the others are between regions.
+    source, target = encoding_of(op.operands[0]), encoding_of(op.results[0])
+    assert source is not None and target is not None
+    shifted = _shift_left(e, e.as_integer(e.values[op.operands[0]]), target.frac - source.frac)
+    return [e.bitcast(shifted, e.element(op.results[0]))]
+
+
+def _product_operands(e: Emitter, op: ir.Operation) -> tuple[Values, str]:
+    """Operands of a product, and its pphlo element type: integers when it is to be exact.
+
+    The engine truncates products of fixed-point values and leaves those of integers alone.
+    """
+    scales = {encoding_of(value) for value in (*op.operands, *op.results)}
+    if len(scales) == 1 or not isinstance(encoding_of(op.results[0]), Fxp):
+        return e.operands(op), e.element(op.results[0])
+    return [e.as_integer(value) for value in e.operands(op)], e.integer
+
+
+def _multiply(e: Emitter, op: ir.Operation) -> Values:
+    operands, element = _product_operands(e, op)
+    result = op.results[0]
+    left, right = operands if len(operands) == 2 else operands * 2
+    product = e.one("multiply", e.type(shape_of(result), element, e.is_secret(result)), left, right)
+    return [e.bitcast(product, e.element(result))]
 
 
 def _logistic(e: Emitter, op: ir.Operation) -> Values:
     # 1 / (1 + exp(-x)), as the engine's own compiler expands it.
     (x,) = e.operands(op)
     type_ = e.type_of(op.results[0])
-    one = e.splat(1.0, shape_of(op.results[0]), e.element(element_type(op.results[0])))
+    one = e.splat(1.0, shape_of(op.results[0]), e.element(op.results[0]))
     exp = e.one("exponential", type_, e.one("negate", type_, x))
     return [e.one("reciprocal", type_, e.one("add", type_, exp, one))]
 
@@ -249,7 +339,7 @@ def _erf(e: Emitter, op: ir.Operation) -> Values:
 def _erfc(e: Emitter, op: ir.Operation) -> Values:
     # erfc(x) = 1 - erf(x)
     (erf,) = _erf(e, op)
-    one = e.splat(1.0, shape_of(op.results[0]), e.element(element_type(op.results[0])))
+    one = e.splat(1.0, shape_of(op.results[0]), e.element(op.results[0]))
     return [e.one("subtract", e.type_of(op.results[0]), one, erf)]
 
 
@@ -280,13 +370,15 @@ def _compare(e: Emitter, op: ir.Operation) -> Values:
 
 def _select(e: Emitter, op: ir.Operation) -> Values:
     predicate, on_true, on_false = e.operands(op)
+    if e.is_secret(op.operands[0]):
+        predicate = e.arithmetic_predicate(op.operands[0])
     predicate = e.broadcast_scalar(predicate, op.results[0], "i1", e.is_secret(op.operands[0]))
     return [e.one("select", e.type_of(op.results[0]), predicate, on_true, on_false)]
 
 
 def _clamp(e: Emitter, op: ir.Operation) -> Values:
     low, x, high = e.operands(op)
-    element = e.element(element_type(op.results[0]))
+    element = e.element(op.results[0])
     low = e.broadcast_scalar(low, op.results[0], element, e.is_secret(op.operands[0]))
     high = e.broadcast_scalar(high, op.results[0], element, e.is_secret(op.operands[2]))
     return [e.one("clamp", e.type_of(op.results[0]), low, x, high)]
@@ -294,7 +386,9 @@ def _clamp(e: Emitter, op: ir.Operation) -> Values:
 
 def _convert(e: Emitter, op: ir.Operation) -> Values:
     (x,) = e.operands(op)
-    old, new = (e.element(element_type(v)) for v in (op.operands[0], op.results[0]))
+    old, new = (e.element(v) for v in (op.operands[0], op.results[0]))
+    if old == "i1" and e.is_secret(op.operands[0]):
+        x = e.arithmetic_predicate(op.operands[0])
     return [x if old == new else e.one("convert", e.type_of(op.results[0]), x)]
 
 
@@ -461,8 +555,7 @@ def _emit_dot(
     e: Emitter, op: ir.Operation, lb: Sequence[int], rb: Sequence[int], lc: Sequence[int], rc: Sequence[int]
 ) -> ir.Value:
     """As [m, k] x [k, n], or [b, m, k] x [b, k, n] when there are batching dimensions."""
-    lhs, rhs = e.operands(op)
-    element = e.element(element_type(op.results[0]))
+    (lhs, rhs), element = _product_operands(e, op)
     sl, sr = shape_of(op.operands[0]), shape_of(op.operands[1])
     left_secret, right_secret = (e.is_secret(v) for v in op.operands)
     lm = [d for d in range(len(sl)) if d not in (*lb, *lc)]
@@ -483,7 +576,8 @@ def _emit_dot(
         product = e.one("dot_general", type_, lhs, rhs, dot_dimension_numbers=dims)
     else:
         product = e.one("dot", type_, lhs, rhs)
-    return e.reshape(product, shape_of(op.results[0]), element, secret)
+    product = e.reshape(product, shape_of(op.results[0]), element, secret)
+    return e.bitcast(product, e.element(op.results[0]))
 
 
 def _convolution(e: Emitter, op: ir.Operation) -> Values:
@@ -492,8 +586,7 @@ def _convolution(e: Emitter, op: ir.Operation) -> Values:
     lhs_spec, rhs_spec, out_spec = _convolution_dims(text)
     rank = len(lhs_spec)
     spatial = [str(d) for d in range(rank - 2)]
-    lhs, rhs = e.operands(op)
-    element = e.element(element_type(op.results[0]))
+    (lhs, rhs), element = _product_operands(e, op)
     left_secret, right_secret = (e.is_secret(v) for v in op.operands)
     lhs = e.transpose(lhs, [lhs_spec.index(d) for d in ("b", *spatial, "f")], element, left_secret)
     rhs = e.transpose(rhs, [rhs_spec.index(d) for d in (*spatial, "i", "o")], element, right_secret)
@@ -540,7 +633,8 @@ def _convolution(e: Emitter, op: ir.Operation) -> Values:
         dimension_numbers=dims_attr,
         window_strides=i64s(get_i64s(op, "window_strides", ones)),
     )
-    return [e.transpose(result, [order.index(d) for d in range(rank)], element, secret)]
+    result = e.transpose(result, [order.index(d) for d in range(rank)], element, secret)
+    return [e.bitcast(result, e.element(op.results[0]))]
 
 
 def _convolution_dims(text: str) -> tuple[list[str], list[str], list[str]]:
@@ -714,13 +808,18 @@ LEAVES_BOOLEAN_SHARES: frozenset[str] = frozenset(
 """Ops after which the engine may hold the result bitwise."""
 
 
+def _is_layout(op: ir.Operation) -> bool:
+    row = OP_TABLE.get(op.name)
+    return row is not None and row.kind is Kind.LAYOUT
+
+
 def region_result(e: Emitter, value: ir.Value) -> ir.Value:
     """What a region gives for a StableHLO value: an arithmetic share, which casts work on.
 
     Booleans may stay boolean shares: moving those between rings costs nothing.
     """
     source = value
-    while (op := defining_op(source)) is not None and OP_TABLE[op.name].kind is Kind.LAYOUT:
+    while (op := defining_op(source)) is not None and _is_layout(op):
         source = op.operands[0]
     bitwise = op is not None and op.name in LEAVES_BOOLEAN_SHARES
     if bitwise and element_type(value) != "i1" and e.is_secret(value):
@@ -757,7 +856,6 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
             "log_plus_one",
             "maximum",
             "minimum",
-            "multiply",
             "negate",
             "not",
             "or",
@@ -809,7 +907,9 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
     "stablehlo.while": _while,
     "stablehlo.case": _case,
     "stablehlo.if": _if,
-    "chlo.square": _square,
+    "chlo.square": _multiply,
+    "stablehlo.multiply": _multiply,
+    "ditto.rescale": _rescale,
     "chlo.erf": _erf,
     "chlo.erfc": _erfc,
 }

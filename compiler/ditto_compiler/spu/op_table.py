@@ -66,6 +66,13 @@ def constant_through_layout(value: ir.Value) -> ir.Operation | None:
     return op if op is not None and op.name == "stablehlo.constant" else None
 
 
+def contracting_dimensions(op: ir.Operation) -> list[int]:
+    """The left operand's contracting dimensions of a `dot_general`."""
+    text = str(op.attributes["dot_dimension_numbers"])
+    _, _, rest = text.partition("lhs_contracting_dimensions = [")
+    return [int(word) for word in rest.partition("]")[0].split(",") if word.strip()]
+
+
 def reducer(op: ir.Operation) -> str | None:
     """`add`, `maximum`, ... when the body of a reduction is one binary op on its two arguments."""
     block = op.regions[0].blocks[0]

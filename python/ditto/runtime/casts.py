@@ -12,14 +12,14 @@ from itertools import chain
 from typing import Literal
 
 import numpy as np
-from ditto_compiler.dialect.encoding import Cast
-from ditto_compiler.errors import DittoError
 from numpy.typing import NDArray
 
 from ditto import _native
 from ditto.runtime.channel import Channel, ChannelError
 from ditto.runtime.prf import Stream
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
+from ditto_compiler.dialect.encoding import Cast
+from ditto_compiler.errors import DittoError
 
 Mode = Literal["two-round", "one-round"]
 
@@ -113,10 +113,10 @@ class CastEngine:
         pending: list[tuple[Cast, Ring, Ring]] = []
         for (cast, slots), out in zip(batch, outs, strict=True):
             contiguous = np.ascontiguousarray(slots)
-            if _is_local(cast):
-                self._shift(cast, contiguous, out)
-            else:
+            if cast.wrap_bits:
                 pending.append((cast, contiguous, out))
+            else:
+                self._shift(cast, contiguous, out)
         # Three stages in step: while one chunk is computed, the messages of two travel. Every party
         # sends and receives in this order, so the messages of a pair never get mixed up.
         started: _Chunk | None = None
@@ -143,11 +143,8 @@ class CastEngine:
         return raw_shape((*slots.shape[: -len(pair)], 2), cast.target.ring)
 
     def _shift(self, cast: Cast, slots: Ring, out: Ring) -> None:
-        # x_2 centres the error: P1 has it second, P2 has it first.
-        centred = {0: 2, 1: 1, 2: 0}[self._rank]
-        _native.shift(
-            slots, cast.source.ring, cast.target.ring, cast.shift_right, cast.shift_left, centred, out
-        )
+        shift = (_native.shift_p0, _native.shift_p1, _native.shift_p2)[self._rank]
+        shift(slots, cast.source.ring, cast.target.ring, cast.shift_right, cast.shift_left, out)
 
     def _chunks(self, jobs: list[tuple[Cast, Ring, Ring]]) -> Iterator[_Chunk]:
         """Cut the casts into chunks: the same cuts at all parties, since shapes are public."""
@@ -239,12 +236,11 @@ class CastEngine:
         elif self._one_round:
             (correction,) = self._receive(chunk, 0, 1)
         (theirs,) = self._receive(chunk, 3 - role, 1)
+        finish = _native.finish_p1 if role == 1 else _native.finish_p2
         for piece in chunk.pieces:
             at = piece.words
-            _native.finish(
-                piece.slots, *piece.rings, _column(role), piece.word_bytes, chunk.mine[at], theirs[at],
-                correction[at], chunk.other[at], piece.out,
-            )  # fmt: skip
+            words = (chunk.mine[at], theirs[at], correction[at], chunk.other[at])
+            finish(piece.slots, *piece.rings, piece.word_bytes, *words, piece.out)
 
     def _play_sender(self, chunk: _Chunk) -> None:
         """P0 knows x_0 and x_1, hence both values W can have; it sends them masked, and is done."""
@@ -273,24 +269,12 @@ class CastEngine:
     ) -> None:
         """P1 and P2 know b = msb(x_2): each takes its word for b, less the mask, for the other."""
         chunk.mine = np.empty(chunk.section, np.uint8)
+        choose = _native.choose_p1 if role == 1 else _native.choose_p2
         for piece in chunk.pieces:
             at = piece.words
-            _native.choose(
-                piece.slots, piece.cast.source.ring, _column(role), piece.word_bytes, zero[at], one[at],
-                mask[at], chunk.mine[at],
-            )  # fmt: skip
+            words = (zero[at], one[at], mask[at], chunk.mine[at])
+            choose(piece.slots, piece.cast.source.ring, piece.word_bytes, *words)
         self._send(chunk, 3 - role, chunk.mine)
-
-
-def _is_local(cast: Cast) -> bool:
-    """Whether no wrap reaches the result: it is 2^(k - right + left) times a wrap count, mod 2^K."""
-    weight = cast.source.ring - cast.shift_right + cast.shift_left
-    return cast.wrap_bits == 0 or weight >= cast.target.ring
-
-
-def _column(role: int) -> int:
-    """Where P1 and P2 hold x_2: second and first."""
-    return 1 if role == 1 else 0
 
 
 def _sections(buffer: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:

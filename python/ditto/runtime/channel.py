@@ -53,6 +53,7 @@ class LinkChannel(_Counters):
         self.rank: int = link.rank
 
     def send(self, dst_rank: int, message: bytes) -> None:
+        """Hand `message` to the link, which sends it in the background."""
         self._link.send_async(dst_rank, message)
         self._count_sent(message)
 
@@ -82,6 +83,7 @@ class MemoryChannel(_Counters):
         self.rank = rank
 
     def send(self, dst_rank: int, message: bytes) -> None:
+        """Queue `message` for party `dst_rank`."""
         self._queues[self.rank, dst_rank].put(message)
         self._count_sent(message)
 

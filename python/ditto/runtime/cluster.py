@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import selectors
 import socket
@@ -24,6 +23,8 @@ from numpy.typing import NDArray
 
 from ditto import tree
 from ditto.dtypes import numpy_dtype
+from ditto.runtime.installation import installed_file
+from ditto.runtime.network import LOOPBACK, Network, Relay, load_network
 from ditto.runtime.sharing import decode, encode, raw_shape, reconstruct, share, word_dtype
 from ditto.runtime.wire import WireError, recv_frame, send_frame
 
@@ -88,14 +89,21 @@ class LocalCluster:
 
     Args:
         timeout: seconds that a run may take, start of the parties included.
+        network: what to put between the parties: "lan", "wan", a text such as "400mbit,40ms" (bandwidth,
+            round-trip time), or a `Network`. None is bare loopback, as fast as this machine is.
+
+    Raises:
+        NetworkError: from the constructor, when there is no such network.
     """
 
-    def __init__(self, timeout: float = 600.0) -> None:
+    def __init__(self, timeout: float = 600.0, network: str | Network | None = None) -> None:
         if timeout <= 0:
             raise InputError(f"timeout must be positive, got {timeout}")
         self.timeout = timeout
+        self.network = None if network is None else load_network(network)
         self.stats: RunStats | None = None
         self._parties: list[_Process] = []
+        self._relay: Relay | None = None
         self._loaded: set[str] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -123,13 +131,17 @@ class LocalCluster:
         self._loaded = set()
         deadline = time.monotonic() + self.timeout
         try:
-            addresses = [f"127.0.0.1:{port}" for port in _free_ports(PARTIES)]
+            ports = _free_ports(PARTIES)
+            addresses = [[f"{LOOPBACK}:{port}" for port in ports]] * PARTIES
+            if self.network is not None:
+                self._relay = Relay(self.network, ports)
+                addresses = [self._relay.addresses(rank) for rank in range(PARTIES)]
             self._parties = [_spawn(rank, Path(self._folder.name)) for rank in range(PARTIES)]
             # Links connect at once when all try at the same time, otherwise after seconds.
             self._answers(deadline, "starting", None)
             for rank, party in enumerate(self._parties):
-                header = {"command": "connect", "rank": rank, "addresses": addresses, "timeout_s": self.timeout}
-                self._send(rank, party, header)
+                header = {"command": "connect", "rank": rank, "addresses": addresses[rank]}
+                self._send(rank, party, {**header, "timeout_s": self.timeout})
             self._answers(deadline, "starting", None)
         except BaseException:
             self.close()
@@ -143,6 +155,9 @@ class LocalCluster:
         for party in self._parties:
             party.process.wait()
         self._parties = []
+        if self._relay is not None:
+            self._relay.close()
+            self._relay = None
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -236,6 +251,8 @@ class LocalCluster:
         with selectors.DefaultSelector() as selector:
             for rank, party in enumerate(self._parties):
                 selector.register(party.sock, selectors.EVENT_READ, rank)
+            if self._relay is not None:
+                selector.register(self._relay.output, selectors.EVENT_READ, None)
             while len(answers) < PARTIES:
                 left = deadline - time.monotonic()
                 ready = selector.select(max(left, 0)) if left > 0 else []
@@ -245,8 +262,13 @@ class LocalCluster:
                         f"{doing} took longer than the time-out of {self.timeout:g} s (no answer from {late}); "
                         "give LocalCluster a larger timeout"
                     )
+                # Without the relay the parties fail as well, but they cannot know why.
+                if self._relay is not None and self._relay.process.poll() is not None:
+                    raise ClusterError(f"{self._relay.epitaph()} while {doing}")
                 for key, _ in ready:
                     rank = key.data
+                    if rank is None:
+                        continue
                     party = self._parties[rank]
                     party.sock.settimeout(max(deadline - time.monotonic(), 0.1))
                     try:
@@ -334,7 +356,7 @@ def _free_ports(count: int) -> list[int]:
     socks = [socket.socket() for _ in range(count)]
     try:
         for sock in socks:
-            sock.bind(("127.0.0.1", 0))
+            sock.bind((LOOPBACK, 0))
         return [sock.getsockname()[1] for sock in socks]
     finally:
         for sock in socks:
@@ -363,12 +385,7 @@ def party_environment() -> dict[str, str]:
     several times slower; and a malloc that aligns to 64 bytes, for products in ring 32 read with
     aligned vector loads from buffers that glibc aligns to 16.
     """
-    spec = importlib.util.find_spec("ditto")
-    assert spec is not None and spec.submodule_search_locations is not None
-    candidates = [Path(folder) / "libditto_malloc.so" for folder in spec.submodule_search_locations]
-    library = next((path for path in candidates if path.exists()), None)
-    if library is None:
-        raise ClusterError("libditto_malloc.so is missing from the installation; install ditto again")
+    library = installed_file("libditto_malloc.so")
     preload = os.environ.get("LD_PRELOAD")
     return {
         **os.environ,

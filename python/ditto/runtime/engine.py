@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import spu
-from ditto_compiler.dialect.encoding import Cast
+from ditto_compiler.dialect.encoding import Cast, Fxp
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.program import Call, CastBatch, Program, Region
 from spu import libspu
@@ -68,6 +68,7 @@ class Engine:
         self._link = link
         self._runtimes: dict[RuntimeKey, Any] = {}
         self._log = log
+        self._log_end = 0
         self._channel = LinkChannel(link.spawn())
         streams = agree_streams(link.rank, self._channel)
         self._casts = CastEngine(link.rank, self._channel, streams)
@@ -127,14 +128,13 @@ class Engine:
 
     def _read_log(self) -> tuple[int, int]:
         """Bytes and messages that SPU logged since the last call."""
-        text = self._log.read_text(errors="replace") if self._log.exists() else ""
-        sums = [0, 0]
-        for match in _TRAFFIC.finditer(text):
-            sums[0] += int(match[1])
-            sums[1] += int(match[2])
-        total = sums[0], sums[1]
-        previous, self._logged = getattr(self, "_logged", (0, 0)), total
-        return total[0] - previous[0], total[1] - previous[1]
+        if not self._log.exists():
+            return 0, 0
+        with self._log.open(errors="replace") as log:
+            log.seek(self._log_end)
+            found = _TRAFFIC.findall(log.read())
+            self._log_end = log.tell()
+        return sum(int(sent) for sent, _ in found), sum(int(actions) for _, actions in found)
 
 
 class _Run:
@@ -207,7 +207,9 @@ class _Run:
         value = self.values[number]
         if key not in value.runtimes:
             about = self.program.values[number]
-            share = to_share(self.hold(number), about.shape, about.dtype, key[0])
+            # A value at another scale than the runtime's is an integer to it.
+            foreign = isinstance(about.encoding, Fxp) and about.encoding.frac != key[1]
+            share = to_share(self.hold(number), about.shape, "i64" if foreign else about.dtype, key[0])
             self._engine.runtime(key).set_var(f"v{number}", share)
             value.runtimes.add(key)
             value.held = None

@@ -12,12 +12,12 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
-from ditto_compiler.errors import DittoError
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ditto import _native
 from ditto.runtime.prf import fresh_stream
+from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
+from ditto_compiler.errors import DittoError
 
 Ring = NDArray[np.unsignedinteger[Any]]
 """Ring elements: uint32, or uint64 words."""
@@ -68,7 +68,7 @@ def _out_of_range(values: NDArray[Any], encoding: Fxp) -> SharingError:
     index = tuple(int(i) for i in np.unravel_index(worst, values.shape))
     limit = 2.0 ** (encoding.ring - 2 - encoding.frac)
     return SharingError(
-        f"value {values.reshape(-1)[worst]} at index {index} does not fit {encoding}: "
+        f"value {values.reshape(-1)[worst]!s} at index {index} does not fit {encoding}: "
         f"magnitudes must be less than {limit:g}"
     )
 

@@ -1,0 +1,3 @@
+"""x"""
+from pathlib import Path
+TABLE_PATH = Path(__file__).with_name("cost_table.json")

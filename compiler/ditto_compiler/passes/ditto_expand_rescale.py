@@ -1,0 +1,123 @@
+"""The pass `ditto-expand-rescale`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dialect.casts import insert_cast_after
+from ditto_compiler.dialect.encoding import EncodingError, Fxp
+from ditto_compiler.ir import (
+    clone_op,
+    defining_op,
+    element_type,
+    encoding_of,
+    entry_function,
+    ir,
+    ops_of,
+    set_encoding,
+)
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.spu.op_table import FLOAT_TYPES, constant_through_layout
+from ditto_compiler.spu.scales import PRODUCTS, from_integer
+
+
+@dataclass(frozen=True)
+class DittoExpandRescale(Pass):
+    """Make every fixed-point product exact, followed by an explicit rescale.
+
+    The engine truncates after each product of fixed-point values, at 20 bytes per element in ring 32 and
+    28 in ring 64. Here a product becomes an integer product, whose fraction bits are the sum of its
+    operands', and a `ditto.rescale` back. That alone changes no value but by rounding; the gain is that
+    ditto-optimize-rescale can then remove, merge, delay and fuse the rescales.
+
+    - `x * y` -> `rescale(x * y)`, likewise dot, dot_general, convolution and square
+    - `x / c` -> `x * (1/c)` for a public constant c, so that it is a product
+    - an integer or boolean converted to fixed point has no fraction bits until it needs them
+
+    Products in loops and branches stay as they are: a region that runs whole cannot stop for a rescale.
+
+    Requires: casts inserted. Ensures: c3.
+
+    Before:
+
+        %0 = stablehlo.multiply %x, %y : tensor<4xf32, #ditto.fxp<64, 18>>
+
+    After:
+
+        %0 = stablehlo.multiply %x, %y : (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 18>>)
+          -> tensor<4xf32, #ditto.fxp<64, 36>>
+        %1 = "ditto.rescale"(%0) : (tensor<4xf32, #ditto.fxp<64, 36>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+
+    Errors: a product whose fraction bits do not fit the ring; a module without explicit casts.
+    """
+
+    name: ClassVar[str] = "ditto-expand-rescale"
+
+    def run(self, module: ir.Module) -> None:
+        errors = self.errors()
+        entry = entry_function(module)
+        if names.stage_of(module) < 2 or entry is None:
+            errors.add(module.operation, "the module has no explicit casts; run ditto-insert-casts first")
+            errors.raise_if_any()
+            return
+        if names.is_explicit(module):
+            return
+        for op in ops_of(entry.entry_block):
+            if op.name == "stablehlo.divide":
+                op = _multiply_by_reciprocal(op)
+            result = op.results[0] if len(op.results) == 1 else None
+            home = None if result is None else encoding_of(result)
+            if result is None or not isinstance(home, Fxp):
+                continue
+            try:
+                if op.name in PRODUCTS:
+                    fracs = [e.frac for e in map(encoding_of, op.operands) if e is not None]
+                    exact = Fxp(home.ring, sum(fracs) if len(fracs) == 2 else 2 * fracs[0])
+                elif from_integer(op):
+                    exact = Fxp(home.ring, 0)
+                else:
+                    continue
+            except EncodingError as error:
+                errors.add(op, f"an exact product does not fit: {error}; give it fewer fraction bits or a wider ring")
+                continue
+            set_encoding(result, exact)
+            insert_cast_after(op, home)
+        errors.raise_if_any()
+        module.operation.attributes[names.EXPLICIT] = ir.UnitAttr.get(module.context)
+
+
+def _multiply_by_reciprocal(op: ir.Operation) -> ir.Operation:
+    """Pattern: x / c -> x * (1/c)   [c a float constant, seen through layout ops]"""
+    if element_type(op.results[0]) not in FLOAT_TYPES or constant_through_layout(op.operands[1]) is None:
+        return op
+    ip = ir.InsertionPoint(op)
+    product = ir.Operation.create(
+        "stablehlo.multiply",
+        results=[op.results[0].type],
+        operands=[op.operands[0], _reciprocal(op.operands[1], ip)],
+        attributes={names.MAX_ABS: op.attributes[names.MAX_ABS]} if names.MAX_ABS in op.attributes else {},
+        loc=op.location,
+        ip=ip,
+    )
+    op.results[0].replace_all_uses_with(product.results[0])
+    op.erase()
+    return product
+
+
+def _reciprocal(value: ir.Value, ip: ir.InsertionPoint) -> ir.Value:
+    op = defining_op(value)
+    assert op is not None
+    if op.name != "stablehlo.constant":
+        return clone_op(op, {op.operands[0]: _reciprocal(op.operands[0], ip)}, ip).results[0]
+    clone = clone_op(op, {}, ip)
+    elements = ir.DenseFPElementsAttr(op.attributes["value"])
+    numbers = [elements.get_splat_value().value] if elements.is_splat else list(elements)
+    inverted = [ir.FloatAttr.get(elements.type.element_type, 1.0 / float(x) if x else float("inf")) for x in numbers]
+    clone.attributes["value"] = (
+        ir.DenseElementsAttr.get_splat(elements.type, inverted[0])
+        if elements.is_splat
+        else ir.DenseElementsAttr.get(inverted, elements.type)
+    )
+    return clone.results[0]

@@ -1,0 +1,28 @@
+"""Running StableHLO modules under XLA, in plaintext."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from ditto_compiler.ir import PassManager, copy_module, ir
+from jaxlib import xla_client
+from numpy.typing import NDArray
+
+
+class XlaFunction:
+    """A module's `@main`, compiled for the CPU. CHLO ops are expanded first; the module is not changed."""
+
+    def __init__(self, module: ir.Module) -> None:
+        plain = copy_module(module)
+        with plain.context:
+            PassManager.parse("builtin.module(func.func(chlo-legalize-to-stablehlo))").run(plain.operation)
+        self._device = jax.devices("cpu")[0]
+        self._executable = self._device.client.compile(str(plain), xla_client.CompileOptions())
+
+    def __call__(self, *arguments: Any) -> list[NDArray[Any]]:
+        """Results of `@main` on flat arguments."""
+        buffers: Sequence[Any] = [jax.device_put(argument, self._device) for argument in arguments]
+        return [np.asarray(result) for result in self._executable.execute(buffers)]
