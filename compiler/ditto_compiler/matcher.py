@@ -144,7 +144,9 @@ def constant(value: ir.Value) -> float | None:
         return None
 
 
-_TRANSPARENT = frozenset(f"stablehlo.{name}" for name in "broadcast_in_dim reshape convert transpose".split())
+_TRANSPARENT = frozenset(
+    f"stablehlo.{name}" for name in ["broadcast_in_dim", "reshape", "convert", "transpose"]
+)
 
 _FOLDERS: dict[str, Callable[..., float]] = {
     "stablehlo.add": lambda x, y: x + y,
@@ -262,7 +264,9 @@ class Op(Pattern):
             yield from self._operands(view, patterns[1:], bound)
 
 
-_COMMUTATIVE = frozenset(f"stablehlo.{name}" for name in "add multiply maximum minimum and or".split())
+_COMMUTATIVE = frozenset(
+    f"stablehlo.{name}" for name in ["add", "multiply", "maximum", "minimum", "and", "or"]
+)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,12 @@ class Ranges:
 
 
 def _is_magnitude(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value >= 0
+    )
 
 
 def argument_key(index: int) -> str:
@@ -85,7 +90,9 @@ def result_keys(entry: func.FuncOp) -> dict[ir.Value, str]:
         if len(op.results) != 1 or not is_tensor(op.results[0].type):
             continue
         scope = "/".join(
-            part for part in source_location(op.location).scope.split("/")[:-1] if not part.startswith(("jit(", "pjit"))
+            part
+            for part in source_location(op.location).scope.split("/")[:-1]
+            if not part.startswith(("jit(", "pjit"))
         )
         stem = f"{scope}:{op.name}"
         if element_type(op.results[0]) in FLOAT_TYPES:

@@ -1,16 +1,15 @@
 """Ditto: private inference among three parties in mixed rings, from JAX.
 
-    program = ditto.compile(f, *example_args, policy="ditto")
-    with ditto.LocalCluster() as cluster:
-        y = cluster.run(program, *args)
+program = ditto.compile(f, *example_args, policy="ditto")
+with ditto.LocalCluster() as cluster:
+    y = cluster.run(program, *args)
 """
-
-from ditto_compiler.errors import DittoError
-from ditto_compiler.policy import Policy, Rule, load_policy
-from ditto_compiler.program import Program
 
 from ditto.api import compile
 from ditto.runtime.cluster import ClusterError, InputError, LocalCluster, RunStats
+from ditto_compiler.errors import DittoError
+from ditto_compiler.policy import Policy, Rule, load_policy
+from ditto_compiler.program import Program
 
 __all__ = [
     "ClusterError",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ditto.frontend import Traced, Visibility, set_visibility, trace
 from ditto_compiler.diagnostics import from_mlir
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import entry_function, ir, parse_module, prepare
@@ -16,8 +17,6 @@ from ditto_compiler.policy import Policy
 from ditto_compiler.program import Program
 from ditto_compiler.ranges import Ranges
 from ditto_compiler.spu.extract import extract_program
-
-from ditto.frontend import Traced, Visibility, set_visibility, trace
 
 
 def compile(

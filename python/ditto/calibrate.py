@@ -7,6 +7,9 @@ from typing import Any
 
 import jax
 import numpy as np
+
+from ditto.frontend import trace
+from ditto.xla import XlaFunction
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import element_type, entry_function, func, ir, numel, ops_of, set_function_type
@@ -15,9 +18,6 @@ from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import Policy, load_policy
 from ditto_compiler.ranges import Ranges, argument_key, result_keys
 from ditto_compiler.spu.op_table import FLOAT_TYPES
-
-from ditto.frontend import trace
-from ditto.xla import XlaFunction
 
 
 def calibrate(
@@ -96,7 +96,9 @@ def _magnitude(value: ir.Value, ip: ir.InsertionPoint) -> ir.Value:
     zero = ir.Operation.create(
         "stablehlo.constant",
         [scalar],
-        attributes={"value": ir.DenseElementsAttr.get_splat(scalar, ir.FloatAttr.get(tensor.element_type, 0.0))},
+        attributes={
+            "value": ir.DenseElementsAttr.get_splat(scalar, ir.FloatAttr.get(tensor.element_type, 0.0))
+        },
         ip=ip,
     ).results[0]
     reduction = ir.Operation.create(

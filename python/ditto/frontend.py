@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+
+from ditto import tree
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import copy_module, entry_function, ir
-
-from ditto import tree
 
 Visibility = Any
 """\"secret\" or "public" for all arguments, or a pytree prefix of the arguments with these as leaves."""
@@ -99,7 +99,9 @@ def set_visibility(module: ir.Module, words: Sequence[str]) -> None:
         if word not in names.VISIBILITIES:
             raise TraceError(f"visibility must be one of {', '.join(names.VISIBILITIES)}, got '{word}'")
     if len(words) != len(entry.arguments):
-        raise TraceError(f"the program has {len(entry.arguments)} arguments, visibility speaks of {len(words)}")
+        raise TraceError(
+            f"the program has {len(entry.arguments)} arguments, visibility speaks of {len(words)}"
+        )
     with module.context:
         attributes = names.argument_attributes(entry)
         for entry_attributes, word in zip(attributes, words, strict=True):

@@ -1,7 +1,8 @@
 """How arguments and results nest, as plain data that a program file can hold.
 
 A structure is `"*"` for an array, `None` for nothing, or a list `[kind, ...]`: `["tuple", children]`,
-`["list", children]`, `["dict", [[key, child], ...]]`. Containers of other kinds (named tuples, dataclasses registered with
+`["list", children]`, `["dict", [[key, child], ...]]`. Containers of other kinds (named tuples, dataclasses
+registered with
 JAX) are written as `["custom", children]` and come back as tuples.
 """
 
@@ -53,11 +54,10 @@ def flatten(structure: Any, value: Any, path: str = "arguments") -> list[Any]:
     kind, children = structure
     if kind == "dict":
         return _flatten_dict(children, value, path)
-    found = _children(value) if kind == "custom" else None
-    if found is None:
-        if not isinstance(value, (tuple, list)):
-            raise TreeError(f"{path}: expected a {kind}, got {_kind(value)}")
-        found = value
+    custom = _children(value) if kind == "custom" else None
+    if custom is None and not isinstance(value, (tuple, list)):
+        raise TreeError(f"{path}: expected a {kind}, got {_kind(value)}")
+    found = value if custom is None else custom
     if len(found) != len(children):
         raise TreeError(f"{path}: expected {len(children)} entries, got {len(found)}")
     pairs = enumerate(zip(children, found, strict=True))
@@ -71,7 +71,9 @@ def _flatten_dict(children: Sequence[Any], value: Any, path: str) -> list[Any]:
     missing = [key for key in keys if key not in value]
     extra = [key for key in value if key not in keys]
     if missing or extra:
-        raise TreeError(f"{path}: dict keys differ: missing {missing or 'none'}, unexpected {extra or 'none'}")
+        raise TreeError(
+            f"{path}: dict keys differ: missing {missing or 'none'}, unexpected {extra or 'none'}"
+        )
     return [leaf for key, child in children for leaf in flatten(child, value[key], f"{path}[{key!r}]")]
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from ditto_compiler.ir import PassManager, copy_module, ir
 from jaxlib import xla_client
 from numpy.typing import NDArray
+
+from ditto_compiler.ir import PassManager, copy_module, ir
 
 
 class XlaFunction:

@@ -31,7 +31,7 @@ def ints(*shape, low=-50, high=50, dtype=np.int32):
 
 X, Y = grid(3, 4), grid(3, 4)
 POSITIVE = grid(3, 4, low=0.5, high=4.0)
-I, J = ints(3, 4), ints(3, 4)
+K, J = ints(3, 4), ints(3, 4)
 NONZERO = np.where(J == 0, 7, J)
 BOOL = RNG.random((3, 4)) < 0.5
 IMAGE, KERNEL = grid(1, 2, 6, 6), grid(3, 2, 3, 3)
@@ -126,7 +126,7 @@ CASES = {
     "max_pool": (lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (2, 2), (1, 2), "SAME"), (X,), EXACT),
     "average_pool": (lambda x: lax.reduce_window(x, 0.0, lax.add, (2, 2), (1, 1), "VALID"), (X,), EXACT),
     "sort": (lambda x: jnp.sort(x, -1), (X,), EXACT),
-    "sort_descending_integers": (lambda i: -jnp.sort(-i, -1), (I,), EXACT),
+    "sort_descending_integers": (lambda i: -jnp.sort(-i, -1), (K,), EXACT),
     "argsort": (lambda x: jnp.argsort(x, -1), (np.array([[3, -1, 2.5, 0]], np.float32),), EXACT),
     "while": (lambda x: lax.fori_loop(0, 3, lambda i, a: a * 0.5 + 1, x), (X,), LINEAR),
     "scan": (lambda x: lax.scan(lambda c, row: (c + row, c * 2), jnp.zeros(4), x), (X,), LINEAR),
@@ -137,19 +137,19 @@ CASES = {
         EXACT,
     ),
     "convert_to_int": (lambda x: x.astype(jnp.int32), (X,), EXACT),
-    "convert_to_float": (lambda i: i.astype(jnp.float32) * 0.5, (I,), LINEAR),
+    "convert_to_float": (lambda i: i.astype(jnp.float32) * 0.5, (K,), LINEAR),
     "convert_bool": (lambda b: b.astype(jnp.float32), (BOOL,), EXACT),
-    "integer_arithmetic": (lambda i, j: i * j + i - j, (I, J), EXACT),
-    "integer_division": (lax.div, (I, NONZERO), {64: 0.0}),
-    "integer_minmax": (lambda i, j: (jnp.maximum(i, j), jnp.minimum(i, j), jnp.abs(i)), (I, J), EXACT),
-    "integer_dot": (lambda i, j: i @ j.T, (I, J), EXACT),
-    "integer_compare": (lambda i, j: (i < j, i == j), (I, J), EXACT),
-    "bitwise": (lambda i, j: (i & j, i | j, i ^ j, ~i), (I, J), EXACT),
-    "logical_shift": (lambda i: lax.shift_right_logical(i, np.int32(2)), (np.abs(I),), EXACT),
-    "shifts": (lambda i: (i << 2, i >> 1), (I,), EXACT),
+    "integer_arithmetic": (lambda i, j: i * j + i - j, (K, J), EXACT),
+    "integer_division": (lax.div, (K, NONZERO), {64: 0.0}),
+    "integer_minmax": (lambda i, j: (jnp.maximum(i, j), jnp.minimum(i, j), jnp.abs(i)), (K, J), EXACT),
+    "integer_dot": (lambda i, j: i @ j.T, (K, J), EXACT),
+    "integer_compare": (lambda i, j: (i < j, i == j), (K, J), EXACT),
+    "bitwise": (lambda i, j: (i & j, i | j, i ^ j, ~i), (K, J), EXACT),
+    "logical_shift": (lambda i: lax.shift_right_logical(i, np.int32(2)), (np.abs(K),), EXACT),
+    "shifts": (lambda i: (i << 2, i >> 1), (K,), EXACT),
     "logical": (lambda x, y: (x > 0) & ~(y > 0) | (x > y), (X, Y), EXACT),
     "any_all": (lambda x: (jnp.any(x > 2), jnp.all(x > -4, axis=1)), (X,), EXACT),
-    "popcnt": (lax.population_count, (np.abs(I),), EXACT),
+    "popcnt": (lax.population_count, (np.abs(K),), EXACT),
     "square": (jnp.square, (X,), LINEAR),
 }
 
@@ -172,7 +172,9 @@ def test_op_matches_jax(cluster, name, ring):
     assert len(found) == len(expected)
     for ours, jaxs in zip(found, expected, strict=True):
         assert ours.dtype == jaxs.dtype and ours.shape == jaxs.shape
-        np.testing.assert_allclose(ours.astype(np.float64), np.asarray(jaxs, np.float64), atol=tolerance[ring], rtol=0)
+        np.testing.assert_allclose(
+            ours.astype(np.float64), np.asarray(jaxs, np.float64), atol=tolerance[ring], rtol=0
+        )
 
 
 # Ops that JAX 0.4.34 does not print for any function of numpy's interface; %x is X, 3x4 floats.

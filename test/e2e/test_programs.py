@@ -30,7 +30,9 @@ def check(cluster, function, arguments, atol, policy="ditto", **options):
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for ours, jaxs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert ours.dtype == jaxs.dtype and ours.shape == jaxs.shape
-        np.testing.assert_allclose(np.asarray(ours, np.float64), np.asarray(jaxs, np.float64), atol=atol, rtol=0)
+        np.testing.assert_allclose(
+            np.asarray(ours, np.float64), np.asarray(jaxs, np.float64), atol=atol, rtol=0
+        )
     return program
 
 
@@ -128,7 +130,13 @@ def test_integers_cross_rings(cluster):
     def f(i, x):
         return (i * i).astype(jnp.float32) * x, (x + x).astype(jnp.int32) + i
 
-    program = check(cluster, f, (np.array([3, -2, 7], np.int32), np.array([0.5, 1.25, -2.75], np.float32)), 2**-12, "dtype")
+    program = check(
+        cluster,
+        f,
+        (np.array([3, -2, 7], np.int32), np.array([0.5, 1.25, -2.75], np.float32)),
+        2**-12,
+        "dtype",
+    )
     assert any(cast.op == "upcast" for _, cast in program.casts())
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 import numpy as np
+from rich.console import Console
+
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import PRESETS
 from ditto_compiler.program import Program
-from rich.console import Console
 
 POLICY_HELP = f"Precision policy: {', '.join(PRESETS)}, or the path of a TOML file."
 
@@ -52,7 +53,9 @@ def compile_command(source: Path, output: Path, policy: str, max_public_constant
 @click.argument("program", type=click.Path(path_type=Path))
 @click.argument("inputs", type=click.Path(path_type=Path), nargs=-1)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
-@click.option("--policy", default="ditto", show_default=True, help=f"When PROGRAM is StableHLO. {POLICY_HELP}")
+@click.option(
+    "--policy", default="ditto", show_default=True, help=f"When PROGRAM is StableHLO. {POLICY_HELP}"
+)
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that the run may take.")
 def run(program: Path, inputs: tuple[Path, ...], output: Path | None, policy: str, timeout: float) -> None:
     """Run a program file, or StableHLO, among three local parties.
@@ -80,7 +83,8 @@ def run(program: Path, inputs: tuple[Path, ...], output: Path | None, policy: st
             click.echo(np.array2string(array, threshold=64))
     assert stats is not None
     click.echo(
-        f"{stats.bytes} bytes in {stats.messages} messages sent by the parties, {stats.seconds:.2f} s", err=True
+        f"{stats.bytes} bytes in {stats.messages} messages sent by the parties, {stats.seconds:.2f} s",
+        err=True,
     )
 
 

@@ -36,7 +36,7 @@ class RangeAnalysis:
     def visit(self, op: ir.Operation) -> None:
         """Finds the intervals of an op's results, from its operands'."""
         proved = _TRANSFER.get(op.name, _unknown)(self, op)
-        measured = op.attributes[names.MAX_ABS] if names.MAX_ABS in op.attributes else None
+        measured = names.get_attribute(op, names.MAX_ABS)
         for index, result in enumerate(op.results):
             interval = proved if index == 0 else UNKNOWN
             if measured is not None:
@@ -260,10 +260,18 @@ _TRANSFER: dict[str, Transfer] = {
     "stablehlo.iota": _iota,
     **{
         f"stablehlo.{name}": _first
-        for name in (
-            "broadcast_in_dim reshape reverse slice transpose optimization_barrier reduce_precision "
-            "dynamic_slice gather sort"
-        ).split()
+        for name in [
+            "broadcast_in_dim",
+            "reshape",
+            "reverse",
+            "slice",
+            "transpose",
+            "optimization_barrier",
+            "reduce_precision",
+            "dynamic_slice",
+            "gather",
+            "sort",
+        ]
     },
     **{f"ditto.{name}": _first for name in ("downcast", "upcast", "rescale")},
     "stablehlo.concatenate": _all,

@@ -1,3 +1,149 @@
-"""x"""
+"""What each engine op costs, as measured by `python -m ditto.bench.cost_table`.
+
+Plain data: reading it needs neither MLIR nor the engine. Bytes and messages are exact, rounds are
+counted, seconds are those of the machine that measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
 TABLE_PATH = Path(__file__).with_name("cost_table.json")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What something costs, over all three parties.
+
+    Attributes:
+        bytes: sent.
+        messages: sent.
+        rounds: messages in the longest chain in which each waits for the one before.
+        seconds: computing and moving data within one machine.
+    """
+
+    bytes: float = 0.0
+    messages: float = 0.0
+    rounds: float = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.bytes + other.bytes,
+            self.messages + other.messages,
+            self.rounds + other.rounds,
+            self.seconds + other.seconds,
+        )
+
+    def times(self, count: float) -> Cost:
+        """This `count` times, one after the other."""
+        return Cost(self.bytes * count, self.messages * count, self.rounds * count, self.seconds * count)
+
+
+FREE = Cost()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Costs of one op in one ring, for fraction bits from `frac` to the next segment's.
+
+    Attributes:
+        frac: fewest fraction bits.
+        bytes: per element.
+        bytes_per_bit: per element and fraction bit above `frac`.
+        messages: per call.
+        rounds: per call.
+        ns: nanoseconds per element.
+        us: microseconds per call.
+    """
+
+    frac: int
+    bytes: float
+    bytes_per_bit: float
+    messages: int
+    rounds: int
+    ns: float
+    us: float
+
+
+@dataclass(frozen=True)
+class Sort:
+    """Costs of sorting along one axis: besides what is linear in elements, messages grow with log2(elements)."""
+
+    bytes: float
+    """Per element."""
+    fixed_bytes: float
+    messages: float
+    messages_per_doubling: float
+    payload_bytes: float
+    """Per element of each operand after the first, which is the key."""
+    payload_messages: float
+    rounds: float
+    rounds_per_doubling: float
+    ns: float
+    us: float
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """The table.
+
+    Attributes:
+        engine: whose costs these are.
+        machine: what the seconds were measured on.
+        rows: by name, forms of the operands, and ring: segments in rising order of fraction bits.
+        sort: by ring.
+        multiply_add_ns: nanoseconds per scalar multiplication and addition of a matrix product, by ring.
+    """
+
+    engine: str
+    machine: str
+    rows: Mapping[str, Mapping[str, Mapping[int, Sequence[Segment]]]]
+    sort: Mapping[int, Sort]
+    multiply_add_ns: Mapping[int, float]
+
+    def has(self, row: str, forms: str, ring: int) -> bool:
+        return ring in self.rows.get(row, {}).get(forms, {})
+
+    def cost(self, row: str, forms: str, ring: int, elements: int, frac: int = 0) -> Cost:
+        """What one call on `elements` elements costs.
+
+        Args:
+            row: name of the op.
+            forms: of its operands: `a` arithmetic share, `b` share of one bit, `w` of all bits, `p` public.
+            ring: of the runtime.
+            elements: in each operand.
+            frac: fraction bits of the runtime, or bits dropped by a truncation.
+        """
+        segments = self.rows[row][forms][ring]
+        segment = next((s for s in reversed(segments) if s.frac <= frac), segments[0])
+        per_element = segment.bytes + segment.bytes_per_bit * max(frac - segment.frac, 0)
+        seconds = segment.us * 1e-6 + elements * segment.ns * 1e-9
+        return Cost(elements * per_element, segment.messages, segment.rounds, seconds)
+
+
+@functools.cache
+def load_table() -> CostTable:
+    """The table that ships with the compiler."""
+    return table_from_json(json.loads(TABLE_PATH.read_text()))
+
+
+def table_from_json(document: Mapping[str, Any]) -> CostTable:
+    return CostTable(
+        engine=document["engine"],
+        machine=document["machine"],
+        rows={
+            row: {
+                forms: {int(ring): tuple(Segment(*s) for s in segments) for ring, segments in rings.items()}
+                for forms, rings in by_form.items()
+            }
+            for row, by_form in document["rows"].items()
+        },
+        sort={int(ring): Sort(*values) for ring, values in document["sort"].items()},
+        multiply_add_ns={int(ring): ns for ring, ns in document["multiply_add_ns"].items()},
+    )

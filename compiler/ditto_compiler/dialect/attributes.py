@@ -45,10 +45,18 @@ def int_attribute(value: int, context: ir.Context | None = None) -> ir.IntegerAt
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(32, context), value)
 
 
+def get_attribute(op: ir.Operation, name: str) -> ir.Attribute | None:
+    """The attribute `name` of `op`, or None when absent."""
+    attributes = op.attributes
+    if name in attributes:
+        return attributes[name]
+    return None
+
+
 def get_int(op: ir.Operation, name: str) -> int | None:
     """The integer attribute `name` of `op`, or None when absent."""
-    attributes = op.attributes
-    return ir.IntegerAttr(attributes[name]).value if name in attributes else None
+    attribute = get_attribute(op, name)
+    return None if attribute is None else ir.IntegerAttr(attribute).value
 
 
 def is_explicit(module: ir.Module) -> bool:

@@ -279,8 +279,8 @@ def _verify_product(op: ir.Operation, errors: ErrorCollector) -> None:
     elif found.frac != expected:
         errors.add(
             op,
-            f"c3: a product has the sum of its operands' fraction bits, so {expected}, found {_list(encodings)}; "
-            "only casts change the fraction",
+            f"c3: a product has the sum of its operands' fraction bits, so {expected}, "
+            f"found {_list(encodings)}; only casts change the fraction",
         )
 
 

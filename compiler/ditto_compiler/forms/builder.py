@@ -67,7 +67,9 @@ class Builder:
         tensor = ir.RankedTensorType(type_)
         element = tensor.element_type
         is_float = str(element) in ("f16", "bf16", "f32", "f64")
-        attribute = ir.FloatAttr.get(element, number) if is_float else ir.IntegerAttr.get(element, int(number))
+        attribute = (
+            ir.FloatAttr.get(element, number) if is_float else ir.IntegerAttr.get(element, int(number))
+        )
         value = ir.DenseElementsAttr.get_splat(tensor, attribute)
         return self.op("constant", tensor, [], {"value": value}).results[0]
 
@@ -181,7 +183,9 @@ class Tensor:
         """Repeated to `shape`; dimension i of this runs along dimension dims[i]."""
         type_ = ir.RankedTensorType.get(list(shape), self.type.element_type)
         attributes = {"broadcast_dimensions": ir.DenseI64ArrayAttr.get(list(dims))}
-        return Tensor(self.builder, self.builder.op("broadcast_in_dim", type_, [self.value], attributes).results[0])
+        return Tensor(
+            self.builder, self.builder.op("broadcast_in_dim", type_, [self.value], attributes).results[0]
+        )
 
     def along(self, other: Tensor, axes: Sequence[int]) -> Tensor:
         """A statistic of the rows of `other` along `axes`, repeated to its shape."""

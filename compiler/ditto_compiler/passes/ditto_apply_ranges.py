@@ -67,7 +67,8 @@ class DittoApplyRanges(Pass):
         if ranges.values and not found:
             errors.add(
                 module.operation,
-                f"none of the {len(ranges.values)} calibrated ranges belongs to this program; calibrate it again",
+                f"none of the {len(ranges.values)} calibrated ranges belongs to this program; "
+                "calibrate it again",
             )
         errors.raise_if_any()
 

@@ -41,13 +41,15 @@ class DittoAssignFractions(Pass):
 
     Before, with |%0| <= 15:
 
-        %0 = stablehlo.dot_general %x, %w ... : (tensor<..., #ditto.fxp<32, 10>>, tensor<..., #ditto.fxp<32, 10>>)
+        %0 = stablehlo.dot_general %x, %w ... : (tensor<..., #ditto.fxp<32, 10>>, tensor<...,
+        #ditto.fxp<32, 10>>)
           -> tensor<..., #ditto.fxp<32, 20>>
 
     After:
 
         %1 = "ditto.rescale"(%w) : (tensor<..., #ditto.fxp<32, 10>>) -> tensor<..., #ditto.fxp<32, 15>>
-        %0 = stablehlo.dot_general %x, %1 ... : (tensor<..., #ditto.fxp<32, 10>>, tensor<..., #ditto.fxp<32, 15>>)
+        %0 = stablehlo.dot_general %x, %1 ... : (tensor<..., #ditto.fxp<32, 10>>, tensor<...,
+        #ditto.fxp<32, 15>>)
           -> tensor<..., #ditto.fxp<32, 25>>
 
     (ditto-optimize-casts makes the rescale of an input an input at that scale.)
@@ -88,8 +90,9 @@ class DittoAssignFractions(Pass):
                 bound = headroom.ranges.bound(op.results[0])
                 errors.add(
                     op,
-                    f"its result reaches {bound:.3g}, which leaves {frac} fraction bits for an operand in ring "
-                    f"{own.ring}, fewer than {self.min_bits}; give it a rule with a wider ring, or fewer frac bits",
+                    f"its result reaches {bound:.3g}, which leaves {frac} fraction bits for an operand in "
+                    f"ring {own.ring}, fewer than {self.min_bits}; give it a rule with a wider ring, or fewer "
+                    "frac bits",
                 )
                 continue
             target = Fxp(own.ring, frac)

@@ -46,7 +46,8 @@ class DittoExpandRescale(Pass):
 
     After:
 
-        %0 = stablehlo.multiply %x, %y : (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 18>>)
+        %0 = stablehlo.multiply %x, %y : (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64,
+        18>>)
           -> tensor<4xf32, #ditto.fxp<64, 36>>
         %1 = "ditto.rescale"(%0) : (tensor<4xf32, #ditto.fxp<64, 36>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
 
@@ -80,7 +81,9 @@ class DittoExpandRescale(Pass):
                 else:
                     continue
             except EncodingError as error:
-                errors.add(op, f"an exact product does not fit: {error}; give it fewer fraction bits or a wider ring")
+                errors.add(
+                    op, f"an exact product does not fit: {error}; give it fewer fraction bits or a wider ring"
+                )
                 continue
             set_encoding(result, exact)
             insert_cast_after(op, home)
@@ -114,7 +117,9 @@ def _reciprocal(value: ir.Value, ip: ir.InsertionPoint) -> ir.Value:
     clone = clone_op(op, {}, ip)
     elements = ir.DenseFPElementsAttr(op.attributes["value"])
     numbers = [elements.get_splat_value().value] if elements.is_splat else list(elements)
-    inverted = [ir.FloatAttr.get(elements.type.element_type, 1.0 / float(x) if x else float("inf")) for x in numbers]
+    inverted = [
+        ir.FloatAttr.get(elements.type.element_type, 1.0 / float(x) if x else float("inf")) for x in numbers
+    ]
     clone.attributes["value"] = (
         ir.DenseElementsAttr.get_splat(elements.type, inverted[0])
         if elements.is_splat

@@ -27,19 +27,29 @@ from ditto_compiler.ir import (
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.fractions import Headroom
 from ditto_compiler.spu.op_table import OP_TABLE, Kind
-from ditto_compiler.spu.scales import PRODUCTS, Scale, from_integer, home_scale, is_constant, is_free, scale_of
+from ditto_compiler.spu.scales import (
+    PRODUCTS,
+    Scale,
+    from_integer,
+    home_scale,
+    is_constant,
+    is_free,
+    scale_of,
+)
 
 
 @dataclass(frozen=True)
 class DittoOptimizeRescale(Pass):
     """Rescale as late as the ring allows, as seldom as the ops allow, and for free where a cast follows.
 
-    Every rescale that drops bits is taken out, and values stay as wide as they are computed. In program order,
+    Every rescale that drops bits is taken out, and values stay as wide as they are computed. In program
+    order,
     a rescale is then put in only where an op cannot take the wide value:
 
     - `add(rescale(x), rescale(y))` -> `rescale(add(x, y))`: sums, maxima, selections, comparisons and
       moves take any scale, if their values fit the ring at it            [one truncation instead of two]
-    - `reduce(add, rescale(x))` -> `rescale(reduce(add, x))`              [one per sum instead of one per term]
+    - `reduce(add, rescale(x))` -> `rescale(reduce(add, x))`              [one per sum instead of one per
+    term]
     - `downcast(rescale(x))` -> `downcast(x)`                             [a downcast drops bits for free]
     - `upcast(rescale(x))` -> `upcast(x)`, which drops the bits if a fixed-point function follows
     - `rescale(rescale(x))` -> `rescale(x)`; equal rescales are one
@@ -147,7 +157,9 @@ class _Placer:
         op = defining_op(value)
         if op is None or is_free(value) or len(op.operands) != 1 or len(op.regions):
             return None
-        moves = op.name == "stablehlo.negate" or (op.name in OP_TABLE and OP_TABLE[op.name].kind is Kind.LAYOUT)
+        moves = op.name == "stablehlo.negate" or (
+            op.name in OP_TABLE and OP_TABLE[op.name].kind is Kind.LAYOUT
+        )
         return op if moves and numel(op.operands[0]) <= numel(value) else None
 
     def _align(self, op: ir.Operation, frac: int) -> None:
@@ -222,8 +234,8 @@ class _Placer:
         bound = max(self._headroom.ranges.bound(v) for v in (*op.operands, *op.results))
         self._errors.add(
             op,
-            f"values reach {bound:.3g}, which leaves {max(room, 0)} fraction bits in ring {home.ring}, fewer than "
-            f"{self._min_bits}; give the op a rule with a wider ring, or recalibrate",
+            f"values reach {bound:.3g}, which leaves {max(room, 0)} fraction bits in ring {home.ring}, "
+            f"fewer than {self._min_bits}; give the op a rule with a wider ring, or recalibrate",
         )
 
 
@@ -239,7 +251,9 @@ def _working_bits(op: ir.Operation) -> int:
 
 
 def _is_fixed(op: ir.Operation) -> bool:
-    return op.name in OP_TABLE and OP_TABLE[op.name].kind is not Kind.TERMINATOR and scale_of(op) is Scale.FIXED
+    return (
+        op.name in OP_TABLE and OP_TABLE[op.name].kind is not Kind.TERMINATOR and scale_of(op) is Scale.FIXED
+    )
 
 
 def _constant_at(value: ir.Value, target: Fxp, before: ir.Operation) -> ir.Value:

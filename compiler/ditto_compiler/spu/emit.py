@@ -76,13 +76,17 @@ class Emitter:
         return self.bitcast(value, self.integer)
 
     def bitcast(self, value: ir.Value, element: str) -> ir.Value:
+        """The same bits as fixed point or as an integer: free."""
         old = _plain_element(value)
         if old == element or (old[0] == "i") == (element[0] == "i"):
             return value
         shape = ir.RankedTensorType(value.type).shape
-        return self.one("bitcast_convert", self.type(shape, element, "!pphlo.secret<" in str(value.type)), value)
+        return self.one(
+            "bitcast_convert", self.type(shape, element, "!pphlo.secret<" in str(value.type)), value
+        )
 
     def type(self, shape: Sequence[int], element: str, secret: bool) -> ir.Type:
+        """A pphlo tensor type."""
         dims = "".join(f"{extent}x" for extent in shape)
         held = f"!pphlo.secret<{element}>" if secret else element
         return ir.Type.parse(f"tensor<{dims}{held}>", self.loc.context)
@@ -102,6 +106,7 @@ class Emitter:
         regions: int = 0,
         **attributes: ir.Attribute,
     ) -> ir.Operation:
+        """Emits a pphlo op."""
         return ir.Operation.create(
             f"pphlo.{name}",
             results=list(results),
@@ -113,12 +118,15 @@ class Emitter:
         )
 
     def one(self, name: str, result: ir.Type, *operands: ir.Value, **attributes: ir.Attribute) -> ir.Value:
+        """Emits a pphlo op with one result and gives that."""
         return self.op(name, [result], operands, **attributes).results[0]
 
     def constant(self, attribute: ir.Attribute) -> ir.Value:
+        """A public constant, from a dense attribute."""
         return self.one("constant", ir.DenseElementsAttr(attribute).type, value=attribute)
 
     def splat(self, value: float, shape: Sequence[int], element: str) -> ir.Value:
+        """A public constant with one value everywhere."""
         literal = _literal(self.on_grid(value)) if element in ("f32", "f64") else str(int(value))
         return self.constant(ir.Attribute.parse(f"dense<{literal}> : {self.type(shape, element, False)}"))
 
@@ -142,6 +150,7 @@ class Emitter:
         return self.one("convert", ir.Type.parse(f"{head}{joint}!pphlo.secret<{element}>>"), value)
 
     def operands(self, op: ir.Operation) -> Values:
+        """The pphlo values of the operands of a StableHLO op."""
         return [self.values[operand] for operand in op.operands]
 
     def arithmetic_predicate(self, value: ir.Value) -> ir.Value:
@@ -157,11 +166,13 @@ class Emitter:
         return converted
 
     def reshape(self, value: ir.Value, shape: Sequence[int], element: str, secret: bool) -> ir.Value:
+        """A pphlo value in another shape."""
         if list(ir.RankedTensorType(value.type).shape) == list(shape):
             return value
         return self.one("reshape", self.type(shape, element, secret), value)
 
     def transpose(self, value: ir.Value, permutation: Sequence[int], element: str, secret: bool) -> ir.Value:
+        """A pphlo value with its axes in another order."""
         if list(permutation) == sorted(permutation):
             return value
         old = ir.RankedTensorType(value.type).shape
@@ -169,6 +180,7 @@ class Emitter:
         return self.one("transpose", self.type(shape, element, secret), value, permutation=i64s(permutation))
 
     def broadcast_scalar(self, value: ir.Value, like: ir.Value, element: str, secret: bool) -> ir.Value:
+        """A scalar, in the shape of `like`."""
         shape = ir.RankedTensorType(like.type).shape
         if list(ir.RankedTensorType(value.type).shape) == list(shape):
             return value
@@ -200,10 +212,12 @@ def _literal(value: float) -> str:
 
 
 def i64(value: int) -> ir.Attribute:
+    """An i64 attribute."""
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
 
 
 def i64s(values: Sequence[int]) -> ir.Attribute:
+    """An array of i64."""
     return ir.DenseI64ArrayAttr.get(list(values))
 
 
@@ -213,6 +227,7 @@ def get_i64s(op: ir.Operation, name: str, default: Sequence[int] = ()) -> list[i
 
 
 def shape_of(value: ir.Value) -> list[int]:
+    """Extents of a tensor."""
     return list(ir.RankedTensorType(value.type).shape)
 
 
@@ -264,12 +279,13 @@ def _held(value: float, like: ir.Value) -> int:
     """The integer that holds a float at the scale of `like`, saturated as the engine does."""
     encoding = encoding_of(like)
     assert isinstance(encoding, Fxp)
-    limit = 2 ** (min(encoding.ring, 64) - 2) - 1
+    limit: int = 2 ** (min(encoding.ring, 64) - 2) - 1
     if math.isnan(value):
         return 0
     if math.isinf(value):
         return limit if value > 0 else -limit
-    return max(-limit, min(limit, round(Fraction(value) * 2**encoding.frac)))
+    held: int = round(Fraction(value) * 2**encoding.frac)
+    return max(-limit, min(limit, held))
 
 
 def _iota(e: Emitter, op: ir.Operation) -> Values:

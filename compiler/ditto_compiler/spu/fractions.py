@@ -25,7 +25,7 @@ class Headroom:
     margin_bits: int
 
     def value(self, value: ir.Value, frac: int) -> int:
-        """The most fraction bits of `value`; twice `frac`, as `product` says, when its magnitude is unknown."""
+        """The most fraction bits of `value`; twice `frac`, as in `product`, when its magnitude is unknown."""
         encoding = encoding_of(value)
         assert encoding is not None
         bound = self.ranges.bound(value)

@@ -24,7 +24,19 @@ PRODUCTS: frozenset[str] = frozenset(
 
 _LINEAR: frozenset[str] = frozenset(
     f"stablehlo.{name}"
-    for name in "add subtract negate abs maximum minimum select clamp compare sort is_finite".split()
+    for name in [
+        "add",
+        "subtract",
+        "negate",
+        "abs",
+        "maximum",
+        "minimum",
+        "select",
+        "clamp",
+        "compare",
+        "sort",
+        "is_finite",
+    ]
 )
 
 
@@ -65,7 +77,7 @@ def adds_bits(op: ir.Operation) -> bool:
 
 
 def is_free(value: ir.Value) -> bool:
-    """Whether `value` can be had at any scale: an entry argument or constant, through layout ops and casts."""
+    """Whether `value` can be had at any scale: an argument or constant, through layout ops and casts."""
     op = defining_op(value)
     if op is None:
         return True

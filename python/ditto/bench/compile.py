@@ -9,14 +9,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from ditto_compiler.pass_manager import PassManager
-from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 from rich.console import Console
 from rich.table import Table
 from spu import libspu
 
 from ditto.frontend import trace
 from ditto.models.bert import BERT_PRESETS, bert_encode, init_bert
+from ditto_compiler.pass_manager import PassManager
+from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 
 
 def bert_base_function(layers: int, seq: int) -> tuple[Any, tuple[Any, ...]]:
@@ -24,8 +24,7 @@ def bert_base_function(layers: int, seq: int) -> tuple[Any, tuple[Any, ...]]:
 
     GeLU is the tanh form: SPU's compiler cannot parse `chlo.erfc`, which the exact form becomes.
     """
-    config = dataclasses.replace(
-        BERT_PRESETS["base"], num_hidden_layers=layers, hidden_act="gelu_new")
+    config = dataclasses.replace(BERT_PRESETS["base"], num_hidden_layers=layers, hidden_act="gelu_new")
     params = jax.eval_shape(lambda key: init_bert(config, key), jax.random.key(0))
     embeddings = jax.ShapeDtypeStruct((seq, config.hidden_size), jnp.float32)
     mask = jax.ShapeDtypeStruct((seq,), jnp.float32)
@@ -58,7 +57,9 @@ def measure(layers: int, seq: int, policy: str) -> dict[str, float]:
 def main(layers: int, seq: int, policy: str, rounds: int) -> None:
     """Prints the median seconds of each stage."""
     runs = [measure(layers, seq, policy) for _ in range(rounds)]
-    table = Table(title=f"BERT-base shape, {layers} layers, {seq} tokens, policy {policy}, median of {rounds}")
+    table = Table(
+        title=f"BERT-base shape, {layers} layers, {seq} tokens, policy {policy}, median of {rounds}"
+    )
     table.add_column("stage")
     table.add_column("seconds", justify="right")
     medians = {stage: statistics.median(run[stage] for run in runs) for stage in runs[0]}

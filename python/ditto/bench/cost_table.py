@@ -12,32 +12,47 @@ parties that share this machine's cores, transfer included.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import os
 import platform
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
-from ditto_compiler.cost.table import TABLE_PATH
+from ditto_compiler.cost.table import TABLE_PATH, Cost, Segment, Sort
 from ditto_compiler.dialect.encoding import RINGS, Encoding, Fxp, Int
+from ditto_compiler.errors import InternalError
+from ditto_compiler.files import write_whole
 from ditto_compiler.program import Call, CallerTensor, Input, Program, Region, Value
 from ditto_compiler.spu.op_table import WIDE
+from rich.console import Console
 
-from ditto.runtime.cluster import ClusterError, LocalCluster, RunStats
+from ditto.dtypes import numpy_dtype
+from ditto.runtime.cluster import LocalCluster, RunStats
 from ditto.runtime.network import Network
 
 DELAY_S = 0.02
 """One-way delay under which rounds are counted."""
 
+DELAYED = Network("delayed", 1e12, 2 * DELAY_S)
+
 USUAL_FRAC = {32: 10, 64: 18, 128: 40}
 
-FRACS = {32: range(1, 29), 64: range(1, 61), 128: range(1, 101)}
-"""Fraction bits tried."""
+FRACS = {32: range(2, 21), 64: range(4, 32), 128: range(8, 64)}
+"""Fraction bits of fixed-point ops: the engine's approximations fail on more."""
+
+TRUNCATIONS = {32: range(1, 29), 64: range(1, 61), 128: range(1, 101)}
+"""Bits that a truncation drops."""
+
+FEW, MANY = 8, 4096
+"""Elements: bytes are linear in them, and seconds nearly so."""
 
 PREPARED = {"b": "less", "w": "and"}
 """How a boolean share of one bit, or of all bits, is made from two arithmetic shares."""
@@ -68,14 +83,18 @@ class Case:
     rings: tuple[int, ...] = RINGS
 
 
-def _float(row: str, *forms: str, op: str = "", rings: tuple[int, ...] = RINGS, attributes: str = "") -> list[Case]:
+def _float(
+    row: str, *forms: str, op: str = "", rings: tuple[int, ...] = RINGS, attributes: str = ""
+) -> list[Case]:
     """Cases of an op on f32 whose cost may depend on the fraction bits."""
     return [
         Case(row, f, op or row, ("f32",) * len(f), "f32", attributes, scaled=True, rings=rings) for f in forms
     ]
 
 
-def _plain(row: str, *forms: str, element: str = "i32", result: str = "", op: str = "", **options: Any) -> list[Case]:
+def _plain(
+    row: str, *forms: str, element: str = "i32", result: str = "", op: str = "", **options: Any
+) -> list[Case]:
     return [Case(row, f, op or row, (element,) * len(f), result or element, **options) for f in forms]
 
 
@@ -90,7 +109,9 @@ CASES: tuple[Case, ...] = (
     *_plain("equal", "bb", "bp", element="i1"),
     *_plain("and", "bb", element="i1"),
     *_plain("and", "ww"),
-    *_plain("to_arithmetic", "b", element="i1", op="custom_call", attributes='call_target_name = "spu.prefer_a"'),
+    *_plain(
+        "to_arithmetic", "b", element="i1", op="custom_call", attributes='call_target_name = "spu.prefer_a"'
+    ),
     *_plain("to_arithmetic", "w", op="custom_call", attributes='call_target_name = "spu.prefer_a"'),
     *_plain("to_boolean", "ap", op="xor"),
     Case("seal", "p", "convert", ("i32",), "i32"),
@@ -98,6 +119,9 @@ CASES: tuple[Case, ...] = (
     *_plain("sign", "a", attributes="ignore_zero = false"),
     *_plain("abs", "a"),
     *_plain("popcnt", "a"),
+    # What needs no message.
+    *_plain("local", "aa", op="add"),
+    *_plain("copy", "aa", op="concatenate", attributes="dimension = 0 : i64"),
     # Non-linear functions.
     *_float("exponential", "a"),
     *_float("tanh", "a"),
@@ -123,13 +147,20 @@ CASES: tuple[Case, ...] = (
 )
 
 
-def region(case: Case | None, forms: str, operands: Sequence[str], elements: int) -> tuple[str, list[tuple[str, bool]]]:
-    """pphlo that prepares operands and runs the case's op, and its arguments as (element type, secret)."""
-    arguments: list[tuple[str, bool]] = []
+Arguments = list[tuple[str, bool]]
+"""Element type of each, and whether it is secret."""
+
+
+def region(case: Case, *, with_op: bool = True, elements: int) -> tuple[str, Arguments]:
+    """pphlo that prepares the case's operands and, `with_op`, runs its op; and its arguments.
+
+    Its result is one of its arguments, for an op's may be in a form that cannot leave a region.
+    """
+    arguments: Arguments = []
     lines: list[str] = []
 
-    def type_of(element: str, secret: bool) -> str:
-        return f"tensor<{elements}x!pphlo.secret<{element}>>" if secret else f"tensor<{elements}x{element}>"
+    def type_of(element: str, secret: bool, count: int = elements) -> str:
+        return f"tensor<{count}x!pphlo.secret<{element}>>" if secret else f"tensor<{count}x{element}>"
 
     def argument(element: str, secret: bool) -> str:
         arguments.append((element, secret))
@@ -137,47 +168,255 @@ def region(case: Case | None, forms: str, operands: Sequence[str], elements: int
 
     def emit(op: str, values: Sequence[str], types: Sequence[str], result: str, attributes: str = "") -> str:
         name = f"%v{len(lines)}"
-        attributes = f" {{{attributes}}}" if attributes else ""
-        lines.append(f'  {name} = "pphlo.{op}"({", ".join(values)}){attributes} : ({", ".join(types)}) -> {result}')
+        braces = f" {{{attributes}}}" if attributes else ""
+        lines.append(f'  {name} = "pphlo.{op}"({", ".join(values)}){braces} : ({", ".join(types)}) -> {result}')
         return name
 
     values = []
-    for form, element in zip(forms, operands, strict=True):
+    for form, element in zip(case.forms, case.operands, strict=True):
         if form in PREPARED:
             secret = type_of("i32", True)
             pair = [argument("i32", True), argument("i32", True)]
-            values.append(emit(PREPARED[form], pair, [secret, secret], type_of("i1" if form == "b" else "i32", True)))
+            values.append(emit(PREPARED[form], pair, [secret, secret], type_of(element, True)))
         else:
             values.append(argument(element, form == "a"))
-    types = [type_of(element, form != "p") for form, element in zip(forms, operands, strict=True)]
-    if case is not None:
-        emit(case.op, values, types, type_of(case.result, True), case.attributes)
-    # Results may be in forms that cannot leave a region, so something else does.
+    if with_op:
+        types = [type_of(element, form != "p") for form, element in zip(case.forms, case.operands, strict=True)]
+        count = elements * len(values) if case.op == "concatenate" else elements
+        emit(case.op, values, types, type_of(case.result, True, count), case.attributes)
     returned, returned_type = argument("i32", True), type_of("i32", True)
     signature = ", ".join(f"%a{i}: {type_of(*about)}" for i, about in enumerate(arguments))
-    body = "\n".join(lines)
+    return _module(signature, lines, returned, returned_type), arguments
+
+
+def _module(signature: str, lines: Iterable[str], returned: str, returned_type: str) -> str:
+    body = "".join(f"{line}\n" for line in lines)
     return (
         'module attributes {pphlo.version = "0.9.5"} {\n'
-        f"func.func @main({signature}) -> {returned_type} {{\n{body}\n  return {returned} : {returned_type}\n}}\n}}\n"
-    ), arguments
-
-
-def program_of(code: str, arguments: Sequence[tuple[str, bool]], result: str, ring: int, frac: int, elements: int) -> Program:
-    """A program of one region that takes and gives flat tensors."""
-
-    def value(element: str, secret: bool) -> Value:
-        encoding: Encoding = Fxp(ring, frac) if element.startswith("f") else Int(ring)
-        return Value((elements,), element, encoding, secret)
-
-    values = (*(value(*about) for about in arguments), value(result, True))
-    numbers = tuple(range(len(arguments)))
-    return Program(
-        name="case",
-        policy="",
-        values=values,
-        regions={"r0": Region("r0", ring, frac, code)},
-        steps=(Call("r0", numbers, (len(arguments),)),),
-        inputs=tuple(Input(number, number) for number in numbers),
-        caller_inputs=tuple(CallerTensor((elements,), element) for element, _ in arguments),
-        outputs=(len(arguments),),
+        f"func.func @main({signature}) -> {returned_type} {{\n{body}  return {returned} : {returned_type}\n}}\n}}\n"
     )
+
+
+@dataclass
+class Bench:
+    """Runs regions among three parties.
+
+    Attributes:
+        cluster: the parties.
+    """
+
+    cluster: LocalCluster
+
+    def run(
+        self, code: str, arguments: Arguments, ring: int, frac: int, shapes: Sequence[tuple[int, ...]], repeat: int = 1
+    ) -> RunStats:
+        """What a region costs that returns its last argument; of several runs, the fastest."""
+
+        def value(element: str, secret: bool, shape: tuple[int, ...]) -> Value:
+            encoding: Encoding = Fxp(ring, frac) if element.startswith("f") else Int(ring)
+            return Value(shape, element, encoding, secret)
+
+        values = [value(*about, shape) for about, shape in zip(arguments, shapes, strict=True)]
+        numbers = tuple(range(len(values)))
+        program = Program(
+            name="case",
+            policy="",
+            values=(*values, values[-1]),
+            regions={"r0": Region("r0", ring, frac, code)},
+            steps=(Call("r0", numbers, (len(values),)),),
+            inputs=tuple(Input(number, number) for number in numbers),
+            caller_inputs=tuple(CallerTensor(v.shape, v.dtype) for v in values),
+            outputs=(len(values),),
+        )
+        inputs = [np.ones(v.shape, numpy_dtype(v.dtype)) for v in values]
+        stats = []
+        for _ in range(repeat):
+            self.cluster.run(program, *inputs)
+            assert self.cluster.stats is not None
+            stats.append(self.cluster.stats)
+        return min(stats, key=lambda s: s.seconds)
+
+    def case(self, case: Case, ring: int, frac: int, elements: int, repeat: int = 1) -> Cost:
+        """What the case's op alone costs. `rounds` is not known yet."""
+        found = []
+        for with_op in (True, False):
+            code, arguments = region(case, with_op=with_op, elements=elements)
+            found.append(self.run(code, arguments, ring, frac, [(elements,)] * len(arguments), repeat))
+        full, rest = found
+        return Cost(full.bytes - rest.bytes, full.messages - rest.messages, 0, full.seconds - rest.seconds)
+
+
+def measure(bench: Bench, delayed: Bench, case: Case, ring: int) -> list[Segment]:
+    """The case's costs in a ring, over all fraction bits.
+
+    Raises:
+        InternalError: bytes are not linear in elements, so the table could not hold them.
+    """
+    fracs: Sequence[int] = [USUAL_FRAC[ring]]
+    if case.scaled:
+        fracs = (TRUNCATIONS if case.row == "truncate" else FRACS)[ring]
+    exact = []
+    for frac in fracs:
+        cost = bench.case(case, ring, frac, FEW)
+        exact.append((frac, cost.bytes / FEW, int(cost.messages)))
+    segments = []
+    for start, end in _linear_runs(exact):
+        frac, per_element, messages = exact[start]
+        usual = USUAL_FRAC[ring] if frac <= USUAL_FRAC[ring] <= exact[end][0] else frac
+        slope = (exact[start + 1][1] - per_element) if end > start else 0.0
+        few = bench.case(case, ring, usual, FEW, repeat=3)
+        many = bench.case(case, ring, usual, MANY, repeat=3)
+        if many.bytes * FEW != few.bytes * MANY:
+            raise InternalError(f"bytes of {case.row} {case.forms} in ring {ring} are not linear in elements")
+        waiting = delayed.case(case, ring, usual, FEW).seconds - few.seconds
+        seconds = max(many.seconds - few.seconds, 0) / (MANY - FEW)
+        segments.append(
+            Segment(
+                frac=frac if case.scaled else 0,
+                bytes=per_element,
+                bytes_per_bit=slope,
+                messages=messages,
+                rounds=max(round(waiting / DELAY_S), 0),
+                ns=round(seconds * 1e9, 1),
+                us=round(max(few.seconds - FEW * seconds, 0) * 1e6),
+            )
+        )
+    return segments
+
+
+def _linear_runs(points: Sequence[tuple[int, float, int]]) -> list[tuple[int, int]]:
+    """Index ranges (both ends included) in which bytes are linear in fraction bits and messages constant."""
+    runs = []
+    start = 0
+    for end in range(len(points)):
+        following = points[end + 1] if end + 1 < len(points) else None
+        here = points[end]
+        if following is not None and following[2] == here[2]:
+            step = points[start + 1][1] - points[start][1]
+            if following[1] - here[1] == step:
+                continue
+        runs.append((start, end))
+        start = end + 1
+    return runs
+
+
+def measure_sort(bench: Bench, delayed: Bench, ring: int) -> Sort:
+    """The costs of sorting 32 and 512 elements, alone and with one payload."""
+    small, large = 32, 512
+
+    def run(where: Bench, elements: int, operands: int) -> RunStats:
+        type_ = f"tensor<{elements}x!pphlo.secret<i32>>"
+        types = ", ".join([type_] * operands)
+        names = ", ".join(f"%a{i}" for i in range(operands))
+        line = (
+            f'  %v:{operands} = "pphlo.simple_sort"({names}) {{dimension = 0 : i64, num_keys = 1 : i64, '
+            f"sort_direction = #pphlo<sort_direction ASC>}} : ({types}) -> ({types})"
+        )
+        signature = ", ".join(f"%a{i}: {type_}" for i in range(operands))
+        code = _module(signature, [line], f"%a{operands - 1}", type_)
+        return where.run(code, [("i32", True)] * operands, ring, USUAL_FRAC[ring], [(elements,)] * operands)
+
+    low, high, pair = run(bench, small, 1), run(bench, large, 1), run(bench, small, 2)
+    slope = (high.bytes - low.bytes) / (large - small)
+    doublings = math.log2(large / small)
+    per_doubling = (high.messages - low.messages) / doublings
+    seconds = (high.seconds - low.seconds) / (large - small)
+    rounds = [(run(delayed, n, 1).seconds - s.seconds) / DELAY_S for n, s in ((small, low), (large, high))]
+    rounds_per_doubling = (rounds[1] - rounds[0]) / doublings
+    return Sort(
+        bytes=round(slope, 2),
+        fixed_bytes=round(low.bytes - small * slope),
+        messages=low.messages - per_doubling * math.log2(small),
+        messages_per_doubling=per_doubling,
+        payload_bytes=(pair.bytes - low.bytes) / small,
+        payload_messages=pair.messages - low.messages,
+        rounds=round(rounds[0] - rounds_per_doubling * math.log2(small)),
+        rounds_per_doubling=round(rounds_per_doubling, 1),
+        ns=round(seconds * 1e9),
+        us=round((low.seconds - small * seconds) * 1e6),
+    )
+
+
+def measure_product(bench: Bench, ring: int) -> float:
+    """Nanoseconds per multiply-add of a matrix product, its transfer included."""
+    m, k, n = 128, 768, 768
+    code = _module(
+        f"%a0: tensor<{m}x{k}x!pphlo.secret<i32>>, %a1: tensor<{k}x{n}x!pphlo.secret<i32>>, "
+        f"%a2: tensor<1x!pphlo.secret<i32>>",
+        [
+            f'  %v = "pphlo.dot"(%a0, %a1) : (tensor<{m}x{k}x!pphlo.secret<i32>>, '
+            f"tensor<{k}x{n}x!pphlo.secret<i32>>) -> tensor<{m}x{n}x!pphlo.secret<i32>>"
+        ],
+        "%a2",
+        "tensor<1x!pphlo.secret<i32>>",
+    )
+    shapes = [(m, k), (k, n), (1,)]
+    empty = _module(code.partition("@main(")[2].partition(") ->")[0], [], "%a2", "tensor<1x!pphlo.secret<i32>>")
+    seconds = [
+        bench.run(text, [("i32", True)] * 3, ring, USUAL_FRAC[ring], shapes, repeat=5).seconds for text in (code, empty)
+    ]
+    return round((seconds[0] - seconds[1]) / (m * k * n) * 1e9, 4)
+
+
+def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
+    """The whole table as plain data; `report` is told of each row as it is done."""
+    rows: dict[str, dict[str, dict[int, list[Segment]]]] = {}
+    with LocalCluster() as local, LocalCluster(network=DELAYED) as slow:
+        bench, delayed = Bench(local), Bench(slow)
+        products = {ring: measure_product(bench, ring) for ring in RINGS}
+        report("products")
+        for case in CASES:
+            by_ring = {ring: measure(bench, delayed, case, ring) for ring in case.rings}
+            rows.setdefault(case.row, {})[case.forms] = by_ring
+            report(f"{case.row} {case.forms}")
+        sort = {ring: measure_sort(bench, delayed, ring) for ring in RINGS}
+        report("sort")
+    return {
+        "engine": f"SPU {version('spu')}, ABY3",
+        "machine": f"{_processor()}, {os.cpu_count()} cores shared by three parties",
+        "columns": [field.name for field in dataclasses.fields(Segment)],
+        "rows": {
+            row: {
+                forms: {ring: [list(dataclasses.astuple(s)) for s in segments] for ring, segments in by_ring.items()}
+                for forms, by_ring in by_form.items()
+            }
+            for row, by_form in rows.items()
+        },
+        "sort_columns": [field.name for field in dataclasses.fields(Sort)],
+        "sort": {ring: list(dataclasses.astuple(values)) for ring, values in sort.items()},
+        "multiply_add_ns": products,
+    }
+
+
+def _processor() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def to_text(document: dict[str, Any]) -> str:
+    """JSON with one line per ring."""
+    text = json.dumps(document, indent=1)
+    # Lists of numbers go on one line each.
+    return re.sub(r"\[[^\[\]{}]*\]", lambda match: " ".join(match[0].split()), text) + "\n"
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=TABLE_PATH, show_default=True)
+def main(output: Path) -> None:
+    """Measure what each engine op costs; takes ten minutes."""
+    console = Console(stderr=True)
+    with console.status("measuring") as status:
+
+        def report(done: str) -> None:
+            status.update(f"measured {done}")
+
+        document = measure_all(report)
+    write_whole(output, to_text(document).encode())
+
+
+if __name__ == "__main__":
+    main()

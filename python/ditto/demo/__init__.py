@@ -1,0 +1,1 @@
+"""The demo: private semantic search with a real sentence encoder."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from ditto_compiler.program import Program
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -25,6 +24,7 @@ from ditto.demo.corpus import QUERIES, SENTENCES
 from ditto.models.bert import sentence_embedding
 from ditto.models.minilm import MiniLM, load_minilm, one_hot
 from ditto.runtime.cluster import LocalCluster, RunStats
+from ditto_compiler.program import Program
 
 LENGTH = 16
 """Tokens per sentence; every text of the corpus fits."""
@@ -50,7 +50,7 @@ class Outcome:
 
 
 def encoder(model: MiniLM) -> Callable[..., Any]:
-    """The function that is run: (weights, one-hot tokens [LENGTH, vocabulary], mask [LENGTH]) -> embedding."""
+    """What is run: (weights, one-hot tokens [LENGTH, vocabulary], mask [LENGTH]) -> embedding."""
 
     def embed(params: Any, tokens: Any, mask: Any) -> Any:
         return sentence_embedding(params, model.config, tokens, mask)
@@ -141,14 +141,16 @@ def run_demo(query: str | None, policies: Sequence[str], timeout: float, console
 
 
 def result_table(plain_ranking: list[int], outcomes: Sequence[Outcome]) -> Table:
-    """One row per policy. Bytes and messages are sums over the parties; the ratio is of bytes to the first's."""
+    """One row per policy. Bytes and messages are sums over the parties; ratios are to the first's bytes."""
     table = Table(title="Private semantic search: all-MiniLM-L6-v2 among three parties", box=SIMPLE_HEAD)
     for name in ("policy", "top match"):
         table.add_column(name, no_wrap=True)
     for name in ("ranking", "cosine", "MB sent", "messages", "seconds", "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     count = len(plain_ranking)
-    table.add_row("plaintext", _clip(SENTENCES[plain_ranking[0]]), f"{count}/{count}", "1.00000", "", "", "", "")
+    table.add_row(
+        "plaintext", _clip(SENTENCES[plain_ranking[0]]), f"{count}/{count}", "1.00000", "", "", "", ""
+    )
     for outcome in outcomes:
         stats = outcome.stats
         table.add_row(

@@ -1,0 +1,1 @@
+"""Parties, casts, and the caller's side of running programs."""

@@ -17,8 +17,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from ditto_compiler.errors import DittoError
-from ditto_compiler.program import CallerTensor, Program
 from numpy.typing import NDArray
 
 from ditto import tree
@@ -27,6 +25,8 @@ from ditto.runtime.installation import installed_file
 from ditto.runtime.network import LOOPBACK, Network, Relay, load_network
 from ditto.runtime.sharing import decode, encode, raw_shape, reconstruct, share, word_dtype
 from ditto.runtime.wire import WireError, recv_frame, send_frame
+from ditto_compiler.errors import DittoError
+from ditto_compiler.program import CallerTensor, Program
 
 PARTIES = 3
 
@@ -41,7 +41,7 @@ class InputError(DittoError):
 
 @dataclass(frozen=True)
 class RunStats:
-    """What a run cost, summed over the three parties and exact, sharing of inputs and opening of outputs excluded.
+    """What a run cost, summed over the parties and exact; without sharing inputs and opening outputs.
 
     Attributes:
         engine_bytes: sent by the engine's protocols.
@@ -259,7 +259,8 @@ class LocalCluster:
                 if not ready:
                     late = ", ".join(f"P{rank}" for rank in range(PARTIES) if rank not in answers)
                     raise ClusterError(
-                        f"{doing} took longer than the time-out of {self.timeout:g} s (no answer from {late}); "
+                        f"{doing} took longer than the time-out of {self.timeout:g} s "
+                        f"(no answer from {late}); "
                         "give LocalCluster a larger timeout"
                     )
                 # Without the relay the parties fail as well, but they cannot know why.
@@ -341,8 +342,9 @@ def _open(program: Program, number: int, parts: list[tuple[dict[str, Any], bytea
     if kind == "boolean":
         about = parts[0][0]
         words = [np.frombuffer(data, f"<u{about['word_bytes']}").reshape(-1, 2) for _, data in parts]
-        opened = words[0][:, 0] ^ words[0][:, 1] ^ words[1][:, 1]
-        return (opened & ((1 << about["bits"]) - 1)).astype(dtype).reshape(value.shape)
+        opened: NDArray[Any] = words[0][:, 0] ^ words[0][:, 1] ^ words[1][:, 1]
+        opened &= opened.dtype.type((1 << about["bits"]) - 1)
+        return opened.astype(dtype).reshape(value.shape)
     arrays = [np.frombuffer(data, word_dtype(ring)) for _, data in parts]
     if kind == "public":
         raw = arrays[0].reshape(raw_shape((-1,), ring))

@@ -10,9 +10,6 @@ from typing import Any
 
 import numpy as np
 import spu
-from ditto_compiler.dialect.encoding import Cast, Fxp
-from ditto_compiler.errors import DittoError, InternalError
-from ditto_compiler.program import Call, CastBatch, Program, Region
 from spu import libspu
 
 from ditto.runtime.casts import CastEngine
@@ -20,6 +17,9 @@ from ditto.runtime.channel import LinkChannel
 from ditto.runtime.prf import agree_streams
 from ditto.runtime.shares import FIELDS, Held, from_share, to_share
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
+from ditto_compiler.dialect.encoding import Cast, Fxp
+from ditto_compiler.errors import DittoError, InternalError
+from ditto_compiler.program import Call, CastBatch, Program, Region
 
 RuntimeKey = tuple[int, int]
 """(ring, fraction bits)."""
@@ -112,6 +112,7 @@ class Engine:
         return outputs, traffic
 
     def cast_many(self, batch: list[tuple[Cast, Ring]]) -> list[Ring]:
+        """Casts that share messages, see `CastEngine.cast_many`."""
         return self._casts.cast_many(batch)
 
     def runtime(self, key: RuntimeKey) -> Any:
@@ -261,5 +262,5 @@ def _engine_message(region: Region, error: RuntimeError) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and line.strip() != "what:"]
     reason = lines[0] if lines else "no reason given"
     if "Get data timeout" in reason:
-        return f"a peer sent nothing within the time-out while running region {region.name} in ring {region.ring}"
+        return f"a peer sent nothing within the time-out in region {region.name} (ring {region.ring})"
     return f"SPU failed on region {region.name} (ring {region.ring}, {region.frac} fraction bits): {reason}"

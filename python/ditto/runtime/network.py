@@ -1,12 +1,14 @@
 """Slower networks on one machine: bandwidth limits and delays between local parties, in user space.
 
-The model is three hosts behind a switch. Each host has one uplink of `Network.bandwidth_bits_per_s` that all it
+The model is three hosts behind a switch. Each host has one uplink of `Network.bandwidth_bits_per_s` that
+all it
 sends to the two others shares, as `tc tbf` on its interface would limit it; downlinks are not limited.
 Whatever has left the uplink arrives half a round-trip time later. An uplink transmits without bursts, and
 connections keep their order. Nothing is lost, and there is no TCP slow start: the real TCP connections
 end at the relay.
 
-`ditto-relay`, a process without privileges, does it: each party is told the relay's ports in place of its peers'.
+`ditto-relay`, a process without privileges, does it: each party is told the relay's ports in place of its
+peers'.
 """
 
 from __future__ import annotations
@@ -21,10 +23,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, Final
 
+from ditto.runtime.installation import installed_file
 from ditto_compiler.errors import DittoError
 from ditto_compiler.options import did_you_mean
-
-from ditto.runtime.installation import installed_file
 
 LOOPBACK = "127.0.0.1"
 
@@ -86,7 +87,9 @@ def load_network(text: str | Network) -> Network:
             f"no network '{text}'{did_you_mean(text, PRESETS)} (presets: {', '.join(PRESETS)}; "
             "or BANDWIDTH,RTT such as 400mbit,40ms)"
         )
-    return Network(text, _quantity(bandwidth, _BANDWIDTH_UNITS, "bandwidth"), _quantity(rtt, _TIME_UNITS, "RTT"))
+    return Network(
+        text, _quantity(bandwidth, _BANDWIDTH_UNITS, "bandwidth"), _quantity(rtt, _TIME_UNITS, "RTT")
+    )
 
 
 def _quantity(text: str, units: Mapping[str, float], what: str) -> float:

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ditto_compiler.errors import DittoError, InternalError
-from ditto_compiler.program import Program
 from spu import libspu
 
 from ditto.runtime.engine import Engine
 from ditto.runtime.shares import Held, boolean_words
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
 from ditto.runtime.wire import WireError, recv_frame, send_frame
+from ditto_compiler.errors import DittoError, InternalError
+from ditto_compiler.program import Program
 
 Frame = tuple[dict[str, Any], list[bytearray]]
 
@@ -48,6 +48,7 @@ class Party:
         self._inputs: dict[int, Ring] = {}
 
     def serve(self) -> None:
+        """Answers commands until the caller closes the connection, which ends the process."""
         commands: queue.Queue[Frame] = queue.Queue()
         threading.Thread(target=_read_commands, args=(self._sock, commands), daemon=True).start()
         send_frame(self._sock, {"ok": True})
@@ -135,6 +136,7 @@ def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
 
 
 def main() -> None:
+    """Runs a party whose caller is at the other end of the inherited socket `argv[1]`."""
     sock = socket.socket(fileno=int(sys.argv[1]))
     with tempfile.TemporaryDirectory(prefix="ditto-party-") as folder:
         try:

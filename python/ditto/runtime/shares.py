@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ditto_compiler.errors import InternalError
 from numpy.typing import NDArray
 from spu import libspu
 
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
+from ditto_compiler.errors import InternalError
 
 CHUNK_BYTES = 64 << 20
 """Shares are passed to the engine in chunks of at most this many bytes."""
@@ -104,7 +104,7 @@ def _varint(value: int) -> bytes:
 
 def _chunks(array: NDArray[Any]) -> Iterator[bytes]:
     """ValueChunk messages: total_bytes = 1, chunk_offset = 2, content = 3."""
-    raw = memoryview(array).cast("B") if array.size else memoryview(b"")
+    raw = array.reshape(-1).view(np.uint8).data
     total = len(raw)
     for start in range(0, total, CHUNK_BYTES) if total else (0,):
         piece = raw[start : start + CHUNK_BYTES]

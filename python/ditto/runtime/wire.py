@@ -28,7 +28,9 @@ def send_frame(sock: socket.socket, header: dict[str, Any], buffers: Sequence[An
         OSError: the other side is gone.
     """
     # An empty array cannot be cast to bytes.
-    views = [memoryview(buffer).cast("B") if memoryview(buffer).nbytes else memoryview(b"") for buffer in buffers]
+    views = [
+        memoryview(buffer).cast("B") if memoryview(buffer).nbytes else memoryview(b"") for buffer in buffers
+    ]
     text = json.dumps({**header, "sizes": [len(view) for view in views]}).encode()
     sock.sendall(_LENGTH.pack(len(text)) + text)
     for view in views:
