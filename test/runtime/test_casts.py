@@ -2,6 +2,7 @@
 
 import itertools
 from collections import deque
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 from spu import libspu
 
+from ditto.bench.casts import cost_table
 from ditto.runtime.casts import MAX_CHUNK, SINGLE_CHUNK, CastEngine, CastError, choose_mode
 from ditto.runtime.channel import ChannelError, LinkChannel, run_in_threads
 from ditto.runtime.prf import Stream, agree_streams
@@ -240,6 +242,11 @@ def test_costs_are_those_promised():
     assert Cast(Fxp(64, 36), Fxp(64, 18)).bytes_per_element == 12
     assert Cast(Fxp(64, 34), Fxp(64, 18)).bytes_per_element == 8
     assert Cast(Fxp(64, 36), Fxp(32, 8)).bytes_per_element == 0
+
+
+def test_the_table_of_costs_in_the_docs_is_fresh():
+    page = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
+    assert cost_table() in page, f"put this into docs/protocols.md:\n\n{cost_table()}"
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -33,7 +33,7 @@ func.func @infinities() -> (tensor<f32>, tensor<f32>) {
 
 // CHECK-LABEL: func.func @arrays(
 // CHECK-DAG:     dense<[1.000000e+00, 2.500000e+00]> : tensor<2xf32>
-// CHECK-DAG:     dense<[[true, false]]> : tensor<1x2xi1>
+// CHECK-DAG:     dense<{{.*}}true, false{{.*}}> : tensor<1x2xi1>
 // CHECK-DAG:     dense<[1, -2]> : tensor<2xi32>
 func.func @arrays() -> (tensor<2xf32>, tensor<1x2xi1>, tensor<2xi32>) {
   %0 = stablehlo.constant dense<[1.0, 2.5]> : tensor<2xf32>

@@ -3,7 +3,7 @@
 // The grid of 8 fraction bits: 0.1 * 2^8 = 25.6, and 26 / 2^8 is 0.1015625.
 // CHECK-LABEL: func.func @coarser_grid(
 // CHECK:       func.func private @r0({{.*}} attributes {ditto.frac = 8 : i32, ditto.ring = 32 : i32}
-// CHECK:         dense<1.015625E-1> : tensor<f32>
+// CHECK:         dense<0.1015625> : tensor<f32>
 func.func @coarser_grid(%x: tensor<f32>) -> tensor<f32> {
   %0 = stablehlo.constant dense<0.1> : tensor<f32>
   %1 = stablehlo.add %x, %0 : tensor<f32>

@@ -83,8 +83,7 @@ class Sort:
     payload_bytes: float
     """Per element of each operand after the first, which is the key."""
     payload_messages: float
-    rounds: float
-    rounds_per_doubling: float
+    rounds_per_message: float
     ns: float
     us: float
 

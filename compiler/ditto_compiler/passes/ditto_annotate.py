@@ -212,6 +212,8 @@ class _Annotator:
                 wanted.append(Fxp(choice.ring, scale) if isinstance(default, Fxp) else Int(choice.ring))
             elif choice.ring is None:
                 wanted.append(default)
+        if not any(isinstance(encoding, Fxp) for encoding in wanted):
+            wanted += [self._policy.dtypes[element_type(result)] for result in op.results]
         own = self._choice(op) if len(op.results) else None
         ring = max((e.ring for e in wanted), default=min(RINGS))
         if own is not None and isinstance(own.ring, int):

@@ -42,7 +42,7 @@ CASTS: tuple[Cast, ...] = (
 )
 """One cast of each kind and ring pair, with the default fraction bits."""
 
-_REPEATS = 5
+_REPEATS = 9
 
 
 @dataclass(frozen=True)
@@ -328,6 +328,19 @@ def print_costs(costs: list[CastCost], console: Console) -> None:
         "stock SPU's truncation of the same tensor in the source ring, by the bits that the cast drops, or "
         "by the source's fraction bits."
     )
+
+
+def cost_table() -> str:
+    """The costs that the formulas give, as the Markdown table of docs/protocols.md."""
+    lines = [
+        "| cast | word, bits | two rounds, bytes | one round, bytes |",
+        "|---|---|---|---|",
+    ]
+    for cast in CASTS:
+        names = " -> ".join(str(e).removeprefix("#ditto.") for e in (cast.source, cast.target))
+        total = cast.bytes_per_element
+        lines.append(f"| `{names}` | {cast.wrap_bits} | {total} | {total * 5 // 4} |")
+    return "\n".join(lines) + "\n"
 
 
 def main(elements: int = 1 << 20, json_path: Path | None = None) -> None:

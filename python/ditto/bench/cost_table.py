@@ -51,7 +51,7 @@ FRACS = {32: range(2, 21), 64: range(4, 32), 128: range(8, 64)}
 TRUNCATIONS = {32: range(1, 29), 64: range(1, 61), 128: range(1, 101)}
 """Bits that a truncation drops."""
 
-FEW, MANY = 8, 4096
+FEW, MANY = 8, 32768
 """Elements: bytes are linear in them, and seconds nearly so."""
 
 PREPARED = {"b": "less", "w": "and"}
@@ -259,17 +259,17 @@ def measure(bench: Bench, delayed: Bench, case: Case, ring: int) -> list[Segment
     for frac in fracs:
         cost = bench.case(case, ring, frac, FEW)
         exact.append((frac, cost.bytes / FEW, int(cost.messages)))
+    few = bench.case(case, ring, USUAL_FRAC[ring], FEW, repeat=5)
+    many = bench.case(case, ring, USUAL_FRAC[ring], MANY, repeat=3)
+    if many.bytes * FEW != few.bytes * MANY:
+        raise InternalError(f"bytes of {case.row} {case.forms} in ring {ring} are not linear in elements")
+    seconds = max(many.seconds - few.seconds, 0) / (MANY - FEW)
     segments = []
     for start, end in _linear_runs(exact):
         frac, per_element, messages = exact[start]
-        usual = USUAL_FRAC[ring] if frac <= USUAL_FRAC[ring] <= exact[end][0] else frac
         slope = (exact[start + 1][1] - per_element) if end > start else 0.0
-        few = bench.case(case, ring, usual, FEW, repeat=3)
-        many = bench.case(case, ring, usual, MANY, repeat=3)
-        if many.bytes * FEW != few.bytes * MANY:
-            raise InternalError(f"bytes of {case.row} {case.forms} in ring {ring} are not linear in elements")
-        waiting = delayed.case(case, ring, usual, FEW).seconds - few.seconds
-        seconds = max(many.seconds - few.seconds, 0) / (MANY - FEW)
+        # The first run on a scale makes a runtime, which sends messages too.
+        waiting = delayed.case(case, ring, frac, FEW, repeat=2).seconds - few.seconds
         segments.append(
             Segment(
                 frac=frac if case.scaled else 0,
@@ -301,8 +301,8 @@ def _linear_runs(points: Sequence[tuple[int, float, int]]) -> list[tuple[int, in
 
 
 def measure_sort(bench: Bench, delayed: Bench, ring: int) -> Sort:
-    """The costs of sorting 32 and 512 elements, alone and with one payload."""
-    small, large = 32, 512
+    """Fitted to sorting few and many elements, alone and with one payload."""
+    small, large = 8, 256
 
     def run(where: Bench, elements: int, operands: int) -> RunStats:
         type_ = f"tensor<{elements}x!pphlo.secret<i32>>"
@@ -321,8 +321,8 @@ def measure_sort(bench: Bench, delayed: Bench, ring: int) -> Sort:
     doublings = math.log2(large / small)
     per_doubling = (high.messages - low.messages) / doublings
     seconds = (high.seconds - low.seconds) / (large - small)
-    rounds = [(run(delayed, n, 1).seconds - s.seconds) / DELAY_S for n, s in ((small, low), (large, high))]
-    rounds_per_doubling = (rounds[1] - rounds[0]) / doublings
+    run(delayed, small, 1)
+    waiting = run(delayed, small, 1).seconds - low.seconds
     return Sort(
         bytes=round(slope, 2),
         fixed_bytes=round(low.bytes - small * slope),
@@ -330,8 +330,7 @@ def measure_sort(bench: Bench, delayed: Bench, ring: int) -> Sort:
         messages_per_doubling=per_doubling,
         payload_bytes=(pair.bytes - low.bytes) / small,
         payload_messages=pair.messages - low.messages,
-        rounds=round(rounds[0] - rounds_per_doubling * math.log2(small)),
-        rounds_per_doubling=round(rounds_per_doubling, 1),
+        rounds_per_message=round(waiting / DELAY_S / low.messages, 3),
         ns=round(seconds * 1e9),
         us=round((low.seconds - small * seconds) * 1e6),
     )

@@ -97,15 +97,15 @@ class LocalCluster:
     """
 
     def __init__(self, timeout: float = 600.0, network: str | Network | None = None) -> None:
-        if timeout <= 0:
-            raise InputError(f"timeout must be positive, got {timeout}")
         self.timeout = timeout
-        self.network = None if network is None else load_network(network)
         self.stats: RunStats | None = None
         self._parties: list[_Process] = []
         self._relay: Relay | None = None
         self._loaded: set[str] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        if timeout <= 0:
+            raise InputError(f"timeout must be positive, got {timeout}")
+        self.network = None if network is None else load_network(network)
 
     def __enter__(self) -> LocalCluster:
         self.start()

@@ -1,0 +1,135 @@
+"""What a program costs, before it is run.
+
+Bytes and messages are what the engine will count, to the few per cent by which sorting is only fitted. Rounds
+and seconds are estimates: rounds add up what ops take one after the other, and seconds come from the
+machine that measured the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ditto_compiler.cost.rules import Rules
+from ditto_compiler.cost.table import FREE, Cost, CostTable, load_table
+from ditto_compiler.dialect.encoding import Cast
+from ditto_compiler.ir import functions, nested_ops, ops_of, parse_module
+from ditto_compiler.program import Call, CastBatch, Program, Region, Value
+
+PARTIES = 3
+
+CAST_CHUNK = 1 << 15
+"""Elements up to which the casts of a batch share one message per peer and round."""
+
+CAST_CHUNK_OF_MANY = 1 << 16
+"""Most elements per message in a larger batch."""
+
+CAST_NS = 4.0
+"""Nanoseconds per element of a cast with messages: twelve reads and writes of memory."""
+
+
+@dataclass(frozen=True)
+class OpCost:
+    """One op of a program.
+
+    Attributes:
+        op: pphlo op without its dialect, or `downcast`, `upcast`, `rescale`.
+        scope: where the user wrote it, see `ditto_compiler.scopes`.
+        region: of the program; empty for casts.
+        ring: that it is computed in; of a cast, the source's.
+        target_ring: of a cast; otherwise `ring`.
+        elements: of its first result, or of a sum's operand.
+        truncated: elements of products that were truncated.
+        cost: over all parties.
+    """
+
+    op: str
+    scope: str
+    region: str
+    ring: int
+    target_ring: int
+    elements: int
+    truncated: int
+    cost: Cost
+
+    @property
+    def is_cast(self) -> bool:
+        return not self.region
+
+
+@dataclass(frozen=True)
+class ProgramCost:
+    """A program's ops with their costs, in the order in which they run.
+
+    Attributes:
+        ops: all of them.
+        unknown: ops that count as free because their cost is not known.
+        machine: what `seconds` refer to.
+    """
+
+    ops: tuple[OpCost, ...]
+    unknown: tuple[str, ...]
+    machine: str
+
+    @property
+    def total(self) -> Cost:
+        return total(op.cost for op in self.ops)
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    result = FREE
+    for cost in costs:
+        result += cost
+    return result
+
+
+def seconds_on(cost: Cost, *, bandwidth_bytes_per_s: float, rtt_s: float) -> float:
+    """Wall time over a network: computing, then transmitting, then waiting, with nothing at the same time.
+
+    Args:
+        cost: over all parties, who send a third of the bytes each.
+        bandwidth_bytes_per_s: of one party's uplink.
+        rtt_s: round-trip time, in seconds; half of it passes per round.
+    """
+    return cost.seconds + cost.bytes / PARTIES / bandwidth_bytes_per_s + cost.rounds * rtt_s / 2
+
+
+def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
+    """What the program costs. `table` is by default the one that ships with the compiler."""
+    table = load_table() if table is None else table
+    forms = {entry.value: "a" if program.values[entry.value].secret else "p" for entry in program.inputs}
+    unknown: set[str] = set()
+    ops: list[OpCost] = []
+    for step in program.steps:
+        if isinstance(step, Call):
+            region = program.regions[step.region]
+            rules = Rules(table, region.ring, region.frac)
+            costed, results = _region_cost(region, rules, [forms[number] for number in step.operands])
+            ops += costed
+            unknown |= rules.unknown
+            forms.update(zip(step.results, results, strict=True))
+        else:
+            ops += _casts_cost(program, step, forms)
+            forms.update((target, forms[source]) for source, target in step.casts)
+    return ProgramCost(tuple(ops), tuple(sorted(unknown)), table.machine)
+
+
+def _region_cost(region: Region, rules: Rules, forms: list[str]) -> tuple[list[OpCost], list[str]]:
+    module = parse_module(region.code)
+    (function,) = functions(module)
+    scopes = dict(zip(nested_ops(function.operation), region.op_scopes(), strict=False))
+    costed, results = rules.function(function.entry_block, forms)
+    return [
+        OpCost(
+            op=about.op.name.removeprefix("pphlo."),
+            scope=scopes.get(about.op, ""),
+            region=region.name,
+            ring=region.ring,
+            target_ring=region.ring,
+            elements=_elements(about.op),
+            truncated=about.truncated,
+            cost=about.cost,
+        )
+        for about in costed
+        if about.op.name != "pphlo.free"
+    ], results

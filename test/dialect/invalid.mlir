@@ -1,0 +1,297 @@
+// RUN: ditto-opt %s --split-input-file --verify-diagnostics
+
+// Each function breaks the rule that its name begins with; docs/attributes.md numbers the rules.
+
+func.func @d1_unknown_attribute(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{[verify] 'stablehlo.add' op: d1: attribute 'ditto.rnig' is unknown; did you mean 'ditto.ring'?}}
+  %0 = stablehlo.add %x, %x {ditto.rnig = 64 : i32} : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
+func.func @d1_ring_out_of_range(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{d1: attribute 'ditto.ring' must be one of 32, 64, 128 as an i32, got 48 : i32}}
+  %0 = stablehlo.add %x, %x {ditto.ring = 48 : i32} : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
+func.func @d1_ring_of_wrong_type(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{d1: attribute 'ditto.ring' must be one of 32, 64, 128 as an i32, got 64 : i64}}
+  %0 = stablehlo.add %x, %x {ditto.ring = 64 : i64} : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
+func.func @d1_negative_frac(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{d1: attribute 'ditto.frac' must be an i32 in [0, 126], got -1 : i32}}
+  %0 = stablehlo.add %x, %x {ditto.frac = -1 : i32} : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
+// A typo must not make anything public.
+// expected-error @+1 {{'func.func' op: d1: attribute 'ditto.visibility' of argument 0 must be one of "secret", "public", got "pubilc"}}
+func.func @d1_visibility_typo(%x: tensor<4xf32> {ditto.visibility = "pubilc"}) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.visiblity' of argument 0 is unknown; did you mean 'ditto.visibility'?}}
+func.func @d1_unknown_argument_attribute(%x: tensor<4xf32> {ditto.visiblity = "public"}) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+func.func @d1_argument_attribute_elsewhere(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{d1: attribute 'ditto.visibility' may stand only on function arguments}}
+  %0 = stablehlo.add %x, %x {ditto.visibility = "secret"} : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.ring' of argument 0 may not stand on a function's arguments}}
+func.func @d1_operation_attribute_on_argument(%x: tensor<4xf32> {ditto.ring = 64 : i32}) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.visibility' of result 0 may not stand on a function's results}}
+func.func @d1_visibility_of_result(%x: tensor<4xf32>) -> (tensor<4xf32> {ditto.visibility = "public"}) {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{'builtin.module' op: d1: attribute 'ditto.stage' must be one of "annotated", "cast", "outlined", "lowered", got "done"}}
+module attributes {ditto.stage = "done"} {
+  func.func @d1_unknown_stage() {
+    return
+  }
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.stage' may stand only on the module}}
+func.func @d1_stage_of_function() attributes {ditto.stage = "cast"} {
+  return
+}
+
+// -----
+
+func.func @d1_unknown_op(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{'ditto.upscale' op: d1: unknown op of the ditto dialect; did you mean}}
+  %0 = "ditto.upscale"(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{'func.func' op: d2: '#ditto.fxp<64,18>' is not a ditto encoding; expected '#ditto.fxp<ring, frac>' or '#ditto.int<ring>', spelled with one space after the comma (argument 0 has type}}
+func.func @d2_not_canonical(%x: tensor<4xf32, #ditto.fxp<64,18>>) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{d2: '#ditto.fixed<64, 18>' is not a ditto encoding}}
+func.func @d2_unknown_encoding(%x: tensor<4xf32, #ditto.fixed<64, 18>>) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{d2: ring width must be one of 32, 64, 128, got 16}}
+func.func @d2_ring(%x: tensor<4xf32, #ditto.fxp<16, 8>>) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{d2: fraction bits must be in [0, 30] for ring 32, got 31}}
+func.func @d2_frac(%x: tensor<4xf32, #ditto.fxp<32, 31>>) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{d2: a float tensor is held in fixed point, so '#ditto.int<64>' should be '#ditto.fxp<..>'}}
+func.func @d2_float_as_integer(%x: tensor<4xf32, #ditto.int<64>>) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{d2: an integer or boolean tensor has no fraction bits, so '#ditto.fxp<64, 18>' should be '#ditto.int<..>'}}
+func.func @d2_boolean_with_fraction(%x: tensor<4xi1, #ditto.fxp<64, 18>>) {
+  return
+}
+
+// -----
+
+func.func @d2_result(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{d2: ring width must be one of 32, 64, 128, got 65 (result 0 has type 'tensor<4xf32, #ditto.fxp<65, 8>>')}}
+  %0 = "test.op"(%x) : (tensor<4xf32>) -> tensor<4xf32, #ditto.fxp<65, 8>>
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+func.func @d3_shape(%x: tensor<4xf32, #ditto.fxp<64, 18>>) {
+  // expected-error @+1 {{'ditto.downcast' op: d3: a cast keeps shape and element type, got 'tensor<4xf32, #ditto.fxp<64, 18>>' -> 'tensor<2x2xf32, #ditto.fxp<32, 10>>'}}
+  %0 = "ditto.downcast"(%x) : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<2x2xf32, #ditto.fxp<32, 10>>
+  return
+}
+
+// -----
+
+func.func @d3_element_type(%x: tensor<4xf32, #ditto.fxp<64, 18>>) {
+  // expected-error @+1 {{d3: a cast keeps shape and element type}}
+  %0 = "ditto.downcast"(%x) : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf16, #ditto.fxp<32, 10>>
+  return
+}
+
+// -----
+
+func.func @d3_no_encoding(%x: tensor<4xf32>) {
+  // expected-error @+1 {{d3: both sides of a cast need an encoding, got 'tensor<4xf32>' -> 'tensor<4xf32, #ditto.fxp<32, 10>>'}}
+  %0 = "ditto.downcast"(%x) : (tensor<4xf32>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+  return
+}
+
+// -----
+
+func.func @d3_wrong_name(%x: tensor<4xf32, #ditto.fxp<64, 18>>) {
+  // expected-error @+1 {{d3: #ditto.fxp<64, 18> -> #ditto.fxp<32, 10> is 'ditto.downcast'}}
+  %0 = "ditto.upcast"(%x) : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+  return
+}
+
+// -----
+
+// A downcast shifts right by 18 - 20 bits: there is no such thing.
+func.func @d3_downcast_adds_bits(%x: tensor<4xf32, #ditto.fxp<64, 18>>) {
+  // expected-error @+1 {{d3: no downcast #ditto.fxp<64, 18> -> #ditto.fxp<32, 20>: it cannot add fraction bits (18 -> 20); rescale first}}
+  %0 = "ditto.downcast"(%x) : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<32, 20>>
+  return
+}
+
+// -----
+
+// 64 - 33 = 31 bits are left of the wrap-around, and the result has 32.
+func.func @d3_downcast_drops_too_much(%x: tensor<4xf32, #ditto.fxp<64, 33>>) {
+  // expected-error @+1 {{d3: no downcast #ditto.fxp<64, 33> -> #ditto.fxp<32, 0>: dropping 33 bits leaves 31 of 64 bits, fewer than the 32 of the result}}
+  %0 = "ditto.downcast"(%x) : (tensor<4xf32, #ditto.fxp<64, 33>>) -> tensor<4xf32, #ditto.fxp<32, 0>>
+  return
+}
+
+// -----
+
+func.func @d3_two_operands(%x: tensor<4xf32, #ditto.fxp<64, 18>>) {
+  // expected-error @+1 {{d3: a cast has one operand and one result, got 2 and 1}}
+  %0 = "ditto.downcast"(%x, %x) : (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+  return
+}
+
+// -----
+
+module attributes {ditto.stage = "annotated"} {
+  // expected-error @+1 {{c1: a tensor of an annotated program must have an encoding; run ditto-annotate (argument 0 has type 'tensor<4xf32>')}}
+  func.func @c1_argument(%x: tensor<4xf32>) {
+    return
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "annotated"} {
+  func.func @c1_region_argument(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<f32, #ditto.fxp<64, 18>> {
+    %zero = stablehlo.constant dense<0.0> : tensor<f32, #ditto.fxp<64, 18>>
+    // expected-error @+2 {{c1: a tensor of an annotated program must have an encoding; run ditto-annotate (region argument 0 has type 'tensor<f32>')}}
+    // expected-error @+1 {{c1: a tensor of an annotated program must have an encoding; run ditto-annotate (region argument 1 has type 'tensor<f32>')}}
+    %0 = "stablehlo.reduce"(%x, %zero) <{dimensions = array<i64: 0>}> ({
+    ^bb0(%a: tensor<f32>, %b: tensor<f32>):
+      %1 = stablehlo.add %a, %b : (tensor<f32>, tensor<f32>) -> tensor<f32, #ditto.fxp<64, 18>>
+      stablehlo.return %1 : tensor<f32, #ditto.fxp<64, 18>>
+    }) : (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<f32, #ditto.fxp<64, 18>>) -> tensor<f32, #ditto.fxp<64, 18>>
+    return %0 : tensor<f32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "cast"} {
+  func.func @c2_two_rings(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
+    // expected-error @+1 {{'stablehlo.negate' op: c2: operands and results must be in one ring and scale, found #ditto.fxp<64, 18>, #ditto.fxp<32, 10>; run ditto-insert-casts}}
+    %0 = stablehlo.negate %x : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+    return %0 : tensor<4xf32, #ditto.fxp<32, 10>>
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "cast"} {
+  func.func @c2_two_scales(%x: tensor<4xf32, #ditto.fxp<64, 18>>, %y: tensor<4xf32, #ditto.fxp<64, 20>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    // expected-error @+1 {{c2: operands and results must be in one ring and scale, found #ditto.fxp<64, 18>, #ditto.fxp<64, 20>, #ditto.fxp<64, 18>}}
+    %0 = stablehlo.add %x, %y : (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 20>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+    return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+// A predicate has no scale, but it has a ring.
+module attributes {ditto.stage = "cast"} {
+  func.func @c2_predicate(%p: tensor<4xi1, #ditto.int<32>>, %x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    // expected-error @+1 {{c2: operands and results must be in one ring and scale, found #ditto.int<32>, #ditto.fxp<64, 18>}}
+    %0 = stablehlo.select %p, %x, %x : tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<64, 18>>
+    return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
+  func.func @c3_product(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    // expected-error @+1 {{'stablehlo.multiply' op: c3: a product has the sum of its operands' fraction bits, so 36, found #ditto.fxp<64, 18>, #ditto.fxp<64, 18>, #ditto.fxp<64, 18>; only casts change the fraction}}
+    %0 = stablehlo.multiply %x, %x : tensor<4xf32, #ditto.fxp<64, 18>>
+    return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "annotated"} {
+  func.func @c4_division_in_ring_32(%x: tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
+    // expected-error @+1 {{'stablehlo.divide' op: c4: cannot run in ring 32, only in 64, 128}}
+    %0 = stablehlo.divide %x, %x : tensor<4xf32, #ditto.fxp<32, 10>>
+    return %0 : tensor<4xf32, #ditto.fxp<32, 10>>
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "outlined"} {
+  func.func @c5_operation_in_main(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    // expected-error @+1 {{'stablehlo.negate' op: c5: the entry function of an outlined module holds only calls, casts and a return; move it into a function with attribute 'ditto.ring'}}
+    %0 = stablehlo.negate %x : tensor<4xf32, #ditto.fxp<64, 18>>
+    return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+// MLIR's own rules come first.
+func.func @mlir_shape_mismatch(%x: tensor<4xf32>) -> tensor<5xf32> {
+  // expected-error @+1 {{'stablehlo.negate' op requires compatible types for all operands and results}}
+  %0 = "stablehlo.negate"(%x) : (tensor<4xf32>) -> tensor<5xf32>
+  return %0 : tensor<5xf32>
+}

@@ -1,0 +1,16 @@
+// RUN: ditto-opt %s --ditto-apply-ranges='ranges=%S/Inputs/ranges.json' | filecheck %s
+
+// The n-th op of a name in a scope, jit(...) aside, has the n-th range of that name.
+// CHECK-LABEL: func.func @by_scope_and_number(
+// CHECK-SAME:    %arg0: tensor<4xf32> {ditto.max_abs = 3.500000e+00 : f64}
+// CHECK-NEXT:    stablehlo.tanh %arg0 {ditto.max_abs = 7.500000e-01 : f64}
+// CHECK-NEXT:    stablehlo.tanh %{{.*}} {ditto.max_abs = 5.000000e-01 : f64}
+// CHECK-NEXT:    stablehlo.add %{{.*}} {ditto.max_abs = 1.250000e+00 : f64}
+// CHECK-NEXT:    stablehlo.negate %{{[0-9]+}} : tensor<4xf32>
+func.func @by_scope_and_number(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = stablehlo.tanh %x : tensor<4xf32> loc("jit(f)/jit(main)/layer0/mlp/tanh")
+  %1 = stablehlo.tanh %0 : tensor<4xf32> loc("jit(f)/jit(main)/layer0/mlp/tanh")
+  %2 = stablehlo.add %0, %1 : tensor<4xf32> loc("jit(f)/jit(main)/add")
+  %3 = stablehlo.negate %2 : tensor<4xf32> loc("jit(f)/jit(main)/layer0/neg")
+  return %3 : tensor<4xf32>
+}

@@ -1,0 +1,67 @@
+// RUN: ditto-opt %s --ditto-precision-pipeline | filecheck %s --check-prefix=PRECISION
+// RUN: ditto-opt %s --ditto-pipeline | filecheck %s --check-prefix=ALL
+// RUN: ditto-opt %s --ditto-pipeline=uniform64 | filecheck %s --check-prefix=U64
+// RUN: ditto-opt %s --ditto-pipeline=dtype -o /dev/null --mlir-print-ir-after-all 2>&1 | filecheck %s --check-prefix=ORDER
+
+// A layer and a softmax as JAX exports them. In the paper's mapping the product is in ring 32, and so is the maximum;
+// the exponential and the division are in ring 64, and both inputs are supplied in ring 32.
+// PRECISION:       module {{.*}}ditto.stage = "cast"
+// PRECISION-LABEL: func.func {{.*}}@main(
+// PRECISION-SAME:    %arg0: tensor<2x8xf32, #ditto.fxp<32, {{[0-9]+}}>> {ditto.input = 0 : i32}
+// PRECISION-SAME:    %arg1: tensor<8x4xf32, #ditto.fxp<32, {{[0-9]+}}>> {ditto.input = 1 : i32}
+// PRECISION-NOT:     call
+// PRECISION:         stablehlo.dot_general {{.*}} -> tensor<2x4xf32, #ditto.fxp<32,
+// PRECISION:         stablehlo.reduce({{.*}} -> tensor<2xf32, #ditto.fxp<32,
+// PRECISION:         "ditto.upcast"
+// PRECISION:         stablehlo.exponential {{.*}} #ditto.fxp<64, 18>>
+// PRECISION:         stablehlo.divide {{.*}} #ditto.fxp<64, 18>>
+
+// In main only calls and casts; the regions are pphlo.
+// ALL:             module {{.*}}ditto.stage = "lowered"
+// ALL-LABEL:       func.func {{.*}}@main(
+// ALL-NOT:           stablehlo.
+// ALL:               "ditto.call"({{.*}}callee = @r0
+// ALL:               "ditto.upcast"
+// ALL:               "ditto.call"({{.*}}callee = @r1
+// ALL:             func.func private @r0({{.*}}ditto.ring = 32
+// ALL:               "pphlo.dot"
+// ALL:             func.func private @r1({{.*}}ditto.ring = 64
+// ALL:               "pphlo.exponential"
+
+// One ring, so one region and no cast.
+// U64-LABEL:       func.func {{.*}}@main(
+// U64-NOT:           "ditto.upcast"
+// U64-NOT:           "ditto.downcast"
+// U64:               "ditto.call"({{.*}}callee = @r0
+// U64:             func.func private @r0(
+// U64-NOT:         @r1
+
+// ORDER:           IR Dump After inline-calls
+// ORDER:           IR Dump After legalize-chlo
+// ORDER:           IR Dump After ditto-check-supported
+// ORDER:           IR Dump After canonicalize
+// ORDER:           IR Dump After cse
+// ORDER:           IR Dump After ditto-annotate{policy=dtype}
+// ORDER:           IR Dump After ditto-insert-casts
+// ORDER:           IR Dump After ditto-optimize-casts
+// ORDER:           IR Dump After ditto-outline-regions
+// ORDER:           IR Dump After ditto-to-pphlo
+module @jit_layer {
+  func.func public @main(%x: tensor<2x8xf32>, %w: tensor<8x4xf32>) -> tensor<2x4xf32> {
+    %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] : (tensor<2x8xf32>, tensor<8x4xf32>) -> tensor<2x4xf32>
+    %1 = call @softmax(%0) : (tensor<2x4xf32>) -> tensor<2x4xf32>
+    return %1 : tensor<2x4xf32>
+  }
+  func.func private @softmax(%x: tensor<2x4xf32>) -> tensor<2x4xf32> {
+    %lowest = stablehlo.constant dense<0xFF800000> : tensor<f32>
+    %zero = stablehlo.constant dense<0.0> : tensor<f32>
+    %0 = stablehlo.reduce(%x init: %lowest) applies stablehlo.maximum across dimensions = [1] : (tensor<2x4xf32>, tensor<f32>) -> tensor<2xf32>
+    %1 = stablehlo.broadcast_in_dim %0, dims = [0] : (tensor<2xf32>) -> tensor<2x4xf32>
+    %2 = stablehlo.subtract %x, %1 : tensor<2x4xf32>
+    %3 = stablehlo.exponential %2 : tensor<2x4xf32>
+    %4 = stablehlo.reduce(%3 init: %zero) applies stablehlo.add across dimensions = [1] : (tensor<2x4xf32>, tensor<f32>) -> tensor<2xf32>
+    %5 = stablehlo.broadcast_in_dim %4, dims = [0] : (tensor<2xf32>) -> tensor<2x4xf32>
+    %6 = stablehlo.divide %3, %5 : tensor<2x4xf32>
+    return %6 : tensor<2x4xf32>
+  }
+}
