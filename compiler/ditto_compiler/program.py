@@ -36,12 +36,14 @@ class Value:
         dtype: front-end element type, spelled as in MLIR (`f32`, `i1`, `ui8`).
         encoding: ring and scale it is held in.
         secret: whether it is held as shares; otherwise every party has it.
+        scope: where the user wrote what made it, see `ditto_compiler.scopes`; empty for inputs.
     """
 
     shape: tuple[int, ...]
     dtype: str
     encoding: Encoding
     secret: bool
+    scope: str = ""
 
     @property
     def elements(self) -> int:
@@ -61,12 +63,18 @@ class Region:
         ring: ring width in bits.
         frac: the runtime's fraction bits.
         code: a pphlo module with one function `@main`.
+        scopes: where the user wrote each op of the code, in the order of its text, as runs of (scope, ops).
     """
 
     name: str
     ring: int
     frac: int
     code: str
+    scopes: tuple[tuple[str, int], ...] = ()
+
+    def op_scopes(self) -> list[str]:
+        """One scope per op of the code; ops inside another come after it."""
+        return [scope for scope, count in self.scopes for _ in range(count)]
 
 
 @dataclass(frozen=True)
@@ -152,13 +160,22 @@ class Program:
 
     def to_bytes(self) -> bytes:
         """The program file's content; equal programs give equal bytes."""
+        regions = self.regions.values()
+        scopes = sorted({v.scope for v in self.values} | {scope for r in regions for scope, _ in r.scopes})
+        number = {scope: index for index, scope in enumerate(scopes)}
         document = {
             "format": FORMAT,
             "version": VERSION,
             "name": self.name,
             "policy": self.policy,
-            "values": [[list(v.shape), v.dtype, str(v.encoding), v.secret] for v in self.values],
-            "regions": [[r.name, r.ring, r.frac] for r in self.regions.values()],
+            "scopes": scopes,
+            "values": [
+                [list(v.shape), v.dtype, str(v.encoding), v.secret, number[v.scope]] for v in self.values
+            ],
+            "regions": [
+                [r.name, r.ring, r.frac, [[number[scope], count] for scope, count in r.scopes]]
+                for r in regions
+            ],
             "steps": [_step_to_json(step) for step in self.steps],
             "inputs": [[i.index, i.value] for i in self.inputs],
             "caller_inputs": [[list(t.shape), t.dtype] for t in self.caller_inputs],
@@ -247,13 +264,23 @@ def _step_from_json(entry: list[Any]) -> Step:
 
 
 def _from_document(document: dict[str, Any], texts: dict[str, str]) -> Program:
+    scopes = document["scopes"]
     return Program(
         name=document["name"],
         policy=document["policy"],
-        values=tuple(Value(tuple(s), d, parse_encoding(e), secret) for s, d, e, secret in document["values"]),
+        values=tuple(
+            Value(tuple(shape), dtype, parse_encoding(encoding), secret, scopes[scope])
+            for shape, dtype, encoding, secret, scope in document["values"]
+        ),
         regions={
-            name: Region(name, ring, frac, texts[f"regions/{name}.mlir"])
-            for name, ring, frac in document["regions"]
+            name: Region(
+                name,
+                ring,
+                frac,
+                texts[f"regions/{name}.mlir"],
+                tuple((scopes[scope], count) for scope, count in runs),
+            )
+            for name, ring, frac, runs in document["regions"]
         },
         steps=tuple(_step_from_json(entry) for entry in document["steps"]),
         inputs=tuple(Input(index, value) for index, value in document["inputs"]),

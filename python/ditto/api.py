@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ditto.frontend import Traced, Visibility, set_visibility, trace
-from ditto_compiler.diagnostics import from_mlir
+from ditto.frontend import Visibility, read_stablehlo, trace
 from ditto_compiler.errors import DittoError
-from ditto_compiler.ir import entry_function, ir, parse_module, prepare
+from ditto_compiler.ir import ir
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
@@ -52,7 +51,7 @@ def compile(
     else:
         if example_args:
             raise DittoError("StableHLO has its shapes in it: compile it without example arguments")
-        traced = _from_stablehlo(fn, visibility)
+        traced = read_stablehlo(fn, visibility=visibility)
     start = time.perf_counter()
     module = traced.module
     measured = Ranges.load(ranges) if isinstance(ranges, (str, Path)) else ranges
@@ -69,19 +68,3 @@ def compile(
         output_tree=traced.output_tree,
         seconds=seconds,
     )
-
-
-def _from_stablehlo(source: str | bytes | ir.Module, visibility: Visibility) -> Traced:
-    start = time.perf_counter()
-    if isinstance(source, (str, bytes)):
-        try:
-            module = parse_module(source)
-        except ir.MLIRError as error:
-            raise from_mlir(error) from None
-    else:
-        module = prepare(source)
-    entry = entry_function(module)
-    if visibility != "secret" and entry is not None:
-        words = [visibility] * len(entry.arguments) if isinstance(visibility, str) else list(visibility)
-        set_visibility(module, words)
-    return Traced(module, None, None, "", time.perf_counter() - start)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ditto.frontend import trace
+from ditto.frontend import read_stablehlo, trace
 from ditto.xla import XlaFunction
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
@@ -21,7 +21,7 @@ from ditto_compiler.spu.op_table import FLOAT_TYPES
 
 
 def calibrate(
-    fn: Callable[..., Any],
+    fn: Callable[..., Any] | str | bytes,
     batches: Iterable[Sequence[Any]],
     *,
     policy: str | Policy = "ditto",
@@ -35,7 +35,7 @@ def calibrate(
     to `ditto.compile(..., ranges=...)` with the same policy, or save it for later.
 
     Args:
-        fn: the function.
+        fn: the function, or StableHLO as text, bytecode or a portable artifact.
         batches: tuples of arguments, as `fn` takes them.
         policy: what the program will be compiled under: it decides by which formulas values are computed.
         static_argnums: as for `ditto.compile`.
@@ -51,7 +51,10 @@ def calibrate(
     largest = np.zeros(0)
     for arguments in batches:
         if measure is None:
-            module = trace(fn, arguments, static_argnums=static_argnums).module
+            if isinstance(fn, (str, bytes)):
+                module = read_stablehlo(fn).module
+            else:
+                module = trace(fn, arguments, static_argnums=static_argnums).module
             PassManager(front_end_pipeline(policy, max_public_constant=max_public_constant)).run(module)
             keys = instrument(module)
             measure = XlaFunction(module)

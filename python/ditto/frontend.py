@@ -10,9 +10,10 @@ from typing import Any
 import jax
 
 from ditto import tree
+from ditto_compiler.diagnostics import from_mlir
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
-from ditto_compiler.ir import copy_module, entry_function, ir
+from ditto_compiler.ir import copy_module, entry_function, ir, parse_module, prepare
 
 Visibility = Any
 """\"secret\" or "public" for all arguments, or a pytree prefix of the arguments with these as leaves."""
@@ -84,6 +85,28 @@ def _flat_visibility(visibility: Visibility, args: tuple[Any, ...]) -> list[str]
             f"visibility must be a string, or nest like the {len(args)} arguments: {error}"
         ) from None
     return [str(word) for word in jax.tree_util.tree_leaves(full)]
+
+
+def read_stablehlo(source: str | bytes | ir.Module, *, visibility: Visibility = "secret") -> Traced:
+    """Reads StableHLO: text, MLIR bytecode, a portable artifact, or a module, which is then used as it is.
+
+    Raises:
+        CompileError: it does not parse.
+        TraceError: `visibility` is not a string or a list with an entry per argument.
+    """
+    start = time.perf_counter()
+    if isinstance(source, (str, bytes)):
+        try:
+            module = parse_module(source)
+        except ir.MLIRError as error:
+            raise from_mlir(error) from None
+    else:
+        module = prepare(source)
+    entry = entry_function(module)
+    if visibility != "secret" and entry is not None:
+        words = [visibility] * len(entry.arguments) if isinstance(visibility, str) else list(visibility)
+        set_visibility(module, words)
+    return Traced(module, None, None, "", time.perf_counter() - start)
 
 
 def set_visibility(module: ir.Module, words: Sequence[str]) -> None:

@@ -90,9 +90,9 @@ def test_a_linear_layer_in_ring_32_sends_20_bytes_per_output_instead_of_32():
         return jax.nn.relu(jnp.exp(x) @ w + b) @ w
 
     policy = "uniform32"
-    # 12 for each product; the first is truncated (10 or fewer bits in 2-byte words: 8), the second is decoded wide.
+    # 12 for each product; the first is truncated by 8 bits, four words of a byte, the second decoded wide.
     engine = 32 * (12 + 20) * 2
-    explicit = 32 * (12 + 4) + 32 * 12  # 8 fraction bits: one byte words
+    explicit = 32 * (12 + 4) + 32 * 12
     assert cost(compiled(f, X, W, W[0], policy=policy, rescale="engine")) == (engine, 2)
     assert cost(compiled(f, X, W, W[0], policy=policy, rescale="explicit")) == (explicit, 1)
 

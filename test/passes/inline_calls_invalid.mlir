@@ -43,3 +43,12 @@ func.func @all_at_once(%x: tensor<4xf32>) -> tensor<4xf32> {
 }
 func.func private @one(tensor<4xf32>) -> tensor<4xf32>
 func.func private @two(tensor<4xf32>) -> tensor<4xf32>
+
+// -----
+
+// expected-error @+1 {{'builtin.module' op: the module is outlined: its calls are of regions and must stay}}
+module attributes {ditto.stage = "outlined"} {
+  func.func @outlined(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    return %x : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}

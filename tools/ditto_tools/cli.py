@@ -44,9 +44,12 @@ def demo(query: str | None, policies: str, timeout: float) -> None:
     show_default=True,
     help="Largest float constant, in elements, that may be public; -1 allows any.",
 )
-def compile_command(source: Path, output: Path, policy: str, max_public_constant: int) -> None:
+@click.option("--ranges", type=click.Path(path_type=Path), help="Ranges that ditto calibrate wrote.")
+def compile_command(
+    source: Path, output: Path, policy: str, max_public_constant: int, ranges: Path | None
+) -> None:
     """Compile StableHLO (text, bytecode or portable artifact) to a program file."""
-    _compile(source, policy, max_public_constant).save(output)
+    _compile(source, policy, max_public_constant, ranges).save(output)
 
 
 @cli.command()
@@ -66,7 +69,7 @@ def run(program: Path, inputs: tuple[Path, ...], output: Path | None, policy: st
     from ditto.runtime.cluster import LocalCluster
     from ditto.tree import flatten, structure_of, unflatten
 
-    compiled = Program.load(program) if program.suffix == ".ditto" else _compile(program, policy, 1024)
+    compiled = Program.load(program) if program.suffix == ".ditto" else _compile(program, policy)
     arrays = _read_inputs(inputs)
     if len(arrays) == len(compiled.caller_inputs):
         arguments = unflatten(compiled.input_tree or ["tuple", ["*"] * len(arrays)], arrays)
@@ -88,14 +91,74 @@ def run(program: Path, inputs: tuple[Path, ...], output: Path | None, policy: st
     )
 
 
-def _compile(source: Path, policy: str, max_public_constant: int) -> Program:
+@cli.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("batches", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="File of ranges to write."
+)
+@click.option("--policy", default="ditto", show_default=True, help=POLICY_HELP)
+def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str) -> None:
+    """Measure the ranges of a program's values on sample inputs, in plaintext.
+
+    SOURCE is StableHLO; each of BATCHES is an .npz file with the program's inputs in order.
+    """
+    from ditto.calibrate import calibrate as measure
+
+    ranges = measure(_read(source), [tuple(_read_inputs((path,))) for path in batches], policy=policy)
+    ranges.save(output)
+    click.echo(f"{len(ranges.values)} ranges from {len(batches)} batches written to {output}", err=True)
+
+
+@cli.group()
+def bench() -> None:
+    """Measure; every number in README comes from one of these."""
+
+
+@bench.command("compile")
+@click.option("--layers", default=12, show_default=True)
+@click.option("--seq", default=128, show_default=True, help="Tokens.")
+@click.option("--policy", default="ditto", show_default=True, help=POLICY_HELP)
+@click.option("--rounds", default=3, show_default=True, help="The median is printed.")
+def bench_compile(layers: int, seq: int, policy: str, rounds: int) -> None:
+    """Seconds of tracing, of our passes and of SPU's compiler."""
+    from ditto.bench.compile import main as run_bench
+
+    run_bench(layers, seq, policy, rounds)
+
+
+@bench.command("casts")
+@click.option("--elements", default=1_000_000, show_default=True)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
+def bench_casts(elements: int, json_path: Path | None) -> None:
+    """Bytes, rounds and speed of each cast."""
+    from ditto.bench.casts import main as run_bench
+
+    run_bench(elements, json_path)
+
+
+@bench.command("quantization")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
+def bench_quantization(json_path: Path | None) -> None:
+    """Fraction bits and explicit rescaling, on the real sentence encoder."""
+    from ditto.bench.quantization import main as run_bench
+
+    run_bench(json_path)
+
+
+def _compile(
+    source: Path, policy: str, max_public_constant: int = 1024, ranges: Path | None = None
+) -> Program:
     import ditto
 
+    return ditto.compile(_read(source), policy=policy, max_public_constant=max_public_constant, ranges=ranges)
+
+
+def _read(source: Path) -> bytes:
     try:
-        content = source.read_bytes()
+        return source.read_bytes()
     except OSError as error:
         raise DittoError(f"cannot read '{source}': {error.strerror}") from None
-    return ditto.compile(content, policy=policy, max_public_constant=max_public_constant)
 
 
 def _read_inputs(paths: tuple[Path, ...]) -> list[Any]:

@@ -7,14 +7,14 @@ machine that measured the table.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ditto_compiler.cost.rules import Rules
 from ditto_compiler.cost.table import FREE, Cost, CostTable, load_table
-from ditto_compiler.dialect.encoding import Cast
-from ditto_compiler.ir import functions, nested_ops, ops_of, parse_module
-from ditto_compiler.program import Call, CastBatch, Program, Region, Value
+from ditto_compiler.ir import functions, ir, nested_ops, numel, parse_module
+from ditto_compiler.program import Call, CastBatch, Program, Region
 
 PARTIES = 3
 
@@ -133,3 +133,52 @@ def _region_cost(region: Region, rules: Rules, forms: list[str]) -> tuple[list[O
         for about in costed
         if about.op.name != "pphlo.free"
     ], results
+
+
+def _elements(op: ir.Operation) -> int:
+    """Of the result, or of what a reduction reads."""
+    values = [*op.operands, *op.results] if op.name.startswith("pphlo.reduce") else list(op.results)
+    return numel(values[0]) if values else 0
+
+
+def _casts_cost(program: Program, batch: CastBatch, forms: dict[int, str]) -> list[OpCost]:
+    """The casts of secret values; their messages, which they share, are counted with the first that needs any."""
+    secret = [(source, target) for source, target in batch.casts if forms[source] != "p"]
+    interactive = {
+        target: program.values[source].elements
+        for source, target in secret
+        if forms[source] == "a" and program.cast(source, target).wrap_bits
+    }
+    shared = _cast_messages(sum(interactive.values()))
+    ops = []
+    for source, target in secret:
+        cast = program.cast(source, target)
+        value = program.values[source]
+        cost = Cost(seconds=value.elements * CAST_NS * 1e-9)
+        if target in interactive:
+            cost += Cost(bytes=value.elements * cast.bytes_per_element) + shared
+            shared = FREE
+        ops.append(
+            OpCost(
+                op=cast.op,
+                scope=program.values[target].scope,
+                region="",
+                ring=cast.source.ring,
+                target_ring=cast.target.ring,
+                elements=value.elements,
+                truncated=0,
+                cost=cost,
+            )
+        )
+    return ops
+
+
+def _cast_messages(elements: int) -> Cost:
+    """Messages and rounds of casts of so many elements in all, three messages per chunk."""
+    if elements == 0:
+        return FREE
+    if elements <= CAST_CHUNK:
+        return Cost(messages=3, rounds=2)
+    chunks = 3 * math.ceil(elements / (3 * CAST_CHUNK_OF_MANY))
+    # A chunk's second message waits for its first, which is sent while the chunk before is answered.
+    return Cost(messages=3 * chunks, rounds=chunks + 1)

@@ -1,9 +1,10 @@
 """What each pphlo op costs, put together from the measured table.
 
-A value has a form, as the engine holds it, because costs depend on it: `a` arithmetic share, `b` boolean share of
-one bit, `w` boolean share of many bits, `p` public. A rule takes an op, the forms of its operands, and how many copies of
-the op run at once (in a reduction), and gives the cost and the forms of its results. What the engine
-does with each op was read in its source and is held to its own counts by test/e2e/test_estimate.py.
+A value has a form, as the engine holds it, because costs depend on it: `a` arithmetic share; `b`, `o` and `w`, boolean
+share of one bit, of eight (the engine does not know that only one counts), and of all bits; `p` public. A rule takes an
+op, the forms of its operands, and how many copies of the op run at once (in a reduction), and gives the cost
+and the forms of its results. What the engine does with each op was read in its source and is held to its
+own counts by test/e2e/test_estimate.py.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from ditto_compiler.cost.table import FREE, Cost, CostTable
 from ditto_compiler.ir import defining_op, element_type, ir, numel, ops_of
 
 Forms = list[str]
+
+BOOLEAN = "bow"
+"""Forms of boolean shares, from narrow to wide."""
 
 PRODUCT_MEMORY = 256 * 1024 * 1024
 """Bytes of shares of both operands above which the engine cuts a matrix product into blocks."""
@@ -99,7 +103,7 @@ class Rules:
 
     def arithmetic(self, form: str, elements: int) -> Cost:
         """What it costs to have a value as an arithmetic share, or public."""
-        return self.row("to_arithmetic", form, elements) if form in "bw" else FREE
+        return self.row("to_arithmetic", form, elements) if form in BOOLEAN else FREE
 
     def boolean(self, form: str, elements: int) -> Cost:
         """What it costs to have a value as a boolean share, or public."""
@@ -115,16 +119,11 @@ class Rules:
             if x == y:
                 return FREE, "p"
             return self.arithmetic(y if x == "p" else x, elements) + self.local(elements), "a"
-        if "w" in (x, y):
-            converted = FREE
-            if x == "w":
-                converted, x = converted + self.arithmetic(x, elements), "a"
-            if y == "w":
-                converted, y = converted + self.arithmetic(y, elements), "a"
-            cost, form = self.product(x, y, elements)
-            return converted + cost, form
         forms = "".join(sorted((x, y)))
-        return self.row("product", forms, elements), "b" if forms == "bb" else "a"
+        if self.table.has("product", forms, self.ring):
+            return self.row("product", forms, elements), "b" if forms == "bb" else "a"
+        converted = self.arithmetic(x, elements) + self.arithmetic(y, elements)
+        return converted + self.row("product", "aa", elements), "a"
 
     def less(self, x: str, y: str, elements: int) -> tuple[Cost, str]:
         if x == y == "p":
@@ -343,13 +342,10 @@ def _equal(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[C
     if forms == ["p", "p"]:
         return FREE, ["p"]
     elements = copies * numel(op.results[0])
-    combination = "".join(sorted(forms))
-    if rules.table.has("equal", combination, rules.ring):
-        return rules.row("equal", combination, elements), ["b"]
     if "a" in forms:
         cost = rules.arithmetic(forms[0], elements) + rules.arithmetic(forms[1], elements)
-        return cost + rules.row("equal", "aa", elements), ["b"]
-    # x == y as not (x < y) and not (y < x)
+        return cost + rules.row("equal", "ap" if "p" in forms else "aa", elements), ["o"]
+    # Pattern: x == y -> not (x < y) and not (y < x)
     cost, _ = rules.less(*forms, elements)
     return cost.times(2) + rules.row("and", "bb", elements), ["b"]
 
@@ -388,10 +384,12 @@ def _bitwise(conversions: int, ands: int, narrowest: bool) -> Rule:
         cost = FREE
         for form in forms:
             cost += rules.boolean(form, elements).times(conversions)
-        wide = [form != "b" for form in forms if form != "p"]
+        # What was an arithmetic share is one of all bits now; a public bit is one bit.
+        public = "b" if element_type(op.results[0]).endswith("i1>") else "w"
+        widths = sorted(BOOLEAN.index({"a": "w", "p": public}.get(form, form)) for form in forms)
         if "p" not in forms:
-            cost += rules.row("and", "ww" if all(wide) else "bb", elements).times(ands)
-        return cost, ["w" if (all(wide) if narrowest else any(wide)) else "b"]
+            cost += rules.row("and", "ww" if BOOLEAN[widths[0]] == "w" else "bb", elements).times(ands)
+        return cost, [BOOLEAN[widths[0] if narrowest else widths[1]]]
 
     return rule
 
@@ -408,7 +406,7 @@ def _convert(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple
     if form != "p" and is_float(source) and not is_float(target):
         cost += rules.arithmetic(form, elements) + rules.row("to_integer", "a", elements)
         form = "w"
-    elif form == "b" and is_float(target):
+    elif form in BOOLEAN and is_float(target):
         form = "w"
     return cost, [form]
 
@@ -424,7 +422,7 @@ def _shift_right(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> t
 def _shift_left(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[Cost, Forms]:
     if forms[1] != "p":
         rules.unknown.add("shift_left by a secret amount")
-    return FREE, ["w" if forms[0] == "b" else forms[0]]
+    return FREE, ["w" if forms[0] in BOOLEAN else forms[0]]
 
 
 def _floor(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[Cost, Forms]:

@@ -91,8 +91,8 @@ class DittoAssignFractions(Pass):
                 errors.add(
                     op,
                     f"its result reaches {bound:.3g}, which leaves {frac} fraction bits for an operand in "
-                    f"ring {own.ring}, fewer than {self.min_bits}; give it a rule with a wider ring, or fewer "
-                    "frac bits",
+                    f"ring {own.ring}, fewer than {self.min_bits}; give it a rule with a wider ring, or "
+                    "fewer frac bits",
                 )
                 continue
             target = Fxp(own.ring, frac)

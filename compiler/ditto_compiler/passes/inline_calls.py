@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.diagnostics import ErrorCollector, parse_location, source_location
+from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import clone_op, func, functions, ir, is_private, nested_ops, ops_of
 from ditto_compiler.pass_base import Pass
 
@@ -39,13 +40,17 @@ class InlineCalls(Pass):
           return %0 : tensor<4xf32>
         }
 
-    Errors: a call to a function without a body; recursion; a function with several blocks.
+    Errors: a call to a function without a body; recursion; a function with several blocks; an outlined
+    module.
     """
 
     name: ClassVar[str] = "inline-calls"
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
+        if names.stage_of(module) >= names.STAGES.index("outlined") + 1:
+            errors.add(module.operation, "the module is outlined: its calls are of regions and must stay")
+            errors.raise_if_any()
         callees = {f.name.value: f for f in functions(module)}
         done: set[str] = set()
 

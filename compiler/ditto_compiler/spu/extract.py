@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.ir import element_type, encoding_of, entry_function, func, functions, ir, ops_of
+from ditto_compiler.ir import (
+    defining_op,
+    element_type,
+    encoding_of,
+    entry_function,
+    func,
+    functions,
+    ir,
+    nested_ops,
+    ops_of,
+)
 from ditto_compiler.passes.ditto_to_pphlo import PPHLO_VERSION
 from ditto_compiler.program import Call, CallerTensor, CastBatch, Input, Program, Region, Step, Value
+from ditto_compiler.scopes import scope_of
 
 
 def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Program:
@@ -25,12 +38,12 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
     values: list[Value] = []
     numbers: dict[ir.Value, int] = {}
 
-    def number(value: ir.Value, secret: bool) -> int:
+    def number(value: ir.Value, secret: bool, scope: str = "") -> int:
         encoding = encoding_of(value)
         assert encoding is not None
         shape = tuple(ir.RankedTensorType(value.type).shape)
         numbers[value] = len(values)
-        values.append(Value(shape, element_type(value), encoding, secret))
+        values.append(Value(shape, element_type(value), encoding, secret, scope))
         return numbers[value]
 
     inputs = []
@@ -48,12 +61,13 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
         if op.name == names.CALL:
             region = regions[ir.FlatSymbolRefAttr(op.attributes["callee"]).value]
             secrets = ["!pphlo.secret<" in str(t) for t in region.type.results]
+            scopes = [_scope_of(value) for value in ops_of(region.entry_block)[-1].operands]
             operands = tuple(numbers[v] for v in op.operands)
-            results = tuple(number(v, secret) for v, secret in zip(op.results, secrets, strict=True))
+            results = tuple(number(*about) for about in zip(op.results, secrets, scopes, strict=True))
             steps.append(Call(region.name.value, operands, results))
         else:
             source = numbers[op.operands[0]]
-            pair = (source, number(op.results[0], values[source].secret))
+            pair = (source, number(op.results[0], values[source].secret, scope_of(op)))
             last = steps[-1] if steps else None
             if isinstance(last, CastBatch) and source not in {target for _, target in last.casts}:
                 steps[-1] = CastBatch((*last.casts, pair))
@@ -89,4 +103,10 @@ def _region(name: str, function: func.FuncOp) -> Region:
     standalone.attributes["sym_name"] = ir.StringAttr.get("main", function.context)
     code = f'module attributes {{pphlo.version = "{PPHLO_VERSION}"}} {{\n{standalone.get_asm()}\n}}\n'
     standalone.erase()
-    return Region(name, ring, frac, code)
+    scopes = itertools.groupby(scope_of(op) for op in nested_ops(function.operation))
+    return Region(name, ring, frac, code, tuple((scope, len(list(run))) for scope, run in scopes))
+
+
+def _scope_of(value: ir.Value) -> str:
+    op = defining_op(value)
+    return "" if op is None else scope_of(op)

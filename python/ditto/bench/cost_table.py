@@ -26,17 +26,17 @@ from typing import Any
 
 import click
 import numpy as np
+from rich.console import Console
+
+from ditto.dtypes import numpy_dtype
+from ditto.runtime.cluster import LocalCluster, RunStats
+from ditto.runtime.network import Network
 from ditto_compiler.cost.table import TABLE_PATH, Cost, Segment, Sort
 from ditto_compiler.dialect.encoding import RINGS, Encoding, Fxp, Int
 from ditto_compiler.errors import InternalError
 from ditto_compiler.files import write_whole
 from ditto_compiler.program import Call, CallerTensor, Input, Program, Region, Value
 from ditto_compiler.spu.op_table import WIDE
-from rich.console import Console
-
-from ditto.dtypes import numpy_dtype
-from ditto.runtime.cluster import LocalCluster, RunStats
-from ditto.runtime.network import Network
 
 DELAY_S = 0.02
 """One-way delay under which rounds are counted."""
@@ -54,8 +54,8 @@ TRUNCATIONS = {32: range(1, 29), 64: range(1, 61), 128: range(1, 101)}
 FEW, MANY = 8, 32768
 """Elements: bytes are linear in them, and seconds nearly so."""
 
-PREPARED = {"b": "less", "w": "and"}
-"""How a boolean share of one bit, or of all bits, is made from two arithmetic shares."""
+PREPARED = {"b": "less", "o": "equal", "w": "and"}
+"""How boolean shares of one bit, of eight, and of all bits are made from two arithmetic shares."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Case:
 
     Attributes:
         row: its name.
-        forms: of each operand: `a` arithmetic share, `b` share of one bit, `w` of all bits, `p` public.
+        forms: of each operand, see `ditto_compiler.cost.rules`.
         op: the pphlo op.
         operands: element type of each operand.
         result: element type of the result.
@@ -106,11 +106,15 @@ CASES: tuple[Case, ...] = (
     *_float("truncate", "ap", op="multiply"),
     *_plain("less", "aa", result="i1"),
     *_plain("equal", "aa", "ap", result="i1"),
-    *_plain("equal", "bb", "bp", element="i1"),
     *_plain("and", "bb", element="i1"),
     *_plain("and", "ww"),
     *_plain(
-        "to_arithmetic", "b", element="i1", op="custom_call", attributes='call_target_name = "spu.prefer_a"'
+        "to_arithmetic",
+        "b",
+        "o",
+        element="i1",
+        op="custom_call",
+        attributes='call_target_name = "spu.prefer_a"',
     ),
     *_plain("to_arithmetic", "w", op="custom_call", attributes='call_target_name = "spu.prefer_a"'),
     *_plain("to_boolean", "ap", op="xor"),
@@ -169,7 +173,9 @@ def region(case: Case, *, with_op: bool = True, elements: int) -> tuple[str, Arg
     def emit(op: str, values: Sequence[str], types: Sequence[str], result: str, attributes: str = "") -> str:
         name = f"%v{len(lines)}"
         braces = f" {{{attributes}}}" if attributes else ""
-        lines.append(f'  {name} = "pphlo.{op}"({", ".join(values)}){braces} : ({", ".join(types)}) -> {result}')
+        lines.append(
+            f'  {name} = "pphlo.{op}"({", ".join(values)}){braces} : ({", ".join(types)}) -> {result}'
+        )
         return name
 
     values = []
@@ -181,7 +187,9 @@ def region(case: Case, *, with_op: bool = True, elements: int) -> tuple[str, Arg
         else:
             values.append(argument(element, form == "a"))
     if with_op:
-        types = [type_of(element, form != "p") for form, element in zip(case.forms, case.operands, strict=True)]
+        types = [
+            type_of(element, form != "p") for form, element in zip(case.forms, case.operands, strict=True)
+        ]
         count = elements * len(values) if case.op == "concatenate" else elements
         emit(case.op, values, types, type_of(case.result, True, count), case.attributes)
     returned, returned_type = argument("i32", True), type_of("i32", True)
@@ -208,7 +216,13 @@ class Bench:
     cluster: LocalCluster
 
     def run(
-        self, code: str, arguments: Arguments, ring: int, frac: int, shapes: Sequence[tuple[int, ...]], repeat: int = 1
+        self,
+        code: str,
+        arguments: Arguments,
+        ring: int,
+        frac: int,
+        shapes: Sequence[tuple[int, ...]],
+        repeat: int = 1,
     ) -> RunStats:
         """What a region costs that returns its last argument; of several runs, the fastest."""
 
@@ -350,9 +364,12 @@ def measure_product(bench: Bench, ring: int) -> float:
         "tensor<1x!pphlo.secret<i32>>",
     )
     shapes = [(m, k), (k, n), (1,)]
-    empty = _module(code.partition("@main(")[2].partition(") ->")[0], [], "%a2", "tensor<1x!pphlo.secret<i32>>")
+    empty = _module(
+        code.partition("@main(")[2].partition(") ->")[0], [], "%a2", "tensor<1x!pphlo.secret<i32>>"
+    )
     seconds = [
-        bench.run(text, [("i32", True)] * 3, ring, USUAL_FRAC[ring], shapes, repeat=5).seconds for text in (code, empty)
+        bench.run(text, [("i32", True)] * 3, ring, USUAL_FRAC[ring], shapes, repeat=5).seconds
+        for text in (code, empty)
     ]
     return round((seconds[0] - seconds[1]) / (m * k * n) * 1e9, 4)
 
@@ -376,7 +393,10 @@ def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
         "columns": [field.name for field in dataclasses.fields(Segment)],
         "rows": {
             row: {
-                forms: {ring: [list(dataclasses.astuple(s)) for s in segments] for ring, segments in by_ring.items()}
+                forms: {
+                    ring: [list(dataclasses.astuple(s)) for s in segments]
+                    for ring, segments in by_ring.items()
+                }
                 for forms, by_ring in by_form.items()
             }
             for row, by_form in rows.items()
@@ -393,7 +413,10 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def to_text(document: dict[str, Any]) -> str:

@@ -53,7 +53,8 @@ def to_share(held: Held, shape: tuple[int, ...], dtype: str, ring: int) -> Any:
     meta = libspu.ValueMeta()
     meta.data_type = data_type(dtype, ring)
     meta.is_complex = False
-    meta.shape.dims = list(shape)
+    # Not meta.shape.dims: an unset shape is a default that all metas of the process share.
+    meta.shape = list(shape)
     public = held.kind == "public"
     meta.visibility = libspu.VIS_PUBLIC if public else libspu.VIS_SECRET
     meta.storage_type = f"Pub2k<FM{ring}>" if public else f"aby3.AShr<FM{ring}>"

@@ -1,0 +1,94 @@
+"""Calibration measures what plaintext JAX computes, and compilation uses it."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ditto
+from ditto_compiler.policy import load_policy
+from ditto_compiler.ranges import Ranges
+
+RNG = np.random.default_rng(5)
+EXPLICIT = dataclasses.replace(load_policy("ditto"), rescale="explicit")
+
+
+def mlp(x, w, v):
+    with jax.named_scope("up"):
+        h = x @ w
+    with jax.named_scope("act"):
+        h = jnp.tanh(h)
+    with jax.named_scope("down"):
+        return h @ v
+
+
+ARGUMENTS = [
+    (
+        RNG.normal(size=(4, 16)).astype(np.float32) * scale,
+        RNG.normal(size=(16, 32)).astype(np.float32) * 0.1,
+        RNG.normal(size=(32, 4)).astype(np.float32) * 0.01,
+    )
+    for scale in (1.0, 3.0)
+]
+
+
+def test_ranges_are_the_largest_magnitudes_over_all_batches():
+    ranges = ditto.calibrate(mlp, ARGUMENTS)
+    expected = {
+        "argument#0": [np.abs(x) for x, _, _ in ARGUMENTS],
+        "up:stablehlo.dot_general#0": [np.abs(x @ w) for x, w, _ in ARGUMENTS],
+        "act:stablehlo.tanh#0": [np.tanh(np.abs(x @ w)) for x, w, _ in ARGUMENTS],
+        "down:stablehlo.dot_general#0": [np.abs(mlp(x, w, v)) for x, w, v in ARGUMENTS],
+    }
+    for name, values in expected.items():
+        assert ranges.values[name] == pytest.approx(max(v.max() for v in values), rel=1e-5)
+
+
+def test_calibrated_weights_get_more_bits_and_so_smaller_errors():
+    """Weights near 0.01 have three significant bits at 10 fraction bits, and that dominates the error."""
+    x, w, v = ARGUMENTS[0]
+    ranges = ditto.calibrate(mlp, [(x, w, v)])
+    blind = ditto.compile(mlp, x, w, v, policy=EXPLICIT)
+    seeing = ditto.compile(mlp, x, w, v, policy=EXPLICIT, ranges=ranges)
+
+    def weight_bits(program):
+        return {e.index: program.values[e.value].encoding.frac for e in program.inputs}
+
+    assert weight_bits(blind)[2] == 10
+    assert weight_bits(seeing)[2] >= 14
+    expected = mlp(x, w, v)
+    with ditto.LocalCluster(timeout=60) as cluster:
+        errors = [np.abs(cluster.run(p, x, w, v) - expected).max() for p in (blind, seeing)]
+    assert errors[1] < errors[0] / 2
+
+
+def test_ranges_from_a_file_are_those_of_the_object(tmp_path):
+    ranges = ditto.calibrate(mlp, ARGUMENTS)
+    ranges.save(tmp_path / "mlp.json")
+    x, w, v = ARGUMENTS[0]
+    by_file = ditto.compile(mlp, x, w, v, policy=EXPLICIT, ranges=tmp_path / "mlp.json")
+    assert by_file == ditto.compile(mlp, x, w, v, policy=EXPLICIT, ranges=ranges)
+
+
+def test_ranges_of_another_program_are_an_error():
+    x, w, v = ARGUMENTS[0]
+    with pytest.raises(ditto.DittoError, match="none of the 1 calibrated ranges"):
+        ditto.compile(mlp, x, w, v, policy=EXPLICIT, ranges=Ranges({"other:stablehlo.add#0": 1.0}))
+
+
+def test_calibration_needs_samples_on_which_the_model_works():
+    with pytest.raises(ditto.DittoError, match="at least one batch"):
+        ditto.calibrate(mlp, [])
+    with pytest.raises(ditto.DittoError, match="NaN on a sample"):
+        ditto.calibrate(jnp.log, [(np.float32([-1.0]),)])
+
+
+def test_static_arguments_and_trees():
+    def f(params, n):
+        return params["x"] * n
+
+    ranges = ditto.calibrate(f, [({"x": np.float32([2.0, -5.0])}, 3)], static_argnums=1)
+    assert ranges.values["argument#0"] == 5.0
+    assert ranges.values[":stablehlo.multiply#0"] == 15.0
