@@ -131,7 +131,8 @@ class Policy:
         name: shown in reports.
         description: one sentence.
         dtypes: encoding of each front-end dtype when no rule sets another.
-        rules: in order; of two that match, the later wins, ring and frac separately.
+        rules: in order; of two that match, the later wins, ring and frac separately, but a rule that
+            sets a ring drops earlier fraction bits, which were meant for another.
         rescale: who truncates products: "engine", after each, or "explicit", by ops that the compiler
             places (see ditto-expand-rescale).
     """
@@ -203,10 +204,16 @@ def load_policy(name_or_path: str | Path) -> Policy:
     Raises:
         PolicyError: no such preset or file, or the file is not a policy; names the key that is wrong.
     """
-    text = str(name_or_path)
+    return _load(str(name_or_path), ())
+
+
+def _load(text: str, dependents: tuple[str, ...]) -> Policy:
+    """The policy `text`, the base of the first of `dependents`, that of the second, and so on."""
     if text in PRESETS:
         source = resources.files("ditto_compiler").joinpath("policies", f"{text}.toml").read_text()
         return parse_policy(source, f"{text}.toml")
+    if text in dependents:
+        raise PolicyError(f"policy '{text}' is based on itself")
     path = Path(text)
     if path.suffix != ".toml":
         raise PolicyError(
@@ -214,24 +221,28 @@ def load_policy(name_or_path: str | Path) -> Policy:
             f"(presets: {', '.join(PRESETS)}; or the path of a .toml file)"
         )
     try:
-        return parse_policy(path.read_text(), str(path))
+        return _parse(path.read_text(), text, dependents)
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"cannot read policy file '{text}': {error}") from None
 
 
 def parse_policy(text: str, file: str) -> Policy:
-    """Reads the TOML text of a policy; `file` is for errors.
+    """Reads the TOML text of a policy; `file` is for errors, and the folder of a `base` file is its own.
 
     Raises:
         PolicyError: not TOML, an unknown or ill-typed key, or values out of range.
     """
+    return _parse(text, file, ())
+
+
+def _parse(text: str, file: str, dependents: tuple[str, ...]) -> Policy:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{file}: not valid TOML: {error}") from None
     try:
         _check_keys(data, _POLICY_KEYS, "policy")
-        base = load_policy(data["base"]) if "base" in data else None
+        base = _load(_base_path(data["base"], file), (file, *dependents)) if "base" in data else None
         dtypes: dict[str, Encoding] = dict(base.dtypes) if base else {}
         for key, value in data.get("dtypes", {}).items():
             for dtype in _dtypes_of(key):
@@ -246,6 +257,10 @@ def parse_policy(text: str, file: str) -> Policy:
         )
     except PolicyError as error:
         raise PolicyError(f"{file}: {error}") from None
+
+
+def _base_path(base: str, file: str) -> str:
+    return base if base in PRESETS or not base.endswith(".toml") else str(Path(file).parent / base)
 
 
 def _dtypes_of(key: str) -> list[str]:

@@ -57,7 +57,8 @@ def compile(
     measured = Ranges.load(ranges) if isinstance(ranges, (str, Path)) else ranges
     passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured)
     PassManager(passes).run(module)
-    annotated = str(module)
+    # With locations, for the simulator's diagnostics.
+    annotated = module.operation.get_asm(enable_debug_info=True)
     PassManager(lowering_pipeline()).run(module)
     name = policy if isinstance(policy, str) else policy.name
     program = extract_program(module, policy=name, annotated=annotated)

@@ -5,6 +5,7 @@ truncation errs by at most 2 units in the last place; non-linear functions by wh
 are known to (see docs/engine.md for the measured errors).
 """
 
+import dataclasses
 import math
 import re
 
@@ -174,6 +175,24 @@ def test_op_matches_jax(cluster, name, ring):
         assert ours.dtype == jaxs.dtype and ours.shape == jaxs.shape
         np.testing.assert_allclose(
             ours.astype(np.float64), np.asarray(jaxs, np.float64), atol=tolerance[ring], rtol=0
+        )
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if 64 in case[2]])
+def test_op_matches_jax_on_wide_values(cluster, name):
+    """With explicit rescaling, operands that are exact products have 36 fraction bits."""
+    function, arguments, tolerance = CASES[name]
+    policy = dataclasses.replace(ditto.load_policy("uniform64"), rescale="explicit")
+
+    def on_products(one, *values):
+        return function(*(v * one if v.dtype == np.float32 else v for v in values))
+
+    expected = jax.tree.leaves(jax.jit(function)(*arguments))
+    found = run(cluster, on_products, (np.float32(1), *arguments), policy)
+    for ours, jaxs in zip(found, expected, strict=True):
+        # A rescale moves operands by up to 1.5 units of 2^-18 before the op.
+        np.testing.assert_allclose(
+            ours.astype(np.float64), np.asarray(jaxs, np.float64), atol=2 * tolerance[64] + 2**-12, rtol=0
         )
 
 

@@ -35,7 +35,8 @@ class RangeAnalysis:
 
     def visit(self, op: ir.Operation) -> None:
         """Finds the intervals of an op's results, from its operands'."""
-        proved = _TRANSFER.get(op.name, _unknown)(self, op)
+        is_float = len(op.results) > 0 and element_type(op.results[0]) in FLOAT_TYPES
+        proved = _TRANSFER.get(op.name, _unknown)(self, op) if is_float else UNKNOWN
         measured = names.get_attribute(op, names.MAX_ABS)
         for index, result in enumerate(op.results):
             interval = proved if index == 0 else UNKNOWN

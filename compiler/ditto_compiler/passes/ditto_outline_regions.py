@@ -25,6 +25,9 @@ from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.op_table import OP_TABLE, Kind
 from ditto_compiler.spu.scales import Scale, adds_bits, scale_of
 
+LEAST_FRAC = 1
+"""Fraction bits of a runtime whose values are all integers to it."""
+
 RegionKey = tuple[int, int]
 """(ring, fraction bits): what one engine runtime is configured for."""
 
@@ -87,7 +90,8 @@ class _Outliner:
         any_scale = Counter(key for key in map(_own_key, self._ops) if key is not None)
         self._usual_frac: dict[int, int] = {}
         for (ring, frac), _ in (*fixed.most_common(), *any_scale.most_common()):
-            self._usual_frac.setdefault(ring, frac)
+            # To the engine, 0 means its own default.
+            self._usual_frac.setdefault(ring, frac or LEAST_FRAC)
 
     def run(self) -> None:
         steps = self._schedule()

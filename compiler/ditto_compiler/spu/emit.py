@@ -22,6 +22,15 @@ from ditto_compiler.ir import (
     ir,
     ops_of,
 )
+from ditto_compiler.op_attributes import (
+    convolution_layout,
+    dimension_field,
+    direction_of,
+    dot_dimensions,
+    get_i64s,
+    get_padding,
+    shape_of,
+)
 from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, constant_through_layout, sort_key
 
 Values = list[ir.Value]
@@ -221,16 +230,6 @@ def i64s(values: Sequence[int]) -> ir.Attribute:
     return ir.DenseI64ArrayAttr.get(list(values))
 
 
-def get_i64s(op: ir.Operation, name: str, default: Sequence[int] = ()) -> list[int]:
-    """A dense array attribute as a list; `default` when absent."""
-    return list(ir.DenseI64ArrayAttr(op.attributes[name])) if name in op.attributes else list(default)
-
-
-def shape_of(value: ir.Value) -> list[int]:
-    """Extents of a tensor."""
-    return list(ir.RankedTensorType(value.type).shape)
-
-
 def _same(name: str) -> Callable[[Emitter, ir.Operation], Values]:
     """An op that pphlo has under `name`, on the same operands."""
 
@@ -380,8 +379,7 @@ _DIRECTIONS = {
 
 
 def _compare(e: Emitter, op: ir.Operation) -> Values:
-    direction = str(op.attributes["comparison_direction"]).split()[-1].rstrip(">")
-    return [e.one(_DIRECTIONS[direction], e.type_of(op.results[0]), *e.operands(op))]
+    return [e.one(_DIRECTIONS[direction_of(op)], e.type_of(op.results[0]), *e.operands(op))]
 
 
 def _select(e: Emitter, op: ir.Operation) -> Values:
@@ -534,43 +532,21 @@ def _dynamic_update_slice(e: Emitter, op: ir.Operation) -> Values:
 
 def _gather(e: Emitter, op: ir.Operation) -> Values:
     numbers = op.attributes["dimension_numbers"]
-    text = str(numbers)
     attributes = {
-        "collapsed_slice_dims": i64s(_field(text, "collapsed_slice_dims")),
-        "index_vector_dim": i64((_field(text, "index_vector_dim") or [0])[0]),
-        "offset_dims": i64s(_field(text, "offset_dims")),
+        "collapsed_slice_dims": i64s(dimension_field(numbers, "collapsed_slice_dims")),
+        "index_vector_dim": i64((dimension_field(numbers, "index_vector_dim") or [0])[0]),
+        "offset_dims": i64s(dimension_field(numbers, "offset_dims")),
         "slice_sizes": i64s(get_i64s(op, "slice_sizes")),
-        "start_index_map": i64s(_field(text, "start_index_map")),
+        "start_index_map": i64s(dimension_field(numbers, "start_index_map")),
     }
     extra = {"pphlo.attributes": ir.DictAttr.get(attributes)}
     target = ir.StringAttr.get("spu.gather")
     return [e.one("custom_call", e.type_of(op.results[0]), *e.operands(op), call_target_name=target, **extra)]
 
 
-def _field(text: str, name: str) -> list[int]:
-    """Reads `name = [1, 2]` or `name = 1` in a printed dimension-numbers attribute."""
-    _, found, rest = text.partition(f"{name} = ")
-    if not found:
-        return []
-    body = rest[1 : rest.index("]")] if rest.startswith("[") else rest.split(",")[0].rstrip("> ")
-    return [int(word) for word in body.split(",") if word.strip()]
-
-
 def _dot_general(e: Emitter, op: ir.Operation) -> Values:
-    text = str(op.attributes["dot_dimension_numbers"])
-    fields = ("lhs_batching", "rhs_batching", "lhs_contracting", "rhs_contracting")
-    lb, rb, lc, rc = (_field(text, f"{name}_dimensions") for name in fields)
-    return [_emit_dot(e, op, lb, rb, lc, rc)]
-
-
-def _dot(e: Emitter, op: ir.Operation) -> Values:
-    return [_emit_dot(e, op, [], [], [len(shape_of(op.operands[0])) - 1], [0])]
-
-
-def _emit_dot(
-    e: Emitter, op: ir.Operation, lb: Sequence[int], rb: Sequence[int], lc: Sequence[int], rc: Sequence[int]
-) -> ir.Value:
     """As [m, k] x [k, n], or [b, m, k] x [b, k, n] when there are batching dimensions."""
+    lb, rb, lc, rc = dot_dimensions(op)
     (lhs, rhs), element = _product_operands(e, op)
     sl, sr = shape_of(op.operands[0]), shape_of(op.operands[1])
     left_secret, right_secret = (e.is_secret(v) for v in op.operands)
@@ -593,13 +569,12 @@ def _emit_dot(
     else:
         product = e.one("dot", type_, lhs, rhs)
     product = e.reshape(product, shape_of(op.results[0]), element, secret)
-    return e.bitcast(product, e.element(op.results[0]))
+    return [e.bitcast(product, e.element(op.results[0]))]
 
 
 def _convolution(e: Emitter, op: ir.Operation) -> Values:
     """As NHWC x HWIO -> NHWC, with padding and dilation made explicit."""
-    text = str(op.attributes["dimension_numbers"])
-    lhs_spec, rhs_spec, out_spec = _convolution_dims(text)
+    lhs_spec, rhs_spec, out_spec = convolution_layout(op)
     rank = len(lhs_spec)
     spatial = [str(d) for d in range(rank - 2)]
     (lhs, rhs), element = _product_operands(e, op)
@@ -607,12 +582,7 @@ def _convolution(e: Emitter, op: ir.Operation) -> Values:
     lhs = e.transpose(lhs, [lhs_spec.index(d) for d in ("b", *spatial, "f")], element, left_secret)
     rhs = e.transpose(rhs, [rhs_spec.index(d) for d in (*spatial, "i", "o")], element, right_secret)
     ones = [1] * (rank - 2)
-    padding = (
-        np.array(ir.DenseIntElementsAttr(op.attributes["padding"])) if "padding" in op.attributes else None
-    )
-    low, high = (
-        ([0] * (rank - 2),) * 2 if padding is None else (padding[:, 0].tolist(), padding[:, 1].tolist())
-    )
+    low, high = get_padding(op, rank - 2)
     lhs_dilation, rhs_dilation = get_i64s(op, "lhs_dilation", ones), get_i64s(op, "rhs_dilation", ones)
     zero = e.splat(0, [], element)
 
@@ -653,18 +623,6 @@ def _convolution(e: Emitter, op: ir.Operation) -> Values:
     return [e.bitcast(result, e.element(op.results[0]))]
 
 
-def _convolution_dims(text: str) -> tuple[list[str], list[str], list[str]]:
-    """The three dimension lists of `#stablehlo.conv<[b, f, 0, 1]x[o, i, 0, 1]->[b, f, 0, 1]>`."""
-    body = text[text.index("<") + 1 : text.rindex(">")]
-    left, _, rest = body.partition("]x[")
-    middle, _, right = rest.partition("]->[")
-    return (
-        [word.strip() for word in left.strip("[] ").split(",")],
-        [word.strip() for word in middle.strip("[] ").split(",")],
-        [word.strip() for word in right.strip("[] ").split(",")],
-    )
-
-
 def _reduce(e: Emitter, op: ir.Operation) -> Values:
     return _emit_reduction(e, op, "reduce", dimensions=i64s(get_i64s(op, "dimensions")))
 
@@ -672,10 +630,7 @@ def _reduce(e: Emitter, op: ir.Operation) -> Values:
 def _reduce_window(e: Emitter, op: ir.Operation) -> Values:
     rank = len(shape_of(op.operands[0]))
     ones = [1] * rank
-    padding = (
-        np.array(ir.DenseIntElementsAttr(op.attributes["padding"])) if "padding" in op.attributes else None
-    )
-    low, high = ([0] * rank,) * 2 if padding is None else (padding[:, 0].tolist(), padding[:, 1].tolist())
+    low, high = get_padding(op, rank)
     interior = [d - 1 for d in get_i64s(op, "base_dilations", ones)]
     half = len(op.operands) // 2
     values = e.operands(op)
@@ -911,7 +866,7 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
     "stablehlo.clamp": _clamp,
     "stablehlo.convert": _convert,
     "stablehlo.divide": _divide,
-    "stablehlo.dot": _dot,
+    "stablehlo.dot": _dot_general,
     "stablehlo.dot_general": _dot_general,
     "stablehlo.convolution": _convolution,
     "stablehlo.logistic": _logistic,

@@ -1,0 +1,87 @@
+"""Reading the attributes of StableHLO ops.
+
+The bindings of jaxlib 0.4.34 have no accessors for the fields of dimension numbers, so those are read in
+printed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ditto_compiler.ir import ir
+
+
+def shape_of(value: ir.Value) -> list[int]:
+    """Extents of a tensor."""
+    return list(ir.RankedTensorType(value.type).shape)
+
+
+def get_i64(op: ir.Operation, name: str, default: int = 0) -> int:
+    """An integer attribute; `default` when absent."""
+    return int(ir.IntegerAttr(op.attributes[name]).value) if name in op.attributes else default
+
+
+def get_i64s(op: ir.Operation, name: str, default: Sequence[int] = ()) -> list[int]:
+    """A dense array attribute as a list; `default` when absent."""
+    return list(ir.DenseI64ArrayAttr(op.attributes[name])) if name in op.attributes else list(default)
+
+
+def get_padding(op: ir.Operation, rank: int) -> tuple[list[int], list[int]]:
+    """The attribute `padding` as (low, high) of each of `rank` dimensions; zeros when absent."""
+    if "padding" not in op.attributes:
+        return [0] * rank, [0] * rank
+    pairs = np.array(ir.DenseIntElementsAttr(op.attributes["padding"]))
+    return pairs[:, 0].tolist(), pairs[:, 1].tolist()
+
+
+def direction_of(op: ir.Operation) -> str:
+    """`EQ`, `NE`, `LT`, `LE`, `GT` or `GE` of a comparison."""
+    return str(op.attributes["comparison_direction"]).split()[-1].rstrip(">")
+
+
+def dimension_field(attribute: ir.Attribute, name: str) -> list[int]:
+    """The field `name = [1, 2]` or `name = 1` of a dimension-numbers attribute; empty when absent."""
+    _, found, rest = str(attribute).partition(f"{name} = ")
+    if not found:
+        return []
+    body = rest[1 : rest.index("]")] if rest.startswith("[") else rest.split(",")[0].rstrip("> ")
+    return [int(word) for word in body.split(",") if word.strip()]
+
+
+class DotDimensions(NamedTuple):
+    """Dimensions of a dot product's operands; the others follow in order in the result."""
+
+    left_batch: list[int]
+    right_batch: list[int]
+    left_contracted: list[int]
+    right_contracted: list[int]
+
+
+def dot_dimensions(op: ir.Operation) -> DotDimensions:
+    """The batch and contracted dimensions of a `dot` or `dot_general`."""
+    if op.name == "stablehlo.dot":
+        return DotDimensions([], [], [len(shape_of(op.operands[0])) - 1], [0])
+    fields = ("lhs_batching", "rhs_batching", "lhs_contracting", "rhs_contracting")
+    numbers = op.attributes["dot_dimension_numbers"]
+    return DotDimensions(*(dimension_field(numbers, f"{name}_dimensions") for name in fields))
+
+
+class ConvolutionLayout(NamedTuple):
+    """What each dimension of input, kernel and output is: `b`, `f`, `i`, `o`, or a spatial `0`, `1`, ..."""
+
+    input: list[str]
+    kernel: list[str]
+    output: list[str]
+
+
+def convolution_layout(op: ir.Operation) -> ConvolutionLayout:
+    """Reads `#stablehlo.conv<[b, f, 0, 1]x[o, i, 0, 1]->[b, f, 0, 1]>`."""
+    text = str(op.attributes["dimension_numbers"])
+    left, _, rest = text[text.index("<") + 1 : text.rindex(">")].partition("]x[")
+    middle, _, right = rest.partition("]->[")
+    return ConvolutionLayout(
+        *([word.strip() for word in part.strip("[] ").split(",")] for part in (left, middle, right))
+    )

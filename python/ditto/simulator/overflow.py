@@ -1,0 +1,67 @@
+"""Values that leave the range in which the protocols are right."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ditto_compiler.diagnostics import SourceLocation
+from ditto_compiler.dialect.encoding import Encoding
+
+
+@dataclass(frozen=True)
+class Overflow:
+    """An op whose result breaks |x| * 2^frac < 2^(ring-2).
+
+    Attributes:
+        op: its name, or `input 3`.
+        location: where the user wrote it.
+        value: the result's element of largest magnitude, as a real number; NaN when it is none.
+        encoding: what the result is held in.
+        truncated: fraction bits that the value has more than its encoding has while the op computes it:
+            the engine truncates a product after it has multiplied.
+        elements: how many elements of the result are out of range.
+    """
+
+    op: str
+    location: SourceLocation
+    value: float
+    encoding: Encoding
+    truncated: int
+    elements: int
+
+    @property
+    def scope(self) -> str:
+        """JAX's name stack around the op."""
+        return self.location.scope
+
+    @property
+    def max_frac(self) -> int | None:
+        """The most fraction bits of the result's encoding that would have fitted; None when none would.
+
+        A product that the engine truncates has twice its encoding's.
+        """
+        if not math.isfinite(self.value):
+            return None
+        # |x| < 2^exponent, so |x| * 2^frac < 2^(ring-2) if and only if exponent + frac <= ring - 2.
+        room = self.encoding.ring - 2 - math.frexp(self.value)[1]
+        frac = room // 2 if self.truncated else room
+        return frac if frac >= 0 else None
+
+    def __str__(self) -> str:
+        bits = self.encoding.frac + self.truncated
+        limit = 2.0 ** (self.encoding.ring - 2 - bits)
+        where = f"{self.location}: {self.op}"
+        if math.isnan(self.value):
+            return f"{where}: a value is not a number (0/0, or the logarithm or root of a negative number)"
+        moment = f" with {bits} fraction bits before it is truncated" if self.truncated else ""
+        remedy = (
+            f"at most {self.max_frac} fraction bits fit"
+            if self.max_frac is not None
+            else "no fraction fits, use a wider ring"
+        )
+        count = f" ({self.elements} elements do not fit)" if self.elements > 1 else ""
+        return (
+            f"{where}: value {self.value:.6g} does not fit {self.encoding}{moment}, "
+            f"whose magnitudes stay below {limit:.6g}; {remedy}{count}"
+        )

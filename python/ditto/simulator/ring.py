@@ -1,0 +1,113 @@
+"""Ring elements in numpy, exactly.
+
+An element of Z_2^ring is held as the signed integer in [-2^(ring-1), 2^(ring-1)) that is congruent to it: in
+int64 for rings 32 and 64, as Python integers for ring 128. int64 wraps around by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Raw = NDArray[Any]
+"""Ring elements: int64, or object for ring 128."""
+
+Floats = NDArray[np.float64]
+
+_MANTISSA_BITS = 53
+"""Integers up to 2^53 are exact in float64."""
+
+
+def as_raw(integers: ArrayLike, ring: int) -> Raw:
+    """Integers, as arrays that hold elements of `ring`; the operators of numpy give scalars for shape ()."""
+    return np.asarray(integers, object if ring == 128 else np.int64)
+
+
+def wrap(integers: ArrayLike, ring: int) -> Raw:
+    """Integers mod 2^ring."""
+    raw = as_raw(integers, ring)
+    if ring == 32:
+        return raw.astype(np.int32).astype(np.int64)
+    if ring == 128:
+        half = 1 << 127
+        return as_raw((raw + half) % (1 << 128) - half, ring)
+    return raw
+
+
+def to_float(raw: Raw) -> Floats:
+    """Ring elements as floats: exact up to 2^53."""
+    return np.asarray(raw, np.float64)
+
+
+def from_float(values: ArrayLike, ring: int) -> Raw:
+    """Integral floats, within the ring, as ring elements."""
+    values = np.asarray(values, np.float64)
+    if ring < 128:
+        return values.astype(np.int64)
+    return as_raw([int(x) for x in values.reshape(-1)], ring).reshape(values.shape)
+
+
+def quantize(values: ArrayLike, ring: int, frac: int) -> tuple[Raw, Floats]:
+    """round(x * 2^frac), ties to even, as ring elements and, unlimited, as floats.
+
+    What does not fit is saturated at 2^(ring-2) - 1, as the engine does with literals; NaN becomes 0.
+    """
+    wide = np.rint(np.ldexp(np.asarray(values, np.float64), frac))
+    limit = (1 << (ring - 2)) - 1
+    fits = np.abs(wide) < 2.0 ** (ring - 2)
+    raw = from_float(np.where(fits, wide, 0.0), ring)
+    saturated = np.where(wide > 0, as_raw(limit, ring), as_raw(-limit, ring))
+    return as_raw(np.where(fits | np.isnan(wide), raw, saturated), ring), wide
+
+
+def read(raw: Raw, frac: int) -> Floats:
+    """The numbers that ring elements hold: x * 2^-frac."""
+    return np.ldexp(to_float(raw), -frac)
+
+
+def to_integers(raw: Raw, dtype: DTypeLike) -> NDArray[Any]:
+    """The low bits of ring elements as integers of `dtype`; as booleans, whether they are not 0."""
+    if np.dtype(dtype).kind == "b":
+        return np.asarray(raw != 0)
+    if raw.dtype == object:
+        half = 1 << 63
+        raw = np.asarray((raw + half) % (1 << 64) - half, np.int64)
+    return raw.astype(dtype)
+
+
+def shift_right(raw: Raw, bits: int) -> Raw:
+    """x / 2^bits, rounded to nearest, ties up."""
+    if not bits:
+        return raw
+    return (raw >> bits) + ((raw >> (bits - 1)) & 1)
+
+
+def matmul(left: Raw, right: Raw, ring: int) -> tuple[Raw, Floats]:
+    """[..., m, k] x [..., k, n], mod 2^ring and, unlimited, as floats.
+
+    numpy multiplies matrices of integers slowly. So both are cut into limbs of so few bits that sums of k
+    products of limbs are exact in float64, which BLAS multiplies.
+    """
+    bits = (_MANTISSA_BITS - left.shape[-1].bit_length()) // 2
+    shape = (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
+    total, wide = as_raw(np.zeros(shape, np.int64), ring), np.zeros(shape)
+    rights = _limbs(right, bits)
+    for i, x in enumerate(_limbs(left, bits)):
+        for j, y in enumerate(rights):
+            product, weight = x @ y, bits * (i + j)
+            wide += np.ldexp(product, weight)
+            if weight < ring:
+                total = total + (as_raw(product.astype(np.int64), ring) << weight)
+    return total, wide
+
+
+def _limbs(raw: Raw, bits: int) -> Sequence[Floats]:
+    """Digits of `bits` bits, lowest first, all but the last non-negative."""
+    limbs = []
+    while raw.size and max(int(raw.max()), -int(raw.min())) >= 1 << bits:
+        limbs.append(to_float(raw & ((1 << bits) - 1)))
+        raw = raw >> bits
+    return [*limbs, to_float(raw)]

@@ -1,0 +1,292 @@
+"""Program files."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ditto_compiler.dialect.encoding import Fxp, Int
+from ditto_compiler.files import write_whole
+from ditto_compiler.pass_manager import PassManager
+from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
+from ditto_compiler.program import (
+    Call,
+    CallerTensor,
+    CastBatch,
+    Input,
+    Program,
+    ProgramFileError,
+    Region,
+    Value,
+)
+from ditto_compiler.source import parse_source
+from ditto_compiler.spu.extract import extract_program
+
+SOURCE = """
+module @jit_model {
+  func.func public @main(%x: tensor<2x4xf32>, %w: tensor<4x3xf32>, %m: tensor<3xf32> {ditto.visibility = "public"}, %u: tensor<f32>) -> (tensor<2x3xf32>, tensor<2x3xf32>) {
+    %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] : (tensor<2x4xf32>, tensor<4x3xf32>) -> tensor<2x3xf32>
+    %1 = stablehlo.broadcast_in_dim %m, dims = [1] : (tensor<3xf32>) -> tensor<2x3xf32>
+    %2 = stablehlo.add %0, %1 : tensor<2x3xf32>
+    %3 = stablehlo.exponential %2 : tensor<2x3xf32>
+    %4 = stablehlo.tanh %0 : tensor<2x3xf32>
+    return %3, %4 : tensor<2x3xf32>, tensor<2x3xf32>
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    module = parse_source(SOURCE, "model.mlir")
+    PassManager(precision_pipeline("ditto")).run(module)
+    annotated = str(module)
+    PassManager(lowering_pipeline()).run(module)
+    return extract_program(module, policy="ditto", annotated=annotated)
+
+
+def test_extracted_program(program: Program) -> None:
+    assert (program.name, program.policy) == ("model", "ditto")
+    assert {region.ring for region in program.regions.values()} == {32, 64}
+    assert program.caller_inputs == (
+        CallerTensor((2, 4), "f32"),
+        CallerTensor((4, 3), "f32"),
+        CallerTensor((3,), "f32"),
+        CallerTensor((), "f32"),
+    )
+    # The last argument is not used, so it is not asked for.
+    assert {use.index for use in program.inputs} == {0, 1, 2}
+    secrets = {use.index: program.values[use.value].secret for use in program.inputs}
+    assert secrets == {0: True, 1: True, 2: False}
+    assert [program.values[number].shape for number in program.outputs] == [(2, 3), (2, 3)]
+
+
+def test_every_step_uses_what_earlier_steps_made(program: Program) -> None:
+    made = {use.value for use in program.inputs}
+    for step in program.steps:
+        if isinstance(step, Call):
+            assert set(step.operands) <= made
+            made.update(step.results)
+        else:
+            assert {source for source, _ in step.casts} <= made
+            made.update(target for _, target in step.casts)
+    assert set(program.outputs) <= made
+
+
+def test_casts_of_a_batch_share_one_message_and_cast_secrets_only_at_a_cost(program: Program) -> None:
+    batches = [step for step in program.steps if isinstance(step, CastBatch)]
+    assert batches
+    assert all(value.secret for value, _ in program.casts())
+
+
+def test_save_and_load_round_trip(program: Program, tmp_path: Path) -> None:
+    path = tmp_path / "model.ditto"
+    nested = program.replace(input_tree=["tuple", [["leaf"]]], output_tree={"a": None})
+    nested.save(path)
+    assert Program.load(path) == nested
+    assert Program.load(str(path)) == nested
+    assert os.listdir(tmp_path) == ["model.ditto"]
+
+
+def test_equal_programs_are_equal_files(program: Program) -> None:
+    assert program.to_bytes() == Program.from_bytes(program.to_bytes()).to_bytes()
+
+
+def test_values_of_every_kind_round_trip() -> None:
+    program = Program(
+        name="x",
+        policy="p",
+        values=(Value((), "i1", Int(32), False), Value((3, 0), "bf16", Fxp(128, 126), True)),
+        regions={"r0": Region("r0", 32, 0, 'module {}\n// "quotes" \u00e9\n')},
+        steps=(Call("r0", (), (0, 1)), CastBatch(((1, 1),))),
+        inputs=(Input(3, 1),),
+        caller_inputs=(CallerTensor((3, 0), "bf16"),),
+        outputs=(1, 1, 0),
+    )
+    assert Program.from_bytes(program.to_bytes()) == program
+
+
+def test_truncated_files(program: Program) -> None:
+    content = program.to_bytes()
+    lengths = [*range(64), *range(64, len(content), max(1, len(content) // 200)), len(content) - 1]
+    for length in lengths:
+        with pytest.raises(ProgramFileError):
+            Program.from_bytes(content[:length])
+
+
+def test_flipped_bytes_are_noticed_or_harmless(program: Program) -> None:
+    content = program.to_bytes()
+    for position in range(0, len(content), max(1, len(content) // 400)):
+        damaged = bytearray(content)
+        damaged[position] ^= 0xFF
+        try:
+            loaded = Program.from_bytes(bytes(damaged))
+        except ProgramFileError:
+            continue
+        assert loaded == program, f"byte {position}"
+
+
+def zip_of(files: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return buffer.getvalue()
+
+
+def edited(program: Program, **changes: object) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(program.to_bytes())) as archive:
+        files = {name: archive.read(name).decode() for name in archive.namelist()}
+    document = json.loads(files["program.json"])
+    return zip_of({**files, "program.json": json.dumps({**document, **changes})})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "'p.ditto' is not a ditto program file, or it is damaged"),
+        (b"hello", "'p.ditto' is not a ditto program file, or it is damaged"),
+        (zip_of({"a.txt": "hello"}), "'p.ditto' is not a ditto program file, or it is damaged"),
+        (zip_of({"program.json": "{"}), "'p.ditto' is not a ditto program file, or it is damaged"),
+        (zip_of({"program.json": "[]"}), "'p.ditto' is a zip archive but not a ditto program file"),
+        (zip_of({"program.json": "{}"}), "'p.ditto' is a zip archive but not a ditto program file"),
+    ],
+)
+def test_foreign_files(content: bytes, message: str) -> None:
+    with pytest.raises(ProgramFileError) as error:
+        Program.from_bytes(content, "p.ditto")
+    assert message in str(error.value)
+
+
+def test_other_versions(program: Program) -> None:
+    with pytest.raises(ProgramFileError, match="has format version 999, this ditto reads version"):
+        Program.from_bytes(edited(program, version=999), "p.ditto")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"values": [[[2], "f32", "#ditto.fxp<63, 18>", True, 0]]},
+        {"values": [[[2], "f32", "nonsense", True, 0]]},
+        {"values": [1]},
+        {"regions": [["missing", 32, 8, []]]},
+        {"steps": [["call"]]},
+        {"steps": [[]]},
+        {"inputs": None},
+        {"outputs": 3},
+    ],
+)
+def test_wrong_documents(program: Program, change: dict[str, object]) -> None:
+    with pytest.raises(ProgramFileError, match="'p.ditto' is damaged"):
+        Program.from_bytes(edited(program, **change), "p.ditto")
+
+
+@pytest.mark.parametrize("name", ["missing.ditto", "."])
+def test_unreadable_files(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ProgramFileError, match="cannot read program file"):
+        Program.load(tmp_path / name)
+
+
+def test_unwritable_paths_leave_nothing_behind(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "missing" / "p.ditto", tmp_path / "folder", tmp_path / "file" / "p.ditto"):
+        with pytest.raises(ProgramFileError, match="cannot write program file"):
+            program.save(path)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "p.ditto"
+    path.write_bytes(b"old")
+
+    def full_disk(self: Path, content: bytes) -> int:
+        with open(self, "wb") as file:
+            file.write(content[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"new content")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["p.ditto"]
+
+
+def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
+    write_whole(tmp_path / "ours", b"x")
+    (tmp_path / "theirs").write_bytes(b"x")
+    ours, theirs = (stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ours", "theirs"))
+    assert ours == theirs
+
+
+def test_links_and_devices_stay_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("target")
+    write_whole(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"new"
+    write_whole("/dev/null", b"x")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_programs_and_policies_need_no_jax() -> None:
+    """A machine that only runs programs has no JAX."""
+    code = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("jax", "jaxlib"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Block())
+import ditto_compiler
+from ditto_compiler import Fxp, Program, load_policy
+from ditto_compiler.program import Value
+load_policy("ditto")
+assert not {"jax", "jaxlib"} & {name.split(".")[0] for name in sys.modules}
+try:
+    ditto_compiler.PassManager
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=child_environment())
+    assert done.returncode == 0, done.stderr
+    assert "is blocked" in done.stdout
+
+
+def child_environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def test_the_public_names_exist_and_are_what_type_checkers_see() -> None:
+    import ast
+    import importlib
+
+    import ditto_compiler
+
+    tree = ast.parse(Path(ditto_compiler.__file__).read_text())
+    checked = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ditto_compiler")
+        for alias in node.names
+    }
+    assert checked == {name: f"ditto_compiler.{home}" for name, home in ditto_compiler._HOMES.items()}
+    for name, module in checked.items():
+        assert getattr(ditto_compiler, str(name)) is getattr(importlib.import_module(str(module)), str(name))
+        assert name in dir(ditto_compiler)
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = ditto_compiler.nonsense
+
+
+def test_programs_are_frozen(program: Program) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        program.name = "other"  # type: ignore[misc]
