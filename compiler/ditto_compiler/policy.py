@@ -68,6 +68,8 @@ class Rule:
     """32, 64, 128, or "operands"."""
     frac: int | None = None
     """Fraction bits."""
+    fallback: int | None = None
+    """A wider ring for results whose known range does not fit `ring`; without it they are an error."""
 
     def __post_init__(self) -> None:
         if self.ring is None and self.frac is None:
@@ -79,6 +81,12 @@ class Rule:
         widest = self.ring if isinstance(self.ring, int) else max(RINGS)
         if self.frac is not None and not 0 <= self.frac <= widest - 2:
             raise PolicyError(f"rule '{self.name}': frac must be in [0, {widest - 2}], got {self.frac}")
+        if self.fallback is not None and not (
+            isinstance(self.ring, int) and self.fallback in RINGS and self.fallback > self.ring
+        ):
+            raise PolicyError(
+                f"rule '{self.name}': fallback must be a ring wider than ring, got {self.fallback}"
+            )
         for dtype in self.dtype:
             if not fnmatch.filter(DTYPES, dtype):
                 raise PolicyError(
@@ -121,6 +129,8 @@ class Choice:
     frac: int | None
     source: str
     """Where it comes from, for errors: "rule 'linear layers'"."""
+    fallback: int | None = None
+    """The ring for results whose range does not fit `ring`."""
 
 
 @dataclass(frozen=True)
@@ -183,16 +193,17 @@ class Policy:
         """What the rules say of an op; ring None when none speaks of it."""
         ring: int | str | None = None
         frac: int | None = None
+        fallback: int | None = None
         source = f"the dtype map of policy '{self.name}'"
         for rule in self.rules:
             if rule.matches(features):
                 source = f"rule '{rule.name}' of policy '{self.name}'"
                 if rule.ring is not None:
-                    ring = rule.ring
+                    ring, fallback = rule.ring, rule.fallback
                     frac = None
                 if rule.frac is not None:
                     frac = rule.frac
-        return Choice(ring, frac, source)
+        return Choice(ring, frac, source, fallback)
 
 
 PRESETS: tuple[str, ...] = ("dtype", "uniform32", "uniform64", "uniform128", "ditto")
@@ -298,6 +309,7 @@ _RULE_KEYS: dict[str, type | tuple[type, ...]] = {
     "rank": int,
     "ring": (int, str),
     "frac": int,
+    "fallback": int,
 }
 
 

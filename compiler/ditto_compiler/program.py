@@ -10,17 +10,22 @@ import dataclasses
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ditto_compiler.dialect.encoding import Cast, Encoding, parse_encoding
+from ditto_compiler.dialect.encoding import Cast, Encoding, EncodingError, parse_encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import write_whole
 
 FORMAT = "ditto-program"
 VERSION = 1
+
+
+_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+"""What the zip reader raises for damaged bytes, depending on where they are."""
 
 
 class ProgramFileError(DittoError):
@@ -222,7 +227,7 @@ class Program:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 texts = {name: archive.read(name).decode() for name in archive.namelist()}
             document = json.loads(texts["program.json"])
-        except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError) as error:
+        except (*_DAMAGED_ZIP, KeyError, ValueError) as error:
             raise ProgramFileError(
                 f"'{origin}' is not a ditto program file, or it is damaged ({error}); "
                 "write it again by Program.save"
@@ -236,7 +241,7 @@ class Program:
             )
         try:
             return _from_document(document, texts)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+        except (EncodingError, KeyError, ValueError, TypeError, IndexError) as error:
             raise ProgramFileError(f"'{origin}' is damaged: {error!r}") from None
 
     def replace(self, **changes: Any) -> Program:

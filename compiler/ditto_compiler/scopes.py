@@ -1,7 +1,7 @@
 """Where in the user's model an op belongs: the path of `jax.named_scope`s around it.
 
-JAX's name stacks, such as `jit(f)/jit(main)/encoder/layer0/attention/qk,kd->qd/dot_general`, also have parts that it
-makes itself. They end in the primitive's name.
+JAX's name stacks, such as `jit(f)/jit(main)/encoder/layer0/attention/qk,kd->qd/dot_general`, also have parts
+that it makes itself. They end in the primitive's name.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from typing import Any
 import jax
 
 from ditto import tree
-from ditto_compiler.diagnostics import from_mlir
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
-from ditto_compiler.ir import copy_module, entry_function, ir, parse_module, prepare
+from ditto_compiler.ir import copy_module, entry_function, ir, prepare
+from ditto_compiler.source import decode_source, parse_source
 
 Visibility = Any
 """\"secret\" or "public" for all arguments, or a pytree prefix of the arguments with these as leaves."""
@@ -87,8 +87,12 @@ def _flat_visibility(visibility: Visibility, args: tuple[Any, ...]) -> list[str]
     return [str(word) for word in jax.tree_util.tree_leaves(full)]
 
 
-def read_stablehlo(source: str | bytes | ir.Module, *, visibility: Visibility = "secret") -> Traced:
+def read_stablehlo(
+    source: str | bytes | ir.Module, *, visibility: Visibility = "secret", file: str = "<string>"
+) -> Traced:
     """Reads StableHLO: text, MLIR bytecode, a portable artifact, or a module, which is then used as it is.
+
+    `file` names the source in errors.
 
     Raises:
         CompileError: it does not parse.
@@ -96,10 +100,8 @@ def read_stablehlo(source: str | bytes | ir.Module, *, visibility: Visibility = 
     """
     start = time.perf_counter()
     if isinstance(source, (str, bytes)):
-        try:
-            module = parse_module(source)
-        except ir.MLIRError as error:
-            raise from_mlir(error) from None
+        content = source.encode() if isinstance(source, str) else source
+        module = parse_source(decode_source(content, file), file)
     else:
         module = prepare(source)
     entry = entry_function(module)

@@ -25,7 +25,7 @@ namespace nb = nanobind;
 // are flattened into the kernels, or they would be compiled for the oldest CPU only.
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
     __GNUC__ >= 12
-#define DITTO_KERNEL __attribute__((flatten, target_clones("default", "arch=x86-64-v4"))) void
+#define DITTO_KERNEL __attribute__((flatten, target_clones("default", "avx2", "arch=x86-64-v4"))) void
 #else
 #define DITTO_KERNEL void
 #endif
@@ -164,7 +164,8 @@ struct Words {
 };
 
 // P0, who knows x_0 and x_1, computes F_0 and F_1 (the two values that the wrap count W can have,
-// for msb(x_2) = 0 and 1), writes the two sections of its message, and its own result.
+// for msb(x_2) = 0 and 1), writes the two sections of its message, and its own result. Masks: two
+// rounds a = q, b0 = W_1, first and second = p; one round a = kappa, b = lambda, first = c, second = W_1.
 template <class S, class T, class W, bool ONE_ROUND>
 DITTO_KERNEL sender(const u8* slots, Words all, unsigned drop, unsigned left, const u8* a0, const u8* a1,
                     const u8* w0, const u8* b0, const u8* b1, u8* __restrict out, u8* __restrict first,

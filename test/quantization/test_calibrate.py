@@ -92,3 +92,31 @@ def test_static_arguments_and_trees():
     ranges = ditto.calibrate(f, [({"x": np.float32([2.0, -5.0])}, 3)], static_argnums=1)
     assert ranges.values["argument#0"] == 5.0
     assert ranges.values[":stablehlo.multiply#0"] == 15.0
+
+
+def policy_with(**changes):
+    rule = ditto.Rule("linear layers", op=("stablehlo.dot_general",), ring=32, frac=10, **changes)
+    return dataclasses.replace(EXPLICIT, rules=(*EXPLICIT.rules, rule))
+
+
+def test_a_tensor_that_does_not_fit_its_ring_names_rule_and_range():
+    x = np.full((2, 4), 300.0, np.float32)
+    ranges = ditto.calibrate(jnp.matmul, [(x, x.T)])
+    message = "result reaches 3.6e\\+05, but rule 'linear layers' of policy 'ditto' puts it in ring 32"
+    with pytest.raises(ditto.DittoError, match=message):
+        ditto.compile(jnp.matmul, x, x.T, policy=policy_with(), ranges=ranges)
+
+
+def test_a_tensor_that_does_not_fit_its_ring_moves_to_the_fallback():
+    x = np.full((2, 4), 300.0, np.float32)
+    ranges = ditto.calibrate(jnp.matmul, [(x, x.T)])
+    program = ditto.compile(jnp.matmul, x, x.T, policy=policy_with(fallback=64), ranges=ranges)
+    assert {region.ring for region in program.regions.values()} == {64}
+    small = ditto.calibrate(jnp.matmul, [(x / 300, x.T / 300)])
+    program = ditto.compile(jnp.matmul, x, x.T, policy=policy_with(fallback=64), ranges=small)
+    assert {region.ring for region in program.regions.values()} == {32}
+
+
+def test_a_fallback_must_be_wider():
+    with pytest.raises(ditto.DittoError, match="fallback must be a ring wider than ring, got 32"):
+        policy_with(fallback=32)

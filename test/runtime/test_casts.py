@@ -1,6 +1,7 @@
 """The cast protocols: right, within the stated error, at the stated cost, and telling nobody anything."""
 
 import itertools
+import tracemalloc
 from collections import deque
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 from spu import libspu
 
-from ditto.bench.casts import cost_table
+from ditto.bench.casts import bench_casts, cost_table
 from ditto.runtime.casts import MAX_CHUNK, SINGLE_CHUNK, CastEngine, CastError, choose_mode
 from ditto.runtime.channel import ChannelError, LinkChannel, run_in_threads
 from ditto.runtime.prf import Stream, agree_streams
@@ -143,6 +144,19 @@ def test_truncation_is_unbiased_whatever_the_dropped_bits(cast, low_bits):
         assert np.allclose(share_of, [1 / 8, 3 / 4, 1 / 8], atol=0.02)
 
 
+def test_undoing_a_shift_left_adds_one_unit():
+    """The documented limit of the centring: slots that are multiples of 2^t leave nothing to round."""
+    up, down = Cast(Fxp(32, 8), Fxp(64, 18)), Cast(Fxp(64, 18), Fxp(32, 8))
+    slots = share(to_raw(range(100), 32), 32)
+
+    def party(channel):
+        engine = CastEngine(channel.rank, channel, agree_streams(channel.rank, channel))
+        (wide,) = engine.cast_many([(up, slots[channel.rank])])
+        return engine.cast_many([(down, wide)])[0]
+
+    assert to_integers(reconstruct(run_in_threads(party), 32), 32) == list(range(1, 101))
+
+
 @pytest.mark.parametrize(
     ("source", "target", "why"),
     [
@@ -249,6 +263,15 @@ def test_the_table_of_costs_in_the_docs_is_fresh():
     assert cost_table() in page, f"put this into docs/protocols.md:\n\n{cost_table()}"
 
 
+def test_the_benchmark_counts_what_the_formulas_say():
+    casts = [Cast(Fxp(64, 36), Fxp(64, 18)), Cast(Fxp(64, 18), Fxp(32, 8))]
+    truncation, one_round, downcast = bench_casts(1000, casts)
+    assert (truncation.bytes_per_element, truncation.rounds) == (12, 2)
+    assert (one_round.bytes_per_element, one_round.rounds) == (15, 1)
+    assert (downcast.bytes_per_element, downcast.rounds) == (0, 0)
+    assert truncation.spu_bytes_per_element == pytest.approx(28, rel=0.01)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("total", [SINGLE_CHUNK, SINGLE_CHUNK + 1, 3 * MAX_CHUNK, 3 * MAX_CHUNK + 1, 500_000])
 def test_large_batches_are_streamed_evenly(total, mode):
@@ -276,6 +299,22 @@ def test_large_batches_are_streamed_evenly(total, mode):
         assert sum(r[1].messages_sent for r in results) == (4 if mode == "one-round" else 3)
 
 
+def test_memory_stays_at_the_results_and_a_few_chunks():
+    elements, cast = 1 << 21, Cast(Fxp(32, 8), Fxp(64, 8))
+    slots = share(np.zeros(elements, np.uint32), 32)
+
+    def party(channel):
+        engine = CastEngine(channel.rank, channel, agree_streams(channel.rank, channel))
+        return engine.cast_many([(cast, slots[channel.rank])])[0].nbytes
+
+    tracemalloc.start()
+    results = sum(run_in_threads(party))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    words_of_a_chunk = 4 * MAX_CHUNK
+    assert peak < results + 3 * 30 * words_of_a_chunk
+
+
 def test_nothing_is_sent_for_local_or_empty_casts():
     batch = [
         (Cast(Fxp(64, 18), Fxp(32, 8)), [1, 2]),
@@ -293,6 +332,13 @@ def test_slots_of_another_ring_are_an_error():
         engine.cast_many([(Cast(Fxp(32, 8), Fxp(64, 8)), np.zeros((4, 2), np.uint64))])
     with pytest.raises(CastError, match=r"last axes \(2,\), got dtype uint32 with shape \(4, 3\)"):
         engine.cast_many([(Cast(Fxp(32, 8), Fxp(64, 8)), np.zeros((4, 3), np.uint32))])
+
+
+def test_an_unknown_mode_is_an_error():
+    with pytest.raises(
+        CastError, match="unknown cast mode 'three-round': expected one of two-round, one-round"
+    ):
+        CastEngine(0, None, {}, mode="three-round")
 
 
 def test_parties_that_cast_different_tensors_are_told():

@@ -54,6 +54,7 @@ class OpCost:
 
     @property
     def is_cast(self) -> bool:
+        """Whether it moves a value between encodings, outside of the engine."""
         return not self.region
 
 
@@ -73,10 +74,12 @@ class ProgramCost:
 
     @property
     def total(self) -> Cost:
+        """Of the whole program."""
         return total(op.cost for op in self.ops)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
+    """The sum."""
     result = FREE
     for cost in costs:
         result += cost
@@ -142,7 +145,7 @@ def _elements(op: ir.Operation) -> int:
 
 
 def _casts_cost(program: Program, batch: CastBatch, forms: dict[int, str]) -> list[OpCost]:
-    """The casts of secret values; their messages, which they share, are counted with the first that needs any."""
+    """The casts of secret values; the messages that they share are counted with the first that needs any."""
     secret = [(source, target) for source, target in batch.casts if forms[source] != "p"]
     interactive = {
         target: program.values[source].elements

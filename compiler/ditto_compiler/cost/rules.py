@@ -1,10 +1,10 @@
 """What each pphlo op costs, put together from the measured table.
 
-A value has a form, as the engine holds it, because costs depend on it: `a` arithmetic share; `b`, `o` and `w`, boolean
-share of one bit, of eight (the engine does not know that only one counts), and of all bits; `p` public. A rule takes an
-op, the forms of its operands, and how many copies of the op run at once (in a reduction), and gives the cost
-and the forms of its results. What the engine does with each op was read in its source and is held to its
-own counts by test/e2e/test_estimate.py.
+Costs depend on the form in which the engine holds a value: `a` arithmetic share; `b`, `o` and `w`, boolean
+share of one bit, of eight (the engine does not know that only one counts), and of all bits; `p` public.
+A rule takes an op, the forms of its operands, and how many copies of the op run at once (in a reduction),
+and gives the cost and the forms of its results. What the engine does with each op was read in its source
+and is held to its own counts by test/e2e/test_estimate.py.
 """
 
 from __future__ import annotations
@@ -89,9 +89,11 @@ class Rules:
         return cost
 
     def forms(self, values: Sequence[ir.Value]) -> Forms:
+        """In which form each value is held."""
         return [self._forms[value] for value in values]
 
     def row(self, name: str, forms: str, elements: int, frac: int | None = None) -> Cost:
+        """A row of the table; a row that it does not have is noted as unknown."""
         if not self.table.has(name, forms, self.ring):
             self.unknown.add(name)
             return FREE
@@ -110,6 +112,7 @@ class Rules:
         return self.row("to_boolean", "ap", elements) if form == "a" else FREE
 
     def truncate(self, elements: int, bits: int | None = None) -> Cost:
+        """Dropping `bits`, by default the fraction bits."""
         self._truncated += elements
         return self.row("truncate", "ap", elements, self.frac if bits is None else bits)
 
@@ -126,6 +129,7 @@ class Rules:
         return converted + self.row("product", "aa", elements), "a"
 
     def less(self, x: str, y: str, elements: int) -> tuple[Cost, str]:
+        """A comparison."""
         if x == y == "p":
             return FREE, "p"
         return (
@@ -152,9 +156,11 @@ class Rules:
         return cost, self.forms(ops[-1].operands)
 
     def constant(self, value: ir.Value) -> int | None:
+        """The value of a public integer scalar, if it is known."""
         return self._constants.get(value)
 
     def set_constants(self, values: Sequence[ir.Value], constants: Sequence[int | None]) -> None:
+        """Makes known, or forgets, what integer scalars are."""
         for value, constant in zip(values, constants, strict=True):
             self._constants.pop(value, None)
             if constant is not None:
@@ -201,8 +207,8 @@ def is_float(value: ir.Value) -> bool:
 def product_blocks(m: int, k: int, n: int, ring: int) -> list[tuple[int, int]]:
     """The (rows, columns) of each product that the engine computes for one of [m, k] x [k, n].
 
-    Where the operands' shares are large, it cuts all three dimensions, and each cut through `k` is a product more
-    of the same size.
+    Where the operands' shares are large, it cuts all three dimensions, and each cut through `k` is one more
+    product of the same size.
     """
     limit = PRODUCT_MEMORY / (ring // 8 * 2)
     if (m * k + k * n) < limit or 0 in (m, k, n):
@@ -283,7 +289,7 @@ def _binary(row: str) -> Rule:
 
 def _multiply(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[Cost, Forms]:
     elements = copies * numel(op.results[0])
-    cost, form = rules.product(*forms, elements)
+    cost, form = rules.product(forms[0], forms[1], elements)
     if form == "p" or not all(is_float(operand) for operand in op.operands):
         return cost, [form]
     small = _small_constant(rules, op)
@@ -303,7 +309,7 @@ def _small_constant(rules: Rules, op: ir.Operation) -> float | None:
 
 
 def _dot(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[Cost, Forms]:
-    left, right = (_extent(operand) for operand in op.operands)
+    left = _extent(op.operands[0])
     batch = left[0] if op.name == "pphlo.dot_general" else 1
     k = left[-1]
     m, n = math.prod(left[:-1]) // batch, numel(op.operands[1]) // k // batch
@@ -334,7 +340,7 @@ def _matrix_product(rules: Rules, op: ir.Operation, forms: Forms, m: int, k: int
 
 
 def _less(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[Cost, Forms]:
-    cost, form = rules.less(*forms, copies * numel(op.results[0]))
+    cost, form = rules.less(forms[0], forms[1], copies * numel(op.results[0]))
     return cost, [form]
 
 
@@ -346,7 +352,7 @@ def _equal(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[C
         cost = rules.arithmetic(forms[0], elements) + rules.arithmetic(forms[1], elements)
         return cost + rules.row("equal", "ap" if "p" in forms else "aa", elements), ["o"]
     # Pattern: x == y -> not (x < y) and not (y < x)
-    cost, _ = rules.less(*forms, elements)
+    cost, _ = rules.less(forms[0], forms[1], elements)
     return cost.times(2) + rules.row("and", "bb", elements), ["b"]
 
 
@@ -375,7 +381,7 @@ def _select(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[
 
 
 def _bitwise(conversions: int, ands: int, narrowest: bool) -> Rule:
-    """`and`, `or`, `xor`: how often each operand is converted, how many `and`s, and whose width results have."""
+    """`and`, `or`, `xor`: conversions of each operand, `and`s, and which operand's width the result has."""
 
     def rule(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[Cost, Forms]:
         if forms == ["p", "p"]:

@@ -73,7 +73,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Sort:
-    """Costs of sorting along one axis: besides what is linear in elements, messages grow with log2(elements)."""
+    """Costs of sorting along one axis. Messages grow with log2(elements)."""
 
     bytes: float
     """Per element."""
@@ -107,6 +107,7 @@ class CostTable:
     multiply_add_ns: Mapping[int, float]
 
     def has(self, row: str, forms: str, ring: int) -> bool:
+        """Whether the table has such a row."""
         return ring in self.rows.get(row, {}).get(forms, {})
 
     def cost(self, row: str, forms: str, ring: int, elements: int, frac: int = 0) -> Cost:
@@ -133,6 +134,7 @@ def load_table() -> CostTable:
 
 
 def table_from_json(document: Mapping[str, Any]) -> CostTable:
+    """The table in the content of its file."""
     return CostTable(
         engine=document["engine"],
         machine=document["machine"],

@@ -8,7 +8,8 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - d3: a cast op keeps shape and element type, and a protocol offers its pair of encodings.
 - c1: once annotated, every tensor value has an encoding, but for those in the comparator of a sort.
 - c2: once casts are in, all operands and results of any other op are in one ring, and all its
-  fixed-point operands and results have one number of fraction bits.
+  fixed-point operands and results have one number of fraction bits; likewise the arguments of its
+  regions and what they return.
 - c3: once rescaling is explicit, a product has exactly the sum of its operands' fraction bits, but for
   products in loops and branches, which the engine truncates itself.
 - c4: once annotated, an op sits only in a ring in which the engine can run it.
@@ -36,7 +37,7 @@ from ditto_compiler.ir import (
     type_encoding,
 )
 from ditto_compiler.options import did_you_mean
-from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, supported_rings
+from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, supported_rings
 from ditto_compiler.spu.scales import PRODUCTS
 
 ANNOTATED, CAST, OUTLINED = (names.STAGES.index(stage) + 1 for stage in ("annotated", "cast", "outlined"))
@@ -260,13 +261,23 @@ def _verify_ring(op: ir.Operation, errors: ErrorCollector, *, cast: bool) -> Non
             return
     if not cast:
         return
-    encodings = [e for e in map(encoding_of, [*op.operands, *op.results]) if e is not None]
+    encodings = [e for e in map(encoding_of, _joined_values(op)) if e is not None]
     if len({e.ring for e in encodings}) > 1 or len({e for e in encodings if isinstance(e, Fxp)}) > 1:
         errors.add(
             op,
             f"c2: operands and results must be in one ring and scale, found {_list(encodings)}; "
             "run ditto-insert-casts",
         )
+
+
+def _joined_values(op: ir.Operation) -> list[ir.Value]:
+    """What must agree: an op's operands and results, its regions' arguments and what they return."""
+    values = [*op.operands, *op.results]
+    if OP_TABLE[op.name].kind is Kind.TERMINATOR and op.parent is not None:
+        return [*values, *op.parent.results]
+    if op.name not in BARE_REGIONS:
+        values += [argument for region in op.regions for block in region.blocks for argument in block.arguments]
+    return values
 
 
 def _verify_product(op: ir.Operation, errors: ErrorCollector) -> None:

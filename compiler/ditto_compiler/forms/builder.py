@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.encoding import Fxp
@@ -72,6 +73,13 @@ class Builder:
         )
         value = ir.DenseElementsAttr.get_splat(tensor, attribute)
         return self.op("constant", tensor, [], {"value": value}).results[0]
+
+    def vector(self, numbers: Sequence[float], like: Tensor) -> Tensor:
+        """A constant vector of `like`'s element type."""
+        tensor = ir.RankedTensorType.get([len(numbers)], like.type.element_type)
+        literals = ", ".join(f"{number:.12e}" for number in numbers)
+        value = ir.Attribute.parse(f"dense<[{literals}]> : {tensor}")
+        return Tensor(self, self.op("constant", tensor, [], {"value": value}).results[0])
 
     def reduction(self, kind: str, x: Tensor, axes: Sequence[int], initial: float) -> Tensor:
         """Reduces by a binary op over `axes`; they are gone from the result."""
@@ -149,6 +157,10 @@ class Tensor:
         """This where `predicate` holds, and `otherwise` elsewhere."""
         return self._elementwise("select", predicate.value, self.value, self._same(otherwise))
 
+    def unless(self, predicate: Tensor, otherwise: Tensor | float = 0.0) -> Tensor:
+        """This where `predicate` does not hold, and `otherwise` elsewhere."""
+        return self._elementwise("select", predicate.value, self._same(otherwise), self.value)
+
     def exponential(self) -> Tensor:
         """The engine's own exp."""
         return self._elementwise("exponential", self.value)
@@ -202,9 +214,17 @@ class Tensor:
         op = self.builder.op("dot_general", type_, operands, {"dot_dimension_numbers": numbers})
         return Tensor(self.builder, op.results[0])
 
-    def flat(self) -> Tensor:
-        """As a row of a matrix, [1, elements]."""
-        return self.reshaped([1, -1])
+    def part(self, index: int) -> Tensor:
+        """`self[index]`, along the first dimension."""
+        shape = self.shape
+        attributes = {
+            "start_indices": ir.DenseI64ArrayAttr.get([index, *(0 for _ in shape[1:])]),
+            "limit_indices": ir.DenseI64ArrayAttr.get([index + 1, *shape[1:]]),
+            "strides": ir.DenseI64ArrayAttr.get([1 for _ in shape]),
+        }
+        type_ = ir.RankedTensorType.get([1, *shape[1:]], self.type.element_type)
+        row = Tensor(self.builder, self.builder.op("slice", type_, [self.value], attributes).results[0])
+        return row.reshaped(shape[1:])
 
     def reshaped(self, shape: Sequence[int]) -> Tensor:
         """The same elements in another shape."""
@@ -212,4 +232,13 @@ class Tensor:
         return Tensor(self.builder, self.builder.op("reshape", type_, [self.value]).results[0])
 
 
-__all__ = ["Builder", "Tensor", "replace"]
+def combination(coefficients: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
+    """The sum of coefficient times tensor, as one product with a constant vector: one truncation for all."""
+    first = tensors[0]
+    builder = first.builder
+    rows = [tensor.reshaped((1, math.prod(first.shape))) for tensor in tensors]
+    type_ = ir.RankedTensorType.get([len(rows), math.prod(first.shape)], first.type.element_type)
+    dimension = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
+    operands = [row.value for row in rows]
+    stacked = Tensor(builder, builder.op("concatenate", type_, operands, {"dimension": dimension}).results[0])
+    return builder.vector(coefficients, first).dot(stacked).reshaped(first.shape)

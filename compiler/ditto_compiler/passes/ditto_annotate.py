@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.encoding import RINGS, Encoding, EncodingError, Fxp, Int
@@ -25,7 +27,9 @@ from ditto_compiler.ir import (
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import OPERANDS, Choice, OpFeatures, Policy, PolicyError, load_policy
+from ditto_compiler.spu.fractions import Headroom
 from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, reducer, supported_rings
+from ditto_compiler.spu.scales import PRODUCTS
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class DittoAnnotate(Pass):
           -> tensor<2x4xf32, #ditto.fxp<32, 10>>
 
     Errors: an op that the policy puts in a ring that cannot run it (names rule, op and location);
+    a result whose known range does not fit its ring, when the rule has no fallback;
     an op without a row in the table of supported ops; a policy that cannot be read.
     """
 
@@ -75,7 +80,7 @@ class DittoAnnotate(Pass):
             errors.add(module.operation, str(error))
             errors.raise_if_any()
             return
-        annotator = _Annotator(policy, errors)
+        annotator = _Annotator(policy, RangeAnalysis(entry), errors)
         for op in nested_ops(entry.operation):
             if op.name not in OP_TABLE:
                 errors.add(op, "cannot be annotated; run inline-calls and ditto-check-supported first")
@@ -92,9 +97,14 @@ class DittoAnnotate(Pass):
         names.set_stage(module, "annotated")
 
 
+LEAST_BITS = 4
+"""Fraction bits that an operand supplied to a product, or a value that is only added, must at least keep."""
+
+
 class _Annotator:
-    def __init__(self, policy: Policy, errors: ErrorCollector) -> None:
+    def __init__(self, policy: Policy, ranges: RangeAnalysis, errors: ErrorCollector) -> None:
         self._policy = policy
+        self._headroom = Headroom(ranges, margin_bits=0)
         self._errors = errors
         self._free: set[ir.Value] = set()
         """Values that can be had in any ring: arguments, constants, and what layout ops make of them."""
@@ -193,7 +203,29 @@ class _Annotator:
                 if isinstance(default, Fxp) and default.ring == ring
                 else self._policy.frac_of(ring)
             )
-        return Fxp(ring, frac)
+        return self._fitting(op, Fxp(ring, frac), choice) if isinstance(default, Fxp) else Fxp(ring, frac)
+
+    def _fitting(self, op: ir.Operation, encoding: Fxp, choice: Choice) -> Fxp | None:
+        """`encoding`, or that of the fallback ring, if the result's known range fits it."""
+        bound = self._headroom.ranges.bound(op.results[0])
+        if math.isinf(bound):
+            return encoding
+        room = self._headroom.bits(bound, encoding.ring)
+        if self._policy.rescale == "explicit":
+            needed = encoding.frac + LEAST_BITS if op.name in PRODUCTS else min(encoding.frac, LEAST_BITS)
+        else:
+            needed = 2 * encoding.frac if op.name in PRODUCTS else encoding.frac
+        if room >= needed:
+            return encoding
+        if choice.fallback is not None and self._check_ring(op, choice.fallback, choice.source):
+            return Fxp(choice.fallback, self._policy.frac_of(choice.fallback))
+        self._errors.add(
+            op,
+            f"its result reaches {bound:.3g}, but {choice.source} puts it in ring {encoding.ring}, which "
+            f"then has room for {max(room, 0)} fraction bits where {needed} are needed; give the rule fewer frac "
+            f"bits, a wider ring, or a fallback",
+        )
+        return None
 
     def _control_encoding(self, op: ir.Operation) -> Fxp:
         """The widest encoding that anything in the loop or branch asks for, or that enters it."""

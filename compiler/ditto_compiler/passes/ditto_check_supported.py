@@ -18,15 +18,17 @@ from ditto_compiler.spu.op_table import FLOAT_TYPES, INT_TYPES, OP_TABLE
 class DittoCheckSupported(Pass):
     """Report everything in the program that cannot be run privately, all in one go.
 
-    Changes nothing. Each error names the op and the user's source line, and says what to do:
+    Changes nothing.
+
+    Requires: calls inlined.
+
+    Errors: each names the op and the user's source line, and says what to do:
 
     - an op that the engine has no private implementation of, or not in this form (a loop whose
       condition is secret, a lookup by a secret index, a grouped convolution, ...);
     - a dtype other than f16, bf16, f32, f64, i1 and 8- to 64-bit integers;
     - a dynamic or unranked shape: the schedule and the bytes sent must not depend on data;
     - a large float constant: data closed over by the traced function would be public to all parties.
-
-    Requires: calls inlined.
 
     Example:
 

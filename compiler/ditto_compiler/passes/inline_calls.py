@@ -22,6 +22,8 @@ class InlineCalls(Pass):
     An inlined op's location keeps the user's line of the callee; its scope is that of the call site
     followed by the callee's own, so that a policy that matches on scopes sees the layer that called.
 
+    Requires: nothing.
+
     Before:
 
         func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {

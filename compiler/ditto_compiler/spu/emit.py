@@ -170,7 +170,15 @@ class Emitter:
         """
         block, converted = self._arithmetic.get(value, (None, None))
         if converted is None or block != self.ip.block:
-            converted = _as_arithmetic(self, self.values[value])
+            op = defining_op(value)
+            if op is not None and OP_TABLE[op.name].kind is Kind.LAYOUT and len(op.operands) == 1:
+                # Converted before it is cut up or repeated: once, and in one message per peer.
+                inner = op.operands[0]
+                boolean, self.values[inner] = self.values[inner], self.arithmetic_predicate(inner)
+                (converted,) = EMITTERS[op.name](self, op)
+                self.values[inner] = boolean
+            else:
+                converted = _as_arithmetic(self, self.values[value])
             self._arithmetic[value] = self.ip.block, converted
         return converted
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -302,7 +302,7 @@ def print_costs(costs: list[CastCost], console: Console) -> None:
     """The benchmark as a table."""
     table = Table(title=f"Casts of {costs[0].elements:,} elements, three parties on this machine")
     for heading in ("cast", "mode"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     numbers = ("bytes/el", "rounds", "ms", "kernels GB/s", "x copy", "with masks GB/s", "x copy")
     for heading in (*numbers, "SPU trunc", "bytes/el", "ms"):
         table.add_column(heading, justify="right")
@@ -344,9 +344,10 @@ def cost_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(elements: int = 1 << 20, json_path: Path | None = None) -> None:
-    """Measure, print, and write the numbers to `json_path` if there is one."""
+def main(elements: int = 1 << 20, json: Path | None = None) -> None:
+    """Measure, print, and write the numbers to the file `json` if given."""
     costs = bench_casts(elements)
-    print_costs(costs, Console())
-    if json_path is not None:
-        json_path.write_text(json.dumps([asdict(cost) for cost in costs], indent=2) + "\n")
+    # The table does not fold well.
+    print_costs(costs, Console(width=max(Console().width, 140)))
+    if json is not None:
+        json.write_text(dumps([asdict(cost) for cost in costs], indent=2) + "\n")

@@ -201,7 +201,8 @@ def _module(signature: str, lines: Iterable[str], returned: str, returned_type: 
     body = "".join(f"{line}\n" for line in lines)
     return (
         'module attributes {pphlo.version = "0.9.5"} {\n'
-        f"func.func @main({signature}) -> {returned_type} {{\n{body}  return {returned} : {returned_type}\n}}\n}}\n"
+        f"func.func @main({signature}) -> {returned_type} {{\n{body}"
+        f"  return {returned} : {returned_type}\n}}\n}}\n"
     )
 
 

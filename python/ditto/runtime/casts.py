@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def choose_mode(cast_bytes: int, *, bandwidth_bytes_per_s: float, rtt_s: float) 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Consecutive elements of one tensor, and where their words are in each section of a chunk."""
+    """Consecutive elements of one tensor, and where their words are among those of a chunk."""
 
     cast: Cast
     slots: Ring
@@ -67,11 +67,12 @@ class _Piece:
 
 @dataclass
 class _Chunk:
-    """Casts that share messages. `section` is the bytes of one wrap word of every element."""
+    """Casts that share messages."""
 
     number: int
     pieces: list[_Piece] = field(default_factory=list)
     section: int = 0
+    """Bytes of one word of every element; messages and draws of masks are one to three of these."""
     mine: NDArray[np.uint8] = field(default_factory=lambda: _NOTHING)
     """What this party adds to W_2."""
     other: NDArray[np.uint8] = field(default_factory=lambda: _NOTHING)
@@ -91,6 +92,8 @@ class CastEngine:
     def __init__(
         self, rank: int, channel: Channel, streams: Mapping[int, Stream], *, mode: Mode = "two-round"
     ) -> None:
+        if mode not in get_args(Mode):
+            raise CastError(f"unknown cast mode {mode!r}: expected one of {', '.join(get_args(Mode))}")
         self._rank = rank
         self._channel = channel
         self._streams = streams
@@ -107,7 +110,8 @@ class CastEngine:
 
         Raises:
             CastError: an array's dtype or shape is not that of slots in the cast's source ring.
-            ChannelError: a peer failed, or casts something else.
+            ChannelError: a peer failed, or casts something else; the streams may be out of step then, and
+                the engine is of no more use.
         """
         outs = [np.empty(self._check(cast, slots), word_dtype(cast.target.ring)) for cast, slots in batch]
         pending: list[tuple[Cast, Ring, Ring]] = []
@@ -117,8 +121,9 @@ class CastEngine:
                 pending.append((cast, contiguous, out))
             else:
                 self._shift(cast, contiguous, out)
-        # Three stages in step: while one chunk is computed, the messages of two travel. Every party
-        # sends and receives in this order, so the messages of a pair never get mixed up.
+        # Three stages in step: while one chunk is computed, the messages of two travel. A sender starts a
+        # chunk before it answers the one before; a receiver needs what the start of a chunk sends before
+        # what the answer to the one before sends. So the messages of a pair arrive in the order of use.
         started: _Chunk | None = None
         answered: _Chunk | None = None
         for chunk in chain(self._chunks(pending), (None, None)):

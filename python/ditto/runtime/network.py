@@ -56,6 +56,7 @@ class Network:
 
     @property
     def bandwidth_bytes_per_s(self) -> float:
+        """Of each party's uplink."""
         return self.bandwidth_bits_per_s / 8
 
 

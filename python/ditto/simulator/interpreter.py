@@ -75,7 +75,9 @@ class Entry:
         self._module = parse_module(program.annotated)
         entry = entry_function(self._module)
         if entry is None:
-            raise SimulationError(f"program '{program.name}' holds no StableHLO to simulate; compile it again")
+            raise SimulationError(
+                f"program '{program.name}' holds no StableHLO to simulate; compile it again"
+            )
         self.block: ir.Block = entry.entry_block
         numbers = [
             attributes[names.INPUT].value if names.INPUT in attributes else position

@@ -1,0 +1,138 @@
+"""Forms of the elementwise functions: GeLU, SiLU, tanh, logistic.
+
+All of ours rest on one idea. With a = |x|, GeLU and SiLU are relu(x) + r(a), and tanh and the logistic
+function are odd but for a constant: what is left is a function of a >= 0 alone that is soon constant. So
+two comparisons suffice, one for the sign and one for the end of the polynomial's range, and a polynomial
+in a with odd and even powers is far better than one in x^2 of the same degree. The polynomial's argument is
+set to 0 beyond its range, where it is exactly 0: no intermediate value grows with x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ditto_compiler.forms.builder import Tensor, combination
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """x, split for a function that is symmetric but for a simple part.
+
+    Attributes:
+        negative: whether x < 0.
+        positive: relu(x).
+        inside: whether |x| is below the limit.
+        size: |x| inside, 0 outside.
+    """
+
+    negative: Tensor
+    positive: Tensor
+    inside: Tensor
+    size: Tensor
+
+
+def _fold(x: Tensor, limit: float) -> _Folded:
+    negative = x < 0.0
+    below = x.where(negative)
+    positive = x - below
+    size = positive - below
+    inside = size < limit
+    return _Folded(negative, positive, inside, size.where(inside))
+
+
+def _sextic(t: Tensor, coefficients: Sequence[float]) -> Tensor:
+    """c1 t + ... + c6 t^6 by three products."""
+    square = t * t
+    cube = square * t
+    powers = (t, square, cube)
+    return combination(coefficients[:3], powers) + cube * combination(coefficients[3:], powers)
+
+
+def _scaled(coefficients: Sequence[float], scale: float) -> list[float]:
+    """Coefficients of the same polynomial in t / scale."""
+    return [coefficient * scale**power for power, coefficient in enumerate(coefficients, start=1)]
+
+
+def gelu_quartic(x: Tensor) -> Tensor:
+    """relu(x) + k ((y + a - c - 1) y + c), y = a (a + b) + c, for a = |x| < 3.25; relu(x) beyond.
+
+    A quartic in a by two products (Knuth's preconditioning). All constants are multiples of 2^-10, and
+    the polynomial of 0 is exactly 0 in fixed point too.
+    """
+    k, b, c = 21 / 1024, -5011 / 1024, 8086 / 1024
+    x_ = _fold(x, 3.25)
+    a = x_.size
+    y = a * (a + b) + c
+    return x_.positive + ((y + a - (c + 1)) * y + c) * k
+
+
+def gelu_sextic(x: Tensor) -> Tensor:
+    """relu(x) + a sextic in a = |x| < 3.5; relu(x) beyond."""
+    x_ = _fold(x, 3.5)
+    coefficients = (-0.51026949, 0.44487599, -0.056893006, -0.055214634, 0.021067457, -0.0021788926)
+    return x_.positive + _sextic(x_.size * 0.5, _scaled(coefficients, 2.0))
+
+
+def gelu_puma(x: Tensor) -> Tensor:
+    """0 | cubic | sextic | x, with cuts at -4, -1.95 and 3.
+
+    The three comparisons are one op, and each polynomial is one product with its coefficients. Unlike in
+    PUMA's own code x is set to 0 outside of [-4, 3] first, so that x^6 cannot overflow.
+    """
+    cuts = x.builder.vector((-4.0, -1.95, 3.0), x)
+    below = x.spread((3, *x.shape), range(1, len(x.shape) + 1)) < cuts.spread((3, *x.shape), (0,))
+    low, middle, high = (below.part(index) for index in range(3))
+    t = x.where(high).unless(low)
+    square = t * t
+    cube = square * t
+    fourth, sixth = square * square, cube * cube
+    cubic = combination((-0.42226581151983866, -0.11807612951181953, -0.011034134030615728), (t, square, cube))
+    sextic = combination(
+        (0.5, 0.3603292692789629, -0.037688200365904236, 0.0018067462606141187), (t, square, fourth, sixth)
+    )
+    inner = (cubic - 0.5054031199708174).where(middle, sextic + 0.008526321541038084)
+    return inner.where(high, x).unless(low)
+
+
+def gelu_quad(x: Tensor) -> Tensor:
+    """0.125 x^2 + 0.25 x + 0.5, as ((x + 1)^2 + 3) / 8."""
+    shifted = x + 1.0
+    return (shifted * shifted + 3.0) * 0.125
+
+
+def silu_sextic(x: Tensor) -> Tensor:
+    """relu(x) + a sextic in a = |x| < 8; relu(x) beyond."""
+    x_ = _fold(x, 8.0)
+    coefficients = (-0.52904452, 0.33890021, -0.085830384, 0.010419502, -0.00057905018, 1.0598433e-05)
+    return x_.positive + _sextic(x_.size * 0.25, _scaled(coefficients, 4.0))
+
+
+def tanh_cubic(x: Tensor) -> Tensor:
+    """sign(x) times a cubic in a = |x| < 2.625, k a ((a + b)^2 + c); sign(x) beyond."""
+    k, b, c = 0.051368372, -4.0838780, 5.1336200
+    x_ = _fold(x, 2.625)
+    a = x_.size
+    shifted = a + b
+    return _odd(x_, (shifted * shifted + c) * a * k)
+
+
+def tanh_sextic(x: Tensor) -> Tensor:
+    """sign(x) times a sextic in a = |x| < 3.625; sign(x) beyond."""
+    x_ = _fold(x, 3.625)
+    coefficients = (1.0153911, -0.038349301, -0.39167223, 0.22160198, -0.049654628, 0.0040969713)
+    return _odd(x_, _sextic(x_.size * 0.5, _scaled(coefficients, 2.0)))
+
+
+def logistic_sextic(x: Tensor) -> Tensor:
+    """1/2 + sign(x) times a sextic in a = |x| < 7.25; 0 or 1 beyond."""
+    x_ = _fold(x, 7.25)
+    coefficients = (0.25384772, -0.0047935334, -0.024479601, 0.0069250863, -0.00077585664, 3.2007729e-05)
+    return _odd(x_, _sextic(x_.size * 0.25, _scaled(coefficients, 4.0)), 0.5) + 0.5
+
+
+def _odd(x: _Folded, inside: Tensor, limit: float = 1.0) -> Tensor:
+    """sign(x) times `inside` where the polynomial holds, and times `limit` beyond."""
+    size = inside.where(x.inside, limit)
+    flipped = size.where(x.negative)
+    return size - flipped - flipped

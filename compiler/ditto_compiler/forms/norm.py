@@ -1,0 +1,52 @@
+"""Forms of LayerNorm and RMSNorm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ditto_compiler.forms.builder import Tensor
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """What is normalised.
+
+    Attributes:
+        x: the rows.
+        axes: the axes of a row.
+        eps: what is added to the variance.
+        gain: a number that the result is multiplied by.
+        scale: a tensor that it is multiplied by, or None.
+    """
+
+    x: Tensor
+    axes: tuple[int, ...]
+    eps: float
+    gain: float
+    scale: Tensor | None
+
+
+def layer_norm(of: Normalized) -> Tensor:
+    """c rsqrt(mean(c^2) + eps) scale, c = x - mean(x): one rsqrt and no division.
+
+    The variance as mean(x^2) - mean(x)^2 would lose in fixed point what cancels. A gain goes into the row's factor.
+    """
+    return _scaled(of, of.x - _mean(of.x, of).along(of.x, of.axes))
+
+
+def rms_norm(of: Normalized) -> Tensor:
+    """x rsqrt(mean(x^2) + eps) scale."""
+    return _scaled(of, of.x)
+
+
+def _scaled(of: Normalized, centred: Tensor) -> Tensor:
+    factor = (_mean(centred * centred, of) + of.eps).rsqrt()
+    if of.gain != 1.0:
+        factor = factor * of.gain
+    result = centred * factor.along(of.x, of.axes)
+    return result if of.scale is None else result * of.scale
+
+
+def _mean(x: Tensor, of: Normalized) -> Tensor:
+    return x.sum(of.axes) * (1.0 / math.prod(of.x.shape[axis] for axis in of.axes))

@@ -1,0 +1,66 @@
+"""Which functions a program computes, in spite of how the front end spells them.
+
+One file per function. `recognize` finds them all; `ditto-approximate` then replaces them by forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ditto_compiler.ir import BARE_REGIONS, func, ir, nested_ops
+from ditto_compiler.recognizers.base import Found, Recognizer
+from ditto_compiler.recognizers.division import DIVISION
+from ditto_compiler.recognizers.gelu import GELU
+from ditto_compiler.recognizers.logistic import LOGISTIC, TANH
+from ditto_compiler.recognizers.norm import LAYER_NORM, RMS_NORM
+from ditto_compiler.recognizers.silu import SILU
+from ditto_compiler.recognizers.softmax import LOG_SOFTMAX, SOFTMAX
+
+RECOGNIZERS: tuple[Recognizer, ...] = (
+    GELU,
+    SILU,
+    SOFTMAX,
+    LOG_SOFTMAX,
+    LAYER_NORM,
+    # After LayerNorm, which is the RMSNorm of a centred value.
+    RMS_NORM,
+    LOGISTIC,
+    TANH,
+    # After everything that divides.
+    DIVISION,
+)
+
+COSTLY: frozenset[str] = frozenset(
+    f"stablehlo.{name}"
+    for name in "divide exponential exponential_minus_one log log_plus_one logistic power rsqrt sqrt tanh".split()
+) | {"chlo.erf", "chlo.erfc", "stablehlo.custom_call"}
+"""Ops that are dear under MPC: what forms are there to avoid."""
+
+__all__ = ["COSTLY", "RECOGNIZERS", "Found", "Recognizer", "recognize"]
+
+
+def recognize(function: func.FuncOp, recognizers: Sequence[Recognizer] = RECOGNIZERS) -> list[Found]:
+    """The functions that the program computes, in program order; no op belongs to two of them.
+
+    A function whose costly ops are also used for something else is left alone: they would have to be
+    computed anyway, so a replacement would only add to them.
+    """
+    found: list[Found] = []
+    taken: set[ir.Operation] = set()
+    # Users come before what they use, so that the largest function wins.
+    for op in reversed(nested_ops(function.operation, skip=(*BARE_REGIONS, "stablehlo.reduce"))):
+        if op in taken:
+            continue
+        for recognizer in recognizers:
+            candidate = recognizer.find(op)
+            if candidate is not None and not _is_shared(candidate):
+                found.append(candidate)
+                taken |= candidate.ops
+                break
+    return found[::-1]
+
+
+def _is_shared(candidate: Found) -> bool:
+    """Whether something costly inside of the function is used outside of it."""
+    inner = [op for op in candidate.ops if op != candidate.root and op.name in COSTLY]
+    return any(use.owner.operation not in candidate.ops for op in inner for r in op.results for use in r.uses)

@@ -1,0 +1,245 @@
+"""The cost model against numbers that were published of or counted in the engine, without running it."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ditto
+from ditto.runtime import casts
+from ditto_compiler.cost import model
+from ditto_compiler.cost.model import estimate, seconds_on
+from ditto_compiler.cost.rules import product_blocks
+from ditto_compiler.cost.table import FREE, Cost, load_table
+from ditto_compiler.dialect.encoding import RINGS
+from ditto_compiler.program import Program
+from ditto_compiler.scopes import scope_path
+
+TABLE = load_table()
+S = jax.ShapeDtypeStruct
+
+
+def f32(*shape):
+    return S(shape, np.float32)
+
+
+def cost_of(function, *arguments, policy="uniform64", **options):
+    return estimate(ditto.compile(function, *arguments, policy=policy, **options))
+
+
+@pytest.mark.parametrize(("ring", "product", "truncation"), [(32, 12, 20), (64, 24, 28), (128, 48, 56)])
+def test_product_and_truncation_of_each_ring(ring, product, truncation):
+    """Three ring elements for a product; two and three carries for a truncation (by 40 bits in ring 128)."""
+    cost = cost_of(lambda x, w: x @ w, f32(5, 7), f32(7, 3), policy=f"uniform{ring}").total
+    assert cost.bytes == 15 * (product + truncation)
+    assert (cost.messages, cost.rounds) == (8, 3)
+
+
+def test_batched_product_is_so_many_products():
+    cost = cost_of(lambda x, w: jnp.einsum("bij,bjk->bik", x, w), f32(6, 4, 5), f32(6, 5, 2)).total
+    assert cost.bytes == 6 * 8 * (24 + 28)
+    assert cost.messages == 6 * 8
+
+
+def test_public_operand_saves_the_product():
+    cost = cost_of(lambda x, w: x @ w, f32(4, 4), f32(4, 4), visibility=("secret", "public")).total
+    assert (cost.bytes, cost.messages) == (16 * 28, 5)
+
+
+def test_public_program_is_free():
+    cost = cost_of(lambda x: jnp.exp(x) @ x, f32(4, 4), visibility="public")
+    assert (cost.total.bytes, cost.total.messages) == (0, 0)
+    assert cost.unknown == ()
+
+
+def test_maximum_over_an_axis_is_a_tree():
+    """n - 1 comparisons and selections; as many steps as halvings, and one more for each odd end."""
+    cost = cost_of(lambda x: jnp.max(x, 1), f32(3, 11)).total
+    # 11 -> 5, one over; 5 -> 2, one over; 2 -> 1. The initial value is made secret: 24 bytes, 3 messages.
+    assert cost.bytes == 3 * 10 * (108 + 64) + 24
+    assert cost.messages == 5 * (24 + 8) + 3
+
+
+def test_sum_over_an_axis_sends_nothing_but_its_initial_value():
+    cost = cost_of(lambda x: x.sum(1), f32(3, 11)).total
+    assert (cost.bytes, cost.messages) == (24, 3)
+
+
+def test_loop_costs_as_often_as_it_runs():
+    def loop(count):
+        return cost_of(lambda x: jax.lax.fori_loop(0, count, lambda i, a: a * x, x), f32(4)).total
+
+    assert loop(6).bytes == 2 * loop(3).bytes > 0
+    assert loop(0).bytes == 0
+
+
+def test_loop_of_unknown_length_is_reported():
+    cost = cost_of(
+        lambda x, n: jax.lax.fori_loop(0, n, lambda i, a: a * x, x),
+        f32(4),
+        S((), np.int32),
+        visibility=("secret", "public"),
+    )
+    assert cost.unknown == ("while of unknown length (counted once)",)
+
+
+def test_constant_below_the_grid_truncates_by_more():
+    """x * 2^-17 is known to the engine as a truncation by 18 + 16 bits, which is dearer above 32 bits."""
+    assert cost_of(lambda x: x * 2.0**-17, f32()).total.bytes == 40
+    assert cost_of(lambda x: x * 2.0**-15, f32()).total.bytes == 28
+
+
+def test_maximum_selects_by_one_bit():
+    """A comparison gives a boolean share of one bit, by which an arithmetic share is multiplied as it is."""
+    assert cost_of(jnp.maximum, f32(8), f32(8)).total.bytes == 8 * (108 + 64)
+
+
+def test_cost_depends_on_fraction_bits_where_the_engine_does():
+    assert TABLE.cost("truncate", "ap", 64, 1, 32).bytes == 28
+    assert TABLE.cost("truncate", "ap", 64, 1, 33).bytes == 40
+    assert TABLE.cost("log", "a", 64, 1, 20).bytes == TABLE.cost("log", "a", 64, 1, 18).bytes + 2 * 64
+
+
+def test_table_is_whole():
+    for row, by_form in TABLE.rows.items():
+        for forms, by_ring in by_form.items():
+            for ring, segments in by_ring.items():
+                where = f"{row} {forms} {ring}"
+                assert ring in RINGS, where
+                fracs = [segment.frac for segment in segments]
+                assert fracs == sorted(set(fracs)), where
+                for segment in segments:
+                    assert (
+                        min(segment.bytes, segment.messages, segment.rounds, segment.ns, segment.us) >= 0
+                    ), where
+                    # Nobody can wait more often than messages are sent.
+                    assert segment.rounds <= segment.messages, where
+                    assert (segment.bytes > 0) == (segment.messages > 0) == (segment.rounds > 0), where
+    assert set(TABLE.sort) == set(TABLE.multiply_add_ns) == set(RINGS)
+
+
+def test_casts_share_messages():
+    def f(x, w, v):
+        return jax.nn.softmax(x @ w), jax.nn.softmax(x @ v)
+
+    program = ditto.compile(f, f32(4, 8), f32(8, 8), f32(8, 8), policy="ditto")
+    casts_cost = [op for op in estimate(program).ops if op.is_cast]
+    up = [op for op in casts_cost if op.op == "upcast"]
+    assert len(up) == 2
+    assert sum(op.cost.messages for op in up) == 3
+    assert sum(op.cost.bytes for op in up) == sum(
+        value.elements * cast.bytes_per_element for value, cast in program.casts()
+    )
+
+
+def test_cast_chunks_are_those_of_the_runtime():
+    assert (model.CAST_CHUNK, model.CAST_CHUNK_OF_MANY) == (casts.SINGLE_CHUNK, casts.MAX_CHUNK)
+
+
+def test_large_products_are_cut():
+    assert product_blocks(128, 768, 3072, 64) == [(128, 3072)]
+    blocks = product_blocks(128, 30522, 768, 64)
+    # Twice through the contracted dimension: the whole result, twice.
+    assert blocks == [(128, 768)] * 2
+    for m, k, n, ring in [(5000, 5000, 5000, 64), (40000, 300, 700, 128), (3, 20_000_000, 2, 32)]:
+        cut = product_blocks(m, k, n, ring)
+        assert sum(rows * columns for rows, columns in cut) % (m * n) == 0
+        assert len(cut) > 1
+
+
+def test_time_is_computing_and_transmitting_and_waiting():
+    cost = Cost(bytes=300e6, messages=9, rounds=10, seconds=2.0)
+    assert seconds_on(cost, bandwidth_bytes_per_s=50e6, rtt_s=0.04) == pytest.approx(2.0 + 2.0 + 0.2)
+
+
+def test_costs_add_up():
+    a, b = Cost(1, 2, 3, 4), Cost(10, 20, 30, 40)
+    assert a + b == Cost(11, 22, 33, 44)
+    assert a.times(3) == a + a + a
+    assert FREE + a == a
+
+
+def model_with_scopes(x, w, v):
+    with jax.named_scope("encoder"):
+        with jax.named_scope("attention"):
+            h = jax.nn.softmax(x @ w)
+        with jax.named_scope("mlp"):
+            return jax.nn.relu(h @ v)
+
+
+ARGUMENTS = (f32(4, 8), f32(8, 8), f32(8, 2))
+
+
+@pytest.mark.parametrize("policy", ["uniform64", "ditto"])
+def test_each_op_knows_its_scope(policy):
+    ops = estimate(ditto.compile(model_with_scopes, *ARGUMENTS, policy=policy)).ops
+    scopes = {(op.op, op.scope) for op in ops}
+    assert {
+        ("dot", "encoder/attention"),
+        ("exponential", "encoder/attention"),
+        ("dot", "encoder/mlp"),
+    } <= scopes
+    paid = {op.scope for op in ops if op.cost.bytes}
+    assert paid == {"encoder/attention", "encoder/mlp"}
+
+
+def test_casts_have_scopes():
+    ops = estimate(ditto.compile(model_with_scopes, *ARGUMENTS, policy="ditto")).ops
+    assert {op.scope for op in ops if op.is_cast} <= {"encoder/attention", "encoder/mlp"}
+
+
+def test_scopes_survive_the_program_file():
+    program = ditto.compile(model_with_scopes, *ARGUMENTS, policy="ditto")
+    loaded = Program.from_bytes(program.to_bytes())
+    assert loaded == program
+    assert estimate(loaded) == estimate(program)
+    for region in program.regions.values():
+        text_ops = sum(
+            line.count('"pphlo.') + line.count('"func.return') for line in region.code.splitlines()
+        )
+        assert len(region.op_scopes()) == text_ops
+
+
+@pytest.mark.parametrize(
+    ("stack", "scope"),
+    [
+        ("jit(f)/jit(main)/encoder/layer0/attention/qkv/dot_general", "encoder/layer0/attention/qkv"),
+        ("jit(f)/jit(main)/scores/nqd,knd->nqk/dot_general", "scores"),
+        ("jit(f)/jit(main)/add", ""),
+        ("jit(f)/jit(main)/mlp/jit(relu)/max", "mlp"),
+        ("jit(f)/jit(main)/vmap(layer)/add", "layer"),
+        ("jit(f)/jit(main)/transpose(jvp(layer))/add", "layer"),
+        ("jit(f)/jit(main)/while/body/layer/mul", "layer"),
+        ("", ""),
+    ],
+)
+def test_scope_is_what_the_user_named(stack, scope):
+    assert scope_path(stack) == scope
+
+
+def test_estimate_agrees_with_the_published_cost_of_a_layer():
+    """PUMA's approximations in ring 64 on this engine are 4724 Mbit for a BERT-base layer at 128 tokens, of
+    which the matrix products are 491."""
+    s, h, m, heads = 128, 768, 3072, 12
+
+    def products(x, qkv, q, k, v, p, c, o, u, d):
+        return x @ qkv, q @ k, p @ v, c @ o, x @ u, (x @ u) @ d
+
+    shapes = [
+        (s, h),
+        (h, 3 * h),
+        (heads, s, 64),
+        (heads, 64, s),
+        (heads, s, 64),
+        (heads, s, s),
+        (s, h),
+        (h, h),
+        (h, m),
+        (m, h),
+    ]
+    total = cost_of(products, *(f32(*shape) for shape in shapes)).total.bytes
+    outputs = s * 3 * h + heads * s * s + heads * s * 64 + s * h + s * m + s * h
+    assert total == outputs * 52
+    assert math.isclose(total * 8 / 1e6, 491, rel_tol=0.01)

@@ -1,0 +1,82 @@
+"""Writes docs/passes.md from the docstrings of passes, options and pipelines: `python -m ditto_tools.docs`."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from pathlib import Path
+
+import click
+
+from ditto_compiler.options import option_docs
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.pass_manager import MlirPass, pass_name
+from ditto_compiler.pipelines import PIPELINES
+from ditto_compiler.registry import PASSES
+
+TARGET = Path(__file__).resolve().parents[2] / "docs" / "passes.md"
+
+HEADER = """\
+<!-- Written by `python -m ditto_tools.docs` from the docstrings; change those. -->
+
+# Passes
+
+Every pass is a flag of `ditto-opt` and a name in pipelines:
+
+    ditto-opt model.mlir --inline-calls --ditto-annotate='policy=uniform64'
+    ditto-opt model.mlir --pass-pipeline='builtin.module(inline-calls,ditto-annotate{policy=uniform64},cse)'
+
+MLIR's own passes (`canonicalize`, `cse`, ...) mix with them. Rules such as c1 are those of
+[attributes.md](attributes.md). A pass gives all its errors at once, each with the op, the user's source
+line, and what to do.
+"""
+
+
+def passes_page() -> str:
+    """The text of docs/passes.md."""
+    sections = [HEADER, "## Pipelines\n"]
+    for name, pipeline in PIPELINES.items():
+        sections.append(f"### --{name}[=POLICY]\n\n{inspect.cleandoc(pipeline.__doc__ or '')}\n")
+        passes = pipeline()
+        sections.append("".join(f"1. {_link(pass_)}\n" for pass_ in passes))
+    sections.append("## Reference\n")
+    sections += [_pass_section(cls) for cls in PASSES.values()]
+    return "\n".join(sections)
+
+
+def _link(pass_: Pass) -> str:
+    name = pass_name(pass_)
+    return f"`{name}` (MLIR's)" if isinstance(pass_, MlirPass) else f"[`{name}`](#{name})"
+
+
+def _pass_section(cls: type[Pass]) -> str:
+    lines = [f"### {cls.name}\n", cls.documentation(), ""]
+    options = option_docs(cls)
+    if options:
+        lines += ["Options:", ""]
+        for name, default, documentation in options:
+            text = " ".join(documentation.split())
+            lines.append(f"- `{name}` (default: `{default}`): {text}" if default else f"- `{name}`: {text}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if the page is out of date.")
+def main(check: bool) -> None:
+    """Write docs/passes.md."""
+    text = passes_page()
+    if not check:
+        TARGET.write_text(text)
+        return
+    old = TARGET.read_text() if TARGET.exists() else ""
+    if old != text:
+        changes = difflib.unified_diff(old.splitlines(), text.splitlines(), "docs/passes.md", "docstrings", "", "", 1)
+        click.echo("\n".join(changes), err=True)
+        click.echo("docs/passes.md is out of date; run: python -m ditto_tools.docs", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
