@@ -26,7 +26,9 @@ def test_the_page_of_passes_is_fresh() -> None:
     assert result.exit_code == 0, result.output
 
 
-def test_a_stale_page_is_noticed_and_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_page_is_noticed_and_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stale = tmp_path / "passes.md"
     stale.write_text(docs.passes_page().replace("### inline-calls", "### inline-all"))
     monkeypatch.setattr(docs, "TARGET", stale)

@@ -16,7 +16,9 @@ def blocks(language):
 
 def test_python_examples(tmp_path):
     script = "\n".join(blocks("python"))
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     private, plain = re.findall(r"\[\d+ \d+\]", done.stdout)
     assert private == plain

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import MlirPass
 from ditto_compiler.passes.ditto_annotate import DittoAnnotate
+from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
@@ -36,6 +37,9 @@ def front_end_pipeline(
         # Equal constants and dead code would only be cast and outlined for nothing.
         MlirPass("canonicalize"),
         MlirPass("cse"),
+        DittoApproximate(policy.name, policy_object=policy),
+        # Forms repeat constants.
+        MlirPass("cse"),
     )
 
 
@@ -46,12 +50,14 @@ def precision_pipeline(
     ranges: Ranges | None = None,
 ) -> tuple[Pass, ...]:
     """From what JAX exports to StableHLO with rings, scales and explicit, few casts."""
+    # A pipeline prints with the text that the policy was asked for by, which may be a path.
+    text = policy if isinstance(policy, str) else policy.name
     policy = load_policy(policy) if isinstance(policy, str) else policy
     front_end = front_end_pipeline(policy, max_public_constant=max_public_constant)
     # Names of ranges are those of the ops that calibration saw.
     measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges),)
     annotate = (
-        DittoAnnotate(policy.name, policy),
+        DittoAnnotate(text, policy),
         DittoInsertCasts(),
         DittoOptimizeCasts(),
         # Hoisting casts repeats layout ops in the other ring; equal ones are merged again.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -19,6 +19,7 @@ from typing import Any
 
 from ditto_compiler.dialect.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
+from ditto_compiler.forms.table import EXACT, FORM_NAMES
 from ditto_compiler.options import did_you_mean
 
 if sys.version_info >= (3, 11):
@@ -134,6 +135,48 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class FormRule:
+    """Which forms of non-linear functions to use, everywhere or in some scopes.
+
+    Functions and forms are those of `forms.table.FORM_NAMES`; docs/forms.md describes them.
+    """
+
+    name: str
+    """Shown when the rule leads to an error."""
+    forms: Mapping[str, str]
+    """A form by function, e.g. `{"gelu": "puma"}`."""
+    scope: tuple[str, ...] = ()
+    """JAX name stacks, as in `Rule`; empty for everywhere."""
+
+    def __post_init__(self) -> None:
+        for function, form in self.forms.items():
+            if function not in FORM_NAMES:
+                raise PolicyError(
+                    f"{self.name}: there are no forms of '{function}'{did_you_mean(function, FORM_NAMES)} "
+                    f"(functions: {', '.join(FORM_NAMES)})"
+                )
+            known = FORM_NAMES[function]
+            if form not in known:
+                raise PolicyError(
+                    f"{self.name}: there is no form '{form}' of {function}{did_you_mean(form, known)} "
+                    f"(forms: {', '.join(known)})"
+                )
+
+    def matches(self, scope: str) -> bool:
+        """Whether the rule speaks of a scope."""
+        return not self.scope or any(fnmatch.fnmatchcase(scope, glob) for glob in self.scope)
+
+
+def form_of(rules: Sequence[FormRule], function: str, scope: str) -> str:
+    """The form that rules choose; of two that match, the later wins. Exact, or "" for exp, if none speaks of it."""
+    chosen = "" if function == "exp" else EXACT
+    for rule in rules:
+        if function in rule.forms and rule.matches(scope):
+            chosen = rule.forms[function]
+    return chosen
+
+
+@dataclass(frozen=True)
 class Policy:
     """A precision policy.
 
@@ -145,6 +188,7 @@ class Policy:
             sets a ring drops earlier fraction bits, which were meant for another.
         rescale: who truncates products: "engine", after each, or "explicit", by ops that the compiler
             places (see ditto-expand-rescale).
+        forms: how non-linear functions are computed; in order, the later wins.
     """
 
     name: str
@@ -152,6 +196,7 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     description: str = ""
     rescale: str = "engine"
+    forms: tuple[FormRule, ...] = ()
     _fracs: dict[int, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -206,7 +251,10 @@ class Policy:
         return Choice(ring, frac, source, fallback)
 
 
-PRESETS: tuple[str, ...] = ("dtype", "uniform32", "uniform64", "uniform128", "ditto")
+PRESETS: tuple[str, ...] = (
+    *("dtype", "uniform32", "uniform64", "uniform128"),
+    *("puma", "mpcformer", "ditto", "ditto-quad"),
+)
 
 
 def load_policy(name_or_path: str | Path) -> Policy:
@@ -265,6 +313,7 @@ def _parse(text: str, file: str, dependents: tuple[str, ...]) -> Policy:
             dtypes=dtypes,
             rules=(base.rules if base else ()) + rules,
             rescale=data.get("rescale", base.rescale if base else "engine"),
+            forms=(base.forms if base else ()) + _form_rules(data.get("forms", {})),
         )
     except PolicyError as error:
         raise PolicyError(f"{file}: {error}") from None
@@ -298,6 +347,7 @@ _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
     "rescale": str,
     "dtypes": dict,
     "rules": list,
+    "forms": dict,
 }
 
 _RULE_KEYS: dict[str, type | tuple[type, ...]] = {
@@ -311,6 +361,32 @@ _RULE_KEYS: dict[str, type | tuple[type, ...]] = {
     "frac": int,
     "fallback": int,
 }
+
+
+def _form_rules(table: dict[str, Any]) -> tuple[FormRule, ...]:
+    """`[forms]` with a form by function, then each of `[[forms.scopes]]` with its `scope` besides."""
+    everywhere = {key: value for key, value in table.items() if key != "scopes"}
+    scoped = table.get("scopes", [])
+    if not isinstance(scoped, list) or not all(isinstance(entry, dict) for entry in scoped):
+        raise PolicyError(f"forms.scopes must be a list of tables, got {scoped!r}")
+    rules = [FormRule("[forms]", _strings(everywhere, "[forms]"))]
+    for index, entry in enumerate(scoped):
+        name = f"forms.scopes[{index}]"
+        if "scope" not in entry:
+            raise PolicyError(f"{name} has no 'scope'; forms for everywhere stand in [forms]")
+        scope = (entry["scope"],) if isinstance(entry["scope"], str) else entry["scope"]
+        if not isinstance(scope, (list, tuple)) or not all(isinstance(glob, str) for glob in scope):
+            raise PolicyError(f"{name}: scope must be a string or a list of strings, got {scope!r}")
+        forms = {key: value for key, value in entry.items() if key != "scope"}
+        rules.append(FormRule(name, _strings(forms, name), tuple(scope)))
+    return tuple(rule for rule in rules if rule.forms)
+
+
+def _strings(table: dict[str, Any], where: str) -> dict[str, str]:
+    for key, value in table.items():
+        if not isinstance(value, str):
+            raise PolicyError(f"{where}: {key} must be the name of a form, got {value!r}")
+    return table
 
 
 def _rule(index: int, entry: Any) -> Rule:

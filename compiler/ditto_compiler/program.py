@@ -11,7 +11,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -243,6 +243,22 @@ class Program:
             return _from_document(document, texts)
         except (EncodingError, KeyError, ValueError, TypeError, IndexError) as error:
             raise ProgramFileError(f"'{origin}' is damaged: {error!r}") from None
+
+    def report(self, format: str = "text", networks: Sequence[Any] = ("lan", "wan")) -> str:
+        """What the program will cost and where: rings, casts, bytes, rounds and time per scope.
+
+        Args:
+            format: `text`, `json` or `html` (a page of its own).
+            networks: that times are predicted for, by name or as `cost.network.Network`.
+
+        Raises:
+            ReportError: no such format.
+            NetworkError: no such network.
+        """
+        # Here, because parties load programs without MLIR, which the cost model reads them by.
+        from ditto_compiler.report import render
+
+        return render(self, format, networks)
 
     def replace(self, **changes: Any) -> Program:
         """A copy with some fields changed."""

@@ -7,7 +7,7 @@ with ditto.LocalCluster() as cluster:
 
 from ditto.api import compile
 from ditto.calibrate import calibrate
-from ditto.runtime.cluster import ClusterError, InputError, LocalCluster, RunStats
+from ditto.runtime.cluster import ClusterError, InputError, LocalCluster, RunStats, SharedArray
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import Policy, Rule, load_policy
 from ditto_compiler.program import Program
@@ -21,6 +21,7 @@ __all__ = [
     "Program",
     "Rule",
     "RunStats",
+    "SharedArray",
     "calibrate",
     "compile",
     "load_policy",

@@ -97,6 +97,55 @@ def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
     return build(structure)
 
 
+def count(structure: Any) -> int:
+    """How many arrays a structure holds."""
+    if structure is None:
+        return 0
+    if structure == LEAF:
+        return 1
+    kind, children = structure
+    return sum(count(child) for child in ([part for _, part in children] if kind == "dict" else children))
+
+
+def flatten_argument(structure: Any, value: Any, position: int) -> list[Any]:
+    """The arrays in one argument.
+
+    Raises:
+        TreeError: it nests differently from `structure`.
+    """
+    return flatten(["tuple", [structure]], (value,), f"argument {position}")
+
+
+def unflatten_argument(structure: Any, leaves: Sequence[Any]) -> Any:
+    """Containers of one argument around `leaves`."""
+    (value,) = unflatten(["tuple", [structure]], leaves)
+    return value
+
+
+def prefix(structure: Any, marks: Any, leaves: int) -> list[bool]:
+    """One boolean per array of `structure`, from booleans that nest like its outer part.
+
+    Raises:
+        TreeError: `marks` nests differently.
+    """
+    if isinstance(marks, bool):
+        return [marks] * leaves
+    if structure is None:
+        structure = ["tuple", [LEAF] * leaves]
+    if structure == LEAF or not isinstance(marks, (tuple, list, dict)):
+        raise TreeError(f"expected booleans that nest like the result, got {_kind(marks)}")
+    kind, children = structure
+    if kind == "dict":
+        if not isinstance(marks, dict) or set(marks) != {key for key, _ in children}:
+            raise TreeError(f"expected booleans for the keys {[key for key, _ in children]}, got {marks!r}")
+        pairs = [(part, marks[key]) for key, part in children]
+    else:
+        if isinstance(marks, dict) or len(marks) != len(children):
+            raise TreeError(f"expected {len(children)} booleans, got {marks!r}")
+        pairs = list(zip(children, marks, strict=True))
+    return [mark for part, inner in pairs for mark in prefix(part, inner, count(part))]
+
+
 def _children(value: Any) -> list[Any] | None:
     """The children of a container that is registered with JAX, or None for an array."""
     if isinstance(value, tuple):

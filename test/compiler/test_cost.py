@@ -11,6 +11,7 @@ import ditto
 from ditto.runtime import casts
 from ditto_compiler.cost import model
 from ditto_compiler.cost.model import estimate, seconds_on
+from ditto_compiler.cost.network import PRESETS
 from ditto_compiler.cost.rules import product_blocks
 from ditto_compiler.cost.table import FREE, Cost, load_table
 from ditto_compiler.dialect.encoding import RINGS
@@ -151,7 +152,7 @@ def test_large_products_are_cut():
 
 def test_time_is_computing_and_transmitting_and_waiting():
     cost = Cost(bytes=300e6, messages=9, rounds=10, seconds=2.0)
-    assert seconds_on(cost, bandwidth_bytes_per_s=50e6, rtt_s=0.04) == pytest.approx(2.0 + 2.0 + 0.2)
+    assert seconds_on(cost, PRESETS["wan"]) == pytest.approx(2.0 + 2.0 + 0.2)
 
 
 def test_costs_add_up():

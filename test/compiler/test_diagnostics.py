@@ -34,7 +34,8 @@ def error_at(line: int, message: str, *notes: Diagnostic) -> Diagnostic:
         ('loc("jit(f)/add")', SourceLocation(scope="jit(f)/add")),
         # As JAX nests them: the innermost user line comes first.
         (
-            'loc("jit(f)/layer0/sin"(callsite("layer"("m.py":6:27) at callsite("f"("m.py":8:11) at "g"("m.py":9:2)))))',
+            'loc("jit(f)/layer0/sin"(callsite("layer"("m.py":6:27) at '
+            'callsite("f"("m.py":8:11) at "g"("m.py":9:2)))))',
             SourceLocation("m.py", 6, 27, "jit(f)/layer0/sin"),
         ),
         # Newer JAX gives ranges.
@@ -75,7 +76,9 @@ def test_in_file_renames_notes_and_leaves_other_files_alone() -> None:
 
 def test_collector_reports_all_at_once_with_notes() -> None:
     module = parse_module(
-        'func.func @f(%x: tensor<f32>) {\n  %0 = stablehlo.negate %x : tensor<f32> loc("m.py":7:1)\n  return\n}'
+        "func.func @f(%x: tensor<f32>) {\n"
+        '  %0 = stablehlo.negate %x : tensor<f32> loc("m.py":7:1)\n'
+        "  return\n}"
     )
     function, negate, _ = nested_ops(module.operation)
     errors = ErrorCollector("some-pass")
@@ -178,7 +181,9 @@ def test_what_is_wrong_with_diagnostics(diagnostics: list[Diagnostic], problem: 
     assert problem in [str(found) for found in problems]
 
 
-@pytest.mark.parametrize("location", [SourceLocation(), SourceLocation(FILE, 0, 0), SourceLocation("m.py", 1, 1)])
+@pytest.mark.parametrize(
+    "location", [SourceLocation(), SourceLocation(FILE, 0, 0), SourceLocation("m.py", 1, 1)]
+)
 def test_unknown_means_no_line_in_this_file(location: SourceLocation) -> None:
     text = "// expected-error @unknown {{bad}}"
     assert check_diagnostics(text, FILE, [Diagnostic("error", location, "bad")]) == []

@@ -46,7 +46,9 @@ def test_only_the_canonical_spelling_is_read(text: str) -> None:
         parse_encoding(text)
 
 
-@pytest.mark.parametrize(("ring", "frac"), [(16, 8), (0, 0), (256, 8), (32, 31), (64, 63), (128, 127), (64, -1)])
+@pytest.mark.parametrize(
+    ("ring", "frac"), [(16, 8), (0, 0), (256, 8), (32, 31), (64, 63), (128, 127), (64, -1)]
+)
 def test_ranges(ring: int, frac: int) -> None:
     with pytest.raises(EncodingError):
         Fxp(ring, frac)

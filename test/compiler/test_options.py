@@ -68,7 +68,10 @@ def test_bare_key_is_true() -> None:
 
 
 def test_quotes() -> None:
-    assert parse_options("sample", Sample, "path='a b.toml' max-uses=2") == {"path": "a b.toml", "max_uses": 2}
+    assert parse_options("sample", Sample, "path='a b.toml' max-uses=2") == {
+        "path": "a b.toml",
+        "max_uses": 2,
+    }
     assert parse_options("sample", Sample, 'path="it\'s {this}"') == {"path": "it's {this}"}
 
 

@@ -121,7 +121,9 @@ def test_usual_fraction_bits_of_a_ring() -> None:
     policy = policy_with(Rule("a", ring=32), Rule("b", ring=32, frac=7), Rule("c", ring=32, frac=9))
     assert policy.frac_of(64) == 18
     assert policy.frac_of(32) == 7
-    with pytest.raises(PolicyError, match="policy 'test' sets no fraction bits for ring 128; give the rule a frac"):
+    with pytest.raises(
+        PolicyError, match="policy 'test' sets no fraction bits for ring 128; give the rule a frac"
+    ):
         policy.frac_of(128)
 
 
@@ -151,7 +153,14 @@ def test_toml() -> None:
     assert (policy.name, policy.description) == ("mine", "Wide sums.")
     assert policy.dtypes == {**base.dtypes, "f16": Fxp(64, 12), "bf16": Fxp(64, 12)}
     sums = Rule(
-        "sums", ("stablehlo.reduce*",), ("*/a/*", "*/b/*"), ("f32",), rank=1, reducer=("add",), ring=128, frac=40
+        "sums",
+        ("stablehlo.reduce*",),
+        ("*/a/*", "*/b/*"),
+        ("f32",),
+        rank=1,
+        reducer=("add",),
+        ring=128,
+        frac=40,
     )
     assert policy.rules == (*base.rules, sums)
 
@@ -203,8 +212,14 @@ def test_a_file_is_named_after_itself_and_rules_by_their_number(tmp_path: Path) 
             'base = "dtype"\n[[rules]]\nname = "a"\nring = 32\nfrac = 31',
             "p.toml: rule 'a': frac must be in [0, 30], got 31",
         ),
-        ('base = "dtype"\n[[rules]]\nname = "a"\nfrac = -1', "p.toml: rule 'a': frac must be in [0, 126], got -1"),
-        ('base = "dtype"\n[[rules]]\nname = "a"\nfrac = true', "p.toml: rule 'a': frac must be an integer, got True"),
+        (
+            'base = "dtype"\n[[rules]]\nname = "a"\nfrac = -1',
+            "p.toml: rule 'a': frac must be in [0, 126], got -1",
+        ),
+        (
+            'base = "dtype"\n[[rules]]\nname = "a"\nfrac = true',
+            "p.toml: rule 'a': frac must be an integer, got True",
+        ),
         (
             'base = "dtype"\n[[rules]]\nname = "a"\nop = 3\nring = 32',
             "p.toml: rule 'a': op must be a string or a list, got 3",

@@ -33,8 +33,12 @@ from ditto_compiler.spu.extract import extract_program
 
 SOURCE = """
 module @jit_model {
-  func.func public @main(%x: tensor<2x4xf32>, %w: tensor<4x3xf32>, %m: tensor<3xf32> {ditto.visibility = "public"}, %u: tensor<f32>) -> (tensor<2x3xf32>, tensor<2x3xf32>) {
-    %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] : (tensor<2x4xf32>, tensor<4x3xf32>) -> tensor<2x3xf32>
+  func.func public @main(
+      %x: tensor<2x4xf32>, %w: tensor<4x3xf32>,
+      %m: tensor<3xf32> {ditto.visibility = "public"}, %u: tensor<f32>
+  ) -> (tensor<2x3xf32>, tensor<2x3xf32>) {
+    %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0]
+      : (tensor<2x4xf32>, tensor<4x3xf32>) -> tensor<2x3xf32>
     %1 = stablehlo.broadcast_in_dim %m, dims = [1] : (tensor<3xf32>) -> tensor<2x3xf32>
     %2 = stablehlo.add %0, %1 : tensor<2x3xf32>
     %3 = stablehlo.exponential %2 : tensor<2x3xf32>
@@ -186,7 +190,7 @@ def test_other_versions(program: Program) -> None:
     ],
 )
 def test_wrong_documents(program: Program, change: dict[str, object]) -> None:
-    with pytest.raises(ProgramFileError, match="'p.ditto' is damaged"):
+    with pytest.raises(ProgramFileError, match=r"'p\.ditto' is damaged"):
         Program.from_bytes(edited(program, **change), "p.ditto")
 
 
@@ -257,7 +261,9 @@ try:
 except ImportError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=child_environment())
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=child_environment()
+    )
     assert done.returncode == 0, done.stderr
     assert "is blocked" in done.stdout
 

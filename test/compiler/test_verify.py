@@ -134,7 +134,12 @@ class Breaks(Pass):
 
 def test_a_pass_that_leaves_an_invalid_module_is_a_bug_of_ours() -> None:
     module = parse_module(
-        f"func.func @main(%x: {WIDE}) -> {WIDE} {{\n %0 = stablehlo.negate %x : {WIDE}\n return %0 : {WIDE}\n}}"
+        f"""
+        func.func @main(%x: {WIDE}) -> {WIDE} {{
+          %0 = stablehlo.negate %x : {WIDE}
+          return %0 : {WIDE}
+        }}
+        """
     )
     with pytest.raises(InternalError, match="pass 'breaks' left an invalid module"):
         PassManager([Breaks()]).run(module)

@@ -14,7 +14,9 @@ def returned(text: str) -> list[bool]:
     entry = entry_function(module)
     assert entry is not None
     analysis = VisibilityAnalysis(module)
-    (end,) = [op for op in nested_ops(entry.operation) if op.name == "func.return" and op.parent == entry.operation]
+    (end,) = [
+        op for op in nested_ops(entry.operation) if op.name == "func.return" and op.parent == entry.operation
+    ]
     return [analysis.is_secret(value) for value in end.operands]
 
 
@@ -24,7 +26,13 @@ SECRET = '{ditto.visibility = "secret"}'
 
 @pytest.mark.parametrize(
     ("left", "right", "secret"),
-    [(PUBLIC, PUBLIC, False), (PUBLIC, SECRET, True), (SECRET, PUBLIC, True), (SECRET, SECRET, True), (PUBLIC, "", True)],
+    [
+        (PUBLIC, PUBLIC, False),
+        (PUBLIC, SECRET, True),
+        (SECRET, PUBLIC, True),
+        (SECRET, SECRET, True),
+        (PUBLIC, "", True),
+    ],
     ids=["pp", "ps", "sp", "ss", "unsaid"],
 )
 def test_binary(left: str, right: str, secret: bool) -> None:

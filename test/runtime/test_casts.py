@@ -357,8 +357,6 @@ def test_mode_follows_the_network():
     assert choose_mode(upcast_of_a_bert_layer, bandwidth_bytes_per_s=12.5e6, rtt_s=80e-3) == "one-round"
 
 
-# --- on shares that SPU makes and reconstructs
-
 PRODUCT = """
 module @product attributes {{pphlo.version = "0.9.5"}} {{
   func.func @main(%a: {0}, %b: {0}) -> {0} {{
@@ -449,10 +447,8 @@ def test_casts_work_on_shares_that_spu_makes_and_reads(mode):
     assert sum(sent for _, sent in results) == formula
 
 
-# --- what each party sees
-#
-# The cast drops 8 bits in ring 32, so that every word is one byte: its whole distribution can be
-# tested. Streams have fixed keys and shares a fixed seed, so each test does the same every time.
+# What each party sees. The cast drops 8 bits in ring 32, so that every word is one byte and its whole
+# distribution can be tested. Streams have fixed keys and shares a fixed seed: each test always does the same.
 
 BYTE_CAST = Cast(Fxp(32, 8), Fxp(32, 0))
 SECRETS = (0, -1, 1, 2**30 - 1, -(2**30), 0x12345678 >> 2, -0x0F0F0F0F)

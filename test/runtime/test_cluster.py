@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ditto
-from ditto.runtime.cluster import PARTIES
+from ditto.runtime.parties import PARTIES
 
 X = np.ones((64, 64), np.float32)
 
@@ -39,8 +39,8 @@ def long_program():
 def test_a_killed_party_is_noticed_at_once(long_program, victim):
     before = children()
     with ditto.LocalCluster(timeout=60) as cluster:
-        process = cluster._parties[victim].process
-        threading.Timer(1.0, lambda: os.kill(process.pid, signal.SIGKILL)).start()
+        victim_pid = cluster.pids[victim]
+        threading.Timer(1.0, lambda: os.kill(victim_pid, signal.SIGKILL)).start()
         start = time.monotonic()
         with pytest.raises(ditto.ClusterError, match=rf"P{victim} died by signal 9"):
             cluster.run(long_program, X)
@@ -68,7 +68,7 @@ def test_parties_end_with_their_caller():
 import os, signal, ditto
 cluster = ditto.LocalCluster(timeout=60)
 cluster.start()
-print(*(party.process.pid for party in cluster._parties), flush=True)
+print(*cluster.pids, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     caller = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, timeout=60)
@@ -119,10 +119,10 @@ BAD_ARGUMENTS = {
 @pytest.mark.parametrize("case", BAD_ARGUMENTS)
 def test_wrong_arguments_are_refused_before_anything_is_sent(cluster, program, case):
     arguments, message = BAD_ARGUMENTS[case]
-    processes = [party.process.pid for party in cluster._parties]
+    processes = cluster.pids
     with pytest.raises(ditto.DittoError, match=message):
         cluster.run(program, *arguments)
-    assert [party.process.pid for party in cluster._parties] == processes
+    assert cluster.pids == processes
     np.testing.assert_allclose(cluster.run(program, {"w": GOOD}, GOOD), 1, atol=2**-15)
 
 

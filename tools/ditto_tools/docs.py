@@ -1,4 +1,4 @@
-"""Writes docs/passes.md from the docstrings of passes, options and pipelines: `python -m ditto_tools.docs`."""
+"""Writes docs/passes.md from the docstrings of passes and pipelines: `python -m ditto_tools.docs`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def main(check: bool) -> None:
         return
     old = TARGET.read_text() if TARGET.exists() else ""
     if old != text:
-        changes = difflib.unified_diff(old.splitlines(), text.splitlines(), "docs/passes.md", "docstrings", "", "", 1)
+        changes = difflib.unified_diff(
+            old.splitlines(), text.splitlines(), "docs/passes.md", "docstrings", "", "", 1
+        )
         click.echo("\n".join(changes), err=True)
         click.echo("docs/passes.md is out of date; run: python -m ditto_tools.docs", err=True)
         sys.exit(1)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ditto_compiler.cost.network import Network
 from ditto_compiler.cost.rules import Rules
 from ditto_compiler.cost.table import FREE, Cost, CostTable, load_table
 from ditto_compiler.ir import functions, ir, nested_ops, numel, parse_module
@@ -33,18 +34,20 @@ class OpCost:
     """One op of a program.
 
     Attributes:
-        op: pphlo op without its dialect, or `downcast`, `upcast`, `rescale`.
+        op: pphlo op without its dialect, or what a custom call calls; or `downcast`, `upcast`, `rescale`.
         scope: where the user wrote it, see `ditto_compiler.scopes`.
-        region: of the program; empty for casts.
+        step: of the program's schedule.
+        region: of the program; empty for casts and rescales, which run outside of the engine.
         ring: that it is computed in; of a cast, the source's.
         target_ring: of a cast; otherwise `ring`.
         elements: of its first result, or of a sum's operand.
-        truncated: elements of products that were truncated.
+        truncated: elements that were truncated, not counting those inside non-linear functions.
         cost: over all parties.
     """
 
     op: str
     scope: str
+    step: int
     region: str
     ring: int
     target_ring: int
@@ -54,8 +57,8 @@ class OpCost:
 
     @property
     def is_cast(self) -> bool:
-        """Whether it moves a value between encodings, outside of the engine."""
-        return not self.region
+        """Whether it moves a value from one ring to another."""
+        return self.ring != self.target_ring
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,13 @@ def total(costs: Iterable[Cost]) -> Cost:
     return result
 
 
-def seconds_on(cost: Cost, *, bandwidth_bytes_per_s: float, rtt_s: float) -> float:
+def seconds_on(cost: Cost, network: Network) -> float:
     """Wall time over a network: computing, then transmitting, then waiting, with nothing at the same time.
 
-    Args:
-        cost: over all parties, who send a third of the bytes each.
-        bandwidth_bytes_per_s: of one party's uplink.
-        rtt_s: round-trip time, in seconds; half of it passes per round.
+    The parties send a third of the bytes each, and half a round-trip time passes per round.
     """
-    return cost.seconds + cost.bytes / PARTIES / bandwidth_bytes_per_s + cost.rounds * rtt_s / 2
+    transmitting = cost.bytes / PARTIES / network.bandwidth_bytes_per_s
+    return cost.seconds + transmitting + cost.rounds * network.rtt_s / 2
 
 
 def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
@@ -103,29 +104,30 @@ def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
     forms = {entry.value: "a" if program.values[entry.value].secret else "p" for entry in program.inputs}
     unknown: set[str] = set()
     ops: list[OpCost] = []
-    for step in program.steps:
+    for number, step in enumerate(program.steps):
         if isinstance(step, Call):
             region = program.regions[step.region]
             rules = Rules(table, region.ring, region.frac)
-            costed, results = _region_cost(region, rules, [forms[number] for number in step.operands])
+            costed, results = _region_cost(number, region, rules, [forms[value] for value in step.operands])
             ops += costed
             unknown |= rules.unknown
             forms.update(zip(step.results, results, strict=True))
         else:
-            ops += _casts_cost(program, step, forms)
+            ops += _casts_cost(number, program, step, forms)
             forms.update((target, forms[source]) for source, target in step.casts)
     return ProgramCost(tuple(ops), tuple(sorted(unknown)), table.machine)
 
 
-def _region_cost(region: Region, rules: Rules, forms: list[str]) -> tuple[list[OpCost], list[str]]:
+def _region_cost(step: int, region: Region, rules: Rules, forms: list[str]) -> tuple[list[OpCost], list[str]]:
     module = parse_module(region.code)
     (function,) = functions(module)
     scopes = dict(zip(nested_ops(function.operation), region.op_scopes(), strict=False))
     costed, results = rules.function(function.entry_block, forms)
     return [
         OpCost(
-            op=about.op.name.removeprefix("pphlo."),
+            op=_name(about.op),
             scope=scopes.get(about.op, ""),
+            step=step,
             region=region.name,
             ring=region.ring,
             target_ring=region.ring,
@@ -138,13 +140,19 @@ def _region_cost(region: Region, rules: Rules, forms: list[str]) -> tuple[list[O
     ], results
 
 
+def _name(op: ir.Operation) -> str:
+    if op.name == "pphlo.custom_call":
+        return ir.StringAttr(op.attributes["call_target_name"]).value.rpartition(".")[2]
+    return op.name.removeprefix("pphlo.")
+
+
 def _elements(op: ir.Operation) -> int:
     """Of the result, or of what a reduction reads."""
     values = [*op.operands, *op.results] if op.name.startswith("pphlo.reduce") else list(op.results)
     return numel(values[0]) if values else 0
 
 
-def _casts_cost(program: Program, batch: CastBatch, forms: dict[int, str]) -> list[OpCost]:
+def _casts_cost(step: int, program: Program, batch: CastBatch, forms: dict[int, str]) -> list[OpCost]:
     """The casts of secret values; the messages that they share are counted with the first that needs any."""
     secret = [(source, target) for source, target in batch.casts if forms[source] != "p"]
     interactive = {
@@ -165,11 +173,12 @@ def _casts_cost(program: Program, batch: CastBatch, forms: dict[int, str]) -> li
             OpCost(
                 op=cast.op,
                 scope=program.values[target].scope,
+                step=step,
                 region="",
                 ring=cast.source.ring,
                 target_ring=cast.target.ring,
                 elements=value.elements,
-                truncated=0,
+                truncated=value.elements if cast.op == "rescale" and cast.shift_right else 0,
                 cost=cost,
             )
         )

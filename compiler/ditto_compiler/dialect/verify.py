@@ -276,7 +276,8 @@ def _joined_values(op: ir.Operation) -> list[ir.Value]:
     if OP_TABLE[op.name].kind is Kind.TERMINATOR and op.parent is not None:
         return [*values, *op.parent.results]
     if op.name not in BARE_REGIONS:
-        values += [argument for region in op.regions for block in region.blocks for argument in block.arguments]
+        for region in op.regions:
+            values += region.blocks[0].arguments
     return values
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ditto_compiler.forms import activations, norm, softmax
+from ditto_compiler.forms.exponential import EXPONENTIALS
 
 EXACT = "exact"
 """The form of every function that leaves it as it is: what the engine computes."""
@@ -62,3 +63,37 @@ class Form:
 
 
 ALL = (-math.inf, math.inf)
+
+UNMEASURED = Cost({})
+
+_FORMS: tuple[Form, ...] = (
+    Form("gelu", "puma", "0 | cubic | sextic | x, cuts at -4, -1.95, 3", PUMA, ALL, 0.01404, UNMEASURED, activations.gelu_puma),
+    Form("gelu", "quartic", "relu(x) + quartic(|x|) for |x| < 3.25", OURS, ALL, 0.0022, UNMEASURED, activations.gelu_quartic),
+    Form("gelu", "sextic", "relu(x) + sextic(|x|) for |x| < 3.5", OURS, ALL, 0.00082, UNMEASURED, activations.gelu_sextic),
+    Form("gelu", "quad", "x^2/8 + x/4 + 1/2", MPCFORMER, ALL, None, UNMEASURED, activations.gelu_quad),
+    Form("silu", "sextic", "relu(x) + sextic(|x|) for |x| < 8", OURS, ALL, 0.003, UNMEASURED, activations.silu_sextic),
+    Form("tanh", "cubic", "sign(x) cubic(|x|) for |x| < 2.625", OURS, ALL, 0.0105, UNMEASURED, activations.tanh_cubic),
+    Form("tanh", "sextic", "sign(x) sextic(|x|) for |x| < 3.625", OURS, ALL, 0.00143, UNMEASURED, activations.tanh_sextic),
+    Form("logistic", "sextic", "1/2 + sign(x) sextic(|x|) for |x| < 7.25", OURS, ALL, 0.00072, UNMEASURED, activations.logistic_sextic),
+    Form("softmax", "puma", "exp(x - max) * (1 / sum)", PUMA, ALL, 0.01, UNMEASURED, softmax.plain, "taylor5"),
+    Form("softmax", "ditto", "exp(x - max) * (1 / sum), max in ring 32", DITTO, ALL, 0.01, UNMEASURED, softmax.ditto, "taylor5"),
+    Form("softmax", "narrow", "exp(x - max) * (1 / sum), 1 / sum in ring 64", OURS, ALL, 0.01, UNMEASURED, softmax.narrow, "quadratic8"),
+    Form("softmax", "2quad", "(x + 5)^2 / sum((x + 5)^2)", MPCFORMER, ALL, None, UNMEASURED, softmax.two_quad, "engine"),
+    Form("softmax", "2relu", "relu(x) / sum(relu(x))", MPCFORMER, ALL, None, UNMEASURED, softmax.two_relu, "engine"),
+    Form("log_softmax", "puma", "x - max - log(sum(exp(x - max)))", PUMA, ALL, 0.01, UNMEASURED, softmax.log_plain, "taylor5"),
+    Form("log_softmax", "narrow", "x - max - log(sum(exp(x - max)))", OURS, ALL, 0.01, UNMEASURED, softmax.log_narrow, "quadratic8"),
+    Form("layer_norm", "rsqrt", "c rsqrt(mean(c^2) + eps) scale", PUMA, ALL, 0.0, UNMEASURED, norm.layer_norm),
+    Form("rms_norm", "rsqrt", "x rsqrt(mean(x^2) + eps) scale", PUMA, ALL, 0.0, UNMEASURED, norm.rms_norm),
+    Form("division", "reciprocal", "x * (1 / y), 1 / y once per row", PUMA, ALL, 0.0, UNMEASURED, lambda: None),
+)
+
+FORMS: dict[str, dict[str, Form]] = {}
+for _form in _FORMS:
+    FORMS.setdefault(_form.function, {})[_form.name] = _form
+"""By function, then by name."""
+
+FORM_NAMES: dict[str, tuple[str, ...]] = {
+    **{function: (EXACT, *forms) for function, forms in FORMS.items()},
+    "exp": tuple(EXPONENTIALS),
+}
+"""What a policy may choose for each function."""

@@ -31,6 +31,7 @@ from ditto_compiler.op_attributes import (
     get_padding,
     shape_of,
 )
+from ditto_compiler.spu.literals import on_grid, tiny_factor
 from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, constant_through_layout, sort_key
 
 Values = list[ir.Value]
@@ -136,18 +137,9 @@ class Emitter:
 
     def splat(self, value: float, shape: Sequence[int], element: str) -> ir.Value:
         """A public constant with one value everywhere."""
-        literal = _literal(self.on_grid(value)) if element in ("f32", "f64") else str(int(value))
+        is_float = element in ("f32", "f64")
+        literal = _literal(on_grid(value, self.frac, element)) if is_float else str(int(value))
         return self.constant(ir.Attribute.parse(f"dense<{literal}> : {self.type(shape, element, False)}"))
-
-    def on_grid(self, value: float) -> float:
-        """`value` rounded to the fixed-point grid, for the engine truncates toward zero.
-
-        Constants below 2^-(frac-2) stay as they are: the engine multiplies by them exactly.
-        """
-        if not math.isfinite(value) or abs(value) < 2.0 ** (2 - self.frac):
-            return value
-        rounded = float(np.float32(np.rint(value * 2.0**self.frac) * 2.0**-self.frac))
-        return rounded if (rounded * 2.0**self.frac).is_integer() else value
 
     def secret(self, value: ir.Value) -> ir.Value:
         """`value`, converted to secret if it is public; the engine wants it so in regions' inputs."""
@@ -272,13 +264,15 @@ def _constant_attribute(e: Emitter, op: ir.Operation, function: Callable[[float]
         return ir.Attribute.parse(f"{text[: text.rindex(' : ')]} : {target}")
     if attribute.is_splat:
         value = function(float(attribute.get_splat_value().value))
-        literal = str(_held(value, result)) if element == e.integer else _literal(e.on_grid(value))
+        is_integer = element == e.integer
+        literal = str(_held(value, result)) if is_integer else _literal(on_grid(value, e.frac, element))
         return ir.Attribute.parse(f"dense<{literal}> : {target}")
     numbers = [function(float(x)) for x in ir.DenseFPElementsAttr(attribute)]
     if element == e.integer:
         held = np.array([_held(x, result) for x in numbers], np.int32 if element == "i32" else np.int64)
         return ir.DenseElementsAttr.get(held.reshape(shape_of(result)))
-    floats = np.array([e.on_grid(x) for x in numbers], np.float64 if element == "f64" else np.float32)
+    rounded = [on_grid(x, e.frac, element) for x in numbers]
+    floats = np.array(rounded, np.float64 if element == "f64" else np.float32)
     return ir.DenseElementsAttr.get(floats.reshape(shape_of(result)))
 
 
@@ -334,9 +328,24 @@ def _product_operands(e: Emitter, op: ir.Operation) -> tuple[Values, str]:
 def _multiply(e: Emitter, op: ir.Operation) -> Values:
     operands, element = _product_operands(e, op)
     result = op.results[0]
+    encoding = encoding_of(result)
+    if len(operands) == 2 and isinstance(encoding, Fxp) and element != e.integer:
+        for index in (1, 0):
+            factor = tiny_factor(op.operands[index], encoding)
+            if factor is not None:
+                return [_times_tiny(e, op, operands[1 - index], factor)]
     left, right = operands if len(operands) == 2 else operands * 2
     product = e.one("multiply", e.type(shape_of(result), element, e.is_secret(result)), left, right)
     return [e.bitcast(product, e.element(result))]
+
+
+def _times_tiny(e: Emitter, op: ir.Operation, value: ir.Value, factor: float) -> ir.Value:
+    # The engine wants the literal as the operand itself, and takes its magnitude.
+    type_ = e.type_of(op.results[0])
+    literal = e.type(shape_of(op.results[0]), e.element(op.results[0]), False)
+    magnitude = e.constant(ir.Attribute.parse(f"dense<{_literal(abs(factor))}> : {literal}"))
+    product = e.one("multiply", type_, value, magnitude)
+    return product if factor > 0 else e.one("negate", type_, product)
 
 
 def _logistic(e: Emitter, op: ir.Operation) -> Values:
@@ -418,7 +427,11 @@ def _divide(e: Emitter, op: ir.Operation) -> Values:
     # Pattern: x / c -> x * (1/c)   [c a public constant]
     numerator = e.values[op.operands[0]]
     type_ = e.type_of(op.results[0])
-    if element_type(op.results[0]) in FLOAT_TYPES and constant_through_layout(op.operands[1]) is not None:
+    encoding = encoding_of(op.results[0])
+    if isinstance(encoding, Fxp) and constant_through_layout(op.operands[1]) is not None:
+        factor = tiny_factor(op.operands[1], encoding, reciprocal=True)
+        if factor is not None:
+            return [_times_tiny(e, op, numerator, factor)]
         return [e.one("multiply", type_, numerator, _reciprocal(e, op.operands[1]))]
     return [e.one("divide", type_, numerator, e.values[op.operands[1]])]
 

@@ -348,6 +348,6 @@ def main(elements: int = 1 << 20, json: Path | None = None) -> None:
     """Measure, print, and write the numbers to the file `json` if given."""
     costs = bench_casts(elements)
     # The table does not fold well.
-    print_costs(costs, Console(width=max(Console().width, 140)))
+    print_costs(costs, Console(width=max(Console().width, 150)))
     if json is not None:
         json.write_text(dumps([asdict(cost) for cost in costs], indent=2) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ditto.runtime.channel import LinkChannel
 from ditto.runtime.prf import agree_streams
 from ditto.runtime.shares import FIELDS, Held, from_share, to_share
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
-from ditto_compiler.dialect.encoding import Cast, Fxp
+from ditto_compiler.dialect.encoding import Cast, Encoding, Fxp, plan_casts
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.program import Call, CastBatch, Program, Region
 
@@ -74,13 +75,17 @@ class Engine:
         self._casts = CastEngine(link.rank, self._channel, streams)
 
     def run(
-        self, program: Program, inputs: dict[int, Ring], progress: Callable[[int], None]
+        self,
+        program: Program,
+        inputs: dict[int, tuple[Encoding, Held]],
+        progress: Callable[[int], None],
     ) -> tuple[list[Held], Traffic]:
         """Runs a program.
 
         Args:
             program: what to run.
-            inputs: by value number, this party's slots (secret) or ring elements (public).
+            inputs: by value number, what this party holds and in which encoding; cast if the program wants
+                another.
             progress: called after each step with its number.
 
         Returns:
@@ -93,10 +98,7 @@ class Engine:
         run = _Run(program, self)
         self._read_log()
         sent = self._channel.bytes_sent, self._channel.messages_sent
-        for number, data in inputs.items():
-            kind = "arithmetic" if program.values[number].secret else "public"
-            run.values[number] = _Value(held=Held(kind, data))
-        inputs.clear()
+        run.take_inputs(inputs)
         for index, step in enumerate(program.steps):
             if isinstance(step, Call):
                 run.call(step)
@@ -173,12 +175,29 @@ class _Run:
         for number in step.results:
             self.values[number] = _Value({key})
 
+    def take_inputs(self, inputs: dict[int, tuple[Encoding, Held]]) -> None:
+        """Takes the inputs, and lets go of the caller's references to them."""
+        casts = []
+        for number, (encoding, held) in inputs.items():
+            plan = plan_casts(encoding, self.program.values[number].encoding)
+            self.values[number] = _Value(held=held)
+            casts.append([(number, cast) for cast in plan])
+        inputs.clear()
+        # A plan has up to two casts; equal positions of all plans share messages.
+        for batch in zip_longest(*casts):
+            self._cast_many([(number, self.hold(number), cast) for number, cast in filter(None, batch)])
+
     def cast(self, step: CastBatch) -> None:
-        """All secret casts of a batch share messages; public and boolean values need none."""
+        """Casts that share messages."""
+        casts = [
+            (target, self.hold(source), self.program.cast(source, target)) for source, target in step.casts
+        ]
+        self._cast_many(casts)
+
+    def _cast_many(self, casts: list[tuple[int, Held, Cast]]) -> None:
+        """Secret values share messages; public and boolean values need none."""
         secret: list[tuple[int, Cast, Ring]] = []
-        for source, target in step.casts:
-            held = self.hold(source)
-            cast = self.program.cast(source, target)
+        for target, held, cast in casts:
             if held.kind == "arithmetic":
                 assert held.data is not None
                 secret.append((target, cast, held.data))

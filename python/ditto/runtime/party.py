@@ -24,8 +24,9 @@ from spu import libspu
 
 from ditto.runtime.engine import Engine
 from ditto.runtime.shares import Held, boolean_words
-from ditto.runtime.sharing import Ring, raw_shape, word_dtype
+from ditto.runtime.sharing import raw_shape, word_dtype
 from ditto.runtime.wire import WireError, recv_frame, send_frame
+from ditto_compiler.dialect.encoding import Encoding, parse_encoding
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.program import Program
 
@@ -35,9 +36,11 @@ Frame = tuple[dict[str, Any], list[bytearray]]
 class Party:
     """Executes commands one by one.
 
-    Commands: `connect` (rank, addresses, receive time-out), `load` (a program file), `input` (one share of
-    the next run), `run`. Each but `input` is answered by `{"ok": ...}` or `{"error": ...}`; a party that is
-    ready for commands says ok unasked, and while it runs it reports `{"progress": step}`.
+    Commands: `connect` (rank, addresses, receive time-out), `load` (a program file), `input` (one share
+    of the next run, or the key of a kept one), `run` (and what of the outputs to keep), `keep` (one share
+    for later runs), `forget` (kept shares). `connect`, `load` and `run` are answered by `{"ok": ...}` or
+    `{"error": ...}`; a party that is ready for commands says ok unasked, and while it runs it reports
+    `{"progress": step}`.
     """
 
     def __init__(self, sock: socket.socket, folder: Path) -> None:
@@ -45,7 +48,8 @@ class Party:
         self._folder = folder
         self._engine: Engine | None = None
         self._programs: dict[str, Program] = {}
-        self._inputs: dict[int, Ring] = {}
+        self._inputs: dict[int, tuple[Encoding, Held]] = {}
+        self._kept: dict[int, dict[Encoding, Held]] = {}
 
     def serve(self) -> None:
         """Answers commands until the caller closes the connection, which ends the process."""
@@ -72,10 +76,19 @@ class Party:
                 self._programs[header["digest"]] = Program.from_bytes(bytes(buffers[0]))
                 return {"ok": True}, []
             case "input":
-                self._inputs[header["value"]] = np.frombuffer(buffers[0], word_dtype(header["ring"]))
+                self._inputs[header["value"]] = self._input(header, buffers)
+                return {}, []
+            case "keep":
+                kept = self._kept.setdefault(header["key"], {})
+                encoding, held = self._input(header, buffers)
+                kept[encoding] = held
+                return {}, []
+            case "forget":
+                for key in header["keys"]:
+                    self._kept.pop(key, None)
                 return {}, []
             case "run":
-                return self._run(self._programs[header["digest"]])
+                return self._run(self._programs[header["digest"]], dict(header["keep"]))
         raise InternalError(f"unknown command {header['command']!r}")
 
     def _connect(self, rank: int, addresses: list[str], timeout_s: float) -> None:
@@ -90,28 +103,38 @@ class Party:
             description.add_party(f"P{number}", address)
         self._engine = Engine(libspu.link.create_brpc(description, rank), log)
 
-    def _run(self, program: Program) -> tuple[dict[str, Any], list[Any]]:
+    def _input(self, header: dict[str, Any], buffers: list[bytearray]) -> tuple[Encoding, Held]:
+        """What this party holds of an input: its share of what the caller sends, or of what it keeps."""
+        encoding = parse_encoding(header["encoding"])
+        if "key" in header and not buffers:
+            return encoding, self._kept[header["key"]][encoding]
+        words = np.frombuffer(buffers[0], word_dtype(encoding.ring))
+        if header["secret"]:
+            return encoding, Held("arithmetic", words.reshape(raw_shape((-1, 2), encoding.ring)))
+        return encoding, Held("public", words.reshape(raw_shape((-1,), encoding.ring)))
+
+    def _run(self, program: Program, keep: dict[int, int]) -> tuple[dict[str, Any], list[Any]]:
         if self._engine is None:
             raise InternalError("the party is not connected")
-        inputs = {}
-        for number, flat in self._inputs.items():
-            value = program.values[number]
-            pair = (-1, 2) if value.secret else (-1,)
-            inputs[number] = flat.reshape(raw_shape(pair, value.encoding.ring))
-        self._inputs = {}
+        inputs, self._inputs = self._inputs, {}
         start = time.perf_counter()
         outputs, traffic = self._engine.run(program, inputs, self._report)
         seconds = time.perf_counter() - start
-        described = [_describe(held) for held in outputs]
-        return (
-            {
-                "ok": True,
-                "seconds": seconds,
-                "traffic": dataclasses.asdict(traffic),
-                "outputs": [about for about, _ in described],
-            },
-            [data for _, data in described],
-        )
+        described = []
+        for position, held in enumerate(outputs):
+            if position in keep:
+                encoding = program.values[program.outputs[position]].encoding
+                self._kept[keep[position]] = {encoding: held}
+                described.append(({"kind": held.kind}, b""))
+            else:
+                described.append(_describe(held))
+        answer = {
+            "ok": True,
+            "seconds": seconds,
+            "traffic": dataclasses.asdict(traffic),
+            "outputs": [about for about, _ in described],
+        }
+        return answer, [data for _, data in described]
 
     def _report(self, step: int) -> None:
         send_frame(self._sock, {"progress": step})

@@ -1,0 +1,150 @@
+"""Running programs in plaintext, as the parties' protocols would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from ditto import tree
+from ditto.dtypes import numpy_dtype
+from ditto.runtime.inputs import InputError, SharedArray, check_inputs
+from ditto.simulator import ring as rings
+from ditto.simulator.exact import Exact, Functions, Tensor
+from ditto.simulator.fast import Fast
+from ditto.simulator.interpreter import Entry, SimulationError
+from ditto.simulator.overflow import Overflow
+from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.ir import element_type, encoding_of, ir
+from ditto_compiler.program import Program
+
+__all__ = ["Overflow", "Simulation", "SimulationError", "simulate", "simulated"]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a simulated run gives.
+
+    Attributes:
+        outputs: what the function computes, nested as it nests them.
+        overflows: ops whose values left the range in which the protocols are right, in program order; after
+            one, the parties' results may be anything.
+        error_bounds: nested as the outputs: how far the parties' results can be from each element;
+            infinite after a function that the engine approximates, or an overflow. None in fast mode.
+    """
+
+    outputs: Any
+    overflows: tuple[Overflow, ...] = ()
+    error_bounds: Any = None
+
+
+def simulate(
+    program: Program, *args: Any, mode: Literal["exact", "fast"] = "exact", functions: Functions = "ideal"
+) -> Simulation:
+    """Runs a program in plaintext, with the parties' arithmetic.
+
+    Args:
+        program: a compiled program.
+        args: as for `LocalCluster.run`.
+        mode: "exact" computes with ring elements, and finds values that do not fit; "fast" rounds real
+            numbers under XLA, see `simulated`.
+        functions: how exact mode computes exponentials, division and the like: "ideal", rounded from
+            float64, or "engine", exponentials by the engine's formula (1 + x/256)^256.
+
+    Raises:
+        InputError: number, nesting, shapes or dtypes of `args` are wrong.
+        SimulationError: the program holds no StableHLO.
+    """
+    arrays = _arrays(program, args)
+    if mode == "fast":
+        arguments = tree.unflatten(program.input_tree or ["tuple", ["*"] * len(arrays)], arrays)
+        return Simulation(jax.tree_util.tree_map(np.asarray, jax.jit(simulated(program))(*arguments)))
+    entry = Entry(program)
+    exact = Exact(functions)
+    with np.errstate(all="ignore"):
+        inputs = [exact.input(number, arrays[number], _encoding(value)) for value, number in entry.arguments]
+        results = exact.run(entry.block, inputs)
+        pairs = [_open(tensor, value) for tensor, value in zip(results, entry.results, strict=True)]
+    outputs, bounds = zip(*pairs, strict=True) if pairs else ((), ())
+    return Simulation(
+        tree.unflatten(program.output_tree, outputs),
+        tuple(exact.overflows.values()),
+        tree.unflatten(program.output_tree, bounds),
+    )
+
+
+def simulated(program: Program) -> Callable[..., Any]:
+    """A program as a JAX function of the same arguments, that can be jitted and differentiated.
+
+    Every fixed-point value is rounded to its grid and saturated. Gradients ignore both (straight-through
+    estimation), so a model can be trained to work well at its precision.
+
+    Raises:
+        SimulationError: the program holds no StableHLO.
+    """
+    entry = Entry(program)
+
+    def run(*args: Any) -> Any:
+        leaves = _leaves(program, args)
+        fast = Fast()
+        # What does not depend on arguments, loop counters say, is known while JAX traces.
+        with jax.ensure_compile_time_eval():
+            inputs = [fast.hold(value, leaves[number]) for value, number in entry.arguments]
+            results = fast.run(entry.block, inputs)
+        dtypes = [numpy_dtype(element_type(value)) for value in entry.results]
+        outputs = [
+            result.astype(jax.dtypes.canonicalize_dtype(dtype))
+            for result, dtype in zip(results, dtypes, strict=True)
+        ]
+        return tree.unflatten(program.output_tree, outputs)
+
+    return run
+
+
+def _encoding(value: ir.Value) -> Any:
+    return encoding_of(value)
+
+
+def _arrays(program: Program, args: Sequence[Any]) -> list[NDArray[Any]]:
+    """The arguments as flat arrays."""
+    arrays = []
+    for index, value in enumerate(check_inputs(program, args)):
+        if isinstance(value, SharedArray):
+            raise InputError(
+                f"program '{program.name}', input {index}: nobody has a SharedArray in plaintext; "
+                "simulate with the numbers"
+            )
+        arrays.append(value)
+    return arrays
+
+
+def _leaves(program: Program, args: Sequence[Any]) -> list[Any]:
+    """The arguments as a flat list, of arrays or of what stands for them while JAX traces."""
+    try:
+        leaves = tree.flatten(program.input_tree, args)
+    except tree.TreeError as error:
+        raise InputError(f"program '{program.name}': {error}") from None
+    shapes = [jnp.shape(leaf) for leaf in leaves]
+    expected = [tensor.shape for tensor in program.caller_inputs]
+    if shapes != expected:
+        raise InputError(f"program '{program.name}' takes shapes {expected}, got {shapes}")
+    return leaves
+
+
+def _open(tensor: Tensor, value: ir.Value) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """A result as the caller gets it, and how far from that the parties' can be."""
+    encoding = encoding_of(value)
+    dtype = numpy_dtype(element_type(value))
+    if not isinstance(encoding, Fxp):
+        return rings.to_integers(tensor.raw, dtype), np.asarray(tensor.error, np.float64)
+    numbers = rings.read(tensor.raw, encoding.frac)
+    error = np.ldexp(tensor.error, -encoding.frac)
+    # The parties' and the simulated numbers are rounded to the dtype apart.
+    rounding = np.where(error > 0, 2 * float(ml_dtypes.finfo(dtype).eps) * (np.abs(numbers) + error), 0.0)
+    return numbers.astype(dtype), np.asarray(error + rounding)

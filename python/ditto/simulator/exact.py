@@ -1,7 +1,7 @@
 """The exact domain: ring elements as the parties' shares add up to, but for the parties' rounding.
 
-Where the protocols round at random, the simulator rounds to nearest. Each element carries a bound on how far the
-parties' result can be from it, in units of its last place (ulp):
+Where the protocols round at random, the simulator rounds to nearest. Each element carries a bound on how
+far the parties' result can be from it, in units of its last place (ulp):
 
 | operation                             | parties' result - exact real      | so, parties' - simulated |
 |---------------------------------------|-----------------------------------|--------------------------|
@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,13 +26,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from ditto.simulator import ring as rings
 from ditto.simulator.functions import FUNCTIONS, INTEGER_FUNCTIONS
-from ditto.simulator.interpreter import Interpreter, Rule
+from ditto.simulator.interpreter import (
+    Interpreter,
+    Rule,
+    call_target,
+    constant_numbers,
+    divides_by_constant,
+    dropped_bits,
+    tiny_operand,
+)
 from ditto.simulator.layout import MOVED_OPERANDS, MOVES
 from ditto.simulator.overflow import Overflow
 from ditto.simulator.ring import Floats, Raw
 from ditto_compiler.diagnostics import SourceLocation, source_location
 from ditto_compiler.dialect.encoding import Cast, Encoding, Fxp, Int
-from ditto_compiler.ir import defining_op, element_type, encoding_of, ir, ops_of
+from ditto_compiler.ir import element_type, encoding_of, ir
 from ditto_compiler.op_attributes import (
     convolution_layout,
     direction_of,
@@ -42,8 +50,7 @@ from ditto_compiler.op_attributes import (
     get_padding,
     shape_of,
 )
-from ditto_compiler.spu.literals import on_grid, tiny_factor
-from ditto_compiler.spu.op_table import constant_through_layout, reducer, sort_key
+from ditto_compiler.spu.op_table import reducer, sort_key
 
 Functions = Literal["ideal", "engine"]
 
@@ -85,8 +92,6 @@ class Exact(Interpreter[Tensor]):
         overflows: what left its range, by the op that made it, in order.
     """
 
-    rules: ClassVar[Mapping[str, Rule[Any]]]
-
     def __init__(self, functions: Functions = "ideal") -> None:
         super().__init__()
         self.functions = functions
@@ -100,6 +105,15 @@ class Exact(Interpreter[Tensor]):
         raw, wide = rings.quantize(array.astype(np.float64), encoding.ring, encoding.frac)
         error = self._check(("input", index), f"input {index}", SourceLocation(), raw, wide, encoding, 0)
         return Tensor(raw, error)
+
+    def literal(self, op: ir.Operation, numbers: Sequence[float]) -> Tensor:
+        """As in the base class."""
+        encoding, shape = _result(op), shape_of(op.results[0])
+        if isinstance(encoding, Fxp):
+            raw, _ = rings.quantize(numbers, encoding.ring, encoding.frac)
+        else:
+            raw = rings.wrap([int(number) for number in numbers], encoding.ring)
+        return _exactly(np.broadcast_to(raw.reshape(()), shape) if raw.size == 1 else raw.reshape(shape))
 
     def hold(
         self,
@@ -181,23 +195,7 @@ def _operand(op: ir.Operation, index: int = 0) -> Encoding:
 
 
 def _constant(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
-    return [_literal(op, lambda number: number)]
-
-
-def _literal(op: ir.Operation, function: Callable[[float], float]) -> Tensor:
-    """A constant's elements, `function` applied to floats."""
-    encoding = _result(op)
-    attribute = ir.DenseElementsAttr(op.attributes["value"])
-    shape = shape_of(op.results[0])
-    if isinstance(encoding, Fxp):
-        numbers = ir.DenseFPElementsAttr(attribute)
-        splat = [numbers.get_splat_value().value] if numbers.is_splat else numbers
-        raw, _ = rings.quantize([function(float(number)) for number in splat], encoding.ring, encoding.frac)
-    else:
-        integers = ir.DenseIntElementsAttr(attribute)
-        splat = [integers.get_splat_value().value] if integers.is_splat else integers
-        raw = rings.wrap([int(integer) for integer in splat], encoding.ring)
-    return _exactly(np.broadcast_to(raw, shape) if raw.size == 1 else raw.reshape(shape))
+    return [e.literal(op, constant_numbers(op))]
 
 
 def _iota(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
@@ -342,29 +340,21 @@ def _product_error(a: Tensor, b: Tensor, product: Callable[[Floats, Floats], Flo
     return error
 
 
-def _dropped(op: ir.Operation) -> int:
-    """Fraction bits that the engine truncates from a product."""
-    left, right = (_operand(op), _operand(op, len(op.operands) - 1))
-    return left.frac + right.frac - _result(op).frac
-
-
 def _multiply(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
-    if len(x) == 2 and _dropped(op):
-        for index in (1, 0):
-            factor = tiny_factor(op.operands[index], _result(op))
-            if factor is not None:
-                return [_times_tiny(e, op, x[1 - index], factor)]
+    factor = tiny_operand(op)
+    if factor is not None:
+        return [_times_tiny(e, op, x[1 - factor.position], factor.number)]
     return [_product(e, op, x[0], x[-1])]
 
 
 def _product(e: Exact, op: ir.Operation, a: Tensor, b: Tensor) -> Tensor:
     wide = rings.to_float(a.raw) * rings.to_float(b.raw)
     error = _product_error(a, b, np.multiply)
-    return e.hold(op, a.raw * b.raw, wide, error, dropped=_dropped(op))
+    return e.hold(op, a.raw * b.raw, wide, error, dropped=dropped_bits(op))
 
 
 def _times_tiny(e: Exact, op: ir.Operation, x: Tensor, factor: float) -> Tensor:
-    """As the engine does: x * (factor * 2^k), then it truncates k bits more, for the largest 2^k < 1/factor."""
+    """As the engine does: x * (factor * 2^k), and k bits more to truncate, for the largest 2^k < 1/factor."""
     encoding = _result(op)
     k = -math.floor(math.log2(abs(factor))) - 1
     scaled = int(math.copysign(math.ldexp(abs(factor), k + encoding.frac), factor))
@@ -373,23 +363,12 @@ def _times_tiny(e: Exact, op: ir.Operation, x: Tensor, factor: float) -> Tensor:
 
 
 def _divide(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
-    # Pattern: x / c -> x * (1/c)   [c a public constant], as the program is lowered
-    if isinstance(_result(op), Int) or constant_through_layout(op.operands[1]) is None:
+    if not divides_by_constant(op):
         return _function(e, op, x)
-    factor = tiny_factor(op.operands[1], _result(op), reciprocal=True)
+    factor = tiny_operand(op)
     if factor is not None:
-        return [_times_tiny(e, op, x[0], factor)]
-    return [_product(e, op, x[0], _reciprocal(e, op.operands[1]))]
-
-
-def _reciprocal(e: Exact, value: ir.Value) -> Tensor:
-    """1/c for a constant c, seen through layout ops."""
-    op = defining_op(value)
-    assert op is not None
-    if op.name != "stablehlo.constant":
-        return e.rules[op.name](e, op, [_reciprocal(e, op.operands[0])])[0]
-    frac, dtype = _result(op).frac, element_type(op.results[0])
-    return _literal(op, lambda c: on_grid(1 / c if c else math.inf, frac, dtype))
+        return [_times_tiny(e, op, x[0], factor.number)]
+    return [_product(e, op, x[0], e.reciprocal(op.operands[1]))]
 
 
 def _dot(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
@@ -409,7 +388,7 @@ def _dot(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
 
 def _matrix_product(e: Exact, op: ir.Operation, a: Tensor, b: Tensor) -> Tensor:
     integers, wide = rings.matmul(a.raw, b.raw, _result(op).ring)
-    return e.hold(op, integers, wide, _product_error(a, b, np.matmul), dropped=_dropped(op))
+    return e.hold(op, integers, wide, _product_error(a, b, np.matmul), dropped=dropped_bits(op))
 
 
 def _convolution(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
@@ -498,18 +477,17 @@ def _reduce_lines(e: Exact, op: ir.Operation, lines: list[Tensor], initial: Sequ
     """Reduces the last dimension, and the initial values."""
     name = reducer(op)
     if len(lines) == 1 and name in _UFUNCS:
-        return [_reduce_by(e, op, name, lines[0], initial[0])]
+        return [_reduce_by(e, op, str(name), lines[0], initial[0])]
     block = op.regions[0].blocks[0]
     count = lines[0].raw.shape[-1]
     tails: list[list[Tensor]] = []
     # The engine's order, for the errors of a product depend on it: halves of the line, odd elements at last.
     while count > 1:
-        middle = count // 2
+        half = count // 2
         if count % 2:
-            tails.append([line.each(lambda v: v[..., 2 * middle : 2 * middle + 1]) for line in lines])
-        first = [line.each(lambda v: v[..., :middle]) for line in lines]
-        second = [line.each(lambda v: v[..., middle : 2 * middle]) for line in lines]
-        lines, count = e.run(block, [*first, *second]), middle
+            tails.append(_part(lines, 2 * half, count))
+        lines = e.run(block, [*_part(lines, 0, half), *_part(lines, half, 2 * half)])
+        count = half
     while tails:
         lines = e.run(block, [*lines, *tails.pop()])
     if not count:
@@ -518,13 +496,16 @@ def _reduce_lines(e: Exact, op: ir.Operation, lines: list[Tensor], initial: Sequ
     return e.run(block, [*(line.each(lambda v: v[..., 0]) for line in lines), *initial])
 
 
+def _part(lines: Sequence[Tensor], start: int, stop: int) -> list[Tensor]:
+    return [line.each(lambda v: v[..., start:stop]) for line in lines]
+
+
 def _reduce_by(e: Exact, op: ir.Operation, name: str, line: Tensor, initial: Tensor) -> Tensor:
     ring = _result(op).ring
     if name == "add":
         raw = line.raw.sum(-1) + initial.raw
         wide = rings.to_float(line.raw).sum(-1) + rings.to_float(initial.raw)
         return e.hold(op, raw, wide, line.error.sum(-1) + initial.error)
-    both = line.each(lambda v: v)
     start = initial.each(lambda v: np.broadcast_to(v, (*line.raw.shape[:-1], 1)))
     raw = np.concatenate([line.raw, start.raw], -1)
     error = np.concatenate([line.error, start.error], -1)
@@ -575,7 +556,7 @@ def _convert(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
 
 def _steps(error: Floats, bits: int) -> Floats:
     """How far apart numbers are, in units of 2^bits, after rounding to whole ones."""
-    return np.ceil(np.ldexp(error, -bits))
+    return np.asarray(np.ceil(np.ldexp(error, -bits)), np.float64)
 
 
 def _rounding(integral: Callable[[Raw, int], Raw]) -> Rule[Tensor]:
@@ -632,7 +613,7 @@ def _popcnt(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
 
 def _function(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
     encoding = _result(op)
-    if op.name == "stablehlo.custom_call" and len(x) == 1 and _target(op) != "mhlo.erf":
+    if op.name == "stablehlo.custom_call" and len(x) == 1 and call_target(op) != "mhlo.erf":
         return x
     if e.functions == "engine" and op.name in ("stablehlo.exponential", "stablehlo.exponential_minus_one"):
         return [_engine_exponential(e, op, x[0])]
@@ -641,10 +622,6 @@ def _function(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
     raw, wide = rings.quantize(numbers, encoding.ring, encoding.frac)
     exact = isinstance(encoding, Int) and not any(t.error.any() for t in x)
     return [e.hold(op, raw, wide, 0.0 if exact else np.inf)]
-
-
-def _target(op: ir.Operation) -> str:
-    return str(ir.StringAttr(op.attributes["call_target_name"]).value)
 
 
 def _engine_exponential(e: Exact, op: ir.Operation, x: Tensor) -> Tensor:

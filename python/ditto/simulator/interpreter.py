@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import abc
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
-from ditto_compiler.ir import entry_function, ir, nested_ops, ops_of, parse_module
+from ditto_compiler.ir import (
+    Encoding,
+    defining_op,
+    element_type,
+    encoding_of,
+    entry_function,
+    ir,
+    nested_ops,
+    ops_of,
+    parse_module,
+)
 from ditto_compiler.program import Program
+from ditto_compiler.spu.literals import on_grid, tiny_factor
+from ditto_compiler.spu.op_table import FLOAT_TYPES, constant_through_layout
 
 V = TypeVar("V")
 
@@ -20,7 +34,7 @@ class SimulationError(DittoError):
     """A program that cannot be simulated."""
 
 
-class Interpreter(Generic[V]):
+class Interpreter(Generic[V], abc.ABC):
     """Executes the ops of a program one by one on values of some domain.
 
     A domain is a subclass with a rule for each op.
@@ -30,6 +44,21 @@ class Interpreter(Generic[V]):
 
     def __init__(self) -> None:
         self._values: dict[ir.Value, V] = {}
+
+    @abc.abstractmethod
+    def literal(self, op: ir.Operation, numbers: Sequence[float]) -> V:
+        """What a constant op with these numbers gives: one for every element, or one for all."""
+
+    def reciprocal(self, value: ir.Value) -> V:
+        """1/c for a float constant c, seen through layout ops."""
+        op = defining_op(value)
+        assert op is not None
+        if op.name != "stablehlo.constant":
+            results: list[V] = self.rules[op.name](self, op, [self.reciprocal(op.operands[0])])
+            return results[0]
+        frac, dtype = _encoding(value).frac, element_type(value)
+        inverses = [1 / number if number else math.inf for number in constant_numbers(op)]
+        return self.literal(op, [on_grid(inverse, frac, dtype) for inverse in inverses])
 
     def run(self, block: ir.Block, arguments: Sequence[V]) -> list[V]:
         """What `block` returns, given its arguments. It may read values of the blocks around it."""
@@ -44,6 +73,58 @@ class Interpreter(Generic[V]):
             for value in last_used:
                 del self._values[value]
         return []
+
+
+def _encoding(value: ir.Value) -> Encoding:
+    encoding = encoding_of(value)
+    assert encoding is not None
+    return encoding
+
+
+def constant_numbers(op: ir.Operation) -> list[Any]:
+    """The numbers in a constant op: one when it holds the same everywhere."""
+    attribute = ir.DenseElementsAttr(op.attributes["value"])
+    if attribute.is_splat:
+        return [attribute.get_splat_value().value]
+    is_float = element_type(op.results[0]) in FLOAT_TYPES
+    return list((ir.DenseFPElementsAttr if is_float else ir.DenseIntElementsAttr)(attribute))
+
+
+def call_target(op: ir.Operation) -> str:
+    """The name of what a custom call calls."""
+    return str(ir.StringAttr(op.attributes["call_target_name"]).value)
+
+
+def dropped_bits(op: ir.Operation) -> int:
+    """Fraction bits that the engine truncates from a product or quotient, for there is no rescale."""
+    left, right = (_encoding(op.operands[index]) for index in (0, len(op.operands) - 1))
+    return left.frac + right.frac - _encoding(op.results[0]).frac
+
+
+def divides_by_constant(op: ir.Operation) -> bool:
+    """Pattern: x / c -> x * (1/c)   [c a public float constant], as the program is lowered"""
+    is_float = element_type(op.results[0]) in FLOAT_TYPES
+    return is_float and constant_through_layout(op.operands[1]) is not None
+
+
+class TinyOperand(NamedTuple):
+    """An operand that the engine is told exactly, see `tiny_factor`."""
+
+    position: int
+    number: float
+
+
+def tiny_operand(op: ir.Operation) -> TinyOperand | None:
+    """The tiny factor in a product that the engine truncates, or in a division by a constant."""
+    encoding = _encoding(op.results[0])
+    if op.name == "stablehlo.divide":
+        number = tiny_factor(op.operands[1], encoding, reciprocal=True)
+        return None if number is None else TinyOperand(1, number)
+    for index in (1, 0) if len(op.operands) == 2 and dropped_bits(op) else ():
+        number = tiny_factor(op.operands[index], encoding)
+        if number is not None:
+            return TinyOperand(index, number)
+    return None
 
 
 def _last_uses(ops: Sequence[ir.Operation]) -> list[list[ir.Value]]:

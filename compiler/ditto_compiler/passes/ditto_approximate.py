@@ -1,0 +1,122 @@
+"""The pass `ditto-approximate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.diagnostics import Diagnostic, ErrorCollector, describe, source_location
+from ditto_compiler.forms.replace import Replacer
+from ditto_compiler.forms.table import EXACT, FORM_NAMES, FORMS
+from ditto_compiler.ir import entry_function, func, ir, nested_ops
+from ditto_compiler.matcher import constant
+from ditto_compiler.options import NO_TEXT
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, load_policy
+from ditto_compiler.recognizers import COSTLY, Found, recognize
+
+
+@dataclass(frozen=True)
+class DittoApproximate(Pass):
+    """Replace non-linear functions by forms that cost less under MPC.
+
+    GeLU, softmax, LayerNorm and others are recognised however the front end spells them, and each is replaced by
+    the form that the policy chooses for it and its scope: a piecewise polynomial, a reciprocal per row
+    instead of a division per element, and so on. docs/forms.md lists the forms, with formulas, errors and
+    costs. Options name forms directly and win over the policy; what neither names stays exact, and so does
+    everything public, which costs nothing.
+
+    Replacements have the location of the op they replace, so they stay in its scope. Some pin the ring
+    and the fraction bits of their ops by `ditto.ring` and `ditto.frac`.
+
+    Requires: calls inlined; canonicalized and without common subexpressions, or less is recognised.
+
+    Before:
+
+        %0 = stablehlo.divide %x, %row : tensor<4x8xf32>     // %row = broadcast of %y : tensor<4xf32>
+
+    After, with division=reciprocal:
+
+        %0 = stablehlo.divide %one, %y : tensor<4xf32>
+        %1 = stablehlo.broadcast_in_dim %0, dims = [0] : (tensor<4xf32>) -> tensor<4x8xf32>
+        %2 = stablehlo.multiply %x, %1 : tensor<4x8xf32>
+
+    Errors: a form that does not exist; a policy that cannot be read.
+    """
+
+    name: ClassVar[str] = "ditto-approximate"
+    policy: str = ""
+    """A preset or the path of a TOML file, whose forms are used; empty for none."""
+    gelu: str = ""
+    """exact, puma, quartic, sextic, quad."""
+    silu: str = ""
+    """exact, sextic."""
+    tanh: str = ""
+    """exact, cubic, sextic."""
+    logistic: str = ""
+    """exact, sextic."""
+    softmax: str = ""
+    """exact, puma, ditto, narrow, 2quad, 2relu."""
+    log_softmax: str = ""
+    """exact, puma, narrow."""
+    exp: str = ""
+    """exp within softmax and log-softmax: engine, taylor4 to taylor8, quadratic8; empty for the form's own."""
+    layer_norm: str = ""
+    """exact, rsqrt."""
+    rms_norm: str = ""
+    """exact, rsqrt."""
+    division: str = ""
+    """Division by a value that is repeated along an axis: exact, reciprocal."""
+    policy_object: Policy | None = field(default=None, metadata=NO_TEXT)
+    """A policy made in Python, instead of `policy`."""
+    remarks: list[Diagnostic] = field(default_factory=list, init=False, compare=False, repr=False)
+    """After a run: the costly ops on secrets that stayed exact, and why."""
+
+    def run(self, module: ir.Module) -> None:
+        """Recognises, replaces, and drops what has become idle."""
+        self.remarks.clear()
+        errors = self.errors()
+        entry = entry_function(module)
+        rules = self._rules(module, errors)
+        errors.raise_if_any()
+        if entry is None:
+            return
+        visibility = VisibilityAnalysis(module)
+        found = [one for one in recognize(entry) if visibility.is_secret(one.root.results[0])]
+        replacer = Replacer()
+        kept: list[Found] = []
+        for one in found:
+            scope = source_location(one.root.location).scope
+            name = form_of(rules, one.function, scope)
+            if name == EXACT:
+                kept.append(one)
+            else:
+                replacer.replace(one, FORMS[one.function][name], form_of(rules, "exp", scope))
+        replacer.finish()
+        self._remark(entry, visibility, kept, set(replacer.ops))
+
+    def _rules(self, module: ir.Module, errors: ErrorCollector) -> tuple[FormRule, ...]:
+        try:
+            policy = self.policy_object or (load_policy(self.policy) if self.policy else None)
+            chosen = {name: getattr(self, name) for name in FORM_NAMES if getattr(self, name)}
+            own = FormRule("the options", chosen)
+        except PolicyError as error:
+            errors.add(module.operation, str(error))
+            return ()
+        return (*(policy.forms if policy else ()), own)
+
+    def _remark(
+        self, entry: func.FuncOp, visibility: VisibilityAnalysis, kept: list[Found], made: set[ir.Operation]
+    ) -> None:
+        functions = {op: one.function for one in kept for op in one.ops}
+        for op in nested_ops(entry.operation):
+            if op.name not in COSTLY or op in made or not visibility.is_secret(op.results[0]):
+                continue
+            if op.name == "stablehlo.divide" and constant(op.operands[1]) is not None:
+                continue
+            reason = "it belongs to no function that was recognised"
+            if op in functions:
+                reason = f"it belongs to {functions[op]}, whose form is exact"
+            text = f"[{self.name}] {describe(op)}: stays exact: {reason}"
+            self.remarks.append(Diagnostic("remark", source_location(op.location), text))
