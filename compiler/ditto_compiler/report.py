@@ -81,14 +81,17 @@ class Stage:
     Attributes:
         name: of the region; empty for casts.
         ring: of the region, or None for casts.
-        ops: ops or casts.
-        cost: of the step.
+        ops: ops, or casts and rescales.
     """
 
     name: str
     ring: int | None
-    ops: int
-    cost: Cost
+    ops: tuple[OpCost, ...]
+
+    @property
+    def cost(self) -> Cost:
+        """Over all its ops."""
+        return total(op.cost for op in self.ops)
 
 
 def cast_label(op: OpCost) -> str:
@@ -114,7 +117,7 @@ class Report:
         program: its name.
         policy: its precision policy.
         cost: of each op.
-        parts: by scope, in the order in which scopes begin to run.
+        parts: by scope, in the order in which scopes end.
         stages: the schedule.
         networks: that times are predicted for.
         compile_seconds: wall time of each stage of compilation.
@@ -169,7 +172,12 @@ class Report:
             "scopes": [self._part_json(part) for part in self.parts],
             "ops": [{"op": op, "count": count, **self._cost_json(cost)} for op, count, cost in self.by_op()],
             "steps": [
-                {"region": stage.name, "ring": stage.ring, "ops": stage.ops, **self._cost_json(stage.cost)}
+                {
+                    "region": stage.name,
+                    "ring": stage.ring,
+                    "ops": len(stage.ops),
+                    **self._cost_json(stage.cost),
+                }
                 for stage in self.stages
             ],
             "unknown": list(self.cost.unknown),
@@ -291,9 +299,12 @@ def make_report(program: Program, networks: Sequence[str | Network] = ("lan", "w
     scopes: dict[tuple[str, str], list[OpCost]] = {}
     for op in cost.ops:
         scopes.setdefault(split_scope(op.scope), []).append(op)
-    # A group stays together though the schedule takes its parts apart.
-    groups = list(dict.fromkeys(group for group, _ in scopes))
-    ordered = sorted(scopes, key=lambda key: groups.index(key[0]))
+    # In the order in which they end: what depends on nothing, such as masks of late layers, begins early.
+    last = {split_scope(op.scope): index for index, op in enumerate(cost.ops)}
+    ends: dict[str, int] = {}
+    for (group, _), index in last.items():
+        ends[group] = max(index, ends.get(group, 0))
+    ordered = sorted(scopes, key=lambda key: (ends[key[0]], last[key]))
     parts = tuple(Part(group, name, tuple(scopes[group, name])) for group, name in ordered)
     costing = tuple(part for part in parts if part.cost.messages or part.computing)
     return Report(
@@ -332,7 +343,7 @@ def _stages(program: Program, cost: ProgramCost) -> Iterable[Stage]:
         ops = by_step.get(number, [])
         region = program.regions[step.region] if isinstance(step, Call) else None
         name, ring = ("", None) if region is None else (region.name, region.ring)
-        yield Stage(name, ring, len(ops), total(op.cost for op in ops))
+        yield Stage(name, ring, tuple(ops))
 
 
 def fold(parts: Sequence[Part]) -> list[tuple[str, str, list[Part]]]:
@@ -368,5 +379,7 @@ def format_bytes(count: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """`1.23 s` or `45 ms`."""
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
+    """`1.23 s`, `45 ms` or `0.12 ms`."""
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.01 or not seconds else f"{seconds * 1e3:.2g} ms"

@@ -12,7 +12,7 @@ from importlib import resources
 from ditto_compiler.cost.model import OpCost, seconds_on, total
 from ditto_compiler.cost.network import Network
 from ditto_compiler.cost.table import Cost
-from ditto_compiler.report import Part, Report, cast_label, fold, format_bytes, format_seconds
+from ditto_compiler.report import Part, Report, Stage, cast_label, fold, format_bytes, format_seconds
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,8 @@ def _chart(report: Report, metric: Metric) -> str:
     longest = max(totals, default=0.0) or 1.0
     rows = []
     for (group, pieces), length in zip(bars, totals, strict=True):
+        if length == 0:
+            continue
         segments = "".join(_segment(piece, metric, longest) for piece in pieces)
         rows.append(
             f'<div class="row"><div class="name">{escape(group)}</div><div class="bar">{segments}</div>'
@@ -177,11 +179,11 @@ def _chart(report: Report, metric: Metric) -> str:
 def _segment(piece: Piece, metric: Metric, longest: float) -> str:
     value = metric.value(piece.cost)
     width = 100 * value / longest
-    if width < 0.01:
+    if value == 0:
         return ""
     name = piece.label.rpartition("/")[2]
     # A character is about 0.75 % of a bar.
-    label = escape(name) if width > 1.2 + 0.75 * len(name) else ""
+    label = f"<span>{escape(name)}</span>" if width > 1.5 + 0.8 * len(name) else ""
     title = f"{piece.label}: {metric.format(value)}\n{_describe(piece)}"
     return f'<div class="{piece.kind}" style="width:{width:.3f}%" title="{escape(title)}">{label}</div>'
 
@@ -201,28 +203,52 @@ def _describe(piece: Piece) -> str:
 
 
 def _schedule(report: Report) -> str:
-    """One line: a block per region, as wide as its bytes, and a mark per batch of casts."""
-    blocks = []
-    for stage in report.stages:
-        detail = f"{format_bytes(stage.cost.bytes)}, {stage.cost.rounds:.0f} rounds"
-        if stage.ring is None:
-            blocks.append(f'<div class="mark" title="{stage.ops} casts\n{detail}"></div>')
-        else:
-            title = f"{escape(stage.name)}: ring {stage.ring}, {stage.ops} ops\n{detail}"
-            blocks.append(
-                f'<div class="r{stage.ring}" style="flex-grow:{stage.cost.bytes:.0f}" title="{title}"></div>'
-            )
+    """A line per network: regions and casts as long as they are predicted to take."""
     regions = sum(stage.ring is not None for stage in report.stages)
-    batches = len(report.stages) - regions
-    caption = (
-        f"{regions} regions run one after the other, drawn as wide as the bytes they send, "
-        f"with {batches} batches of casts between them"
-        if batches
-        else "one region: there is nothing to cast"
-        if regions == 1
-        else f"{regions} regions"
+    lines = [_timeline(report, network) for network in report.networks]
+    return (
+        f'<p class="legend">{regions} regions and {len(report.stages) - regions} batches of casts and truncations, '
+        f"one after the other, as long as they are predicted to take</p>{''.join(lines)}"
     )
-    return f'<div class="schedule">{"".join(blocks)}</div><p class="small">{escape(caption)}</p>'
+
+
+def _timeline(report: Report, network: Network) -> str:
+    whole = seconds_on(report.cost.total, network) or 1.0
+    shapes = []
+    start = 0.0
+    for stage in report.stages:
+        seconds = seconds_on(stage.cost, network)
+        title = f"{_stage_title(stage)}\n{format_seconds(seconds)}, {stage.cost.rounds:.0f} rounds"
+        shapes.append(
+            f'<rect class="{_stage_kind(stage)}" x="{1000 * start / whole:.3f}" '
+            f'width="{1000 * seconds / whole:.3f}" height="1"><title>{escape(title)}</title></rect>'
+        )
+        start += seconds
+    return (
+        f'<div class="row"><div class="name">{escape(network.name)}</div>'
+        f'<svg class="timeline" viewBox="0 0 1000 1" preserveAspectRatio="none">{"".join(shapes)}</svg>'
+        f'<div class="value">{escape(format_seconds(whole))}</div></div>'
+    )
+
+
+def _stage_kind(stage: Stage) -> str:
+    """CSS class: of the ring, of casts, or of truncations outside of the engine."""
+    if stage.ring is not None:
+        return f"r{stage.ring}"
+    return (
+        "cast"
+        if any(op.is_cast for op in stage.ops)
+        else f"r{stage.ops[0].ring} outside"
+        if stage.ops
+        else ""
+    )
+
+
+def _stage_title(stage: Stage) -> str:
+    if stage.ring is not None:
+        return f"{stage.name}: ring {stage.ring}, {len(stage.ops)} ops"
+    counts = Counter(f"{op.op} {cast_label(op)}" if op.is_cast else op.op for op in stage.ops)
+    return ", ".join(f"{count} × {text}" for text, count in counts.items())
 
 
 def _scope_table(report: Report) -> str:

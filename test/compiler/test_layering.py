@@ -15,7 +15,7 @@ SOURCES = {
     "ditto_tools": ROOT / "tools" / "ditto_tools",
 }
 
-DATA_MODULES = ("errors", "files", "options", "policy", "program", "dialect.encoding")
+DATA_MODULES = ("errors", "files", "options", "program", "dialect.encoding")
 """Modules of the compiler that a machine without JAX imports."""
 
 

@@ -230,7 +230,7 @@ def test_dead_relay_is_a_clear_error_and_the_next_run_works():
     with ditto.LocalCluster(timeout=60, network="1gbit,400ms") as cluster:
         cluster.start()
         process_ids = cluster.pids
-        threading.Timer(0.3, os.kill, (cluster._relay.process.pid, signal.SIGKILL)).start()
+        threading.Timer(0.3, os.kill, (cluster._parties.relay_pid, signal.SIGKILL)).start()
         start = time.monotonic()
         with pytest.raises(ditto.ClusterError, match="relay that imitates the network died by signal 9"):
             cluster.run(program, X, X.T)
@@ -243,7 +243,7 @@ def test_dead_party_behind_a_relay_is_a_clear_error():
     program = ditto.compile(product, X, X.T, policy="uniform64")
     with ditto.LocalCluster(timeout=60, network="1gbit,400ms") as cluster:
         cluster.start()
-        relay = cluster._relay.process.pid
+        relay = cluster._parties.relay_pid
         threading.Timer(0.3, os.kill, (cluster.pids[1], signal.SIGKILL)).start()
         with pytest.raises(ditto.ClusterError, match="party P1 died by signal 9"):
             cluster.run(program, X, X.T)

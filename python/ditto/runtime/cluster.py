@@ -20,7 +20,7 @@ from ditto.runtime.network import Network, load_network
 from ditto.runtime.parties import PARTIES, ClusterError, Parties
 from ditto.runtime.sharing import decode, encode, raw_shape, reconstruct, share, word_dtype
 from ditto_compiler.dialect.encoding import Encoding, plan_casts
-from ditto_compiler.program import Program, Value
+from ditto_compiler.program import CallerTensor, Program, Value
 
 __all__ = ["ClusterError", "InputError", "LocalCluster", "RunStats", "SharedArray"]
 
@@ -173,29 +173,22 @@ class LocalCluster:
             raise InputError(f"program '{program.name}' has {len(children)} arguments, so none at {position}")
         first = sum(tree.count(child) for child in children[:position])
         arrays = [np.asarray(leaf) for leaf in tree.flatten_argument(children[position], argument, position)]
-        wanted: list[list[Value]] = [[] for _ in arrays]
+        for index, array in enumerate(arrays, first):
+            expected = program.caller_inputs[index].shape
+            if array.shape != expected:
+                where = f"program '{program.name}', input {index}"
+                raise InputError(f"{where}: expected shape {expected}, got {array.shape}")
+        copies: list[list[tuple[Value, Any]]] = [[] for _ in arrays]
         for entry in program.inputs:
-            if 0 <= entry.index - first < len(arrays):
-                wanted[entry.index - first].append(program.values[entry.value])
-        encoded = [
-            [(v, encode(array, v.encoding)) for v in values]
-            for array, values in zip(arrays, wanted, strict=True)
-        ]
-        self.start()
-        handles = []
-        for array, copies, offset in zip(arrays, encoded, itertools.count(first)):
-            expected = program.caller_inputs[offset]
-            if array.shape != expected.shape:
-                where = f"program '{program.name}', input {offset}"
-                raise InputError(f"{where}: expected shape {expected.shape}, got {array.shape}")
-            secret = all(value.secret for value, _ in copies)
-            encodings = tuple(value.encoding for value, _ in copies)
-            handle = SharedArray(
-                expected.shape, expected.dtype, encodings, secret, next(self._keys), self._parties
-            )
-            self._guarded(lambda _, handle=handle, copies=copies: self._keep(handle, copies))
-            handles.append(handle)
-        return tree.unflatten_argument(children[position], handles)
+            offset = entry.index - first
+            if 0 <= offset < len(arrays):
+                value = program.values[entry.value]
+                copies[offset].append((value, encode(arrays[offset], value.encoding)))
+
+        def keep(_: float) -> list[SharedArray]:
+            return [self._keep(program.caller_inputs[i], parts) for i, parts in enumerate(copies, first)]
+
+        return tree.unflatten_argument(children[position], self._guarded(keep))
 
     def forget(self, shared: Any) -> None:
         """Lets the parties drop the shared arrays in `shared`, which may nest."""
@@ -225,24 +218,24 @@ class LocalCluster:
             return handle.key, value.encoding
         if not handle.encodings:
             raise InputError(f"{where}: the array was shared for a program that does not use it")
-        source = min(
-            handle.encodings, key=lambda e: sum(c.bytes_per_element for c in plan_casts(e, value.encoding))
-        )
-        return handle.key, source
+        costs = {
+            source: sum(cast.bytes_per_element for cast in plan_casts(source, value.encoding))
+            for source in handle.encodings
+        }
+        return handle.key, min(costs, key=costs.__getitem__)
 
-    def _keep(self, handle: SharedArray, copies: Sequence[tuple[Value, Any]]) -> None:
+    def _keep(self, about: CallerTensor, copies: Sequence[tuple[Value, Any]]) -> SharedArray:
+        """Shares an array in all encodings that a program wants it in."""
         assert self._parties is not None
+        key = next(self._keys)
         for value, raw in copies:
-            ring = value.encoding.ring
-            pieces = share(raw, ring) if value.secret else (raw,) * PARTIES
-            header = {
-                "command": "keep",
-                "key": handle.key,
-                "encoding": str(value.encoding),
-                "secret": value.secret,
-            }
+            pieces = share(raw, value.encoding.ring) if value.secret else (raw,) * PARTIES
+            header = {"command": "keep", "key": key, "secret": value.secret}
             for rank, piece in enumerate(pieces):
-                self._parties.send(rank, header, [piece])
+                self._parties.send(rank, {**header, "encoding": str(value.encoding)}, [piece])
+        secret = all(value.secret for value, _ in copies)
+        encodings = tuple(value.encoding for value, _ in copies)
+        return SharedArray(about.shape, about.dtype, encodings, secret, key, self._parties)
 
     def _run(
         self,
@@ -262,16 +255,15 @@ class LocalCluster:
             self._loaded.add(digest)
         input_bytes = 0
         for number, raw in encoded.items():
-            header = {"command": "input", "value": number}
+            header: dict[str, Any] = {"command": "input", "value": number}
             if isinstance(raw, tuple):
                 parties.send_all({**header, "key": raw[0], "encoding": str(raw[1])})
                 continue
             value = program.values[number]
             pieces = share(raw, value.encoding.ring) if value.secret else (raw,) * PARTIES
+            header = {**header, "secret": value.secret, "encoding": str(value.encoding)}
             for rank, piece in enumerate(pieces):
-                parties.send(
-                    rank, {**header, "secret": value.secret, "encoding": str(value.encoding)}, [piece]
-                )
+                parties.send(rank, header, [piece])
                 input_bytes += piece.nbytes
         keys = {position: next(self._keys) for position, wanted in enumerate(kept) if wanted}
         parties.send_all({"command": "run", "digest": digest, "keep": list(keys.items())})
@@ -292,12 +284,10 @@ class LocalCluster:
         for position, number in enumerate(program.outputs):
             parts = [(header["outputs"][position], buffers[position]) for header, buffers in answers]
             if position in keys:
-                value = program.values[number]
+                value, key = program.values[number], keys[position]
                 secret = parts[0][0]["kind"] != "public"
-                handle = SharedArray(
-                    value.shape, value.dtype, (value.encoding,), secret, keys[position], parties
-                )
-                outputs.append(handle)
+                held_in = (value.encoding,)
+                outputs.append(SharedArray(value.shape, value.dtype, held_in, secret, key, parties))
             else:
                 outputs.append(_open(program, number, parts))
         return tree.unflatten(program.output_tree, outputs)

@@ -74,6 +74,11 @@ class Parties:
         """Process ids by rank."""
         return [party.process.pid for party in self._processes]
 
+    @property
+    def relay_pid(self) -> int | None:
+        """Process id of the relay, if there is one."""
+        return None if self._relay is None else self._relay.process.pid
+
     def close(self) -> None:
         """Ends the processes; nothing is left behind."""
         for party in self._processes:

@@ -21,6 +21,10 @@ def _pad(op: ir.Operation, x: Sequence[Array]) -> Array:
     return lax.pad(x[0], x[1], list(zip(*(get_i64s(op, name) for name in names), strict=True)))
 
 
+_GATHER = ("offset_dims", "collapsed_slice_dims", "start_index_map")
+_BATCHED_GATHER = ("operand_batching_dims", "start_indices_batching_dims")
+
+
 def _gather(op: ir.Operation, x: Sequence[Array]) -> Array:
     operand, starts = x
     numbers = op.attributes["dimension_numbers"]
@@ -29,10 +33,10 @@ def _gather(op: ir.Operation, x: Sequence[Array]) -> Array:
     starts = (
         starts[..., None] if index_dimension == starts.ndim else jnp.moveaxis(starts, index_dimension, -1)
     )
-    fields = ("offset_dims", "collapsed_slice_dims", "start_index_map")
-    batching = ("operand_batching_dims", "start_indices_batching_dims")
+    fields = {name: tuple(dimension_field(numbers, name)) for name in (*_GATHER, *_BATCHED_GATHER)}
+    # JAX 0.4.34 does not know batching dimensions, nor does it use any.
     dimensions = lax.GatherDimensionNumbers(
-        *(tuple(dimension_field(numbers, field)) for field in (*fields, *batching))
+        **{name: field for name, field in fields.items() if field or name in _GATHER}
     )
     return lax.gather(
         operand, starts, dimensions, tuple(get_i64s(op, "slice_sizes")), mode=lax.GatherScatterMode.CLIP
