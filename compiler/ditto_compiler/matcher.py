@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from ditto_compiler.ir import defining_op, element_type, ir, is_tensor
+from ditto_compiler.ir import defining_op, element_type, ir
 from ditto_compiler.spu.op_table import reducer
 
 TOLERANCE: dict[str, float] = {"f64": 2e-4, "f32": 2e-4, "f16": 2e-3, "bf16": 1e-2}
@@ -117,10 +117,13 @@ def unchanged_operand(op: ir.Operation) -> int | None:
     return None
 
 
-def constant(value: ir.Value) -> float | None:
-    """The number that every element of `value` is, when constants alone decide it; else None."""
+def constant(value: ir.Value, depth: int = 8) -> float | None:
+    """The number that every element of `value` is, when constants alone decide it; else None.
+
+    What `depth` ops or more compute of constants is not worth looking for.
+    """
     op = defining_op(value)
-    if op is None or len(op.results) != 1 or not is_tensor(value.type):
+    if op is None or depth == 0:
         return None
     if op.name == "stablehlo.constant":
         attribute = op.attributes["value"]
@@ -128,16 +131,19 @@ def constant(value: ir.Value) -> float | None:
             return None
         return float(attribute.get_splat_value().value)
     if op.name in _TRANSPARENT:
-        return constant(op.operands[0])
+        return constant(op.operands[0], depth - 1)
     if op.name == "stablehlo.compare":
         evaluate = _COMPARISONS.get(str(op.attributes["comparison_direction"]).split()[-1].rstrip(">"))
     else:
         evaluate = _FOLDERS.get(op.name)
     if evaluate is None:
         return None
-    numbers = [constant(operand) for operand in op.operands]
-    if any(number is None for number in numbers):
-        return None
+    numbers: list[float] = []
+    for operand in op.operands:
+        number = constant(operand, depth - 1)
+        if number is None:
+            return None
+        numbers.append(number)
     try:
         return float(evaluate(*numbers))
     except (ArithmeticError, ValueError):
@@ -335,19 +341,23 @@ class Product(Pattern):
 def _factors(
     pending: tuple[View, ...], number: float, wanted: tuple[Pattern, ...], found: Match
 ) -> Iterator[tuple[float, Match]]:
-    """Takes the first of the `pending` factors as a constant, as one of the `wanted`, or apart."""
-    if not pending:
-        if not wanted:
-            yield number, found
+    """Takes the first of the `pending` factors that is no constant as one of the `wanted`, or apart."""
+    unknown: list[View] = []
+    for factor in pending:
+        known = constant(factor.value)
+        if known is None:
+            unknown.append(factor)
+        else:
+            number *= known
+    if not unknown and not wanted:
+        yield number, found
+    # Each factor needs a pattern of its own.
+    if not unknown or len(unknown) > len(wanted):
         return
-    view, rest = pending[0], pending[1:]
-    known = constant(view.value)
-    if known is not None:
-        yield from _factors(rest, number * known, wanted, found)
-        return
+    view, *rest = unknown
     for index, pattern in enumerate(wanted):
         for bound in pattern.match(view, found):
-            yield from _factors(rest, number, (*wanted[:index], *wanted[index + 1 :]), bound)
+            yield from _factors(tuple(rest), number, (*wanted[:index], *wanted[index + 1 :]), bound)
     op = view.op
     if op is None:
         return
@@ -383,19 +393,22 @@ class Sum(Pattern):
 def _terms(
     pending: tuple[tuple[float, View], ...], number: float, wanted: tuple[Product, ...], found: Match
 ) -> Iterator[tuple[float, Match]]:
-    if not pending:
-        if not wanted:
-            yield number, found
+    unknown: list[tuple[float, View]] = []
+    for factor, summand in pending:
+        known = constant(summand.value)
+        if known is None:
+            unknown.append((factor, summand))
+        else:
+            number += factor * known
+    if not unknown and not wanted:
+        yield number, found
+    if not unknown or len(unknown) > len(wanted):
         return
-    (scale, view), rest = pending[0], pending[1:]
-    known = constant(view.value)
-    if known is not None:
-        yield from _terms(rest, number + scale * known, wanted, found)
-        return
+    (scale, view), *rest = unknown
     for index, term in enumerate(wanted):
         for coefficient, matched in term.scaled(view, found):
             for bound in _bind(term.coefficient, scale * coefficient, view, matched):
-                yield from _terms(rest, number, (*wanted[:index], *wanted[index + 1 :]), bound)
+                yield from _terms(tuple(rest), number, (*wanted[:index], *wanted[index + 1 :]), bound)
     op = view.op
     if op is None:
         return

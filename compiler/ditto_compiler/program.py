@@ -11,7 +11,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,9 @@ class Program:
         input_tree: how the caller's arguments nest (see `ditto.tree`), or None for flat ones.
         output_tree: how results nest, or None.
         annotated: StableHLO with encodings and casts, before outlining.
-        seconds: wall time of each compilation stage, for reports.
+        seconds: wall time of each compilation stage, for reports; not saved.
+        nest: nests results in the function's own containers; not saved, so a loaded program gives tuples
+            for containers that are neither tuple, list nor dict.
     """
 
     name: str
@@ -150,6 +152,7 @@ class Program:
     output_tree: Any = None
     annotated: str = ""
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
+    nest: Callable[[Sequence[Any]], Any] | None = field(default=None, compare=False, repr=False)
 
     def cast(self, source: int, target: int) -> Cast:
         """The cast from the value numbered `source` to the one numbered `target`."""

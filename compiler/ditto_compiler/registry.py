@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.passes.ditto_annotate import DittoAnnotate
-from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
+from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale

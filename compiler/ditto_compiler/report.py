@@ -299,8 +299,10 @@ def make_report(program: Program, networks: Sequence[str | Network] = ("lan", "w
     scopes: dict[tuple[str, str], list[OpCost]] = {}
     for op in cost.ops:
         scopes.setdefault(split_scope(op.scope), []).append(op)
-    # In the order in which they end: what depends on nothing, such as masks of late layers, begins early.
-    last = {split_scope(op.scope): index for index, op in enumerate(cost.ops)}
+    # In the order in which they end: what depends on nothing, such as masks of late layers, begins early. Free
+    # ops do not count, for equal constants of many scopes are one op.
+    last = dict.fromkeys(scopes, -1)
+    last.update({split_scope(op.scope): index for index, op in enumerate(cost.ops) if op.cost.messages})
     ends: dict[str, int] = {}
     for (group, _), index in last.items():
         ends[group] = max(index, ends.get(group, 0))

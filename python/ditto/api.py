@@ -68,4 +68,5 @@ def compile(
         input_tree=traced.input_tree,
         output_tree=traced.output_tree,
         seconds=seconds,
+        nest=traced.nest,
     )

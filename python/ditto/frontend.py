@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -33,6 +34,7 @@ class Traced:
         output_tree: structure of the result.
         name: of the function.
         seconds: wall time of tracing and lowering in JAX.
+        nest: puts flat results into the function's containers.
     """
 
     module: ir.Module
@@ -40,6 +42,7 @@ class Traced:
     output_tree: Any
     name: str
     seconds: float
+    nest: Callable[[Sequence[Any]], Any] | None = None
 
 
 def trace(
@@ -66,7 +69,8 @@ def trace(
     set_visibility(module, _flat_visibility(visibility, dynamic))
     output = jax.tree_util.tree_unflatten(lowered.out_tree, [object()] * lowered.out_tree.num_leaves)
     seconds = time.perf_counter() - start
-    return Traced(module, tree.structure_of(dynamic), tree.structure_of(output), _name(fn), seconds)
+    nest = partial(jax.tree_util.tree_unflatten, lowered.out_tree)
+    return Traced(module, tree.structure_of(dynamic), tree.structure_of(output), _name(fn), seconds, nest)
 
 
 def _name(fn: Callable[..., Any]) -> str:

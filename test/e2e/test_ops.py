@@ -1,8 +1,8 @@
 """Every op of the table on the real engine, against JAX.
 
 Tolerances come from the fraction bits: inputs are multiples of 1/16, so only the op itself rounds. A
-truncation errs by at most 2 units in the last place; non-linear functions by what SPU's approximations
-are known to (see docs/engine.md for the measured errors).
+truncation errs by at most 2 units in the last place; non-linear functions by what SPU's own approximations
+of them err.
 """
 
 import dataclasses

@@ -6,6 +6,7 @@ tolerances below are these sums, rounded up to a power of two.
 """
 
 import io
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -251,6 +252,25 @@ def test_a_program_runs_twice_and_after_a_round_trip_to_a_file(cluster, tmp_path
         np.testing.assert_allclose(y, f(*arguments)["y"], atol=2**-5)
         sent.append((cluster.stats.bytes, cluster.stats.messages))
     assert len(set(sent)) == 1
+
+
+class Pair(NamedTuple):
+    first: np.ndarray
+    second: np.ndarray
+
+
+def test_named_tuples_come_back_as_themselves_and_from_a_file_as_tuples(cluster, tmp_path):
+    def f(pair):
+        return [Pair(pair.second, pair.first)]
+
+    pair = Pair(normal(2), normal(3))
+    program = ditto.compile(f, pair, policy="uniform64")
+    (found,) = cluster.run(program, pair)
+    assert isinstance(found, Pair)
+    np.testing.assert_allclose(found.first, pair.second, atol=2**-17)
+    program.save(tmp_path / "pair.ditto")
+    (loaded,) = cluster.run(ditto.Program.load(tmp_path / "pair.ditto"), pair)
+    assert type(loaded) is tuple
 
 
 def test_closed_over_weights_are_an_error_that_says_what_to_do():

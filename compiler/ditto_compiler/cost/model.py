@@ -142,8 +142,8 @@ def _region_cost(step: int, region: Region, rules: Rules, forms: list[str]) -> t
 
 def _name(op: ir.Operation) -> str:
     if op.name == "pphlo.custom_call":
-        return ir.StringAttr(op.attributes["call_target_name"]).value.rpartition(".")[2]
-    return op.name.removeprefix("pphlo.")
+        return str(ir.StringAttr(op.attributes["call_target_name"]).value).rpartition(".")[2]
+    return str(op.name).removeprefix("pphlo.")
 
 
 def _elements(op: ir.Operation) -> int:

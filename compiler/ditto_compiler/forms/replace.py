@@ -144,7 +144,7 @@ class Replacer:
         return clone.results[0]
 
 
-_MASKING = frozenset(f"stablehlo.{name}" for name in "add select broadcast_in_dim reshape multiply convert".split())
+_MASKING = frozenset(f"stablehlo.{name}" for name in ["add", "select", "broadcast_in_dim", "reshape", "multiply", "convert"])
 """Ops by which a mask comes into the scores."""
 
 _WRITERS: dict[str, Callable[[Replacer, Builder, Found, Form, str], Tensor]] = {

@@ -32,7 +32,7 @@ RECOGNIZERS: tuple[Recognizer, ...] = (
 
 COSTLY: frozenset[str] = frozenset(
     f"stablehlo.{name}"
-    for name in "divide exponential exponential_minus_one log log_plus_one logistic power rsqrt sqrt tanh".split()
+    for name in ["divide", "exponential", "exponential_minus_one", "log", "log_plus_one", "logistic", "power", "rsqrt", "sqrt", "tanh"]
 ) | {"chlo.erf", "chlo.erfc", "stablehlo.custom_call"}
 """Ops that are dear under MPC: what forms are there to avoid."""
 

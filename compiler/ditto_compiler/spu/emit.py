@@ -36,6 +36,9 @@ from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, constant_th
 
 Values = list[ir.Value]
 
+ENGINE_INT_BITS = 30
+"""Fraction bits up to which the engine's rounding toward zero is right: it computes 2^frac in 32 bits."""
+
 
 @dataclass
 class Emitter:
@@ -420,7 +423,30 @@ def _convert(e: Emitter, op: ir.Operation) -> Values:
     old, new = (e.element(v) for v in (op.operands[0], op.results[0]))
     if old == "i1" and e.is_secret(op.operands[0]):
         x = e.arithmetic_predicate(op.operands[0])
+    if old in ("f32", "f64") and new[0] in "iu" and e.frac > ENGINE_INT_BITS:
+        return [_by_magnitude(e, op, x, lambda m: e.one("convert", e.type_of(op.results[0]), m))]
     return [x if old == new else e.one("convert", e.type_of(op.results[0]), x)]
+
+
+def _round_nearest_afz(e: Emitter, op: ir.Operation) -> Values:
+    (x,) = e.operands(op)
+    type_ = e.type_of(op.results[0])
+    if e.frac <= ENGINE_INT_BITS:
+        return [e.one("round_nearest_afz", type_, x)]
+    half = e.splat(0.5, shape_of(op.results[0]), e.element(op.results[0]))
+    return [_by_magnitude(e, op, x, lambda m: e.one("floor", type_, e.one("add", type_, m, half)))]
+
+
+def _by_magnitude(
+    e: Emitter, op: ir.Operation, x: ir.Value, function: Callable[[ir.Value], ir.Value]
+) -> ir.Value:
+    """sign(x) * function(|x|): the engine adds 2^frac - 1, computed in 32 bits, to negative x only."""
+    secret = e.is_secret(op.operands[0])
+    zero = e.splat(0.0, shape_of(op.operands[0]), _plain_element(x))
+    negative = e.one("less", e.type(shape_of(op.operands[0]), "i1", secret), x, zero)
+    magnitude = function(e.one("abs", x.type, x))
+    type_ = e.type_of(op.results[0])
+    return e.one("select", type_, negative, e.one("negate", type_, magnitude), magnitude)
 
 
 def _divide(e: Emitter, op: ir.Operation) -> Values:
@@ -854,7 +880,6 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
             "popcnt",
             "power",
             "remainder",
-            "round_nearest_afz",
             "round_nearest_even",
             "rsqrt",
             "shift_left",
@@ -886,6 +911,7 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
     "stablehlo.is_finite": _is_finite,
     "stablehlo.clamp": _clamp,
     "stablehlo.convert": _convert,
+    "stablehlo.round_nearest_afz": _round_nearest_afz,
     "stablehlo.divide": _divide,
     "stablehlo.dot": _dot_general,
     "stablehlo.dot_general": _dot_general,

@@ -290,7 +290,7 @@ class LocalCluster:
                 outputs.append(SharedArray(value.shape, value.dtype, held_in, secret, key, parties))
             else:
                 outputs.append(_open(program, number, parts))
-        return tree.unflatten(program.output_tree, outputs)
+        return tree.unflatten(program.output_tree, outputs) if program.nest is None else program.nest(outputs)
 
 
 def _open(program: Program, number: int, parts: list[tuple[dict[str, Any], bytearray]]) -> NDArray[Any]:

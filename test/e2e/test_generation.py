@@ -1,0 +1,71 @@
+"""Private greedy generation gives the tokens that plaintext gives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ditto
+from ditto.generation import generate, gpt2, llama
+from ditto.models.gpt2 import Gpt2Config, gpt2_logits, init_gpt2
+from ditto.models.llama import LLAMA_PRESETS, init_llama, llama_logits
+
+GPT2 = Gpt2Config(
+    vocab_size=24,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=16,
+)
+
+
+def plaintext(logits, params, config, prompt, count):
+    """Greedy generation without a cache, and by how much each choice won."""
+    tokens, margins = list(prompt), []
+    for _ in range(count):
+        found = np.sort(logits(params, config, jnp.eye(config.vocab_size)[jnp.array(tokens)])[-1])
+        margins.append(found[-1] - found[-2])
+        tokens.append(int(logits(params, config, jnp.eye(config.vocab_size)[jnp.array(tokens)])[-1].argmax()))
+    return tokens[len(prompt) :], min(margins)
+
+
+def scaled(params):
+    """Random weights large enough that choices are clear."""
+    return jax.tree.map(lambda w: np.asarray(w * 4 if w.ndim > 1 else w, np.float32), params)
+
+
+@pytest.mark.parametrize("policy", ["uniform64", "ditto"])
+def test_gpt2(cluster, policy):
+    params = scaled(init_gpt2(GPT2, jax.random.key(1)))
+    expected, margin = plaintext(gpt2_logits, params, GPT2, [3, 7, 1], 3)
+    assert margin > 0.05
+    seen = []
+    found = generate(
+        cluster,
+        gpt2(GPT2),
+        params,
+        [3, 7, 1],
+        3,
+        policy=policy,
+        on_token=lambda t, stats: seen.append((t, stats)),
+    )
+    assert found == expected
+    assert [token for token, _ in seen] == expected
+    # The weights were shared before the first run: a step's client sends a one-hot token and a position.
+    words = {"uniform64": 8, "ditto": 4}[policy]
+    assert seen[-1][1].input_bytes <= 3 * 2 * (words + 8) * GPT2.vocab_size + 3 * 16
+
+
+def test_llama(cluster):
+    config = LLAMA_PRESETS["tiny"]
+    params = scaled(init_llama(config, jax.random.key(3)))
+    expected, _ = plaintext(llama_logits, params, config, [2, 5], 2)
+    assert generate(cluster, llama(config), params, [2, 5], 2, policy="uniform64") == expected
+
+
+def test_bad_prompts(cluster):
+    with pytest.raises(ditto.DittoError, match="at least one token of prompt"):
+        generate(cluster, gpt2(GPT2), {}, [], 2)
+    with pytest.raises(ditto.DittoError, match=r"must be in \[0, 24\)"):
+        generate(cluster, gpt2(GPT2), {}, [24], 2)
