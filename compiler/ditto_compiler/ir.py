@@ -2,7 +2,9 @@
 
 Everything else imports `ir`, `func` and `stablehlo` from here, so that a change of bindings is a
 change of this file. It runs on the bindings of jaxlib 0.4.34 and of 0.10, which differ: the newer have no
-`Type.isinstance`, give attributes as (name, value) pairs, and `Value.owner` is an `OpView`.
+`Type.isinstance`, give attributes as (name, value) pairs, and `Value.owner` is an `OpView`. They also hash an
+operation by its content, so a table that outlives a change of its operations must not be keyed by them;
+values are hashed by identity in both.
 """
 
 from __future__ import annotations

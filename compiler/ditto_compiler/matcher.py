@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ditto_compiler.ir import defining_op, element_type, ir
+from ditto_compiler.op_attributes import direction_of
 from ditto_compiler.spu.op_table import reducer
 
 TOLERANCE: dict[str, float] = {"f64": 2e-4, "f32": 2e-4, "f16": 2e-3, "bf16": 1e-2}
@@ -133,7 +134,7 @@ def constant(value: ir.Value, depth: int = 8) -> float | None:
     if op.name in _TRANSPARENT:
         return constant(op.operands[0], depth - 1)
     if op.name == "stablehlo.compare":
-        evaluate = _COMPARISONS.get(str(op.attributes["comparison_direction"]).split()[-1].rstrip(">"))
+        evaluate = _COMPARISONS.get(direction_of(op))
     else:
         evaluate = _FOLDERS.get(op.name)
     if evaluate is None:

@@ -24,9 +24,10 @@ from ditto_compiler.ranges import Ranges
 
 
 def front_end_pipeline(
-    policy: Policy, *, max_public_constant: int = DittoCheckSupported.max_public_constant
+    policy: str | Policy, *, max_public_constant: int = DittoCheckSupported.max_public_constant
 ) -> tuple[Pass, ...]:
     """From what JAX exports to one function of supported ops. Calibration measures its values here."""
+    text, policy = _text_and_policy(policy)
     return (
         # Every later pass looks at one function.
         InlineCalls(),
@@ -37,10 +38,15 @@ def front_end_pipeline(
         # Equal constants and dead code would only be cast and outlined for nothing.
         MlirPass("canonicalize"),
         MlirPass("cse"),
-        DittoApproximate(policy.name, policy_object=policy),
+        DittoApproximate(text, policy_object=policy),
         # Forms repeat constants.
         MlirPass("cse"),
     )
+
+
+def _text_and_policy(policy: str | Policy) -> tuple[str, Policy]:
+    """The text that a policy is asked for by, which may be a path, and the policy."""
+    return (policy, load_policy(policy)) if isinstance(policy, str) else (policy.name, policy)
 
 
 def precision_pipeline(
@@ -50,10 +56,8 @@ def precision_pipeline(
     ranges: Ranges | None = None,
 ) -> tuple[Pass, ...]:
     """From what JAX exports to StableHLO with rings, scales and explicit, few casts."""
-    # A pipeline prints with the text that the policy was asked for by, which may be a path.
-    text = policy if isinstance(policy, str) else policy.name
-    policy = load_policy(policy) if isinstance(policy, str) else policy
     front_end = front_end_pipeline(policy, max_public_constant=max_public_constant)
+    text, policy = _text_and_policy(policy)
     # Names of ranges are those of the ops that calibration saw.
     measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges),)
     annotate = (

@@ -281,7 +281,7 @@ class Report:
         lines = [
             "Bytes, messages and rounds are sums over the three parties; rounds follow one another.",
             f"Seconds = computing + bytes / 3 / bandwidth + rounds × RTT / 2 ({networks}).",
-            f"Computing was measured op by op on: {self.cost.machine}.",
+            f"Computing is a third of the processor time, measured op by op on: {self.cost.machine}.",
         ]
         if self.cost.unknown:
             lines.append(f"Not known and counted as free: {', '.join(self.cost.unknown)}.")
@@ -299,8 +299,8 @@ def make_report(program: Program, networks: Sequence[str | Network] = ("lan", "w
     scopes: dict[tuple[str, str], list[OpCost]] = {}
     for op in cost.ops:
         scopes.setdefault(split_scope(op.scope), []).append(op)
-    # In the order in which they end: what depends on nothing, such as masks of late layers, begins early. Free
-    # ops do not count, for equal constants of many scopes are one op.
+    # In the order in which they end: what depends on nothing, such as masks of late layers, begins early.
+    # Free ops do not count, for equal constants of many scopes are one op.
     last = dict.fromkeys(scopes, -1)
     last.update({split_scope(op.scope): index for index, op in enumerate(cost.ops) if op.cost.messages})
     ends: dict[str, int] = {}

@@ -207,8 +207,8 @@ def _schedule(report: Report) -> str:
     regions = sum(stage.ring is not None for stage in report.stages)
     lines = [_timeline(report, network) for network in report.networks]
     return (
-        f'<p class="legend">{regions} regions and {len(report.stages) - regions} batches of casts and truncations, '
-        f"one after the other, as long as they are predicted to take</p>{''.join(lines)}"
+        f'<p class="legend">{regions} regions and {len(report.stages) - regions} batches of casts and '
+        f"truncations, one after the other, as long as they are predicted to take</p>{''.join(lines)}"
     )
 
 

@@ -121,13 +121,19 @@ def test_table_is_whole():
     assert set(TABLE.sort) == set(TABLE.multiply_add_ns) == set(RINGS)
 
 
+MIXED = ditto.Policy(
+    "mixed",
+    ditto.load_policy("uniform64").dtypes,
+    (ditto.Rule("products in 32 bits", op=("stablehlo.dot*",), ring=32, frac=10),),
+)
+
+
 def test_casts_share_messages():
     def f(x, w, v):
         return jax.nn.softmax(x @ w), jax.nn.softmax(x @ v)
 
-    program = ditto.compile(f, f32(4, 8), f32(8, 8), f32(8, 8), policy="ditto")
-    casts_cost = [op for op in estimate(program).ops if op.is_cast]
-    up = [op for op in casts_cost if op.op == "upcast"]
+    program = ditto.compile(f, f32(4, 8), f32(8, 8), f32(8, 8), policy=MIXED)
+    up = [op for op in estimate(program).ops if op.op == "upcast"]
     assert len(up) == 2
     assert sum(op.cost.messages for op in up) == 3
     assert sum(op.cost.bytes for op in up) == sum(
@@ -152,7 +158,8 @@ def test_large_products_are_cut():
 
 def test_time_is_computing_and_transmitting_and_waiting():
     cost = Cost(bytes=300e6, messages=9, rounds=10, seconds=2.0)
-    assert seconds_on(cost, PRESETS["wan"]) == pytest.approx(2.0 + 2.0 + 0.2)
+    assert seconds_on(cost, PRESETS["wan"]) == pytest.approx(2 / 3 + 2.0 + 0.2)
+    assert seconds_on(cost, PRESETS["wan"], processors=2) == pytest.approx(2 / 2 + 2.0 + 0.2)
 
 
 def test_costs_add_up():
@@ -173,7 +180,7 @@ def model_with_scopes(x, w, v):
 ARGUMENTS = (f32(4, 8), f32(8, 8), f32(8, 2))
 
 
-@pytest.mark.parametrize("policy", ["uniform64", "ditto"])
+@pytest.mark.parametrize("policy", ["uniform64", MIXED])
 def test_each_op_knows_its_scope(policy):
     ops = estimate(ditto.compile(model_with_scopes, *ARGUMENTS, policy=policy)).ops
     scopes = {(op.op, op.scope) for op in ops}
@@ -187,12 +194,12 @@ def test_each_op_knows_its_scope(policy):
 
 
 def test_casts_have_scopes():
-    ops = estimate(ditto.compile(model_with_scopes, *ARGUMENTS, policy="ditto")).ops
+    ops = estimate(ditto.compile(model_with_scopes, *ARGUMENTS, policy=MIXED)).ops
     assert {op.scope for op in ops if op.is_cast} <= {"encoder/attention", "encoder/mlp"}
 
 
 def test_scopes_survive_the_program_file():
-    program = ditto.compile(model_with_scopes, *ARGUMENTS, policy="ditto")
+    program = ditto.compile(model_with_scopes, *ARGUMENTS, policy=MIXED)
     loaded = Program.from_bytes(program.to_bytes())
     assert loaded == program
     assert estimate(loaded) == estimate(program)

@@ -120,9 +120,13 @@ CASES: dict[str, tuple[Function, tuple[tuple[int, ...], ...]]] = {
     "one_of_each_ring": (one_of_each_ring, (SQUARE, SQUARE)),
     "constant": (lambda x: (x, jnp.zeros(3)), ((2,),)),
 }
+# Without approximate forms, which compute something else, and are tested with their error bounds elsewhere.
 POLICIES: dict[str, Policy] = {
-    **{name: load_policy(name) for name in ("uniform64", "ditto")},
-    "ditto explicit": dataclasses.replace(load_policy("ditto"), rescale="explicit"),
+    "uniform64": load_policy("uniform64"),
+    **{
+        f"ditto {rescale}": dataclasses.replace(load_policy("ditto"), rescale=rescale, forms=())
+        for rescale in ("engine", "explicit")
+    },
 }
 
 

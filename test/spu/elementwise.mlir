@@ -142,3 +142,14 @@ func.func @scalar_predicate(%p: tensor<i1>, %x: tensor<4xf32>, %y: tensor<4xf32>
   %0 = stablehlo.select %p, %x, %y : tensor<i1>, tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// The engine would take a number's lowest bit.
+// CHECK-LABEL: func.func @to_boolean(
+// CHECK:         %[[Z:.*]] = "pphlo.constant"() {value = dense<0.000000e+00> : tensor<4xf32>}
+// CHECK-NEXT:    "pphlo.not_equal"(%arg0, %[[Z]])
+func.func @to_boolean(%x: tensor<4xf32>) -> tensor<4xi1> {
+  %0 = stablehlo.convert %x : (tensor<4xf32>) -> tensor<4xi1>
+  return %0 : tensor<4xi1>
+}

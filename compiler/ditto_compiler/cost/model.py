@@ -25,9 +25,6 @@ CAST_CHUNK = 1 << 15
 CAST_CHUNK_OF_MANY = 1 << 16
 """Most elements per message in a larger batch."""
 
-CAST_NS = 4.0
-"""Nanoseconds per element of a cast with messages: twelve reads and writes of memory."""
-
 
 @dataclass(frozen=True)
 class OpCost:
@@ -89,13 +86,17 @@ def total(costs: Iterable[Cost]) -> Cost:
     return result
 
 
-def seconds_on(cost: Cost, network: Network) -> float:
+def seconds_on(cost: Cost, network: Network, processors: int = PARTIES) -> float:
     """Wall time over a network: computing, then transmitting, then waiting, with nothing at the same time.
 
-    The parties send a third of the bytes each, and half a round-trip time passes per round.
+    Args:
+        cost: over the parties, who compute and send a third each.
+        network: half of its round-trip time passes per round.
+        processors: that the parties have together; on one machine, fewer than three may share the work.
     """
+    computing = cost.seconds / min(processors, PARTIES)
     transmitting = cost.bytes / PARTIES / network.bandwidth_bytes_per_s
-    return cost.seconds + transmitting + cost.rounds * network.rtt_s / 2
+    return computing + transmitting + cost.rounds * network.rtt_s / 2
 
 
 def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
@@ -113,7 +114,7 @@ def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
             unknown |= rules.unknown
             forms.update(zip(step.results, results, strict=True))
         else:
-            ops += _casts_cost(number, program, step, forms)
+            ops += _casts_cost(number, program, step, forms, table)
             forms.update((target, forms[source]) for source, target in step.casts)
     return ProgramCost(tuple(ops), tuple(sorted(unknown)), table.machine)
 
@@ -152,7 +153,9 @@ def _elements(op: ir.Operation) -> int:
     return numel(values[0]) if values else 0
 
 
-def _casts_cost(step: int, program: Program, batch: CastBatch, forms: dict[int, str]) -> list[OpCost]:
+def _casts_cost(
+    step: int, program: Program, batch: CastBatch, forms: dict[int, str], table: CostTable
+) -> list[OpCost]:
     """The casts of secret values; the messages that they share are counted with the first that needs any."""
     secret = [(source, target) for source, target in batch.casts if forms[source] != "p"]
     interactive = {
@@ -161,11 +164,13 @@ def _casts_cost(step: int, program: Program, batch: CastBatch, forms: dict[int, 
         if forms[source] == "a" and program.cast(source, target).wrap_bits
     }
     shared = _cast_messages(sum(interactive.values()))
+    if interactive:
+        shared += Cost(seconds=table.cast_us * 1e-6)
     ops = []
     for source, target in secret:
         cast = program.cast(source, target)
         value = program.values[source]
-        cost = Cost(seconds=value.elements * CAST_NS * 1e-9)
+        cost = Cost(seconds=value.elements * table.cast_ns * 1e-9)
         if target in interactive:
             cost += Cost(bytes=value.elements * cast.bytes_per_element) + shared
             shared = FREE

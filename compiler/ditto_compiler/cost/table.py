@@ -1,7 +1,7 @@
 """What each engine op costs, as measured by `python -m ditto.bench.cost_table`.
 
 Plain data: reading it needs neither MLIR nor the engine. Bytes and messages are exact, rounds are
-counted, seconds are those of the machine that measured.
+counted, seconds are processor time on the machine that measured.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Cost:
         bytes: sent.
         messages: sent.
         rounds: messages in the longest chain in which each waits for the one before.
-        seconds: computing and moving data within one machine.
+        seconds: processor time of all parties.
     """
 
     bytes: float = 0.0
@@ -58,8 +58,8 @@ class Segment:
         bytes_per_bit: per element and fraction bit above `frac`.
         messages: per call.
         rounds: per call.
-        ns: nanoseconds per element.
-        us: microseconds per call.
+        ns: nanoseconds of processor time per element.
+        us: microseconds of processor time per call.
     """
 
     frac: int
@@ -98,6 +98,8 @@ class CostTable:
         rows: by name, forms of the operands, and ring: segments in rising order of fraction bits.
         sort: by ring.
         multiply_add_ns: nanoseconds per scalar multiplication and addition of a matrix product, by ring.
+        cast_ns: nanoseconds per element of a cast.
+        cast_us: microseconds per batch of casts with messages.
     """
 
     engine: str
@@ -105,6 +107,8 @@ class CostTable:
     rows: Mapping[str, Mapping[str, Mapping[int, Sequence[Segment]]]]
     sort: Mapping[int, Sort]
     multiply_add_ns: Mapping[int, float]
+    cast_ns: float
+    cast_us: float
 
     def has(self, row: str, forms: str, ring: int) -> bool:
         """Whether the table has such a row."""
@@ -147,4 +151,6 @@ def table_from_json(document: Mapping[str, Any]) -> CostTable:
         },
         sort={int(ring): Sort(*values) for ring, values in document["sort"].items()},
         multiply_add_ns={int(ring): ns for ring, ns in document["multiply_add_ns"].items()},
+        cast_ns=document["cast"][0],
+        cast_us=document["cast"][1],
     )

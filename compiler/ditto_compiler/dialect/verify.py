@@ -18,7 +18,7 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ditto_compiler.diagnostics import ErrorCollector, from_mlir
 from ditto_compiler.dialect import attributes as names
@@ -27,7 +27,6 @@ from ditto_compiler.ir import (
     BARE_REGIONS,
     Encoding,
     attributes_of,
-    encoding_of,
     entry_function,
     func,
     functions,
@@ -61,11 +60,14 @@ def verify_module(module: ir.Module) -> None:
     errors.raise_if_any()
     stage = names.stage_of(module)
     entry = entry_function(module)
+    types = _Types()
     for function in functions(module):
         if function.is_external or stage == len(names.STAGES):
             continue
         annotated = stage >= OUTLINED or (entry is not None and function == entry)
-        _verify_function(function, stage if annotated else 0, errors, explicit=names.is_explicit(module))
+        _verify_function(
+            function, stage if annotated else 0, types, errors, explicit=names.is_explicit(module)
+        )
     if stage >= OUTLINED and entry is not None:
         for op in nested_ops(entry.operation):
             if op.name not in (*names.CASTS, names.CALL, "func.call", "func.return"):
@@ -77,11 +79,43 @@ def verify_module(module: ir.Module) -> None:
     errors.raise_if_any()
 
 
-def _verify_function(function: func.FuncOp, stage: int, errors: ErrorCollector, *, explicit: bool) -> None:
+class _Types:
+    """What there is to say of types, found out once for each: a program has many values and few types."""
+
+    def __init__(self) -> None:
+        self._problems: dict[tuple[ir.Type, bool], str | None] = {}
+        self._encodings: dict[ir.Type, Encoding | None] = {}
+
+    def problem(self, type_: ir.Type, *, annotated: bool) -> str | None:
+        """Which rule the type itself breaks, or None."""
+        key = (type_, annotated)
+        if key not in self._problems:
+            self._problems[key] = _type_problem(type_, annotated=annotated) if is_tensor(type_) else None
+        return self._problems[key]
+
+    def encodings(self, values: Iterable[ir.Value]) -> list[Encoding]:
+        """The encodings of the values that have one."""
+        found = []
+        for value in values:
+            type_ = value.type
+            if type_ not in self._encodings:
+                self._encodings[type_] = type_encoding(type_)
+            encoding = self._encodings[type_]
+            if encoding is not None:
+                found.append(encoding)
+        return found
+
+
+def _verify_function(
+    function: func.FuncOp, stage: int, types: _Types, errors: ErrorCollector, *, explicit: bool
+) -> None:
     """Checks types, then ops, as far as the function has come."""
     ops = nested_ops(function.operation, skip=BARE_REGIONS)
     found = len(errors.diagnostics)
-    _verify_types(function, ops, errors, annotated=stage >= ANNOTATED)
+    for op, value, which, index in _values(function, ops):
+        problem = types.problem(value.type, annotated=stage >= ANNOTATED)
+        if problem is not None:
+            errors.add(op, f"{problem} ({which} {index} has type '{value.type}')")
     if len(errors.diagnostics) > found:
         return
     for op in ops:
@@ -90,9 +124,9 @@ def _verify_function(function: func.FuncOp, stage: int, errors: ErrorCollector, 
         elif stage >= ANNOTATED and op.name in OP_TABLE and op.name != "func.return":
             top_level = op.parent is not None and op.parent.name == "func.func"
             if explicit and top_level and op.name in PRODUCTS:
-                _verify_product(op, errors)
+                _verify_product(op, types, errors)
             else:
-                _verify_ring(op, errors, cast=stage >= CAST)
+                _verify_ring(op, types, errors, cast=stage >= CAST)
 
 
 def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
@@ -174,31 +208,19 @@ def _integer_problem(value: ir.Attribute, allowed: Sequence[int]) -> str | None:
     return f"must be one of {', '.join(map(str, allowed))} as an i32, got {value}"
 
 
-def _values(function: func.FuncOp, ops: list[ir.Operation]) -> Iterator[tuple[ir.Operation, ir.Value, str]]:
+def _values(
+    function: func.FuncOp, ops: list[ir.Operation]
+) -> Iterator[tuple[ir.Operation, ir.Value, str, int]]:
+    """Each value with the op to blame for it, what it is of that op, and its number there."""
     for index, argument in enumerate(function.arguments):
-        yield function.operation, argument, f"argument {index}"
+        yield function.operation, argument, "argument", index
     for op in ops:
         for index, result in enumerate(op.results):
-            yield op, result, f"result {index}"
+            yield op, result, "result", index
         for region in () if op.name in BARE_REGIONS else op.regions:
             for block in region.blocks:
                 for index, argument in enumerate(block.arguments):
-                    yield op, argument, f"region argument {index}"
-
-
-def _verify_types(
-    function: func.FuncOp, ops: list[ir.Operation], errors: ErrorCollector, *, annotated: bool
-) -> None:
-    problems: dict[ir.Type, str | None] = {}
-    for op, value, which in _values(function, ops):
-        type_ = value.type
-        if not is_tensor(type_):
-            continue
-        if type_ not in problems:
-            problems[type_] = _type_problem(type_, annotated=annotated)
-        problem = problems[type_]
-        if problem is not None:
-            errors.add(op, f"{problem} ({which} has type '{type_}')")
+                    yield op, argument, "region argument", index
 
 
 def _type_problem(type_: ir.Type, *, annotated: bool) -> str | None:
@@ -252,16 +274,15 @@ def same_tensor(left: ir.Type, right: ir.Type) -> bool:
     return list(a.shape) == list(b.shape) and a.element_type == b.element_type
 
 
-def _verify_ring(op: ir.Operation, errors: ErrorCollector, *, cast: bool) -> None:
-    results = [e for e in map(encoding_of, op.results) if e is not None]
+def _verify_ring(op: ir.Operation, types: _Types, errors: ErrorCollector, *, cast: bool) -> None:
     rings = supported_rings(op)
-    for encoding in results:
+    for encoding in types.encodings(op.results):
         if encoding.ring not in rings:
             errors.add(op, f"c4: cannot run in ring {encoding.ring}, only in {', '.join(map(str, rings))}")
             return
     if not cast:
         return
-    encodings = [e for e in map(encoding_of, _joined_values(op)) if e is not None]
+    encodings = types.encodings(_joined_values(op))
     if len({e.ring for e in encodings}) > 1 or len({e for e in encodings if isinstance(e, Fxp)}) > 1:
         errors.add(
             op,
@@ -281,9 +302,9 @@ def _joined_values(op: ir.Operation) -> list[ir.Value]:
     return values
 
 
-def _verify_product(op: ir.Operation, errors: ErrorCollector) -> None:
-    encodings = [e for e in map(encoding_of, [*op.operands, *op.results]) if e is not None]
-    fracs = [e.frac for e in map(encoding_of, op.operands) if e is not None]
+def _verify_product(op: ir.Operation, types: _Types, errors: ErrorCollector) -> None:
+    encodings = types.encodings([*op.operands, *op.results])
+    fracs = [encoding.frac for encoding in types.encodings(op.operands)]
     expected = sum(fracs) if len(fracs) == 2 else 2 * sum(fracs)
     found = encodings[-1]
     if len({e.ring for e in encodings}) > 1:

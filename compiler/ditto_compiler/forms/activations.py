@@ -38,40 +38,41 @@ def _fold(x: Tensor, limit: float) -> _Folded:
     positive = x - below
     size = positive - below
     inside = size < limit
-    return _Folded(negative, positive, inside, size.where(inside))
+    return _Folded(negative, positive, inside, size.where(inside).within(limit))
 
 
-def _sextic(t: Tensor, coefficients: Sequence[float]) -> Tensor:
-    """c1 t + ... + c6 t^6 by three products."""
-    square = t * t
-    cube = square * t
+def _sextic(size: Tensor, coefficients: Sequence[float], limit: float, scale: float) -> Tensor:
+    """c1 a + ... + c6 a^6 for 0 <= a <= limit, by three products; a is divided by `scale`, so powers stay small."""
+    t = (size * (1.0 / scale)).within(limit / scale)
+    square = (t * t).within((limit / scale) ** 2)
+    cube = (square * t).within((limit / scale) ** 3)
     powers = (t, square, cube)
-    return combination(coefficients[:3], powers) + cube * combination(coefficients[3:], powers)
+    scaled = [coefficient * scale**power for power, coefficient in enumerate(coefficients, start=1)]
+    return combination(scaled[:3], powers) + cube * combination(scaled[3:], powers)
 
 
-def _scaled(coefficients: Sequence[float], scale: float) -> list[float]:
-    """Coefficients of the same polynomial in t / scale."""
-    return [coefficient * scale**power for power, coefficient in enumerate(coefficients, start=1)]
+def _quartic(t: Tensor, k: float, b: float, c: float, d: float) -> Tensor:
+    """k ((y + t + d - c) y - c d), y = t (t + b) + c: any quartic that is 0 at 0, by two products.
+
+    That is Knuth's preconditioning. The constants are multiples of 2^-10, and c d is too, so that the value
+    at 0 is exactly 0 in fixed point.
+    """
+    y = (t * (t + b) + c).within(8.0)
+    z = (y + t + (d - c)).within(5.0)
+    return ((z * y).within(17.0) - c * d).within(9.0) * k
 
 
 def gelu_quartic(x: Tensor) -> Tensor:
-    """relu(x) + k ((y + a - c - 1) y + c), y = a (a + b) + c, for a = |x| < 3.25; relu(x) beyond.
-
-    A quartic in a by two products (Knuth's preconditioning). All constants are multiples of 2^-10, and
-    the polynomial of 0 is exactly 0 in fixed point too.
-    """
-    k, b, c = 21 / 1024, -5011 / 1024, 8086 / 1024
+    """relu(x) + a quartic in a = |x| < 3.25; relu(x) beyond."""
     x_ = _fold(x, 3.25)
-    a = x_.size
-    y = a * (a + b) + c
-    return x_.positive + ((y + a - (c + 1)) * y + c) * k
+    return x_.positive + _quartic(x_.size, 21 / 1024, -5011 / 1024, 8087 / 1024, -1.0)
 
 
 def gelu_sextic(x: Tensor) -> Tensor:
     """relu(x) + a sextic in a = |x| < 3.5; relu(x) beyond."""
     x_ = _fold(x, 3.5)
     coefficients = (-0.51026949, 0.44487599, -0.056893006, -0.055214634, 0.021067457, -0.0021788926)
-    return x_.positive + _sextic(x_.size * 0.5, _scaled(coefficients, 2.0))
+    return x_.positive + _sextic(x_.size, coefficients, 3.5, 2.0)
 
 
 def gelu_puma(x: Tensor) -> Tensor:
@@ -83,9 +84,9 @@ def gelu_puma(x: Tensor) -> Tensor:
     cuts = x.builder.vector((-4.0, -1.95, 3.0), x)
     below = x.spread((3, *x.shape), range(1, len(x.shape) + 1)) < cuts.spread((3, *x.shape), (0,))
     low, middle, high = (below.part(index) for index in range(3))
-    t = x.where(high).unless(low)
+    t = x.where(high).unless(low).within(4.0)
     square = t * t
-    cube = square * t
+    cube = (square * t).within(64.0)
     fourth, sixth = square * square, cube * cube
     cubic = combination((-0.42226581151983866, -0.11807612951181953, -0.011034134030615728), (t, square, cube))
     sextic = combination(
@@ -101,11 +102,18 @@ def gelu_quad(x: Tensor) -> Tensor:
     return (shifted * shifted + 3.0) * 0.125
 
 
+def silu_quartic(x: Tensor) -> Tensor:
+    """relu(x) + a quartic in a = |x| < 6.375; relu(x) beyond."""
+    x_ = _fold(x, 6.375)
+    half = (x_.size * 0.5).within(3.1875)
+    return x_.positive + _quartic(half, 51 / 1024, -4576 / 1024, 6240 / 1024, -0.4375)
+
+
 def silu_sextic(x: Tensor) -> Tensor:
     """relu(x) + a sextic in a = |x| < 8; relu(x) beyond."""
     x_ = _fold(x, 8.0)
     coefficients = (-0.52904452, 0.33890021, -0.085830384, 0.010419502, -0.00057905018, 1.0598433e-05)
-    return x_.positive + _sextic(x_.size * 0.25, _scaled(coefficients, 4.0))
+    return x_.positive + _sextic(x_.size, coefficients, 8.0, 4.0)
 
 
 def tanh_cubic(x: Tensor) -> Tensor:
@@ -114,25 +122,25 @@ def tanh_cubic(x: Tensor) -> Tensor:
     x_ = _fold(x, 2.625)
     a = x_.size
     shifted = a + b
-    return _odd(x_, (shifted * shifted + c) * a * k)
+    return _odd(x_, ((shifted * shifted + c).within(22.0) * a).within(22.0) * k)
 
 
 def tanh_sextic(x: Tensor) -> Tensor:
     """sign(x) times a sextic in a = |x| < 3.625; sign(x) beyond."""
     x_ = _fold(x, 3.625)
     coefficients = (1.0153911, -0.038349301, -0.39167223, 0.22160198, -0.049654628, 0.0040969713)
-    return _odd(x_, _sextic(x_.size * 0.5, _scaled(coefficients, 2.0)))
+    return _odd(x_, _sextic(x_.size, coefficients, 3.625, 2.0))
 
 
 def logistic_sextic(x: Tensor) -> Tensor:
     """1/2 + sign(x) times a sextic in a = |x| < 7.25; 0 or 1 beyond."""
     x_ = _fold(x, 7.25)
     coefficients = (0.25384772, -0.0047935334, -0.024479601, 0.0069250863, -0.00077585664, 3.2007729e-05)
-    return _odd(x_, _sextic(x_.size * 0.25, _scaled(coefficients, 4.0)), 0.5) + 0.5
+    return _odd(x_, _sextic(x_.size, coefficients, 7.25, 4.0), 0.5) + 0.5
 
 
 def _odd(x: _Folded, inside: Tensor, limit: float = 1.0) -> Tensor:
     """sign(x) times `inside` where the polynomial holds, and times `limit` beyond."""
-    size = inside.where(x.inside, limit)
+    size = inside.where(x.inside, limit).within(limit + 0.02)
     flipped = size.where(x.negative)
     return size - flipped - flipped

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.encoding import Fxp
-from ditto_compiler.ir import element_type, ir
+from ditto_compiler.ir import defining_op, element_type, ir
 
 
 class Builder:
@@ -160,6 +160,13 @@ class Tensor:
     def unless(self, predicate: Tensor, otherwise: Tensor | float = 0.0) -> Tensor:
         """This where `predicate` does not hold, and `otherwise` elsewhere."""
         return self._elementwise("select", predicate.value, self._same(otherwise), self.value)
+
+    def within(self, bound: float) -> Tensor:
+        """This, with what the formula knows of it: |x| <= bound. Scales are then chosen by it."""
+        op = defining_op(self.value)
+        assert op is not None
+        op.attributes[names.MAX_ABS] = ir.FloatAttr.get_f64(bound)
+        return self
 
     def exponential(self) -> Tensor:
         """The engine's own exp."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ditto_compiler.dialect.encoding import Fxp
 from ditto_compiler.forms.builder import Tensor
-from ditto_compiler.forms.exponential import Exponential
+from ditto_compiler.forms.exponential import LARGEST, Exponential
 
 NARROW = Fxp(32, 10)
 """Where scores are compared: |x| < 2^20, for half the bytes of ring 64."""
@@ -51,7 +51,7 @@ class Rows:
 def plain(rows: Rows, exp: Exponential) -> Tensor:
     """exp(x - max) times the reciprocal of its row's sum, where the policy puts them."""
     weights = rows.masked(exp(rows.below_max()))
-    return weights * rows.row(weights.sum(rows.axes).reciprocal())
+    return (weights * rows.row(weights.sum(rows.axes).reciprocal())).within(LARGEST)
 
 
 def ditto(rows: Rows, exp: Exponential) -> Tensor:
@@ -61,7 +61,7 @@ def ditto(rows: Rows, exp: Exponential) -> Tensor:
         below = rows.below_max()
     with builder.pinned(WIDE):
         weights = rows.masked(exp(below, NARROW, WIDE))
-        return weights * rows.row(weights.sum(rows.axes).reciprocal())
+        return (weights * rows.row(weights.sum(rows.axes).reciprocal())).within(LARGEST)
 
 
 def narrow(rows: Rows, exp: Exponential) -> Tensor:
@@ -73,9 +73,9 @@ def narrow(rows: Rows, exp: Exponential) -> Tensor:
         weights = rows.masked(exp(below, NARROW, FINE))
         sums = weights.sum(rows.axes)
     with builder.pinned(WIDE):
-        inverse = sums.reciprocal()
+        inverse = sums.reciprocal().within(LARGEST)
     with builder.pinned(FINE):
-        return weights * rows.row(inverse)
+        return (weights * rows.row(inverse)).within(LARGEST)
 
 
 def two_quad(rows: Rows, exp: Exponential) -> Tensor:

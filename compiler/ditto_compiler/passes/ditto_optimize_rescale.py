@@ -101,9 +101,10 @@ class _Placer:
         self._headroom = headroom
         self._min_bits = min_bits
         self._errors = errors
-        ops = ops_of(self._block)
-        self._home = {op: home_scale(op) for op in ops}
-        self._working = {op: _working_bits(op) for op in ops if op.name in PRODUCTS}
+        ops = [op for op in ops_of(self._block) if len(op.results)]
+        # By first result: newer bindings hash an op by its content, which changes here.
+        self._home = {op.results[0]: home_scale(op) for op in ops}
+        self._working = {op.results[0]: _working_bits(op) for op in ops if op.name in PRODUCTS}
         self._made: dict[tuple[ir.Value, int], ir.Value] = {}
 
     def run(self) -> None:
@@ -113,8 +114,8 @@ class _Placer:
                 op.results[0].replace_all_uses_with(op.operands[0])
                 op.erase()
         for op in ops_of(self._block):
-            home = self._home.get(op)
-            if home is None or op.name in ("func.return", "ditto.rescale") or from_integer(op):
+            home = self._home.get(op.results[0]) if len(op.results) else None
+            if home is None or op.name == "ditto.rescale" or from_integer(op):
                 continue
             if op.name in names.CASTS:
                 self._place_cast(op, home)
@@ -187,7 +188,7 @@ class _Placer:
                 set_encoding(value, Fxp(home.ring, frac))
 
     def _place_product(self, op: ir.Operation, home: Fxp) -> None:
-        working = self._working[op]
+        working = self._working[op.results[0]]
         operands = list(op.operands)
         both = operands if len(operands) == 2 else operands * 2
         room = self._headroom.product(op, working)

@@ -36,6 +36,9 @@ from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, constant_th
 
 Values = list[ir.Value]
 
+LITERAL_BITS = 62
+"""Bits of the largest integer literals; in ring 128 there are larger numbers."""
+
 ENGINE_INT_BITS = 30
 """Fraction bits up to which the engine's rounding toward zero is right: it computes 2^frac in 32 bits."""
 
@@ -162,6 +165,9 @@ class Emitter:
 
         The conversion takes 16/32/64 bytes (rings 32/64/128) and every product with it 12/24/48; a selection
         by a boolean share takes 32/64/128, and turning one into a number 160/368/....
+
+        The engine holds the result of an equality in a whole word, and would convert all of its bits; `and`
+        with a public true, a local step, tells it that there is one bit (50 bytes in all instead of 134).
         """
         block, converted = self._arithmetic.get(value, (None, None))
         if converted is None or block != self.ip.block:
@@ -173,7 +179,11 @@ class Emitter:
                 (converted,) = EMITTERS[op.name](self, op)
                 self.values[inner] = boolean
             else:
-                converted = _as_arithmetic(self, self.values[value])
+                boolean = self.values[value]
+                if op is not None and _is_wide_boolean(op):
+                    true = self.splat(1, shape_of(value), "i1")
+                    boolean = self.one("and", boolean.type, boolean, true)
+                converted = _as_arithmetic(self, boolean)
             self._arithmetic[value] = self.ip.block, converted
         return converted
 
@@ -247,11 +257,25 @@ def _forward(e: Emitter, op: ir.Operation) -> Values:
 
 
 def _constant(e: Emitter, op: ir.Operation) -> Values:
-    return [e.constant(_constant_attribute(e, op, lambda x: x))]
+    beyond = _bits_beyond_literals(e, op)
+    return [_shift_left(e, e.constant(_constant_attribute(e, op, lambda x: x, beyond)), beyond)]
 
 
-def _constant_attribute(e: Emitter, op: ir.Operation, function: Callable[[float], float]) -> ir.Attribute:
-    """The constant's value as pphlo wants it, `function` applied to floats."""
+def _bits_beyond_literals(e: Emitter, op: ir.Operation) -> int:
+    """How many bits more than a literal of 64 bits the largest number in a constant has, in ring 128."""
+    encoding = encoding_of(op.results[0])
+    if not isinstance(encoding, Fxp) or encoding.ring < 128 or e.element(op.results[0]) != e.integer:
+        return 0
+    numbers = [float(x) for x in ir.DenseFPElementsAttr(op.attributes["value"])]
+    largest = max((abs(x) for x in numbers if not math.isnan(x)), default=0.0)
+    bits = encoding.ring - 2 if math.isinf(largest) else math.frexp(largest)[1] + encoding.frac
+    return max(0, min(bits, encoding.ring - 2) - LITERAL_BITS)
+
+
+def _constant_attribute(
+    e: Emitter, op: ir.Operation, function: Callable[[float], float], beyond: int = 0
+) -> ir.Attribute:
+    """The constant's value over 2^`beyond` as pphlo wants it, `function` applied to floats."""
     result = op.results[0]
     dtype = element_type(result)
     attribute = ir.DenseElementsAttr(op.attributes["value"])
@@ -268,27 +292,31 @@ def _constant_attribute(e: Emitter, op: ir.Operation, function: Callable[[float]
     if attribute.is_splat:
         value = function(float(attribute.get_splat_value().value))
         is_integer = element == e.integer
-        literal = str(_held(value, result)) if is_integer else _literal(on_grid(value, e.frac, element))
+        literal = (
+            str(_held(value, result, beyond)) if is_integer else _literal(on_grid(value, e.frac, element))
+        )
         return ir.Attribute.parse(f"dense<{literal}> : {target}")
     numbers = [function(float(x)) for x in ir.DenseFPElementsAttr(attribute)]
     if element == e.integer:
-        held = np.array([_held(x, result) for x in numbers], np.int32 if element == "i32" else np.int64)
+        held = np.array(
+            [_held(x, result, beyond) for x in numbers], np.int32 if element == "i32" else np.int64
+        )
         return ir.DenseElementsAttr.get(held.reshape(shape_of(result)))
     rounded = [on_grid(x, e.frac, element) for x in numbers]
     floats = np.array(rounded, np.float64 if element == "f64" else np.float32)
     return ir.DenseElementsAttr.get(floats.reshape(shape_of(result)))
 
 
-def _held(value: float, like: ir.Value) -> int:
-    """The integer that holds a float at the scale of `like`, saturated as the engine does."""
+def _held(value: float, like: ir.Value, beyond: int) -> int:
+    """The integer that holds a float at the scale of `like`, over 2^`beyond`; saturated, as in the engine."""
     encoding = encoding_of(like)
     assert isinstance(encoding, Fxp)
-    limit: int = 2 ** (min(encoding.ring, 64) - 2) - 1
+    limit: int = 2 ** min(encoding.ring - 2, LITERAL_BITS) - 1
     if math.isnan(value):
         return 0
     if math.isinf(value):
         return limit if value > 0 else -limit
-    held: int = round(Fraction(value) * 2**encoding.frac)
+    held: int = round(Fraction(value) * 2**encoding.frac / 2**beyond)
     return max(-limit, min(limit, held))
 
 
@@ -303,10 +331,12 @@ def _iota(e: Emitter, op: ir.Operation) -> Values:
 
 def _shift_left(e: Emitter, value: ir.Value, bits: int) -> ir.Value:
     """An integer times 2^bits: local, for the factor is public."""
-    if not bits:
-        return value
-    factor = e.splat(2**bits, ir.RankedTensorType(value.type).shape, e.integer)
-    return e.one("multiply", value.type, value, factor)
+    while bits:
+        step = min(bits, LITERAL_BITS)
+        factor = e.splat(2**step, ir.RankedTensorType(value.type).shape, e.integer)
+        value = e.one("multiply", value.type, value, factor)
+        bits -= step
+    return value
 
 
 def _rescale(e: Emitter, op: ir.Operation) -> Values:
@@ -423,6 +453,9 @@ def _convert(e: Emitter, op: ir.Operation) -> Values:
     old, new = (e.element(v) for v in (op.operands[0], op.results[0]))
     if old == "i1" and e.is_secret(op.operands[0]):
         x = e.arithmetic_predicate(op.operands[0])
+    if new == "i1" and old != "i1":
+        zero = e.splat(0, shape_of(op.operands[0]), old)
+        return [e.one("not_equal", e.type_of(op.results[0]), x, zero)]
     if old in ("f32", "f64") and new[0] in "iu" and e.frac > ENGINE_INT_BITS:
         return [_by_magnitude(e, op, x, lambda m: e.one("convert", e.type_of(op.results[0]), m))]
     return [x if old == new else e.one("convert", e.type_of(op.results[0]), x)]
@@ -798,6 +831,13 @@ def _emit_if(
 def _as_arithmetic(e: Emitter, value: ir.Value) -> ir.Value:
     """A pphlo value as an arithmetic share; free if it is one already."""
     return e.one("custom_call", value.type, value, call_target_name=ir.StringAttr.get("spu.prefer_a"))
+
+
+def _is_wide_boolean(op: ir.Operation) -> bool:
+    """Whether the engine may hold the boolean result in more than one bit."""
+    if op.name == "stablehlo.compare":
+        return direction_of(op) in ("EQ", "NE")
+    return op.name in ("stablehlo.and", "stablehlo.or", "stablehlo.xor", "stablehlo.not")
 
 
 LEAVES_BOOLEAN_SHARES: frozenset[str] = frozenset(

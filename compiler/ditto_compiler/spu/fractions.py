@@ -45,7 +45,9 @@ class Headroom:
                 bound = self.ranges.bound(known)
                 if 0 < bound < math.inf:
                     rooms.append(self.value(other, frac) - math.ceil(math.log2(bound)))
-        return max(rooms)
+        encoding = encoding_of(op.results[0])
+        assert encoding is not None
+        return min(max(rooms), encoding.ring - 2)
 
     def bits(self, bound: float, ring: int) -> int:
         """The most fraction bits of a value of magnitude up to `bound`."""

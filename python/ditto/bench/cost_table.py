@@ -6,8 +6,8 @@ Each case is a region of one op (and what it needs to get its operands into the 
 three local parties. Bytes and messages are exact: the engine counts what it sends. They do not depend on
 values, and are linear in elements, which is checked. How they depend on fraction bits is found by trying
 every number of them. Rounds are found by delaying every message by a known time: a run becomes longer by
-that time for each message that waits for the one before. Seconds are wall time on loopback, of three
-parties that share this machine's cores, transfer included.
+that time for each message that waits for the one before. Seconds are processor time of all three parties,
+which other processes on the machine disturb less than wall time.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from rich.console import Console
 from ditto.dtypes import numpy_dtype
 from ditto.runtime.cluster import LocalCluster, RunStats
 from ditto.runtime.network import Network
-from ditto_compiler.cost.table import TABLE_PATH, Cost, Segment, Sort
+from ditto_compiler.cost.table import TABLE_PATH, Segment, Sort
 from ditto_compiler.dialect.encoding import RINGS, Encoding, Fxp, Int
 from ditto_compiler.errors import InternalError
 from ditto_compiler.files import write_whole
-from ditto_compiler.program import Call, CallerTensor, Input, Program, Region, Value
+from ditto_compiler.program import Call, CallerTensor, CastBatch, Input, Program, Region, Value
 from ditto_compiler.spu.op_table import WIDE
 
-DELAY_S = 0.02
+DELAY_S = 0.03
 """One-way delay under which rounds are counted."""
 
 DELAYED = Network("delayed", 1e12, 2 * DELAY_S)
@@ -206,6 +206,24 @@ def _module(signature: str, lines: Iterable[str], returned: str, returned_type: 
     )
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a run, or an op in it, took: least of several times, and exact counts."""
+
+    bytes: int
+    messages: int
+    seconds: float
+    cpu_seconds: float
+
+    def __sub__(self, other: Measured) -> Measured:
+        return Measured(
+            self.bytes - other.bytes,
+            self.messages - other.messages,
+            self.seconds - other.seconds,
+            self.cpu_seconds - other.cpu_seconds,
+        )
+
+
 @dataclass
 class Bench:
     """Runs regions among three parties.
@@ -224,8 +242,8 @@ class Bench:
         frac: int,
         shapes: Sequence[tuple[int, ...]],
         repeat: int = 1,
-    ) -> RunStats:
-        """What a region costs that returns its last argument; of several runs, the fastest."""
+    ) -> Measured:
+        """What a region costs that returns its last argument."""
 
         def value(element: str, secret: bool, shape: tuple[int, ...]) -> Value:
             encoding: Encoding = Fxp(ring, frac) if element.startswith("f") else Int(ring)
@@ -244,21 +262,26 @@ class Bench:
             outputs=(len(values),),
         )
         inputs = [np.ones(v.shape, numpy_dtype(v.dtype)) for v in values]
-        stats = []
+        return self.program(program, inputs, repeat)
+
+    def program(self, program: Program, inputs: Sequence[Any], repeat: int) -> Measured:
+        """What a program costs, the making of its runtimes left out if it is repeated."""
+        stats: list[RunStats] = []
         for _ in range(repeat):
             self.cluster.run(program, *inputs)
             assert self.cluster.stats is not None
             stats.append(self.cluster.stats)
-        return min(stats, key=lambda s: s.seconds)
+        last = stats[-1]
+        seconds, cpu_seconds = min(s.seconds for s in stats), min(s.cpu_seconds for s in stats)
+        return Measured(last.bytes, last.messages, seconds, cpu_seconds)
 
-    def case(self, case: Case, ring: int, frac: int, elements: int, repeat: int = 1) -> Cost:
-        """What the case's op alone costs. `rounds` is not known yet."""
+    def case(self, case: Case, ring: int, frac: int, elements: int, repeat: int = 1) -> Measured:
+        """What the case's op alone costs."""
         found = []
         for with_op in (True, False):
             code, arguments = region(case, with_op=with_op, elements=elements)
             found.append(self.run(code, arguments, ring, frac, [(elements,)] * len(arguments), repeat))
-        full, rest = found
-        return Cost(full.bytes - rest.bytes, full.messages - rest.messages, 0, full.seconds - rest.seconds)
+        return found[0] - found[1]
 
 
 def measure(bench: Bench, delayed: Bench, case: Case, ring: int) -> list[Segment]:
@@ -274,26 +297,27 @@ def measure(bench: Bench, delayed: Bench, case: Case, ring: int) -> list[Segment
     for frac in fracs:
         cost = bench.case(case, ring, frac, FEW)
         exact.append((frac, cost.bytes / FEW, int(cost.messages)))
-    few = bench.case(case, ring, USUAL_FRAC[ring], FEW, repeat=5)
+    few = bench.case(case, ring, USUAL_FRAC[ring], FEW, repeat=7)
     many = bench.case(case, ring, USUAL_FRAC[ring], MANY, repeat=3)
     if many.bytes * FEW != few.bytes * MANY:
         raise InternalError(f"bytes of {case.row} {case.forms} in ring {ring} are not linear in elements")
-    seconds = max(many.seconds - few.seconds, 0) / (MANY - FEW)
+    seconds = max(many.cpu_seconds - few.cpu_seconds, 0) / (MANY - FEW)
+    waiting = delayed.case(case, ring, USUAL_FRAC[ring], FEW, repeat=4).seconds - few.seconds
+    # With other fraction bits some steps are left out, and messages with them.
+    rounds_per_message = max(round(waiting / DELAY_S), 1) / max(few.messages, 1)
     segments = []
     for start, end in _linear_runs(exact):
         frac, per_element, messages = exact[start]
         slope = (exact[start + 1][1] - per_element) if end > start else 0.0
-        # The first run on a scale makes a runtime, which sends messages too.
-        waiting = delayed.case(case, ring, frac, FEW, repeat=2).seconds - few.seconds
         segments.append(
             Segment(
                 frac=frac if case.scaled else 0,
                 bytes=per_element,
                 bytes_per_bit=slope,
                 messages=messages,
-                rounds=max(round(waiting / DELAY_S), 0),
+                rounds=round(messages * rounds_per_message),
                 ns=round(seconds * 1e9, 1),
-                us=round(max(few.seconds - FEW * seconds, 0) * 1e6),
+                us=round(max(few.cpu_seconds - FEW * seconds, 0) * 1e6),
             )
         )
     return segments
@@ -319,7 +343,7 @@ def measure_sort(bench: Bench, delayed: Bench, ring: int) -> Sort:
     """Fitted to sorting few and many elements, alone and with one payload."""
     small, large = 8, 256
 
-    def run(where: Bench, elements: int, operands: int) -> RunStats:
+    def run(where: Bench, elements: int, operands: int) -> Measured:
         type_ = f"tensor<{elements}x!pphlo.secret<i32>>"
         types = ", ".join([type_] * operands)
         names = ", ".join(f"%a{i}" for i in range(operands))
@@ -329,14 +353,14 @@ def measure_sort(bench: Bench, delayed: Bench, ring: int) -> Sort:
         )
         signature = ", ".join(f"%a{i}: {type_}" for i in range(operands))
         code = _module(signature, [line], f"%a{operands - 1}", type_)
-        return where.run(code, [("i32", True)] * operands, ring, USUAL_FRAC[ring], [(elements,)] * operands)
+        shapes = [(elements,)] * operands
+        return where.run(code, [("i32", True)] * operands, ring, USUAL_FRAC[ring], shapes, repeat=2)
 
     low, high, pair = run(bench, small, 1), run(bench, large, 1), run(bench, small, 2)
     slope = (high.bytes - low.bytes) / (large - small)
     doublings = math.log2(large / small)
     per_doubling = (high.messages - low.messages) / doublings
-    seconds = (high.seconds - low.seconds) / (large - small)
-    run(delayed, small, 1)
+    seconds = (high.cpu_seconds - low.cpu_seconds) / (large - small)
     waiting = run(delayed, small, 1).seconds - low.seconds
     return Sort(
         bytes=round(slope, 2),
@@ -347,12 +371,12 @@ def measure_sort(bench: Bench, delayed: Bench, ring: int) -> Sort:
         payload_messages=pair.messages - low.messages,
         rounds_per_message=round(waiting / DELAY_S / low.messages, 3),
         ns=round(seconds * 1e9),
-        us=round((low.seconds - small * seconds) * 1e6),
+        us=round((low.cpu_seconds - small * seconds) * 1e6),
     )
 
 
 def measure_product(bench: Bench, ring: int) -> float:
-    """Nanoseconds per multiply-add of a matrix product, its transfer included."""
+    """Nanoseconds per multiply-add of a matrix product, of all parties, its transfer included."""
     m, k, n = 128, 768, 768
     code = _module(
         f"%a0: tensor<{m}x{k}x!pphlo.secret<i32>>, %a1: tensor<{k}x{n}x!pphlo.secret<i32>>, "
@@ -369,10 +393,38 @@ def measure_product(bench: Bench, ring: int) -> float:
         code.partition("@main(")[2].partition(") ->")[0], [], "%a2", "tensor<1x!pphlo.secret<i32>>"
     )
     seconds = [
-        bench.run(text, [("i32", True)] * 3, ring, USUAL_FRAC[ring], shapes, repeat=5).seconds
+        bench.run(text, [("i32", True)] * 3, ring, USUAL_FRAC[ring], shapes, repeat=5).cpu_seconds
         for text in (code, empty)
     ]
     return round((seconds[0] - seconds[1]) / (m * k * n) * 1e9, 4)
+
+
+def measure_cast(bench: Bench) -> tuple[float, float]:
+    """Nanoseconds per element and microseconds per batch of casts, of all parties, between runtimes."""
+
+    def run(elements: int, target: int) -> Measured:
+        type_ = f"tensor<{elements}x!pphlo.secret<i32>>"
+        code = _module(f"%a0: {type_}", [], "%a0", type_)
+        encodings = [Int(32), Int(32), Int(target), Int(target)]
+        program = Program(
+            name="cast",
+            policy="",
+            values=tuple(Value((elements,), "i32", encoding, True) for encoding in encodings),
+            regions={"r0": Region("r0", 32, 0, code), "r1": Region("r1", target, 0, code)},
+            steps=(Call("r0", (0,), (1,)), CastBatch(((1, 2),)), Call("r1", (2,), (3,))),
+            inputs=(Input(0, 0),),
+            caller_inputs=(CallerTensor((elements,), "i32"),),
+            outputs=(3,),
+        )
+        if target == 32:
+            # Nothing to cast: the value stays where it is.
+            calls = (program.steps[0], Call("r1", (1,), (3,)))
+            program = program.replace(steps=calls)
+        return bench.program(program, [np.ones(elements, np.int32)], repeat=5)
+
+    few, many = (run(elements, 64) - run(elements, 32) for elements in (FEW, 8 * MANY))
+    seconds = (many.cpu_seconds - few.cpu_seconds) / (8 * MANY - FEW)
+    return round(seconds * 1e9, 1), round(max(few.cpu_seconds, 0) * 1e6)
 
 
 def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
@@ -388,9 +440,11 @@ def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
             report(f"{case.row} {case.forms}")
         sort = {ring: measure_sort(bench, delayed, ring) for ring in RINGS}
         report("sort")
+        cast = measure_cast(bench)
+        report("casts")
     return {
         "engine": f"SPU {version('spu')}, ABY3",
-        "machine": f"{_processor()}, {os.cpu_count()} cores shared by three parties",
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
         "columns": [field.name for field in dataclasses.fields(Segment)],
         "rows": {
             row: {
@@ -405,6 +459,7 @@ def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
         "sort_columns": [field.name for field in dataclasses.fields(Sort)],
         "sort": {ring: list(dataclasses.astuple(values)) for ring, values in sort.items()},
         "multiply_add_ns": products,
+        "cast": list(cast),
     }
 
 

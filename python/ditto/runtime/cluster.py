@@ -36,6 +36,8 @@ class RunStats:
         cast_messages: likewise.
         input_bytes: shares that the caller sent to the parties.
         seconds: wall time of the slowest party, inputs already there.
+        cpu_seconds: processor time of all parties.
+        peak_memory: most bytes of memory that a party held at a time, inputs included.
     """
 
     engine_bytes: int
@@ -44,6 +46,8 @@ class RunStats:
     cast_messages: int
     input_bytes: int
     seconds: float
+    cpu_seconds: float
+    peak_memory: int
 
     @property
     def bytes(self) -> int:
@@ -279,6 +283,8 @@ class LocalCluster:
             **{key: sum(party[key] for party in traffic) for key in traffic[0]},
             input_bytes=input_bytes,
             seconds=max(header["seconds"] for header, _ in answers),
+            cpu_seconds=sum(header["cpu_seconds"] for header, _ in answers),
+            peak_memory=max(header["peak_memory"] for header, _ in answers),
         )
         outputs: list[Any] = []
         for position, number in enumerate(program.outputs):
