@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ditto_compiler.ir import defining_op, element_type, ir
-from ditto_compiler.op_attributes import direction_of
+from ditto_compiler.op_attributes import direction_of, shape_of
 from ditto_compiler.spu.op_table import reducer
 
 TOLERANCE: dict[str, float] = {"f64": 2e-4, "f32": 2e-4, "f16": 2e-3, "bf16": 1e-2}
@@ -67,7 +67,7 @@ class View:
         """An operand of the elementwise op that computes the value."""
         assert self.op is not None
         operand = self.op.operands[index]
-        scalar = not _shape(operand) and bool(_shape(self.value))
+        scalar = not shape_of(operand) and bool(shape_of(self.value))
         dims = (None,) * len(self.shape) if scalar else self.dims
         return View(operand, dims, self.shape, operand).peeled()
 
@@ -83,12 +83,12 @@ class View:
         if op is None or len(op.results) != 1:
             return None
         if op.name == "stablehlo.broadcast_in_dim":
-            old, new = _shape(op.operands[0]), _shape(self.value)
+            old, new = shape_of(op.operands[0]), shape_of(self.value)
             positions = list(ir.DenseI64ArrayAttr(op.attributes["broadcast_dimensions"]))
             source = {to: at for at, to in enumerate(positions) if old[at] == new[to]}
             return self._through(op.operands[0], source)
         if op.name == "stablehlo.reshape":
-            old, new = _shape(op.operands[0]), _shape(self.value)
+            old, new = shape_of(op.operands[0]), shape_of(self.value)
             olds = [at for at, extent in enumerate(old) if extent != 1]
             news = [at for at, extent in enumerate(new) if extent != 1]
             if [old[at] for at in olds] != [new[at] for at in news]:
@@ -305,7 +305,7 @@ class Reduced(Pattern):
         op = view.op
         if op is None or op.name != "stablehlo.reduce" or len(op.results) != 1 or reducer(op) != self.kind:
             return
-        if constant(op.operands[1]) != _NEUTRAL[self.kind] or tuple(_shape(op.operands[0])) != view.shape:
+        if constant(op.operands[1]) != _NEUTRAL[self.kind] or tuple(shape_of(op.operands[0])) != view.shape:
             return
         axes = tuple(sorted(ir.DenseI64ArrayAttr(op.attributes["dimensions"])))
         kept = [axis for axis in range(len(view.shape)) if axis not in axes]
@@ -483,7 +483,3 @@ def matched_ops(root: ir.Value, found: Match) -> set[ir.Operation]:
         inside.add(owner)
         pending += owner.operands
     return inside
-
-
-def _shape(value: ir.Value) -> list[int]:
-    return list(ir.RankedTensorType(value.type).shape)

@@ -59,3 +59,12 @@ func.func @unsupported_op(%x: tensor<4xf32>) -> tensor<4xf32> {
 // expected-error @+1 {{'builtin.module' op: there is no entry function to annotate}}
 module {
 }
+
+// -----
+
+// expected-error @+1 {{'builtin.module' op: the module has casts already; annotate the program it came from}}
+module attributes {ditto.stage = "cast"} {
+  func.func @cast_already(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    return %x : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}

@@ -1,7 +1,7 @@
 // RUN: ditto-opt %s --split-input-file --verify-diagnostics --ditto-check-supported='max-public-constant=3'
 
 func.func @unsupported_op(%x: tensor<8xf32>) -> tensor<8xf32> {
-  // expected-error @+1 {{[ditto-check-supported] 'stablehlo.cbrt' op: the engine has no private implementation of it}}
+  // expected-error @+1 {{[ditto-check-supported] 'stablehlo.cbrt' op: the engine has no private implementation of it; write jnp.sign(x) * jnp.abs(x) ** (1 / 3)}}
   %0 = stablehlo.cbrt %x : tensor<8xf32>
   return %0 : tensor<8xf32>
 }
@@ -56,6 +56,17 @@ func.func @secret_index(%x: tensor<8xf32>, %i: tensor<i32>) -> tensor<2xf32> {
   // expected-error @+1 {{the index is secret; multiply by a one-hot matrix instead}}
   %0 = stablehlo.dynamic_slice %x, %i, sizes = [2] : (tensor<8xf32>, tensor<i32>) -> tensor<2xf32>
   return %0 : tensor<2xf32>
+}
+
+// -----
+
+func.func @batched_lookup(%x: tensor<4x8xf32>, %i: tensor<4x1x1xi32> {ditto.visibility = "public"}) -> tensor<4x1xf32> {
+  // expected-error @+1 {{'stablehlo.gather' op: each batch is looked up by its own indices, which the engine cannot do}}
+  %0 = "stablehlo.gather"(%x, %i) <{
+    dimension_numbers = #stablehlo.gather<collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 2>,
+    indices_are_sorted = false, slice_sizes = array<i64: 1, 1>
+  }> : (tensor<4x8xf32>, tensor<4x1x1xi32>) -> tensor<4x1xf32>
+  return %0 : tensor<4x1xf32>
 }
 
 // -----

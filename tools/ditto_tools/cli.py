@@ -25,7 +25,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--query", help="What to search for; default: a query of the demo's own.")
-@click.option("--policies", default="uniform64,ditto", show_default=True, help="Comma-separated policies.")
+@click.option("--policies", default="uniform64,puma,ditto", show_default=True, help="Comma-separated policies.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that one run may take.")
 def demo(query: str | None, policies: str, timeout: float) -> None:
     """Search a corpus by meaning without showing the query to anybody."""

@@ -9,9 +9,8 @@ from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import element_type, entry_function, func, functions, ir, is_tensor, nested_ops, numel
-from ditto_compiler.options import did_you_mean
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.op_table import FLOAT_TYPES, INT_TYPES, OP_TABLE
+from ditto_compiler.spu.op_table import FLOAT_TYPES, INT_TYPES, OP_TABLE, REMEDIES
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ class DittoCheckSupported(Pass):
         row = OP_TABLE.get(op.name)
         if row is None:
             if op.name not in (*names.CASTS, names.CALL):
-                close = did_you_mean(op.name, OP_TABLE)
-                errors.add(op, f"the engine has no private implementation of it{close}")
+                remedy = f"; {REMEDIES[op.name]}" if op.name in REMEDIES else ""
+                errors.add(op, f"the engine has no private implementation of it{remedy}")
             return
         for result in op.results:
             problem = _type_problem(result.type)

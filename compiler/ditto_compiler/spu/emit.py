@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ditto_compiler.dialect.encoding import Fxp
 from ditto_compiler.ir import (
@@ -31,7 +32,7 @@ from ditto_compiler.op_attributes import (
     get_padding,
     shape_of,
 )
-from ditto_compiler.spu.literals import on_grid, tiny_factor
+from ditto_compiler.spu.literals import held, on_grid, tiny_factor
 from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, constant_through_layout, sort_key
 
 Values = list[ir.Value]
@@ -144,7 +145,8 @@ class Emitter:
     def splat(self, value: float, shape: Sequence[int], element: str) -> ir.Value:
         """A public constant with one value everywhere."""
         is_float = element in ("f32", "f64")
-        literal = _literal(on_grid(value, self.frac, element)) if is_float else str(int(value))
+        encoding = Fxp(self.ring, self.frac)
+        literal = repr(on_grid(value, encoding, element)) if is_float else str(int(value))
         return self.constant(ir.Attribute.parse(f"dense<{literal}> : {self.type(shape, element, False)}"))
 
     def secret(self, value: ir.Value) -> ir.Value:
@@ -225,14 +227,6 @@ class Emitter:
         self.values.update(zip(op.results, results, strict=True))
 
 
-def _literal(value: float) -> str:
-    if math.isnan(value):
-        return "0x7FC00000"
-    if math.isinf(value):
-        return "0x7F800000" if value > 0 else "0xFF800000"
-    return repr(value) if "." in repr(value) else f"{value:e}"
-
-
 def i64(value: int) -> ir.Attribute:
     """An i64 attribute."""
     return ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
@@ -257,67 +251,52 @@ def _forward(e: Emitter, op: ir.Operation) -> Values:
 
 
 def _constant(e: Emitter, op: ir.Operation) -> Values:
-    beyond = _bits_beyond_literals(e, op)
-    return [_shift_left(e, e.constant(_constant_attribute(e, op, lambda x: x, beyond)), beyond)]
+    return [_emit_constant(e, op, lambda x: x)]
 
 
-def _bits_beyond_literals(e: Emitter, op: ir.Operation) -> int:
-    """How many bits more than a literal of 64 bits the largest number in a constant has, in ring 128."""
-    encoding = encoding_of(op.results[0])
-    if not isinstance(encoding, Fxp) or encoding.ring < 128 or e.element(op.results[0]) != e.integer:
-        return 0
-    numbers = [float(x) for x in ir.DenseFPElementsAttr(op.attributes["value"])]
-    largest = max((abs(x) for x in numbers if not math.isnan(x)), default=0.0)
-    bits = encoding.ring - 2 if math.isinf(largest) else math.frexp(largest)[1] + encoding.frac
-    return max(0, min(bits, encoding.ring - 2) - LITERAL_BITS)
-
-
-def _constant_attribute(
-    e: Emitter, op: ir.Operation, function: Callable[[float], float], beyond: int = 0
-) -> ir.Attribute:
-    """The constant's value over 2^`beyond` as pphlo wants it, `function` applied to floats."""
+def _emit_constant(e: Emitter, op: ir.Operation, function: Callable[[float], float]) -> ir.Value:
+    """A constant, `function` applied to floats."""
     result = op.results[0]
-    dtype = element_type(result)
-    attribute = ir.DenseElementsAttr(op.attributes["value"])
+    encoding = encoding_of(result)
+    if not isinstance(encoding, Fxp):
+        return e.constant(_integers(e, op))
     element = e.element(result)
+    attribute = ir.DenseFPElementsAttr(op.attributes["value"])
+    splat = attribute.is_splat
+    numbers = [function(float(x)) for x in ([attribute.get_splat_value().value] if splat else attribute)]
+    if element != e.integer:
+        dtype = np.float64 if element == "f64" else np.float32
+        return e.constant(_dense([on_grid(x, encoding, element) for x in numbers], dtype, result))
+    integers = [held(x, encoding) for x in numbers]
+    # Ring 128 holds integers that no literal does.
+    beyond = max(0, max((abs(x).bit_length() for x in integers), default=0) - LITERAL_BITS)
+    literals = [round(Fraction(x, 2**beyond)) for x in integers]
+    dense = _dense(literals, np.int32 if element == "i32" else np.int64, result)
+    return _shift_left(e, e.constant(dense), beyond)
+
+
+def _dense(numbers: Sequence[float], dtype: DTypeLike, like: ir.Value) -> ir.Attribute:
+    """Numbers, or one for all elements, as a dense attribute in the shape of `like`."""
+    array, shape = np.array(numbers, dtype), shape_of(like)
+    if len(numbers) != 1:
+        return ir.DenseElementsAttr.get(array.reshape(shape))
+    one = ir.DenseElementsAttr.get(array)
+    return ir.DenseElementsAttr.get_splat(ir.RankedTensorType.get(shape, one.type.element_type), one[0])
+
+
+def _integers(e: Emitter, op: ir.Operation) -> ir.Attribute:
+    """The value of a constant of integers or booleans."""
+    result = op.results[0]
+    attribute = ir.DenseElementsAttr(op.attributes["value"])
+    dtype, element = element_type(result), e.element(result)
     target = e.type(shape_of(result), element, False)
-    if dtype not in FLOAT_TYPES:
-        text = str(attribute)
-        if text.startswith('dense<"') and element != dtype:
-            values = np.array(ir.DenseIntElementsAttr(attribute)).astype(
-                np.int32 if dtype == "i64" else np.uint32
-            )
-            return ir.DenseElementsAttr.get(values, type=ir.RankedTensorType(target).element_type)
-        return ir.Attribute.parse(f"{text[: text.rindex(' : ')]} : {target}")
-    if attribute.is_splat:
-        value = function(float(attribute.get_splat_value().value))
-        is_integer = element == e.integer
-        literal = (
-            str(_held(value, result, beyond)) if is_integer else _literal(on_grid(value, e.frac, element))
+    text = str(attribute)
+    if text.startswith('dense<"') and element != dtype:
+        values = np.array(ir.DenseIntElementsAttr(attribute)).astype(
+            np.int32 if dtype == "i64" else np.uint32
         )
-        return ir.Attribute.parse(f"dense<{literal}> : {target}")
-    numbers = [function(float(x)) for x in ir.DenseFPElementsAttr(attribute)]
-    if element == e.integer:
-        held = np.array(
-            [_held(x, result, beyond) for x in numbers], np.int32 if element == "i32" else np.int64
-        )
-        return ir.DenseElementsAttr.get(held.reshape(shape_of(result)))
-    rounded = [on_grid(x, e.frac, element) for x in numbers]
-    floats = np.array(rounded, np.float64 if element == "f64" else np.float32)
-    return ir.DenseElementsAttr.get(floats.reshape(shape_of(result)))
-
-
-def _held(value: float, like: ir.Value, beyond: int) -> int:
-    """The integer that holds a float at the scale of `like`, over 2^`beyond`; saturated, as in the engine."""
-    encoding = encoding_of(like)
-    assert isinstance(encoding, Fxp)
-    limit: int = 2 ** min(encoding.ring - 2, LITERAL_BITS) - 1
-    if math.isnan(value):
-        return 0
-    if math.isinf(value):
-        return limit if value > 0 else -limit
-    held: int = round(Fraction(value) * 2**encoding.frac / 2**beyond)
-    return max(-limit, min(limit, held))
+        return ir.DenseElementsAttr.get(values, type=ir.RankedTensorType(target).element_type)
+    return ir.Attribute.parse(f"{text[: text.rindex(' : ')]} : {target}")
 
 
 def _iota(e: Emitter, op: ir.Operation) -> Values:
@@ -376,7 +355,7 @@ def _times_tiny(e: Emitter, op: ir.Operation, value: ir.Value, factor: float) ->
     # The engine wants the literal as the operand itself, and takes its magnitude.
     type_ = e.type_of(op.results[0])
     literal = e.type(shape_of(op.results[0]), e.element(op.results[0]), False)
-    magnitude = e.constant(ir.Attribute.parse(f"dense<{_literal(abs(factor))}> : {literal}"))
+    magnitude = e.constant(ir.Attribute.parse(f"dense<{abs(factor)!r}> : {literal}"))
     product = e.one("multiply", type_, value, magnitude)
     return product if factor > 0 else e.one("negate", type_, product)
 
@@ -500,7 +479,7 @@ def _reciprocal(e: Emitter, value: ir.Value) -> ir.Value:
     op = defining_op(value)
     assert op is not None
     if op.name == "stablehlo.constant":
-        return e.constant(_constant_attribute(e, op, lambda x: 1.0 / x if x else math.inf))
+        return _emit_constant(e, op, lambda x: 1.0 / x if x else math.inf)
     inner = _reciprocal(e, op.operands[0])
     if op.name == "stablehlo.reshape":
         return e.one("reshape", e.type_of(op.results[0]), inner)

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
-from ditto_compiler.dialect.encoding import Encoding
+from ditto_compiler.dialect.encoding import Encoding, Fxp
 from ditto_compiler.ir import element_type, ir
 from ditto_compiler.spu.op_table import FLOAT_TYPES, constant_through_layout
 
 
-def on_grid(value: float, frac: int, dtype: str) -> float:
-    """The multiple of 2^-frac nearest to `value` that a literal of `dtype` holds.
+def held(value: float, encoding: Fxp) -> int:
+    """The integer that holds a constant: x * 2^frac, rounded to nearest, ties to even; 0 for NaN.
 
-    The engine truncates literals toward zero. Infinities and NaN stay: it saturates the former and
-    takes the latter for 0.
+    What does not fit stands for infinity, as in attention masks. It is held at half of the range, at
+    2^(ring-3), so that the difference between it and another number still fits.
     """
-    if not math.isfinite(value):
-        return value
-    rounded = np.ldexp(np.rint(np.ldexp(value, frac)), -frac)
-    return float(rounded if dtype == "f64" else np.float32(rounded))
+    limit = 1 << (encoding.ring - 2)
+    if math.isnan(value):
+        return 0
+    if math.isfinite(value):
+        integer: int = round(Fraction(value) * 2**encoding.frac)
+        if abs(integer) < limit:
+            return integer
+    return limit >> 1 if value > 0 else -(limit >> 1)
+
+
+def on_grid(value: float, encoding: Fxp, dtype: str) -> float:
+    """The number that `held` gives, as a literal of `dtype` holds it; the engine truncates literals."""
+    number = math.ldexp(held(value, encoding), -encoding.frac)
+    return number if dtype == "f64" else float(np.float32(number))
 
 
 def tiny_factor(value: ir.Value, encoding: Encoding, *, reciprocal: bool = False) -> float | None:

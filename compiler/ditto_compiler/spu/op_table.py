@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ditto_compiler.dialect.encoding import RINGS
 from ditto_compiler.ir import defining_op, element_type, ir
+from ditto_compiler.op_attributes import dimension_field
 
 WIDE: tuple[int, ...] = (64, 128)
 """Rings of ops that the engine cannot run in ring 32."""
@@ -123,6 +124,15 @@ def _no_secret_indices(first: int) -> Callable[[ir.Operation, Callable[[ir.Value
     return check
 
 
+def _plain_gather(op: ir.Operation, is_secret: Callable[[ir.Value], bool]) -> str | None:
+    if dimension_field(op.attributes["dimension_numbers"], "operand_batching_dims"):
+        return (
+            "each batch is looked up by its own indices, which the engine cannot do; "
+            "look up in one table, or multiply by one-hot vectors (jax.nn.one_hot)"
+        )
+    return _no_secret_indices(1)(op, is_secret)
+
+
 def _plain_convolution(op: ir.Operation, _: Callable[[ir.Value], bool]) -> str | None:
     spatial = len(ir.RankedTensorType(op.results[0].type).shape) - 2
     if spatial not in (1, 2):
@@ -214,7 +224,7 @@ _TABLE: list[OpRow] = [
     ),
     OpRow("stablehlo.dynamic_slice", Kind.LAYOUT, unsupported=_no_secret_indices(1)),
     OpRow("stablehlo.dynamic_update_slice", Kind.LAYOUT, unsupported=_no_secret_indices(2)),
-    OpRow("stablehlo.gather", Kind.LAYOUT, unsupported=_no_secret_indices(1)),
+    OpRow("stablehlo.gather", Kind.LAYOUT, unsupported=_plain_gather),
     *_rows(Kind.PREDICATE, "compare is_finite"),
     *_rows(
         Kind.ARITHMETIC,
@@ -239,3 +249,16 @@ _TABLE: list[OpRow] = [
 ]
 
 OP_TABLE: dict[str, OpRow] = {row.name: row for row in _TABLE}
+
+_RANDOM = "draw random numbers outside the program and pass them in"
+
+REMEDIES: dict[str, str] = {
+    "stablehlo.bitcast_convert": f"a shared float has no bits to look at; {_RANDOM}",
+    "stablehlo.cbrt": "write jnp.sign(x) * jnp.abs(x) ** (1 / 3)",
+    "stablehlo.rng": _RANDOM,
+    "stablehlo.rng_bit_generator": _RANDOM,
+    "stablehlo.scatter": "select by a mask (jnp.where), or write at a public index "
+    "(jax.lax.dynamic_update_slice)",
+    "stablehlo.tan": "write jnp.sin(x) / jnp.cos(x)",
+}
+"""What to do instead of some ops that are not in the table."""

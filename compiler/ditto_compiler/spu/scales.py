@@ -86,7 +86,7 @@ def is_free(value: ir.Value) -> bool:
     row = OP_TABLE.get(op.name)
     if row is None:
         return False
-    return row.kind is Kind.SOURCE or (row.kind is Kind.LAYOUT and all(map(is_free, op.operands)))
+    return row.kind is Kind.SOURCE or (_keeps_elements(op) and all(map(is_free, op.operands)))
 
 
 def is_constant(value: ir.Value) -> bool:
@@ -97,7 +97,14 @@ def is_constant(value: ir.Value) -> bool:
     row = OP_TABLE.get(op.name)
     if row is None:
         return False
-    return row.kind is Kind.SOURCE or (row.kind is Kind.LAYOUT and all(map(is_constant, op.operands)))
+    return row.kind is Kind.SOURCE or (_keeps_elements(op) and all(map(is_constant, op.operands)))
+
+
+def _keeps_elements(op: ir.Operation) -> bool:
+    """Whether `op` is a layout op, or a conversion between float dtypes, which changes no number either."""
+    if op.name == "stablehlo.convert":
+        return all(isinstance(encoding_of(value), Fxp) for value in (*op.operands, *op.results))
+    return OP_TABLE[op.name].kind is Kind.LAYOUT
 
 
 def from_integer(op: ir.Operation) -> bool:

@@ -108,9 +108,9 @@ def main(json_path: Path | None = None) -> None:
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
     """One row per configuration; bytes and messages are sums over the parties."""
-    result = Table(title="all-MiniLM-L6-v2, 16 tokens", box=SIMPLE_HEAD)
+    result = Table(title="all-MiniLM-L6-v2, 16 tokens", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     result.add_column("configuration", no_wrap=True)
-    for name in ("cosine", "max error", "MB sent", "messages", "truncations", "seconds"):
+    for name in ("cosine", "error", "MB", "messages", "truncations", "s"):
         result.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         result.add_row(

@@ -142,10 +142,10 @@ def run_demo(query: str | None, policies: Sequence[str], timeout: float, console
 
 def result_table(plain_ranking: list[int], outcomes: Sequence[Outcome]) -> Table:
     """One row per policy. Bytes and messages are sums over the parties; ratios are to the first's bytes."""
-    table = Table(title="Private semantic search: all-MiniLM-L6-v2 among three parties", box=SIMPLE_HEAD)
+    table = Table(title="Private semantic search: all-MiniLM-L6-v2 among three parties", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("policy", "top match"):
         table.add_column(name, no_wrap=True)
-    for name in ("ranking", "cosine", "MB sent", "messages", "seconds", "ratio"):
+    for name in ("ranking", "cosine", "MB", "messages", "s", "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     count = len(plain_ranking)
     table.add_row(
@@ -166,5 +166,5 @@ def result_table(plain_ranking: list[int], outcomes: Sequence[Outcome]) -> Table
     return table
 
 
-def _clip(text: str, width: int = 16) -> str:
+def _clip(text: str, width: int = 14) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"

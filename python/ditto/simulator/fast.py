@@ -76,7 +76,8 @@ class Fast(Interpreter[Array]):
         shape = shape_of(op.results[0])
         array = np.asarray(numbers)
         return self.hold(
-            op.results[0], np.broadcast_to(array.reshape(()), shape) if array.size == 1 else array.reshape(shape)
+            op.results[0],
+            np.broadcast_to(array.reshape(()), shape) if array.size == 1 else array.reshape(shape),
         )
 
 

@@ -11,6 +11,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import (
     Encoding,
+    Fxp,
     defining_op,
     element_type,
     encoding_of,
@@ -56,9 +57,10 @@ class Interpreter(Generic[V], abc.ABC):
         if op.name != "stablehlo.constant":
             results: list[V] = self.rules[op.name](self, op, [self.reciprocal(op.operands[0])])
             return results[0]
-        frac, dtype = _encoding(value).frac, element_type(value)
+        encoding, dtype = _encoding(value), element_type(value)
+        assert isinstance(encoding, Fxp)
         inverses = [1 / number if number else math.inf for number in constant_numbers(op)]
-        return self.literal(op, [on_grid(inverse, frac, dtype) for inverse in inverses])
+        return self.literal(op, [on_grid(inverse, encoding, dtype) for inverse in inverses])
 
     def run(self, block: ir.Block, arguments: Sequence[V]) -> list[V]:
         """What `block` returns, given its arguments. It may read values of the blocks around it."""

@@ -53,14 +53,12 @@ def from_float(values: ArrayLike, ring: int) -> Raw:
 def quantize(values: ArrayLike, ring: int, frac: int) -> tuple[Raw, Floats]:
     """round(x * 2^frac), ties to even, as ring elements and, unlimited, as floats.
 
-    What does not fit is saturated at 2^(ring-2) - 1, as the engine does with literals; NaN becomes 0.
+    What does not fit is held at 2^(ring-3), and NaN as 0: see `ditto_compiler.spu.literals`.
     """
     wide = np.rint(np.ldexp(np.asarray(values, np.float64), frac))
-    limit = (1 << (ring - 2)) - 1
     fits = np.abs(wide) < 2.0 ** (ring - 2)
-    raw = from_float(np.where(fits, wide, 0.0), ring)
-    saturated = np.where(wide > 0, as_raw(limit, ring), as_raw(-limit, ring))
-    return as_raw(np.where(fits | np.isnan(wide), raw, saturated), ring), wide
+    held = np.where(fits, wide, np.copysign(2.0 ** (ring - 3), wide))
+    return from_float(np.where(np.isnan(wide), 0.0, held), ring), wide
 
 
 def read(raw: Raw, frac: int) -> Floats:
