@@ -19,7 +19,7 @@ from typing import Any
 
 from ditto_compiler.dialect.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
-from ditto_compiler.forms.table import EXACT, FORM_NAMES
+from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
 from ditto_compiler.options import did_you_mean
 
 if sys.version_info >= (3, 11):
@@ -168,8 +168,8 @@ class FormRule:
 
 
 def form_of(rules: Sequence[FormRule], function: str, scope: str) -> str:
-    """The form that rules choose; of two that match, the later wins. Exact, or "" for exp, if none speaks of it."""
-    chosen = "" if function == "exp" else EXACT
+    """The form that rules choose; of two that match, the later wins. The default when none speaks of it."""
+    chosen = DEFAULTS[function]
     for rule in rules:
         if function in rule.forms and rule.matches(scope):
             chosen = rule.forms[function]

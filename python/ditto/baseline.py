@@ -150,9 +150,10 @@ def _compile(text: str, secret: Sequence[bool], reciprocal_per_row: bool) -> str
             text=True,
         )
         if done.returncode != 0 or not output.exists():
-            said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+            said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
             cause = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-            reason = next((line for line in said if "error" in line.lower()), said[-1] if said else "")
+            # MLIR's diagnostic, or SPU's, which begins with the place in its source.
+            reason = next((line for line in said if "error: " in line or line.startswith("[")), said[-1])
             raise BaselineError(f"SPU's compiler failed with {cause}: {reason}")
         return output.read_text()
 

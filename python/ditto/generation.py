@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from ditto.api import compile
 from ditto.dtypes import numpy_dtype
@@ -131,8 +132,10 @@ def generate(
     return generated
 
 
-def _one_hot(token: int, size: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.eye(1, size, token, dtype=np.float32)[0]
+def _one_hot(token: int, size: int) -> NDArray[np.float32]:
+    vector = np.zeros(size, np.float32)
+    vector[token] = 1
+    return vector
 
 
 def _told(cluster: LocalCluster, token: int, on_token: Callable[[int, RunStats], None] | None) -> int:

@@ -140,3 +140,20 @@ module attributes {ditto.stage = "annotated"} {
     return %0 : tensor<4xf32, #ditto.fxp<32, 10>>
   }
 }
+
+// -----
+
+// A constant is written again in the other ring, so that the division by it still needs no division.
+// CHECK-LABEL: func.func @constant(
+// CHECK-DAG:     %[[X:.*]] = "ditto.downcast"(%arg0)
+// CHECK-DAG:     %[[C:.*]] = stablehlo.constant dense<3.000000e+00> : tensor<f32, #ditto.fxp<32, 10>>
+// CHECK-DAG:     %[[B:.*]] = stablehlo.broadcast_in_dim %[[C]], dims = [] : {{.*}} -> tensor<4xf32, #ditto.fxp<32, 10>>
+// CHECK:         stablehlo.divide %[[X]], %[[B]] : tensor<4xf32, #ditto.fxp<32, 10>>
+module attributes {ditto.stage = "annotated"} {
+  func.func @constant(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
+    %c = stablehlo.constant dense<3.0> : tensor<f32, #ditto.fxp<64, 18>>
+    %0 = stablehlo.broadcast_in_dim %c, dims = [] : (tensor<f32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+    %1 = stablehlo.divide %x, %0 : (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+    return %1 : tensor<4xf32, #ditto.fxp<32, 10>>
+  }
+}

@@ -165,6 +165,36 @@ module attributes {ditto.stage = "cast"} {
 
 // -----
 
+// The index, which is public, changes ring along with the slice.
+// CHECK-LABEL: func.func @sink_over_dynamic_slice(
+// CHECK:         %[[S:.*]] = stablehlo.dynamic_slice {{.*}} : (tensor<8xf32, #ditto.fxp<32, 10>>, tensor<i32, #ditto.int<32>>)
+// CHECK-NEXT:    "ditto.upcast"(%[[S]]) : (tensor<2xf32, #ditto.fxp<32, 10>>)
+module attributes {ditto.stage = "cast"} {
+  func.func @sink_over_dynamic_slice(%x: tensor<8xf32, #ditto.fxp<32, 10>>, %i: tensor<i32, #ditto.int<64>> {ditto.visibility = "public"}) -> tensor<2xf32, #ditto.fxp<64, 18>> {
+    %0 = stablehlo.negate %x : tensor<8xf32, #ditto.fxp<32, 10>>
+    %1 = "ditto.upcast"(%0) : (tensor<8xf32, #ditto.fxp<32, 10>>) -> tensor<8xf32, #ditto.fxp<64, 18>>
+    %2 = stablehlo.dynamic_slice %1, %i, sizes = [2] : (tensor<8xf32, #ditto.fxp<64, 18>>, tensor<i32, #ditto.int<64>>) -> tensor<2xf32, #ditto.fxp<64, 18>>
+    return %2 : tensor<2xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+// CHECK-LABEL: func.func @hoist_over_gather(
+// CHECK:         %[[U:.*]] = "ditto.upcast"(%{{.*}}) : (tensor<2xf32, #ditto.fxp<32, 10>>)
+// CHECK:         "stablehlo.gather"(%[[U]], %{{.*}}) {{.*}} : (tensor<2xf32, #ditto.fxp<64, 18>>, tensor<4x1xi32, #ditto.int<64>>)
+module attributes {ditto.stage = "cast"} {
+  func.func @hoist_over_gather(%x: tensor<2xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    %0 = stablehlo.negate %x : tensor<2xf32, #ditto.fxp<32, 10>>
+    %i = stablehlo.constant dense<[[0], [1], [0], [1]]> : tensor<4x1xi32, #ditto.int<32>>
+    %1 = "stablehlo.gather"(%0, %i) {dimension_numbers = #stablehlo.gather<collapsed_slice_dims = [0], start_index_map = [0], index_vector_dim = 1>, slice_sizes = array<i64: 1>} : (tensor<2xf32, #ditto.fxp<32, 10>>, tensor<4x1xi32, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+    %2 = "ditto.upcast"(%1) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+    return %2 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
 // Near miss: all of it is needed anyway.
 // CHECK-LABEL: func.func @no_sink_when_used_twice(
 // CHECK:         %[[U:.*]] = "ditto.upcast"

@@ -1,38 +1,51 @@
-// RUN: ditto-opt %s --ditto-precision-pipeline | filecheck %s --check-prefix=PRECISION
-// RUN: ditto-opt %s --ditto-pipeline | filecheck %s --check-prefix=ALL
+// RUN: ditto-opt %s --ditto-precision-pipeline=%S/Inputs/narrow_linear.toml | filecheck %s --check-prefix=PRECISION
+// RUN: ditto-opt %s --ditto-pipeline=%S/Inputs/narrow_linear.toml | filecheck %s --check-prefix=ALL
+// RUN: ditto-opt %s --ditto-pipeline | filecheck %s --check-prefix=DEFAULT
 // RUN: ditto-opt %s --ditto-pipeline=uniform64 | filecheck %s --check-prefix=U64
 // RUN: ditto-opt %s --ditto-pipeline=dtype -o /dev/null --mlir-print-ir-after-all 2>&1 | filecheck %s --check-prefix=ORDER
 
-// A layer and a softmax as JAX exports them. In the paper's mapping the product is in ring 32, and so is the maximum;
-// the exponential and the division are in ring 64, and both inputs are supplied in ring 32.
+// A layer and a softmax as JAX exports them. The product and the maximum are in ring 32, the exponential and the
+// division in ring 64; both inputs are supplied in ring 32.
 // PRECISION:       module {{.*}}ditto.stage = "cast"
 // PRECISION-LABEL: func.func {{.*}}@main(
-// PRECISION-SAME:    %arg0: tensor<2x8xf32, #ditto.fxp<32, {{[0-9]+}}>> {ditto.input = 0 : i32}
-// PRECISION-SAME:    %arg1: tensor<8x4xf32, #ditto.fxp<32, {{[0-9]+}}>> {ditto.input = 1 : i32}
+// PRECISION-SAME:    %arg0: tensor<2x8xf32, #ditto.fxp<32, 10>> {ditto.input = 0 : i32}
+// PRECISION-SAME:    %arg1: tensor<8x4xf32, #ditto.fxp<32, 10>> {ditto.input = 1 : i32}
 // PRECISION-NOT:     call
-// PRECISION:         stablehlo.dot_general {{.*}} -> tensor<2x4xf32, #ditto.fxp<32,
-// PRECISION:         stablehlo.reduce({{.*}} -> tensor<2xf32, #ditto.fxp<32,
-// PRECISION:         "ditto.upcast"
-// PRECISION:         stablehlo.exponential {{.*}} #ditto.fxp<64, 18>>
-// PRECISION:         stablehlo.divide {{.*}} #ditto.fxp<64, 18>>
+// PRECISION:         %[[D:.*]] = stablehlo.dot_general {{.*}} -> tensor<2x4xf32, #ditto.fxp<32, 10>>
+// PRECISION:         stablehlo.reduce(%[[D]] init: {{.*}} -> tensor<2xf32, #ditto.fxp<32, 10>>
+// PRECISION:         %[[S:.*]] = stablehlo.subtract %[[D]], %{{.*}} : tensor<2x4xf32, #ditto.fxp<32, 10>>
+// PRECISION-NEXT:    %[[U:.*]] = "ditto.upcast"(%[[S]])
+// PRECISION-NEXT:    stablehlo.exponential %[[U]] : tensor<2x4xf32, #ditto.fxp<64, 18>>
+// PRECISION-NOT:     "ditto.
+// PRECISION:         stablehlo.divide {{.*}} : tensor<2x4xf32, #ditto.fxp<64, 18>>
 
-// In main only calls and casts; the regions are pphlo.
+// In main only calls and casts; the regions are pphlo, one in each ring.
 // ALL:             module {{.*}}ditto.stage = "lowered"
 // ALL-LABEL:       func.func {{.*}}@main(
-// ALL-NOT:           stablehlo.
-// ALL:               "ditto.call"({{.*}}callee = @r0
-// ALL:               "ditto.upcast"
-// ALL:               "ditto.call"({{.*}}callee = @r1
-// ALL:             func.func private @r0({{.*}}ditto.ring = 32
+// ALL-NEXT:          %[[A:.*]] = "ditto.call"(%arg0, %arg1) {callee = @r0}
+// ALL-NEXT:          %[[B:.*]] = "ditto.upcast"(%[[A]])
+// ALL-NEXT:          %[[C:.*]] = "ditto.call"(%[[B]]) {callee = @r1}
+// ALL-NEXT:          return %[[C]]
+// ALL-LABEL:       func.func private @r0(
+// ALL-SAME:          attributes {ditto.frac = 10 : i32, ditto.ring = 32 : i32}
 // ALL:               "pphlo.dot"
-// ALL:             func.func private @r1({{.*}}ditto.ring = 64
+// ALL:               "pphlo.maximum"
+// ALL-LABEL:       func.func private @r1(
+// ALL-SAME:          attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32}
 // ALL:               "pphlo.exponential"
+// ALL:               "pphlo.divide"
+
+// The preset of the same idea, with forms and explicit rescales, mixes the rings too.
+// DEFAULT-LABEL:   func.func {{.*}}@main(
+// DEFAULT-NOT:       stablehlo.
+// DEFAULT:           "ditto.call"({{.*}}callee = @r0
+// DEFAULT:         ditto.ring = 32
+// DEFAULT:           "pphlo.dot"
 
 // One ring, so one region and no cast.
 // U64-LABEL:       func.func {{.*}}@main(
-// U64-NOT:           "ditto.upcast"
-// U64-NOT:           "ditto.downcast"
-// U64:               "ditto.call"({{.*}}callee = @r0
+// U64-NEXT:          %[[A:.*]] = "ditto.call"(%arg0, %arg1) {callee = @r0}
+// U64-NEXT:          return %[[A]]
 // U64:             func.func private @r0(
 // U64-NOT:         @r1
 

@@ -69,9 +69,10 @@ func.func @multiplies_by_next_to_nothing(%x: tensor<4xf32>) -> tensor<4xf32> {
 
 // -----
 
+// Half of the range: 2^(64-3-18).
 // CHECK-LABEL: func.func @infinities(
-// CHECK-DAG:     dense<0xFF800000> : tensor<f32>
-// CHECK-DAG:     dense<0x7F800000> : tensor<f32>
+// CHECK-DAG:     dense<-8.79609302E+12> : tensor<f32>
+// CHECK-DAG:     dense<8.79609302E+12> : tensor<f32>
 func.func @infinities() -> (tensor<f32>, tensor<f32>) {
   %0 = stablehlo.constant dense<0xFF800000> : tensor<f32>
   %1 = stablehlo.constant dense<0x7F800000> : tensor<f32>

@@ -13,6 +13,7 @@ from rich.console import Console
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import PRESETS
 from ditto_compiler.program import Program
+from ditto_tools.report_command import report_command
 
 POLICY_HELP = f"Precision policy: {', '.join(PRESETS)}, or the path of a TOML file."
 
@@ -110,6 +111,9 @@ def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str
     click.echo(f"{len(ranges.values)} ranges from {len(batches)} batches written to {output}", err=True)
 
 
+cli.add_command(report_command)
+
+
 @cli.group()
 def bench() -> None:
     """Measure; every number in README comes from one of these."""
@@ -135,6 +139,43 @@ def bench_casts(elements: int, json_path: Path | None) -> None:
     from ditto.bench.casts import main as run_bench
 
     run_bench(elements, json_path)
+
+
+@bench.command("transformer")
+@click.option("--model", default="bert-base", show_default=True, help="bert-base, gpt2-medium, llama-7b, ...")
+@click.option("--layers", default="1", show_default=True, help="How many of its layers, or all.")
+@click.option("--seq", default=128, show_default=True, help="Tokens.")
+@click.option("--policies", default="uniform64,puma,mpcformer,ditto", show_default=True)
+@click.option("--network", help="lan, wan, or BANDWIDTH,RTT such as 400mbit,40ms; default: loopback as it is.")
+@click.option("--rounds", default=3, show_default=True, help="Runs of each policy, in turn; medians are printed.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
+@click.option("--plot", "plot_path", type=click.Path(path_type=Path), help="Write an SVG here.")
+@click.option("--project-layers", default=0, help="Project the cost of this many layers, without running them.")
+def bench_transformer(
+    model: str,
+    layers: str,
+    seq: int,
+    policies: str,
+    network: str | None,
+    rounds: int,
+    json_path: Path | None,
+    plot_path: Path | None,
+    project_layers: int,
+) -> None:
+    """Policies side by side on a Transformer, in one run."""
+    from ditto.bench.transformer import main as run_bench
+
+    run_bench(
+        model,
+        None if layers == "all" else int(layers),
+        seq,
+        [name.strip() for name in policies.split(",")],
+        network,
+        rounds,
+        json_path,
+        plot_path,
+        project_layers,
+    )
 
 
 @bench.command("quantization")

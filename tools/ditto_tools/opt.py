@@ -23,6 +23,7 @@ from ditto_compiler.ir import ir
 from ditto_compiler.options import PipelineElement, PipelineError, UnknownPassError, did_you_mean, option_docs
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import PassManager, parse_pipeline, pass_name, pipeline_text
+from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.pipelines import PIPELINES
 from ditto_compiler.registry import PASSES
 from ditto_compiler.source import decode_source, parse_source, split_source
@@ -44,6 +45,7 @@ class Optimizer:
         print_ir_after: likewise, after.
         debug_info: print locations.
         generic: print ops in their generic form.
+        report_unmatched: remark on costly ops that `ditto-approximate` left exact.
         seconds: wall time of parsing, of each pass, and of printing, after `run`; sums over all chunks.
     """
 
@@ -54,6 +56,7 @@ class Optimizer:
     print_ir_after: Sequence[str] = ()
     debug_info: bool = False
     generic: bool = False
+    report_unmatched: bool = False
     seconds: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self, content: bytes, file: str) -> tuple[str, list[Diagnostic]]:
@@ -101,6 +104,9 @@ class Optimizer:
             start = time.perf_counter()
             text = render(module)
             self._count(-1, time.perf_counter() - start)
+            if self.report_unmatched:
+                for pass_ in self.passes:
+                    reported += pass_.remarks if isinstance(pass_, DittoApproximate) else []
             errors: tuple[Diagnostic, ...] = ()
         except CompileError as error:
             text, errors = None, error.diagnostics
@@ -210,6 +216,11 @@ class _OptCommand(click.Command):
 @click.option("--mlir-print-ir-after", multiple=True, metavar="PASS", help="Print it after this pass.")
 @click.option("--mlir-print-debuginfo", is_flag=True, help="Print the locations of ops.")
 @click.option("--mlir-print-op-generic", is_flag=True, help="Print ops in their generic form.")
+@click.option(
+    "--report-unmatched",
+    is_flag=True,
+    help="Remark on costly ops on secrets that --ditto-approximate left exact, with their source lines.",
+)
 @click.option("--mlir-timing", is_flag=True, help="Print the time that each pass takes, to stderr.")
 @click.pass_context
 def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> None:
@@ -231,6 +242,7 @@ def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> No
         print_ir_after=_wanted(passes, options["mlir_print_ir_after"], options["mlir_print_ir_after_all"]),
         debug_info=options["mlir_print_debuginfo"],
         generic=options["mlir_print_op_generic"],
+        report_unmatched=options["report_unmatched"],
     )
     name = "<stdin>" if file == STANDARD_STREAM else file
     content = sys.stdin.buffer.read() if file == STANDARD_STREAM else _read(file)

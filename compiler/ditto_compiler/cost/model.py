@@ -14,10 +14,16 @@ from dataclasses import dataclass
 from ditto_compiler.cost.network import Network
 from ditto_compiler.cost.rules import Rules
 from ditto_compiler.cost.table import FREE, Cost, CostTable, load_table
+from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import functions, ir, nested_ops, numel, parse_module
 from ditto_compiler.program import Call, CastBatch, Program, Region
 
 PARTIES = 3
+
+
+class CostError(DittoError):
+    """A program whose cost cannot be estimated."""
+
 
 CAST_CHUNK = 1 << 15
 """Elements up to which the casts of a batch share one message per peer and round."""
@@ -100,7 +106,11 @@ def seconds_on(cost: Cost, network: Network, processors: int = PARTIES) -> float
 
 
 def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
-    """What the program costs. `table` is by default the one that ships with the compiler."""
+    """What the program costs. `table` is by default the one that ships with the compiler.
+
+    Raises:
+        CostError: the program is not of our own lowering.
+    """
     table = load_table() if table is None else table
     forms = {entry.value: "a" if program.values[entry.value].secret else "p" for entry in program.inputs}
     unknown: set[str] = set()
@@ -120,7 +130,13 @@ def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
 
 
 def _region_cost(step: int, region: Region, rules: Rules, forms: list[str]) -> tuple[list[OpCost], list[str]]:
-    module = parse_module(region.code)
+    try:
+        module = parse_module(region.code)
+    except ir.MLIRError:
+        raise CostError(
+            f"region {region.name} is in a form that only the engine reads, as SPU's own compiler writes it; "
+            "its cost can only be measured"
+        ) from None
     (function,) = functions(module)
     scopes = dict(zip(nested_ops(function.operation), region.op_scopes(), strict=False))
     costed, results = rules.function(function.entry_block, forms)

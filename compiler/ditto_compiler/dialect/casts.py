@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ditto_compiler.dialect.encoding import Encoding, plan_casts
-from ditto_compiler.ir import defining_op, encode_type, encoding_of, ir
+from ditto_compiler.dialect.encoding import Encoding, Int, plan_casts
+from ditto_compiler.ir import clone_op, defining_op, encode_type, encoding_of, ir, set_encoding
 
 
 def insert_casts(value: ir.Value, target: Encoding, *, before: ir.Operation) -> ir.Value:
@@ -24,6 +24,22 @@ def insert_casts(value: ir.Value, target: Encoding, *, before: ir.Operation) -> 
         )
         value = op.results[0]
     return value
+
+
+def constant_at(value: ir.Value, target: Encoding, *, before: ir.Operation) -> ir.Value:
+    """A constant, with the layout ops through which it is seen, written again in another encoding."""
+    if encoding_of(value) == target:
+        return value
+    op = defining_op(value)
+    assert op is not None, "not a constant"
+    mapping = {}
+    for operand in op.operands:
+        # Only what is moved has the target's scale; indices and the like have its ring.
+        moved = type(encoding_of(operand)) is type(target)
+        mapping[operand] = constant_at(operand, target if moved else Int(target.ring), before=before)
+    clone = clone_op(op, mapping, ir.InsertionPoint(before))
+    set_encoding(clone.results[0], target)
+    return clone.results[0]
 
 
 def insert_cast_after(op: ir.Operation, target: Encoding) -> None:

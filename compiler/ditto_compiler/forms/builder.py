@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,17 +13,22 @@ from ditto_compiler.ir import defining_op, element_type, ir
 
 
 class Builder:
-    """Emits ops before a given one, at its location, so that they belong to its scope.
+    """Emits ops at one place of a program.
 
     Attributes:
-        ops: everything emitted, in order.
+        ops: everything emitted, in order, but what is inside of reductions.
     """
 
-    def __init__(self, before: ir.Operation) -> None:
-        self._ip = ir.InsertionPoint(before)
-        self._location = before.location
+    def __init__(self, ip: ir.InsertionPoint, location: ir.Location) -> None:
+        self._ip = ip
+        self._location = location
         self._pin: Fxp | None = None
         self.ops: list[ir.Operation] = []
+
+    @staticmethod
+    def before(op: ir.Operation) -> Builder:
+        """A builder that emits before `op`, at its location, so that what it emits belongs to its scope."""
+        return Builder(ir.InsertionPoint(op), op.location)
 
     @contextmanager
     def pinned(self, encoding: Fxp | None) -> Iterator[None]:
@@ -41,19 +46,19 @@ class Builder:
     def op(
         self,
         name: str,
-        type_: ir.Type,
+        types: Sequence[ir.Type],
         operands: Sequence[ir.Value],
         attributes: dict[str, ir.Attribute] | None = None,
         regions: int = 0,
     ) -> ir.Operation:
-        """Emits one op with one result."""
+        """Emits one op."""
         attributes = dict(attributes or {})
         if self._pin is not None and name != "constant":
             attributes[names.RING] = names.int_attribute(self._pin.ring)
             attributes[names.FRAC] = names.int_attribute(self._pin.frac)
         operation = ir.Operation.create(
             f"stablehlo.{name}",
-            results=[type_],
+            results=list(types),
             operands=list(operands),
             attributes=attributes,
             regions=regions,
@@ -72,30 +77,54 @@ class Builder:
             ir.FloatAttr.get(element, number) if is_float else ir.IntegerAttr.get(element, int(number))
         )
         value = ir.DenseElementsAttr.get_splat(tensor, attribute)
-        return self.op("constant", tensor, [], {"value": value}).results[0]
+        return self.op("constant", [tensor], [], {"value": value}).results[0]
+
+    def full(self, number: float, shape: Sequence[int], element: ir.Type) -> Tensor:
+        """A constant tensor with the same number in every element."""
+        return self.tensor(self.splat(number, ir.RankedTensorType.get(list(shape), element)))
+
+    def iota(self, shape: Sequence[int], axis: int, element: ir.Type) -> Tensor:
+        """Each element's position along `axis`."""
+        type_ = ir.RankedTensorType.get(list(shape), element)
+        attribute = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), axis)
+        return self.tensor(self.op("iota", [type_], [], {"iota_dimension": attribute}).results[0])
 
     def vector(self, numbers: Sequence[float], like: Tensor) -> Tensor:
         """A constant vector of `like`'s element type."""
         tensor = ir.RankedTensorType.get([len(numbers)], like.type.element_type)
         literals = ", ".join(f"{number:.12e}" for number in numbers)
         value = ir.Attribute.parse(f"dense<[{literals}]> : {tensor}")
-        return Tensor(self, self.op("constant", tensor, [], {"value": value}).results[0])
+        return self.tensor(self.op("constant", [tensor], [], {"value": value}).results[0])
 
-    def reduction(self, kind: str, x: Tensor, axes: Sequence[int], initial: float) -> Tensor:
-        """Reduces by a binary op over `axes`; they are gone from the result."""
-        shape = [extent for axis, extent in enumerate(x.shape) if axis not in axes]
-        scalar = ir.RankedTensorType.get([], x.type.element_type)
-        start = self.splat(initial, scalar)
-        dimensions = {"dimensions": ir.DenseI64ArrayAttr.get(list(axes))}
-        result = ir.RankedTensorType.get(shape, x.type.element_type)
-        reduce = self.op("reduce", result, [x.value, start], dimensions, regions=1)
-        block = reduce.regions[0].blocks.append(scalar, scalar, arg_locs=[self._location] * 2)
-        inside = ir.InsertionPoint(block)
-        inner = ir.Operation.create(
-            f"stablehlo.{kind}", [scalar], list(block.arguments), loc=self._location, ip=inside
+    def reduction(
+        self,
+        inputs: Sequence[Tensor],
+        starts: Sequence[float],
+        axes: Sequence[int],
+        combine: Callable[[Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]],
+    ) -> list[Tensor]:
+        """Reduces tensors of one shape together over `axes`, which are gone from the results.
+
+        `combine` gives one tuple of scalars for two; `starts` is its neutral element.
+        """
+        shape = [extent for axis, extent in enumerate(inputs[0].shape) if axis not in axes]
+        elements = [x.type.element_type for x in inputs]
+        scalars = [ir.RankedTensorType.get([], element) for element in elements]
+        initial = [self.splat(start, scalar) for start, scalar in zip(starts, scalars, strict=True)]
+        reduce = self.op(
+            "reduce",
+            [ir.RankedTensorType.get(shape, element) for element in elements],
+            [*(x.value for x in inputs), *initial],
+            {"dimensions": ir.DenseI64ArrayAttr.get(list(axes))},
+            regions=1,
         )
-        ir.Operation.create("stablehlo.return", [], [inner.results[0]], loc=self._location, ip=inside)
-        return Tensor(self, reduce.results[0])
+        types = [*scalars, *scalars]
+        block = reduce.regions[0].blocks.append(*types, arg_locs=[self._location] * len(types))
+        inside = Builder(ir.InsertionPoint(block), self._location)
+        arguments = [inside.tensor(argument) for argument in block.arguments]
+        combined = combine(arguments[: len(inputs)], arguments[len(inputs) :])
+        inside.op("return", [], [x.value for x in combined])
+        return [self.tensor(result) for result in reduce.results]
 
 
 @dataclass(frozen=True)
@@ -119,7 +148,7 @@ class Tensor:
         return other.value if isinstance(other, Tensor) else self.builder.splat(other, self.type)
 
     def _elementwise(self, name: str, *operands: ir.Value) -> Tensor:
-        return Tensor(self.builder, self.builder.op(name, self.type, operands).results[0])
+        return Tensor(self.builder, self.builder.op(name, [self.type], operands).results[0])
 
     def __add__(self, other: Tensor | float) -> Tensor:
         return self._elementwise("add", self.value, self._same(other))
@@ -142,6 +171,10 @@ class Tensor:
     def __gt__(self, other: Tensor | float) -> Tensor:
         return self.compare("GT", other)
 
+    def larger(self, other: Tensor | float) -> Tensor:
+        """The elementwise maximum."""
+        return self._elementwise("maximum", self.value, self._same(other))
+
     def compare(self, direction: str, other: Tensor | float) -> Tensor:
         """The booleans of an elementwise comparison: EQ, NE, LT, LE, GT, GE."""
         kind = "FLOAT" if element_type(self.value) in ("f16", "bf16", "f32", "f64") else "SIGNED"
@@ -150,7 +183,7 @@ class Tensor:
             "compare_type": ir.Attribute.parse(f"#stablehlo<comparison_type {kind}>"),
         }
         booleans = ir.RankedTensorType.get(self.shape, ir.IntegerType.get_signless(1))
-        op = self.builder.op("compare", booleans, [self.value, self._same(other)], attributes)
+        op = self.builder.op("compare", [booleans], [self.value, self._same(other)], attributes)
         return Tensor(self.builder, op.results[0])
 
     def where(self, predicate: Tensor, otherwise: Tensor | float = 0.0) -> Tensor:
@@ -188,22 +221,24 @@ class Tensor:
     def converted(self, element: ir.Type) -> Tensor:
         """In another element type."""
         type_ = ir.RankedTensorType.get(self.shape, element)
-        return Tensor(self.builder, self.builder.op("convert", type_, [self.value]).results[0])
+        return Tensor(self.builder, self.builder.op("convert", [type_], [self.value]).results[0])
 
     def sum(self, axes: Sequence[int]) -> Tensor:
         """The sum over `axes`, which are gone from the result."""
-        return self.builder.reduction("add", self, axes, 0.0)
+        (result,) = self.builder.reduction([self], [0.0], axes, lambda left, right: [left[0] + right[0]])
+        return result
 
     def max(self, axes: Sequence[int]) -> Tensor:
         """The maximum over `axes`, which are gone from the result."""
-        return self.builder.reduction("maximum", self, axes, float("-inf"))
+        (result,) = self.builder.reduction([self], [-math.inf], axes, lambda left, right: [left[0].larger(right[0])])
+        return result
 
     def spread(self, shape: Sequence[int], dims: Sequence[int]) -> Tensor:
         """Repeated to `shape`; dimension i of this runs along dimension dims[i]."""
         type_ = ir.RankedTensorType.get(list(shape), self.type.element_type)
         attributes = {"broadcast_dimensions": ir.DenseI64ArrayAttr.get(list(dims))}
         return Tensor(
-            self.builder, self.builder.op("broadcast_in_dim", type_, [self.value], attributes).results[0]
+            self.builder, self.builder.op("broadcast_in_dim", [type_], [self.value], attributes).results[0]
         )
 
     def along(self, other: Tensor, axes: Sequence[int]) -> Tensor:
@@ -218,25 +253,37 @@ class Tensor:
         )
         type_ = ir.RankedTensorType.get([*self.shape[:-1], *other.shape[1:]], other.type.element_type)
         operands = [self.value, other.value]
-        op = self.builder.op("dot_general", type_, operands, {"dot_dimension_numbers": numbers})
+        op = self.builder.op("dot_general", [type_], operands, {"dot_dimension_numbers": numbers})
         return Tensor(self.builder, op.results[0])
 
     def part(self, index: int) -> Tensor:
         """`self[index]`, along the first dimension."""
         shape = self.shape
+        start, limit = [index, *(0 for _ in shape[1:])], [index + 1, *shape[1:]]
+        return self._sliced(start, limit).reshaped(shape[1:])
+
+    def columns(self, count: int) -> Tensor:
+        """The first `count` columns of a matrix."""
+        return self._sliced([0, 0], [self.shape[0], count])
+
+    def _sliced(self, start: list[int], limit: list[int]) -> Tensor:
         attributes = {
-            "start_indices": ir.DenseI64ArrayAttr.get([index, *(0 for _ in shape[1:])]),
-            "limit_indices": ir.DenseI64ArrayAttr.get([index + 1, *shape[1:]]),
-            "strides": ir.DenseI64ArrayAttr.get([1 for _ in shape]),
+            "start_indices": ir.DenseI64ArrayAttr.get(start),
+            "limit_indices": ir.DenseI64ArrayAttr.get(limit),
+            "strides": ir.DenseI64ArrayAttr.get([1] * len(start)),
         }
-        type_ = ir.RankedTensorType.get([1, *shape[1:]], self.type.element_type)
-        row = Tensor(self.builder, self.builder.op("slice", type_, [self.value], attributes).results[0])
-        return row.reshaped(shape[1:])
+        shape = [stop - first for first, stop in zip(start, limit, strict=True)]
+        type_ = ir.RankedTensorType.get(shape, self.type.element_type)
+        return Tensor(self.builder, self.builder.op("slice", [type_], [self.value], attributes).results[0])
+
+    def shifted_right(self, bits: int) -> Tensor:
+        """Integers divided by 2^bits, rounded down."""
+        return self._elementwise("shift_right_arithmetic", self.value, self._same(bits))
 
     def reshaped(self, shape: Sequence[int]) -> Tensor:
         """The same elements in another shape."""
         type_ = ir.RankedTensorType.get(list(shape), self.type.element_type)
-        return Tensor(self.builder, self.builder.op("reshape", type_, [self.value]).results[0])
+        return Tensor(self.builder, self.builder.op("reshape", [type_], [self.value]).results[0])
 
 
 def combination(coefficients: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
@@ -247,5 +294,5 @@ def combination(coefficients: Sequence[float], tensors: Sequence[Tensor]) -> Ten
     type_ = ir.RankedTensorType.get([len(rows), math.prod(first.shape)], first.type.element_type)
     dimension = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
     operands = [row.value for row in rows]
-    stacked = Tensor(builder, builder.op("concatenate", type_, operands, {"dimension": dimension}).results[0])
+    stacked = Tensor(builder, builder.op("concatenate", [type_], operands, {"dimension": dimension}).results[0])
     return builder.vector(coefficients, first).dot(stacked).reshaped(first.shape)

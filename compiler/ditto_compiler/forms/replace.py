@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -13,6 +14,8 @@ from ditto_compiler.forms.table import Form
 from ditto_compiler.ir import clone_op, defining_op, ir, numel
 from ditto_compiler.matcher import View, constant
 from ditto_compiler.recognizers import Found
+
+Results = list[Tensor]
 
 LOWEST = -4096.0
 """What masks add at most. Their -1e9, -3.4e38 or -inf saturates an encoding, and wraps when it is then cast."""
@@ -35,11 +38,11 @@ class Replacer:
 
     def replace(self, found: Found, form: Form, exp: str) -> None:
         """Emits `form` before the function's root and gives its result to the root's users."""
-        builder = Builder(found.root)
-        result = _WRITERS[found.function](self, builder, found, form, exp)
-        old = found.root.results[0]
-        self._new[old] = result.value
-        old.replace_all_uses_with(result.value)
+        builder = Builder.before(found.root)
+        results = _WRITERS[found.function](self, builder, found, form, exp)
+        for old, new in zip(found.root.results, results, strict=True):
+            self._new[old] = new.value
+            old.replace_all_uses_with(new.value)
         self.ops += builder.ops
         self._idle.append(found.root)
 
@@ -60,11 +63,10 @@ class Replacer:
     def _tensor(self, builder: Builder, found: Found, name: str) -> Tensor:
         return builder.tensor(self.current(found.value(name)))
 
-    def _elementwise(self, builder: Builder, found: Found, form: Form, exp: str) -> Tensor:
-        result: Tensor = form.build(self._tensor(builder, found, "x"))
-        return result
+    def _elementwise(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
+        return [form.build(self._tensor(builder, found, "x"))]
 
-    def _softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Tensor:
+    def _softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         x = found.match.views["x"]
         rows = Rows(
             builder.tensor(self._bounded(builder, x.source, found.root)),
@@ -72,33 +74,38 @@ class Replacer:
             self._tensor(builder, found, "mask") if "mask" in found.match.views else None,
             self._visible(builder, x),
         )
-        result: Tensor = form.build(rows, EXPONENTIALS[exp or form.exp or "engine"])
-        return result
+        return [form.build(rows, EXPONENTIALS[exp or form.exp or "engine"])]
 
-    def _log_softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Tensor:
-        result = self._softmax(builder, found, form, exp)
-        mask = found.match.views.get("mask")
-        return result if mask is None else result.where(builder.tensor(self.current(mask.source)), LOWEST)
+    def _log_softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
+        (result,) = self._softmax(builder, found, form, exp)
+        if "mask" in found.match.views:
+            result = result.where(self._tensor(builder, found, "mask"), LOWEST)
+        return [result]
 
-    def _norm(self, builder: Builder, found: Found, form: Form, exp: str) -> Tensor:
-        numbers, views = found.match.numbers, found.match.views
-        scale = self._tensor(builder, found, "scale") if "scale" in views else None
-        result: Tensor = form.build(
-            Normalized(
-                self._tensor(builder, found, "x"),
-                found.match.axes or (),
-                numbers.get("eps", 0.0),
-                numbers.get("gain", 1.0),
-                scale,
-            )
+    def _norm(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
+        numbers = found.match.numbers
+        rows = Normalized(
+            self._tensor(builder, found, "x"),
+            found.match.axes or (),
+            numbers.get("eps", 0.0),
+            numbers.get("gain", 1.0),
+            self._tensor(builder, found, "scale") if "scale" in found.match.views else None,
         )
-        return result
+        return [form.build(rows)]
 
-    def _division(self, builder: Builder, found: Found, form: Form, exp: str) -> Tensor:
-        x = self._tensor(builder, found, "x")
+    def _division(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         y = found.match.views["y"]
-        inverse = self._small(builder, y).reciprocal()
-        return x * self._spread(inverse, y)
+        inverse = form.build(self._small(builder, y))
+        return [self._tensor(builder, found, "x") * self._spread(inverse, y)]
+
+    def _argmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
+        (axis,) = found.match.axes or (0,)
+        return list(form.build(self._tensor(builder, found, "x"), axis, found.root.results[1].type))
+
+    def _embedding(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
+        table, ids = (self._tensor(builder, found, name) for name in ("table", "ids"))
+        rows: Tensor = form.build(table, ids.reshaped((math.prod(ids.shape),)))
+        return [rows.reshaped(ir.RankedTensorType(found.root.results[0].type).shape)]
 
     def _small(self, builder: Builder, view: View) -> Tensor:
         """What a view repeats, without dimensions of extent 1."""
@@ -147,11 +154,14 @@ class Replacer:
 _MASKING = frozenset(f"stablehlo.{name}" for name in ["add", "select", "broadcast_in_dim", "reshape", "multiply", "convert"])
 """Ops by which a mask comes into the scores."""
 
-_WRITERS: dict[str, Callable[[Replacer, Builder, Found, Form, str], Tensor]] = {
+_WRITERS: dict[str, Callable[[Replacer, Builder, Found, Form, str], Results]] = {
     **{name: Replacer._elementwise for name in ("gelu", "silu", "tanh", "logistic")},
     "softmax": Replacer._softmax,
     "log_softmax": Replacer._log_softmax,
     "layer_norm": Replacer._norm,
     "rms_norm": Replacer._norm,
     "division": Replacer._division,
+    "argmax": Replacer._argmax,
+    "argmin": Replacer._argmax,
+    "embedding": Replacer._embedding,
 }

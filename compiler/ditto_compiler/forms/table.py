@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ditto_compiler.forms import activations, norm, softmax
+from ditto_compiler.forms import activations, argmax, embedding, norm, softmax
+from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.exponential import EXPONENTIALS
 
 EXACT = "exact"
@@ -85,7 +86,11 @@ _FORMS: tuple[Form, ...] = (
     Form("log_softmax", "narrow", "x - max - log(sum(exp(x - max)))", OURS, ALL, 0.01, UNMEASURED, softmax.log_narrow, "quadratic16"),
     Form("layer_norm", "rsqrt", "c rsqrt(mean(c^2) + eps) scale", PUMA, ALL, 0.0, UNMEASURED, norm.layer_norm),
     Form("rms_norm", "rsqrt", "x rsqrt(mean(x^2) + eps) scale", PUMA, ALL, 0.0, UNMEASURED, norm.rms_norm),
-    Form("division", "reciprocal", "x * (1 / y), 1 / y once per row", PUMA, ALL, 0.0, UNMEASURED, lambda: None),
+    Form("argmax", "tournament", "reduce((v, i), (w, j) -> v >= w ? (v, i) : (w, j))", OURS, ALL, 0.0, UNMEASURED, argmax.argmax),
+    Form("argmin", "tournament", "reduce((v, i), (w, j) -> v <= w ? (v, i) : (w, j))", OURS, ALL, 0.0, UNMEASURED, argmax.argmin),
+    Form("embedding", "one-hot", "(ids == iota) @ table", PUMA, ALL, 0.0, UNMEASURED, embedding.one_hot),
+    Form("embedding", "digits", "(high == iota) x (low == iota) @ table", OURS, ALL, 0.0, UNMEASURED, embedding.digits),
+    Form("division", "reciprocal", "x * (1 / y), 1 / y once per row", PUMA, ALL, 0.0, UNMEASURED, Tensor.reciprocal),
 )
 
 FORMS: dict[str, dict[str, Form]] = {}
@@ -95,6 +100,11 @@ for _form in _FORMS:
 
 FORM_NAMES: dict[str, tuple[str, ...]] = {
     **{function: (EXACT, *forms) for function, forms in FORMS.items()},
+    # The engine has no lookup by secret ids.
+    "embedding": tuple(FORMS["embedding"]),
     "exp": tuple(EXPONENTIALS),
 }
 """What a policy may choose for each function."""
+
+DEFAULTS: dict[str, str] = {**dict.fromkeys(FORM_NAMES, EXACT), "embedding": "digits", "exp": ""}
+"""What is used where no policy chooses; for exp, what softmax's form asks for."""

@@ -68,6 +68,12 @@ class DittoApproximate(Pass):
     """exact, rsqrt."""
     division: str = ""
     """Division by a value that is repeated along an axis: exact, reciprocal."""
+    argmax: str = ""
+    """exact, tournament."""
+    argmin: str = ""
+    """exact, tournament."""
+    embedding: str = ""
+    """Lookup by secret ids: one-hot, digits; the engine has none of its own."""
     policy_object: Policy | None = field(default=None, metadata=NO_TEXT)
     """A policy made in Python, instead of `policy`."""
     remarks: list[Diagnostic] = field(default_factory=list, init=False, compare=False, repr=False)
@@ -83,7 +89,7 @@ class DittoApproximate(Pass):
         if entry is None:
             return
         visibility = VisibilityAnalysis(module)
-        found = [one for one in recognize(entry) if visibility.is_secret(one.root.results[0])]
+        found = [one for one in recognize(entry) if visibility.is_secret(_what_costs(one))]
         replacer = Replacer()
         kept: list[Found] = []
         for one in found:
@@ -120,3 +126,8 @@ class DittoApproximate(Pass):
                 reason = f"it belongs to {functions[op]}, whose form is exact"
             text = f"[{self.name}] {describe(op)}: stays exact: {reason}"
             self.remarks.append(Diagnostic("remark", source_location(op.location), text))
+
+
+def _what_costs(found: Found) -> ir.Value:
+    """The value that must be secret for the function to be worth replacing."""
+    return found.value("ids") if found.function == "embedding" else found.root.results[0]

@@ -41,15 +41,15 @@ class DittoAssignFractions(Pass):
 
     Before, with |%0| <= 15:
 
-        %0 = stablehlo.dot_general %x, %w ... : (tensor<..., #ditto.fxp<32, 10>>, tensor<...,
-        #ditto.fxp<32, 10>>)
+        %0 = stablehlo.dot_general %x, %w ...
+          : (tensor<..., #ditto.fxp<32, 10>>, tensor<..., #ditto.fxp<32, 10>>)
           -> tensor<..., #ditto.fxp<32, 20>>
 
     After:
 
         %1 = "ditto.rescale"(%w) : (tensor<..., #ditto.fxp<32, 10>>) -> tensor<..., #ditto.fxp<32, 15>>
-        %0 = stablehlo.dot_general %x, %1 ... : (tensor<..., #ditto.fxp<32, 10>>, tensor<...,
-        #ditto.fxp<32, 15>>)
+        %0 = stablehlo.dot_general %x, %1 ...
+          : (tensor<..., #ditto.fxp<32, 10>>, tensor<..., #ditto.fxp<32, 15>>)
           -> tensor<..., #ditto.fxp<32, 25>>
 
     (ditto-optimize-casts makes the rescale of an input an input at that scale.)

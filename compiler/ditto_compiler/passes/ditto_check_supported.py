@@ -10,6 +10,7 @@ from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import element_type, entry_function, func, functions, ir, is_tensor, nested_ops, numel
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.recognizers.embedding import is_lookup
 from ditto_compiler.spu.op_table import FLOAT_TYPES, INT_TYPES, OP_TABLE, REMEDIES
 
 
@@ -73,7 +74,8 @@ class DittoCheckSupported(Pass):
             if problem:
                 errors.add(op, problem)
                 return
-        if row.unsupported is not None and visibility is not None:
+        # ditto-approximate replaces lookups by secret ids.
+        if row.unsupported is not None and visibility is not None and not is_lookup(op):
             reason = row.unsupported(op, visibility.is_secret)
             if reason:
                 errors.add(op, reason)

@@ -46,8 +46,8 @@ class DittoExpandRescale(Pass):
 
     After:
 
-        %0 = stablehlo.multiply %x, %y : (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64,
-        18>>)
+        %0 = stablehlo.multiply %x, %y
+          : (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 18>>)
           -> tensor<4xf32, #ditto.fxp<64, 36>>
         %1 = "ditto.rescale"(%0) : (tensor<4xf32, #ditto.fxp<64, 36>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
 

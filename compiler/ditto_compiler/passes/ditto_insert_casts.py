@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.casts import insert_casts
+from ditto_compiler.dialect.casts import constant_at, insert_casts
 from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import (
     encoding_of,
@@ -18,6 +18,7 @@ from ditto_compiler.ir import (
 )
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.op_table import OP_TABLE, Kind
+from ditto_compiler.spu.scales import is_constant
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class DittoInsertCasts(Pass):
     An op works in the encoding of its result. Each operand in another ring or with other fraction
     bits is cast right before the op (before the loop or branch that holds the op, which stays whole in one
     ring). A user's dtype conversion thereby becomes a cast followed by a conversion that costs
-    nothing. The pass inserts a cast per use and moves nothing; ditto-optimize-casts makes them few.
+    nothing. The pass inserts a cast per use and moves nothing; ditto-optimize-casts makes them few. A
+    constant is not cast but written again, so that an op still sees that it is one.
 
     Requires: an annotated module. Ensures: c2 (one ring and one scale per op).
 
@@ -62,8 +64,13 @@ class DittoInsertCasts(Pass):
                     continue
                 source = encoding_of(operand)
                 target: Encoding = scale if isinstance(source, Fxp) else Int(scale.ring)
-                if source is not None and source != target:
-                    op.operands[index] = insert_casts(operand, target, before=top_level_ancestor(op))
+                if source is None or source == target:
+                    continue
+                before = top_level_ancestor(op)
+                if is_constant(operand):
+                    op.operands[index] = constant_at(operand, target, before=before)
+                else:
+                    op.operands[index] = insert_casts(operand, target, before=before)
         for op in nested_ops(entry.operation):
             for name in (names.RING, names.FRAC):
                 # From here on the types say it.

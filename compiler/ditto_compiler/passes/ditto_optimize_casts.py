@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.casts import insert_casts
-from ditto_compiler.dialect.encoding import Cast, Encoding, EncodingError
+from ditto_compiler.dialect.encoding import Cast, Encoding, EncodingError, Int
 from ditto_compiler.ir import (
     clone_op,
     defining_op,
@@ -151,7 +151,8 @@ class _Rewriter:
             if len(tensors) != 1 or not smaller:
                 return False
         mapping = {value: insert_casts(value, target, before=cast) for value in tensors}
-        clone = clone_op(layout, dict(mapping), ir.InsertionPoint(cast))
+        mapping = {**_indices(layout, target.ring, before=cast), **mapping}
+        clone = clone_op(layout, mapping, ir.InsertionPoint(cast))
         set_encoding(clone.results[0], target)
         _replace(cast, clone.results[0])
         _erase_if_unused(layout)
@@ -167,9 +168,10 @@ class _Rewriter:
         if numel(op.results[0]) >= numel(op.operands[0]) or self._is_free(cast.operands[0]):
             return False
         target, source = encoding_of(op.results[0]), encoding_of(cast.operands[0])
-        if any(encoding_of(v) == target for v in list(op.operands)[1:]) or target is None:
+        if any(encoding_of(v) == target for v in list(op.operands)[1:]) or target is None or source is None:
             return False
-        clone = clone_op(op, {cast.results[0]: cast.operands[0]}, ir.InsertionPoint(op))
+        mapping = {**_indices(op, source.ring, before=op), cast.results[0]: cast.operands[0]}
+        clone = clone_op(op, mapping, ir.InsertionPoint(op))
         set_encoding(clone.results[0], source)
         op.results[0].replace_all_uses_with(insert_casts(clone.results[0], target, before=op))
         op.erase()
@@ -220,6 +222,15 @@ class _Rewriter:
 def _is_layout(op: ir.Operation) -> bool:
     row = OP_TABLE.get(op.name)
     return row is not None and row.kind is Kind.LAYOUT and len(op.results) == 1
+
+
+def _indices(layout: ir.Operation, ring: int, *, before: ir.Operation) -> dict[ir.Value, ir.Value]:
+    """The integers that say where elements move, in another ring: they are public, so it is free."""
+    return {
+        value: insert_casts(value, Int(ring), before=before)
+        for value in list(layout.operands)[1:]
+        if isinstance(encoding_of(value), Int) and not isinstance(encoding_of(layout.results[0]), Int)
+    }
 
 
 def _replace(op: ir.Operation, value: ir.Value) -> None:

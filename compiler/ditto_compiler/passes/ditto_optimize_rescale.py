@@ -8,7 +8,7 @@ from typing import ClassVar
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.casts import insert_casts
+from ditto_compiler.dialect.casts import constant_at, insert_casts
 from ditto_compiler.dialect.encoding import Fxp, plan_casts
 from ditto_compiler.ir import (
     block_values,
@@ -43,17 +43,15 @@ class DittoOptimizeRescale(Pass):
     """Rescale as late as the ring allows, as seldom as the ops allow, and for free where a cast follows.
 
     Every rescale that drops bits is taken out, and values stay as wide as they are computed. In program
-    order,
-    a rescale is then put in only where an op cannot take the wide value:
+    order, a rescale is then put in only where an op cannot take the wide value:
 
     - `add(rescale(x), rescale(y))` -> `rescale(add(x, y))`: sums, maxima, selections, comparisons and
-      moves take any scale, if their values fit the ring at it            [one truncation instead of two]
-    - `reduce(add, rescale(x))` -> `rescale(reduce(add, x))`              [one per sum instead of one per
-    term]
-    - `downcast(rescale(x))` -> `downcast(x)`                             [a downcast drops bits for free]
+      moves take any scale, if their values fit the ring at it     [one truncation instead of two]
+    - `reduce(add, rescale(x))` -> `rescale(reduce(add, x))`       [one per sum instead of one per term]
+    - `downcast(rescale(x))` -> `downcast(x)`                      [a downcast drops bits for free]
     - `upcast(rescale(x))` -> `upcast(x)`, which drops the bits if a fixed-point function follows
     - `rescale(rescale(x))` -> `rescale(x)`; equal rescales are one
-    - `return rescale(x)` -> `return x`                                   [the caller decodes any scale]
+    - `return rescale(x)` -> `return x`                            [the caller decodes any scale]
     - two operands of a product keep their bits when the product has room for them
     - `rescale(f(x))` -> `f(rescale(x))` where f moves or negates elements and x is no larger
     - operands of a fixed-point function (exp, rsqrt, ...) get the runtime's fraction bits
@@ -140,7 +138,7 @@ class _Placer:
         if key not in self._made:
             target = Fxp(encoding.ring, frac)
             if is_constant(value):
-                self._made[key] = _constant_at(value, target, before)
+                self._made[key] = constant_at(value, target, before=before)
             elif (moved := self._moved(value)) is not None:
                 mapping = {moved.operands[0]: self._at(moved.operands[0], frac, before)}
                 clone = clone_op(moved, mapping, ir.InsertionPoint(before))
@@ -255,13 +253,3 @@ def _is_fixed(op: ir.Operation) -> bool:
     return (
         op.name in OP_TABLE and OP_TABLE[op.name].kind is not Kind.TERMINATOR and scale_of(op) is Scale.FIXED
     )
-
-
-def _constant_at(value: ir.Value, target: Fxp, before: ir.Operation) -> ir.Value:
-    """A constant, with its layout ops, at another scale."""
-    op = defining_op(value)
-    assert op is not None
-    mapping = {operand: _constant_at(operand, target, before) for operand in op.operands}
-    clone = clone_op(op, mapping, ir.InsertionPoint(before))
-    set_encoding(clone.results[0], target)
-    return clone.results[0]

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ditto_compiler.ir import BARE_REGIONS, func, ir, nested_ops
-from ditto_compiler.recognizers.base import Found, Recognizer
+from ditto_compiler.recognizers.argmax import ARGMAX, ARGMIN
+from ditto_compiler.recognizers.base import Finder, Found, Recognizer
 from ditto_compiler.recognizers.division import DIVISION
+from ditto_compiler.recognizers.embedding import EMBEDDING
 from ditto_compiler.recognizers.gelu import GELU
 from ditto_compiler.recognizers.logistic import LOGISTIC, TANH
 from ditto_compiler.recognizers.norm import LAYER_NORM, RMS_NORM
 from ditto_compiler.recognizers.silu import SILU
 from ditto_compiler.recognizers.softmax import LOG_SOFTMAX, SOFTMAX
 
-RECOGNIZERS: tuple[Recognizer, ...] = (
+RECOGNIZERS: tuple[Finder, ...] = (
     GELU,
     SILU,
     SOFTMAX,
@@ -26,9 +28,15 @@ RECOGNIZERS: tuple[Recognizer, ...] = (
     RMS_NORM,
     LOGISTIC,
     TANH,
+    ARGMAX,
+    ARGMIN,
+    EMBEDDING,
     # After everything that divides.
     DIVISION,
 )
+
+_WHOLE: tuple[str, ...] = (*BARE_REGIONS, "stablehlo.reduce", "stablehlo.reduce_window")
+"""Ops whose regions are not programs of their own."""
 
 COSTLY: frozenset[str] = frozenset(
     f"stablehlo.{name}"
@@ -36,10 +44,10 @@ COSTLY: frozenset[str] = frozenset(
 ) | {"chlo.erf", "chlo.erfc", "stablehlo.custom_call"}
 """Ops that are dear under MPC: what forms are there to avoid."""
 
-__all__ = ["COSTLY", "RECOGNIZERS", "Found", "Recognizer", "recognize"]
+__all__ = ["COSTLY", "RECOGNIZERS", "Finder", "Found", "Recognizer", "recognize"]
 
 
-def recognize(function: func.FuncOp, recognizers: Sequence[Recognizer] = RECOGNIZERS) -> list[Found]:
+def recognize(function: func.FuncOp, recognizers: Sequence[Finder] = RECOGNIZERS) -> list[Found]:
     """The functions that the program computes, in program order; no op belongs to two of them.
 
     A function whose costly ops are also used for something else is left alone: they would have to be
@@ -48,7 +56,7 @@ def recognize(function: func.FuncOp, recognizers: Sequence[Recognizer] = RECOGNI
     found: list[Found] = []
     taken: set[ir.Operation] = set()
     # Users come before what they use, so that the largest function wins.
-    for op in reversed(nested_ops(function.operation, skip=(*BARE_REGIONS, "stablehlo.reduce"))):
+    for op in reversed(nested_ops(function.operation, skip=_WHOLE)):
         if op in taken:
             continue
         for recognizer in recognizers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ditto_compiler.ir import ir
 from ditto_compiler.matcher import Match, Pattern, View, matched_ops
@@ -28,6 +29,17 @@ class Found:
     def value(self, name: str) -> ir.Value:
         """An input, of the root's shape unless the recogniser says otherwise."""
         return self.match.views[name].source
+
+
+class Finder(Protocol):
+    """Something that finds one function."""
+
+    @property
+    def function(self) -> str:
+        """Its name."""
+
+    def find(self, root: ir.Operation) -> Found | None:
+        """The function that `root` is the last op of, or None."""
 
 
 @dataclass(frozen=True)

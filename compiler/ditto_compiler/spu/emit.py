@@ -23,6 +23,7 @@ from ditto_compiler.ir import (
     ir,
     ops_of,
 )
+from ditto_compiler.matcher import constant
 from ditto_compiler.op_attributes import (
     convolution_layout,
     dimension_field,
@@ -36,6 +37,8 @@ from ditto_compiler.spu.literals import held, on_grid, tiny_factor
 from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, constant_through_layout, sort_key
 
 Values = list[ir.Value]
+
+_DTYPES: dict[str, DTypeLike] = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
 
 LITERAL_BITS = 62
 """Bits of the largest integer literals; in ring 128 there are larger numbers."""
@@ -66,6 +69,7 @@ class Emitter:
         self.values: dict[ir.Value, ir.Value] = {}
         """pphlo value of each StableHLO value emitted so far."""
         self._arithmetic: dict[ir.Value, tuple[ir.Block, ir.Value]] = {}
+        self._in_reducer = False
 
     def element(self, value: ir.Value) -> str:
         """The pphlo element type, without secrecy, of a StableHLO value.
@@ -143,11 +147,18 @@ class Emitter:
         return self.one("constant", ir.DenseElementsAttr(attribute).type, value=attribute)
 
     def splat(self, value: float, shape: Sequence[int], element: str) -> ir.Value:
-        """A public constant with one value everywhere."""
+        """A public constant with one value everywhere, rounded to the grid if it is fixed point."""
         is_float = element in ("f32", "f64")
-        encoding = Fxp(self.ring, self.frac)
-        literal = repr(on_grid(value, encoding, element)) if is_float else str(int(value))
-        return self.constant(ir.Attribute.parse(f"dense<{literal}> : {self.type(shape, element, False)}"))
+        number = on_grid(value, Fxp(self.ring, self.frac), element) if is_float else int(value)
+        return self.constant(self.dense([number], shape, element))
+
+    def dense(self, numbers: Sequence[float], shape: Sequence[int], element: str) -> ir.Attribute:
+        """Numbers, or one for all elements, as an attribute."""
+        type_ = ir.RankedTensorType(self.type(shape, element, False))
+        if len(numbers) != 1:
+            return ir.DenseElementsAttr.get(np.array(numbers, _DTYPES[element]).reshape(shape))
+        make = ir.FloatAttr.get if element in ("f32", "f64") else ir.IntegerAttr.get
+        return ir.DenseElementsAttr.get_splat(type_, make(type_.element_type, numbers[0]))
 
     def secret(self, value: ir.Value) -> ir.Value:
         """`value`, converted to secret if it is public; the engine wants it so in regions' inputs."""
@@ -182,7 +193,8 @@ class Emitter:
                 self.values[inner] = boolean
             else:
                 boolean = self.values[value]
-                if op is not None and _is_wide_boolean(op):
+                # A reducer runs on whole tensors, which its scalar constants do not match.
+                if op is not None and _is_wide_boolean(op) and not self._in_reducer:
                     true = self.splat(1, shape_of(value), "i1")
                     boolean = self.one("and", boolean.type, boolean, true)
                 converted = _as_arithmetic(self, boolean)
@@ -219,6 +231,12 @@ class Emitter:
         self.ip = ir.InsertionPoint(target)
         self.op("return", [], _as_secret(self, _inline_block(self, source), secrets))
         self.ip, self.loc = outer_ip, outer_loc
+
+    def reducer(self, source: ir.Block, region: ir.Region, secrets: Sequence[bool]) -> None:
+        """Emits the body of a reduction."""
+        self._in_reducer = True
+        self.block(source, region, secrets)
+        self._in_reducer = False
 
     def emit(self, op: ir.Operation) -> None:
         """Emits one StableHLO op; its results are then in `values`."""
@@ -264,24 +282,14 @@ def _emit_constant(e: Emitter, op: ir.Operation, function: Callable[[float], flo
     attribute = ir.DenseFPElementsAttr(op.attributes["value"])
     splat = attribute.is_splat
     numbers = [function(float(x)) for x in ([attribute.get_splat_value().value] if splat else attribute)]
+    shape = shape_of(result)
     if element != e.integer:
-        dtype = np.float64 if element == "f64" else np.float32
-        return e.constant(_dense([on_grid(x, encoding, element) for x in numbers], dtype, result))
+        return e.constant(e.dense([on_grid(x, encoding, element) for x in numbers], shape, element))
     integers = [held(x, encoding) for x in numbers]
     # Ring 128 holds integers that no literal does.
     beyond = max(0, max((abs(x).bit_length() for x in integers), default=0) - LITERAL_BITS)
     literals = [round(Fraction(x, 2**beyond)) for x in integers]
-    dense = _dense(literals, np.int32 if element == "i32" else np.int64, result)
-    return _shift_left(e, e.constant(dense), beyond)
-
-
-def _dense(numbers: Sequence[float], dtype: DTypeLike, like: ir.Value) -> ir.Attribute:
-    """Numbers, or one for all elements, as a dense attribute in the shape of `like`."""
-    array, shape = np.array(numbers, dtype), shape_of(like)
-    if len(numbers) != 1:
-        return ir.DenseElementsAttr.get(array.reshape(shape))
-    one = ir.DenseElementsAttr.get(array)
-    return ir.DenseElementsAttr.get_splat(ir.RankedTensorType.get(shape, one.type.element_type), one[0])
+    return _shift_left(e, e.constant(e.dense(literals, shape, element)), beyond)
 
 
 def _integers(e: Emitter, op: ir.Operation) -> ir.Attribute:
@@ -316,6 +324,14 @@ def _shift_left(e: Emitter, value: ir.Value, bits: int) -> ir.Value:
         value = e.one("multiply", value.type, value, factor)
         bits -= step
     return value
+
+
+def _shift_right(e: Emitter, op: ir.Operation) -> Values:
+    name = op.name.removeprefix("stablehlo.")
+    shifted = e.one(name, e.type_of(op.results[0]), *e.operands(op))
+    users = {use.owner.operation.name for use in op.results[0].uses}
+    # The bits are converted back once, not by each op that calculates with them.
+    return [_as_arithmetic(e, shifted) if e.is_secret(op.results[0]) and users - BITWISE else shifted]
 
 
 def _rescale(e: Emitter, op: ir.Operation) -> Values:
@@ -354,8 +370,7 @@ def _multiply(e: Emitter, op: ir.Operation) -> Values:
 def _times_tiny(e: Emitter, op: ir.Operation, value: ir.Value, factor: float) -> ir.Value:
     # The engine wants the literal as the operand itself, and takes its magnitude.
     type_ = e.type_of(op.results[0])
-    literal = e.type(shape_of(op.results[0]), e.element(op.results[0]), False)
-    magnitude = e.constant(ir.Attribute.parse(f"dense<{abs(factor)!r}> : {literal}"))
+    magnitude = e.constant(e.dense([abs(factor)], shape_of(op.results[0]), e.element(op.results[0])))
     product = e.one("multiply", type_, value, magnitude)
     return product if factor > 0 else e.one("negate", type_, product)
 
@@ -471,6 +486,9 @@ def _divide(e: Emitter, op: ir.Operation) -> Values:
         if factor is not None:
             return [_times_tiny(e, op, numerator, factor)]
         return [e.one("multiply", type_, numerator, _reciprocal(e, op.operands[1]))]
+    # Pattern: 1 / y -> reciprocal(y)
+    if isinstance(encoding, Fxp) and constant(op.operands[0]) == 1.0:
+        return [e.one("reciprocal", type_, e.values[op.operands[1]])]
     return [e.one("divide", type_, numerator, e.values[op.operands[1]])]
 
 
@@ -719,7 +737,7 @@ def _emit_reduction(
         values = [e.secret(value) for value in values]
     types = [e.type_of(result) for result in op.results]
     reduction = e.op(name, types, values, regions=1, **attributes)
-    e.block(op.regions[0].blocks[0], reduction.regions[0], [secret] * len(op.results))
+    e.reducer(op.regions[0].blocks[0], reduction.regions[0], [secret] * len(op.results))
     return list(reduction.results)
 
 
@@ -819,6 +837,11 @@ def _is_wide_boolean(op: ir.Operation) -> bool:
     return op.name in ("stablehlo.and", "stablehlo.or", "stablehlo.xor", "stablehlo.not")
 
 
+BITWISE: frozenset[str] = frozenset(
+    f"stablehlo.{name}" for name in "and or xor not shift_left shift_right_arithmetic shift_right_logical".split()
+)
+"""Ops that take boolean shares as they are."""
+
 LEAVES_BOOLEAN_SHARES: frozenset[str] = frozenset(
     f"stablehlo.{name}"
     for name in [
@@ -902,8 +925,6 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
             "round_nearest_even",
             "rsqrt",
             "shift_left",
-            "shift_right_arithmetic",
-            "shift_right_logical",
             "sign",
             "sine",
             "sqrt",
@@ -912,6 +933,8 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
             "xor",
         ]
     },
+    "stablehlo.shift_right_arithmetic": _shift_right,
+    "stablehlo.shift_right_logical": _shift_right,
     "stablehlo.constant": _constant,
     "stablehlo.iota": _iota,
     "stablehlo.broadcast_in_dim": _broadcast,

@@ -1,8 +1,8 @@
 """`ditto bench transformer`: a transformer under several policies, beside SPU as it comes.
 
-All policies run on the same parties, processor limits, allocator and network, taking turns, so that what else
-the machine does disturbs all of them alike. `spu` is the program of SPU's own compiler; `spu+puma` the same
-after Ditto's rewrites for the policy `puma`, with SPU's option for one reciprocal per row.
+All policies run on the same parties, thread limits, allocator and network, and take turns, so that what
+else the machine does disturbs all of them alike. `spu` is the program of SPU's own compiler; `spu+puma` the
+same after Ditto's rewrites for the policy `puma`, with SPU's option for one reciprocal per row.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,22 +26,25 @@ from rich.table import Table
 
 import ditto
 from ditto.baseline import compile_stock
-from ditto.bench.plot import Bar, plot_bars
+from ditto.bench.plot import Bar, Panel, plot
 from ditto.bench.workloads import Workload, workload
 from ditto.frontend import trace
 from ditto.runtime.cluster import LocalCluster, RunStats
 from ditto.xla import XlaFunction
-from ditto_compiler.cost.model import estimate, seconds_on
+from ditto_compiler.cost.model import PARTIES, estimate, seconds_on, total
 from ditto_compiler.cost.network import Network, load_network
-from ditto_compiler.cost.table import Cost
+from ditto_compiler.cost.table import FREE, Cost
 from ditto_compiler.files import write_whole
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import load_policy
 from ditto_compiler.program import Program
-from ditto_compiler.report import Report, format_bytes, make_report
+from ditto_compiler.report import OUTSIDE, Report, fold, format_bytes, format_seconds, make_report
 
 STOCK = "spu"
+
+PROCESSORS = min(os.cpu_count() or 1, PARTIES)
+"""That the parties share here."""
 
 
 @dataclass
@@ -48,18 +52,20 @@ class Subject:
     """One policy in the comparison.
 
     Attributes:
-        name: of the policy, or `spu` or `spu+FORMS`.
+        name: of the policy, or `spu` or `spu+POLICY`.
         program: compiled.
         report: its predicted cost; None for SPU's own programs, which the cost model cannot read.
-        same: plaintext result by the same formulas.
-        stats: of each measured run.
-        outputs: result of the last run.
+        same: plaintext result by the formulas that the program computes by.
+        exact: plaintext result of the model as it is.
+        stats: of each run.
+        output: of the last run.
     """
 
     name: str
     program: Program
     report: Report | None
     same: NDArray[Any]
+    exact: NDArray[Any]
     stats: list[RunStats] = field(default_factory=list)
     output: NDArray[Any] = field(default_factory=lambda: np.zeros(0))
 
@@ -68,34 +74,42 @@ class Subject:
         """Median wall time."""
         return statistics.median(stats.seconds for stats in self.stats)
 
+    @property
+    def bytes(self) -> int:
+        """Sent by all parties; the same in each run."""
+        return self.stats[-1].bytes
 
-def forms_of(name: str) -> str | None:
-    """The policy whose formulas a subject computes by, or None for the user's own."""
-    if name == STOCK:
-        return None
-    return name.removeprefix(f"{STOCK}+")
+    @property
+    def error_to_same(self) -> float:
+        """Largest absolute difference to the same formulas in float: what fixed point costs."""
+        return float(np.abs(self.output - self.same).max())
+
+    @property
+    def error_to_exact(self) -> float:
+        """Largest absolute difference to the model as it is."""
+        return float(np.abs(self.output - self.exact).max())
 
 
 def compile_subject(name: str, task: Workload, arguments: Sequence[Any]) -> Subject:
-    """Compiles a policy's program; explicitly rescaled ones are calibrated on other random inputs."""
-    forms = forms_of(name)
-    if name == STOCK or name.startswith(f"{STOCK}+"):
+    """Compiles a policy's program; one that rescales explicitly is calibrated on other random inputs."""
+    stock = name == STOCK or name.startswith(f"{STOCK}+")
+    forms = None if name == STOCK else name.removeprefix(f"{STOCK}+")
+    if stock:
         program = compile_stock(
             task.function, *task.shapes, forms=forms, reciprocal_per_row=forms is not None
         )
-        report = None
     else:
         policy = load_policy(name)
-        ranges = None
-        if policy.rescale == "explicit":
-            ranges = ditto.calibrate(task.function, [task.inputs(seed) for seed in (1, 2)], policy=policy)
+        samples = [task.inputs(seed) for seed in (1, 2)] if policy.rescale == "explicit" else []
+        ranges = ditto.calibrate(task.function, samples, policy=policy) if samples else None
         program = ditto.compile(task.function, *task.shapes, policy=policy, ranges=ranges)
-        report = make_report(program, ())
-    return Subject(name, program, report, plaintext(task, arguments, forms))
+    report = None if stock else make_report(program, ())
+    exact = plaintext(task, arguments, None)
+    return Subject(name, program, report, plaintext(task, arguments, forms), exact)
 
 
 def plaintext(task: Workload, arguments: Sequence[Any], forms: str | None) -> NDArray[Any]:
-    """The result in float arithmetic, by the formulas of a policy."""
+    """The result in float arithmetic, by the formulas of a policy or by the model's own."""
     module = trace(task.function, task.shapes).module
     if forms is not None:
         PassManager(front_end_pipeline(forms)).run(module)
@@ -127,7 +141,7 @@ def measure(
 
 
 def project(model: str, seq: int, policy: str, layers: int) -> Cost:
-    """What a model of many layers costs, from programs of one and two layers. Nothing is run.
+    """What a model of many layers costs, from the estimates for one and two. Nothing is run.
 
     Layers are alike, so each adds what the second adds to the first.
     """
@@ -136,6 +150,33 @@ def project(model: str, seq: int, policy: str, layers: int) -> Cost:
         for task in (workload(model, count, seq) for count in (1, 2))
     )
     return one + (two + one.times(-1)).times(layers - 1)
+
+
+def predicted_seconds(cost: Cost, network: Network | None) -> float:
+    """Wall time that the cost model expects of parties on this machine."""
+    if network is None:
+        return cost.seconds / PROCESSORS
+    return seconds_on(cost, network, PROCESSORS)
+
+
+def scopes(subject: Subject, network: Network | None) -> list[tuple[str, float, float]]:
+    """(scope, bytes, seconds): measured totals, split as the cost model says.
+
+    Scopes of layers are summed up over layers, others over their parts; what is in none has an empty name.
+    """
+    if subject.report is None:
+        return [("", float(subject.bytes), subject.seconds)]
+    costs: dict[str, Cost] = {}
+    for group, name, parts in fold(subject.report.parts):
+        label = "" if group == OUTSIDE else name if re.search(r"[*\d]", group) else group
+        costs[label] = costs.get(label, FREE) + total(part.cost for part in parts)
+    whole = total(costs.values())
+    byte_share = subject.bytes / (whole.bytes or 1.0)
+    time_share = subject.seconds / (predicted_seconds(whole, network) or 1.0)
+    return [
+        (label, cost.bytes * byte_share, predicted_seconds(cost, network) * time_share)
+        for label, cost in costs.items()
+    ]
 
 
 def to_json(
@@ -163,24 +204,125 @@ def _subject_json(subject: Subject, first: Subject, network: Network | None) -> 
         "messages": last.messages,
         "cast_bytes": last.cast_bytes,
         "peak_memory": max(stats.peak_memory for stats in subject.stats),
-        "time_ratio": first.seconds / subject.seconds,
-        "bytes_ratio": first.stats[-1].bytes / last.bytes,
-        "error_to_same_formulas": _error(subject.output, subject.same),
-        "error_to_exact_model": _error(subject.output, plaintext_of_exact(subject, first)),
+        "times_faster": first.seconds / subject.seconds,
+        "times_fewer_bytes": first.bytes / subject.bytes,
+        "error_to_same_formulas": subject.error_to_same,
+        "error_to_exact_model": subject.error_to_exact,
         "compile_seconds": subject.program.seconds,
+        "scopes": [
+            {"scope": scope, "bytes": count, "seconds": seconds}
+            for scope, count, seconds in scopes(subject, network)
+        ],
     }
     if subject.report is not None:
-        predicted = subject.report.cost.total
-        about["predicted"] = {
-            "bytes": predicted.bytes,
-            "messages": predicted.messages,
-            "rounds": predicted.rounds,
-            "seconds": _predict(predicted, network),
-        }
-        about["scopes"] = [
-            {"scope": f"{part.group}/{part.name}".strip("/"), "bytes": part.cost.bytes, "seconds": seconds}
-            for part, seconds in zip(
-                subject.report.parts, _scope_seconds(subject, network), strict=True
-            )
-        ]
+        cost = subject.report.cost.total
+        seconds = predicted_seconds(cost, network)
+        about["predicted"] = {**dataclasses.asdict(cost), "cpu_seconds": cost.seconds, "seconds": seconds}
     return about
+
+
+def result_table(title: str, subjects: Sequence[Subject], network: Network | None) -> Table:
+    """One row per policy; ratios are to the first."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("policy", no_wrap=True)
+    heads = ("seconds", "min-max", "faster", "predicted", "MB", "fewer", "messages", "rounds")
+    for head in (*heads, "error, same", "exact", "peak MB"):
+        table.add_column(head, justify="right", no_wrap=True)
+    first = subjects[0]
+    for subject in subjects:
+        seconds = [stats.seconds for stats in subject.stats]
+        cost = None if subject.report is None else subject.report.cost.total
+        table.add_row(
+            subject.name,
+            f"{subject.seconds:.2f}",
+            f"{min(seconds):.2f}-{max(seconds):.2f}",
+            f"{first.seconds / subject.seconds:.2f}x",
+            "" if cost is None else f"{predicted_seconds(cost, network):.2f}",
+            f"{subject.bytes / 1e6:.1f}",
+            f"{first.bytes / subject.bytes:.2f}x",
+            f"{subject.stats[-1].messages}",
+            "" if cost is None else f"{cost.rounds:.0f}",
+            f"{subject.error_to_same:.1e}",
+            f"{subject.error_to_exact:.1e}",
+            f"{max(stats.peak_memory for stats in subject.stats) / 1e6:.0f}",
+        )
+    return table
+
+
+def projection_table(
+    model: str, seq: int, policies: Sequence[str], layers: int, network: Network | None
+) -> Table:
+    """One row per policy for the whole model: estimates only, with a processor per party."""
+    title = f"Projection to {layers} layers, from estimates for 1 and 2 (not run)"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("policy", no_wrap=True)
+    for head in ("MB", "messages", "rounds", "seconds"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for policy in policies:
+        if policy == STOCK or policy.startswith(f"{STOCK}+"):
+            continue
+        cost = project(model, seq, policy, layers)
+        seconds = cost.seconds / PARTIES if network is None else seconds_on(cost, network)
+        table.add_row(
+            policy, f"{cost.bytes / 1e6:.0f}", f"{cost.messages:.0f}", f"{cost.rounds:.0f}", f"{seconds:.1f}"
+        )
+    return table
+
+
+def to_plot(title: str, subjects: Sequence[Subject], network: Network | None) -> str:
+    """SVG: seconds and bytes of each policy, stacked by scope."""
+    split = [(subject.name, scopes(subject, network)) for subject in subjects]
+    seconds = tuple(Bar(name, tuple((scope, s) for scope, _, s in rows)) for name, rows in split)
+    sent = tuple(Bar(name, tuple((scope, count) for scope, count, _ in rows)) for name, rows in split)
+    panels = [
+        Panel("wall time, median; split as predicted", seconds, format_seconds),
+        Panel("bytes sent by all parties", sent, format_bytes),
+    ]
+    return plot(title, panels)
+
+
+def main(
+    model: str,
+    layers: int | None,
+    seq: int,
+    policies: Sequence[str],
+    network: str | None,
+    rounds: int,
+    json_path: Path | None,
+    plot_path: Path | None,
+    project_layers: int = 0,
+    timeout: float = 3600.0,
+) -> None:
+    """Measures, prints one table, and writes what is asked for.
+
+    Args:
+        model: a name of `ditto.bench.workloads.MODELS`.
+        layers: of the model; None for all.
+        seq: tokens.
+        policies: presets, files of policies, `spu` or `spu+POLICY`; ratios are to the first.
+        network: preset or `BANDWIDTH,RTT`; None for loopback as it is.
+        rounds: runs of each policy, of which the median counts.
+        json_path: where to write the numbers.
+        plot_path: where to write an SVG.
+        project_layers: layers of a model to project estimates to; 0 for none.
+        timeout: seconds that one run may take.
+
+    Raises:
+        DittoError: no such model, policy or network, or a party fails.
+    """
+    console = Console()
+    between = None if network is None else load_network(network)
+    task = workload(model, layers, seq)
+    layers = layers or task.full_layers
+    where = "loopback" if between is None else f"{between.name} ({between})"
+    title = f"{model}, {layers} of {task.full_layers} layers, {seq} tokens, {where}"
+    with console.status("") as status:
+        subjects = measure(task, policies, between, rounds, timeout, status.update)
+    console.print(result_table(title, subjects, between))
+    if project_layers:
+        console.print(projection_table(model, seq, policies, project_layers, between))
+    if json_path is not None:
+        document = to_json(task, subjects, layers, seq, between)
+        write_whole(json_path, (json.dumps(document, indent=1) + "\n").encode())
+    if plot_path is not None:
+        write_whole(plot_path, to_plot(title, subjects, between).encode())

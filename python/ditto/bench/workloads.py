@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -30,8 +31,8 @@ class Family:
     Attributes:
         presets: configurations by size.
         init: (config, key) -> weights.
-        arguments: what the function takes besides weights.
-        apply: (weights, config, *arguments) -> output.
+        apply: (weights, config, tokens) -> output, or with a mask after the tokens.
+        masked: whether it takes a mask.
     """
 
     presets: Mapping[str, Any]
@@ -73,8 +74,8 @@ class Workload:
     inputs: Callable[[int], tuple[Any, ...]]
 
 
-def workload(model: str, layers: int, seq: int) -> Workload:
-    """`layers` layers of a model on `seq` tokens whose embeddings were looked up beforehand.
+def workload(model: str, layers: int | None, seq: int) -> Workload:
+    """`layers` layers of a model, or all of them, on `seq` tokens whose embeddings were looked up beforehand.
 
     Raises:
         DittoError: no such model.
@@ -85,7 +86,7 @@ def workload(model: str, layers: int, seq: int) -> Workload:
     family_name, _, size = model.partition("-")
     family = FAMILIES[family_name]
     full = family.presets[size]
-    config = dataclasses.replace(full, num_hidden_layers=layers, vocab_size=SMALL_VOCABULARY)
+    config = dataclasses.replace(full, num_hidden_layers=layers or full.num_hidden_layers, vocab_size=SMALL_VOCABULARY)
 
     def init(key: Any) -> Any:
         weights = family.init(config, key)
@@ -95,10 +96,14 @@ def workload(model: str, layers: int, seq: int) -> Workload:
     def function(weights: Any, *arguments: Any) -> Any:
         return family.apply(weights, config, *arguments)
 
+    @functools.cache
+    def random_weights() -> Any:
+        return jax.tree_util.tree_map(np.asarray, jax.jit(init)(jax.random.PRNGKey(0)))
+
     def inputs(seed: int) -> tuple[Any, ...]:
-        weights = jax.tree_util.tree_map(np.asarray, init(jax.random.PRNGKey(0)))
         tokens = np.random.default_rng(seed).normal(size=(seq, config.hidden_size)).astype(np.float32)
-        return (weights, tokens, np.ones(seq, np.float32)) if family.masked else (weights, tokens)
+        mask = (np.ones(seq, np.float32),) if family.masked else ()
+        return random_weights(), tokens, *mask
 
     function.__name__ = model
     weights = jax.eval_shape(init, jax.random.PRNGKey(0))

@@ -142,7 +142,12 @@ def run_demo(query: str | None, policies: Sequence[str], timeout: float, console
 
 def result_table(plain_ranking: list[int], outcomes: Sequence[Outcome]) -> Table:
     """One row per policy. Bytes and messages are sums over the parties; ratios are to the first's bytes."""
-    table = Table(title="Private semantic search: all-MiniLM-L6-v2 among three parties", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(
+        title="Private semantic search: all-MiniLM-L6-v2 among three parties",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for name in ("policy", "top match"):
         table.add_column(name, no_wrap=True)
     for name in ("ranking", "cosine", "MB", "messages", "s", "ratio"):

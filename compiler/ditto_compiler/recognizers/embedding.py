@@ -1,0 +1,90 @@
+"""Lookups: rows of a table by ids, as `table[ids]` and `jnp.take(table, ids, axis=0)` give them.
+
+The latter selects NaN where an id is out of range, by comparisons of the ids with 0 and the number of rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ditto_compiler.ir import defining_op, ir
+from ditto_compiler.matcher import Match, View, constant, matched_ops
+from ditto_compiler.op_attributes import dimension_field, direction_of, get_i64s, shape_of
+from ditto_compiler.recognizers.base import Found
+
+
+@dataclass(frozen=True)
+class EmbeddingRecognizer:
+    """Finds lookups. Inputs: `table` [rows, ...] and `ids` [..., 1] or [...]; neither has the root's shape."""
+
+    function: str = "embedding"
+
+    def find(self, root: ir.Operation) -> Found | None:
+        """The lookup that `root` is the last op of, or None."""
+        gather = _filled(root) or root
+        if not is_lookup(gather):
+            return None
+        table, ids = gather.operands
+        match = Match({"table": View.of(table), "ids": View.of(ids)})
+        return Found(self.function, root, match, frozenset(matched_ops(root.results[0], match)))
+
+
+def is_lookup(op: ir.Operation) -> bool:
+    """Whether `op` gathers whole entries of its first dimension, one for each index."""
+    if op.name != "stablehlo.gather":
+        return False
+    table, indices = (shape_of(operand) for operand in op.operands)
+    numbers = op.attributes["dimension_numbers"]
+    depth = (dimension_field(numbers, "index_vector_dim") or [0])[0]
+    batch = len(indices) if depth == len(indices) else len(indices) - 1
+    one_index = depth == len(indices) or (depth == batch and indices[depth] == 1)
+    rank = len(shape_of(op.results[0]))
+    return (
+        one_index
+        and dimension_field(numbers, "start_index_map") == [0]
+        and dimension_field(numbers, "collapsed_slice_dims") == [0]
+        and not dimension_field(numbers, "operand_batching_dims")
+        and dimension_field(numbers, "offset_dims") == list(range(batch, rank))
+        and get_i64s(op, "slice_sizes") == [1, *table[1:]]
+    )
+
+
+def _filled(root: ir.Operation) -> ir.Operation | None:
+    """The lookup in `select(ids in range, lookup, NaN)`."""
+    if root.name != "stablehlo.select":
+        return None
+    fill = constant(root.operands[2])
+    lookup = defining_op(root.operands[1])
+    if fill is None or not math.isnan(fill) or lookup is None or not is_lookup(lookup):
+        return None
+    return lookup if _is_range_check(root.operands[0], lookup.operands[1]) else None
+
+
+def _is_range_check(predicate: ir.Value, ids: ir.Value) -> bool:
+    """Whether `predicate` is made of `ids >= 0` and `ids <= limit`, and says nothing else."""
+    directions = []
+    pending = [predicate]
+    while pending:
+        op = defining_op(pending.pop())
+        if op is None:
+            return False
+        if op.name == "stablehlo.compare" and op.operands[0] == ids and _is_known(op.operands[1]):
+            directions.append(direction_of(op))
+        elif op.name in _PASSES_ON:
+            pending += op.operands
+        elif op.name != "stablehlo.constant":
+            return False
+    return sorted(directions) == ["GE", "LE"]
+
+
+_PASSES_ON = frozenset(f"stablehlo.{name}" for name in "and reduce broadcast_in_dim reshape".split())
+
+
+def _is_known(value: ir.Value) -> bool:
+    """Whether constants alone decide a value."""
+    op = defining_op(value)
+    return op is not None and all(map(_is_known, op.operands))
+
+
+EMBEDDING = EmbeddingRecognizer()
