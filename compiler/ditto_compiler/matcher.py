@@ -133,10 +133,8 @@ def constant(value: ir.Value, depth: int = 8) -> float | None:
         return float(attribute.get_splat_value().value)
     if op.name in _TRANSPARENT:
         return constant(op.operands[0], depth - 1)
-    if op.name == "stablehlo.compare":
-        evaluate = _COMPARISONS.get(direction_of(op))
-    else:
-        evaluate = _FOLDERS.get(op.name)
+    compares = op.name == "stablehlo.compare"
+    evaluate = _COMPARISONS.get(direction_of(op)) if compares else _FOLDERS.get(op.name)
     if evaluate is None:
         return None
     numbers: list[float] = []

@@ -42,7 +42,7 @@ def _fold(x: Tensor, limit: float) -> _Folded:
 
 
 def _sextic(size: Tensor, coefficients: Sequence[float], limit: float, scale: float) -> Tensor:
-    """c1 a + ... + c6 a^6 for 0 <= a <= limit, by three products; a is divided by `scale`, so powers stay small."""
+    """c1 a + ... + c6 a^6 for 0 <= a <= limit, by three products of powers of a / scale."""
     t = (size * (1.0 / scale)).within(limit / scale)
     square = (t * t).within((limit / scale) ** 2)
     cube = (square * t).within((limit / scale) ** 3)
@@ -88,7 +88,9 @@ def gelu_puma(x: Tensor) -> Tensor:
     square = t * t
     cube = (square * t).within(64.0)
     fourth, sixth = square * square, cube * cube
-    cubic = combination((-0.42226581151983866, -0.11807612951181953, -0.011034134030615728), (t, square, cube))
+    cubic = combination(
+        (-0.42226581151983866, -0.11807612951181953, -0.011034134030615728), (t, square, cube)
+    )
     sextic = combination(
         (0.5, 0.3603292692789629, -0.037688200365904236, 0.0018067462606141187), (t, square, fourth, sixth)
     )

@@ -230,7 +230,10 @@ class Tensor:
 
     def max(self, axes: Sequence[int]) -> Tensor:
         """The maximum over `axes`, which are gone from the result."""
-        (result,) = self.builder.reduction([self], [-math.inf], axes, lambda left, right: [left[0].larger(right[0])])
+        start = [-math.inf]
+        (result,) = self.builder.reduction(
+            [self], start, axes, lambda left, right: [left[0].larger(right[0])]
+        )
         return result
 
     def spread(self, shape: Sequence[int], dims: Sequence[int]) -> Tensor:
@@ -294,5 +297,6 @@ def combination(coefficients: Sequence[float], tensors: Sequence[Tensor]) -> Ten
     type_ = ir.RankedTensorType.get([len(rows), math.prod(first.shape)], first.type.element_type)
     dimension = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
     operands = [row.value for row in rows]
-    stacked = Tensor(builder, builder.op("concatenate", [type_], operands, {"dimension": dimension}).results[0])
+    stack = builder.op("concatenate", [type_], operands, {"dimension": dimension})
+    stacked = builder.tensor(stack.results[0])
     return builder.vector(coefficients, first).dot(stacked).reshaped(first.shape)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ditto_compiler.dialect.encoding import Fxp
 from ditto_compiler.forms.builder import Tensor
-
+from ditto_compiler.forms.sources import OURS, PUMA, SPU
 
 LARGEST = 1.01
 """exp(0), with its error."""
@@ -18,16 +18,22 @@ class Exponential:
     """exp(x) for x <= 0 as base(x)^(2^squarings).
 
     Attributes:
+        formula: as text.
+        source: who proposed it.
+        max_error: largest absolute error, in exact arithmetic.
         base: the polynomial that is squared.
         squarings: how often.
-        limit: where the formula ends; None if it holds for all that the engine can represent.
-        beyond: the value below the limit: "zero", or "clip" for the value at the limit.
+        limit: where the formula ends; None if it is used for all x.
+        clips: below the limit, take its value at the limit; otherwise 0.
     """
 
+    formula: str
+    source: str
+    max_error: float
     base: Callable[[Tensor], Tensor]
     squarings: int
     limit: float | None
-    beyond: str = "clip"
+    clips: bool = False
 
     def __call__(self, x: Tensor, compare: Fxp | None = None, work: Fxp | None = None) -> Tensor:
         """exp(x); x is compared with the limit in one encoding, the rest is computed in the other."""
@@ -36,20 +42,27 @@ class Exponential:
         with builder.pinned(compare):
             if self.limit is not None:
                 near = x > self.limit
-                x = x.where(near, self.limit if self.beyond == "clip" else 0.0).within(-self.limit)
+                x = x.where(near, self.limit if self.clips else 0.0).within(-self.limit)
         with builder.pinned(work):
             weight = self.base(x)
             for _ in range(self.squarings):
                 weight = (weight.within(LARGEST) * weight).within(LARGEST)
-            return weight.where(near) if near is not None and self.beyond == "zero" else weight
+            return weight.where(near) if near is not None and not self.clips else weight
 
 
-def taylor(squarings: int) -> Exponential:
-    """(1 + x/2^t)^(2^t), x clipped at -14, where exp is 8e-7."""
-    return Exponential(lambda x: x * 2.0**-squarings + 1.0, squarings, -14.0)
+def _taylor(squarings: int, max_error: float) -> Exponential:
+    """(1 + x/2^t)^(2^t), clipped at -14, where exp is 8e-7."""
+
+    def base(x: Tensor) -> Tensor:
+        return x * 2.0**-squarings + 1.0
+
+    formula = f"(1 + max(x, -14)/{2**squarings})^{2**squarings}"
+    return Exponential(formula, PUMA, max_error, base, squarings, -14.0, clips=True)
 
 
-def quadratic(slope: float, shift: float, offset: float, squarings: int, limit: float) -> Exponential:
+def _quadratic(
+    slope: float, shift: float, offset: float, squarings: int, limit: float, max_error: float
+) -> Exponential:
     """((slope x + shift)^2 + offset)^(2^t), and 0 below the limit.
 
     Fitted as a whole, the error weighted by 1 / (exp(x) + 0.03): a row of softmax has many small
@@ -60,16 +73,19 @@ def quadratic(slope: float, shift: float, offset: float, squarings: int, limit: 
         y = x * slope + shift
         return y * y + offset
 
-    return Exponential(base, squarings, limit, "zero")
+    formula = f"(({slope} x + {shift})² + {offset})^{2**squarings}, 0 below {limit:g}"
+    return Exponential(formula, OURS, max_error, base, squarings, limit)
 
-
-ENGINE = Exponential(lambda x: x.exponential(), 0, None)
-"""The engine's own, (1 + x/2^8)^(2^8), which grows again below -512."""
 
 EXPONENTIALS: dict[str, Exponential] = {
-    "engine": ENGINE,
-    **{f"taylor{t}": taylor(t) for t in range(4, 9)},
-    "quadratic8": quadratic(0.075483, 0.803213, 0.353810, 3, -8.0),
-    "quadratic16": quadratic(0.041009, 0.756419, 0.427715, 4, -9.0),
+    # It grows again below -512.
+    "engine": Exponential("(1 + x/256)^256", SPU, 0.00107, Tensor.exponential, 0, None),
+    "taylor4": _taylor(4, 0.0175),
+    "taylor5": _taylor(5, 0.0086),
+    "taylor6": _taylor(6, 0.0043),
+    "taylor7": _taylor(7, 0.0022),
+    "taylor8": _taylor(8, 0.00107),
+    "quadratic8": _quadratic(0.075483, 0.803213, 0.353810, 3, -8.0, 0.0084),
+    "quadratic16": _quadratic(0.041009, 0.756419, 0.427715, 4, -9.0, 0.0019),
 }
 """What the option `exp` offers."""

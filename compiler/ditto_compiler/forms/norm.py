@@ -30,7 +30,8 @@ class Normalized:
 def layer_norm(of: Normalized) -> Tensor:
     """c rsqrt(mean(c^2) + eps) scale, c = x - mean(x): one rsqrt and no division.
 
-    The variance as mean(x^2) - mean(x)^2 would lose in fixed point what cancels. A gain goes into the row's factor.
+    The variance as mean(x^2) - mean(x)^2 would lose in fixed point what cancels. A gain goes into the
+    factor of the row.
     """
     return _scaled(of, of.x - _mean(of.x, of).along(of.x, of.axes))
 

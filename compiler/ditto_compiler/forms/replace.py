@@ -18,7 +18,7 @@ from ditto_compiler.recognizers import Found
 Results = list[Tensor]
 
 LOWEST = -4096.0
-"""What masks add at most. Their -1e9, -3.4e38 or -inf saturates an encoding, and wraps when it is then cast."""
+"""The lowest constant that masks are made of: -1e9, -3.4e38 or -inf would wrap in a cast to a narrower ring."""
 
 VISIBLE = -64.0
 """What a mask may add to a score that still counts."""
@@ -151,7 +151,9 @@ class Replacer:
         return clone.results[0]
 
 
-_MASKING = frozenset(f"stablehlo.{name}" for name in ["add", "select", "broadcast_in_dim", "reshape", "multiply", "convert"])
+_MASKING = frozenset(
+    f"stablehlo.{name}" for name in ["add", "select", "broadcast_in_dim", "reshape", "multiply", "convert"]
+)
 """Ops by which a mask comes into the scores."""
 
 _WRITERS: dict[str, Callable[[Replacer, Builder, Found, Form, str], Results]] = {

@@ -9,7 +9,7 @@ from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import Diagnostic, ErrorCollector, describe, source_location
 from ditto_compiler.forms.replace import Replacer
 from ditto_compiler.forms.table import EXACT, FORM_NAMES, FORMS
-from ditto_compiler.ir import entry_function, func, ir, nested_ops
+from ditto_compiler.ir import func, functions, ir, nested_ops
 from ditto_compiler.matcher import constant
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
@@ -21,9 +21,9 @@ from ditto_compiler.recognizers import COSTLY, Found, recognize
 class DittoApproximate(Pass):
     """Replace non-linear functions by forms that cost less under MPC.
 
-    GeLU, softmax, LayerNorm and others are recognised however the front end spells them, and each is replaced by
-    the form that the policy chooses for it and its scope: a piecewise polynomial, a reciprocal per row
-    instead of a division per element, and so on. docs/forms.md lists the forms, with formulas, errors and
+    GeLU, softmax, LayerNorm and others are recognised however the front end spells them, and each is
+    replaced by the form that the policy chooses for it and its scope: a piecewise polynomial, a reciprocal
+    per row instead of a division per element, and so on. docs/forms.md lists the forms, with formulas, errors and
     costs. Options name forms directly and win over the policy; what neither names stays exact, and so does
     everything public, which costs nothing.
 
@@ -61,7 +61,8 @@ class DittoApproximate(Pass):
     log_softmax: str = ""
     """exact, puma, narrow."""
     exp: str = ""
-    """exp within softmax and log-softmax: engine, taylor4 to taylor8, quadratic8; empty for the form's own."""
+    """exp within softmax and log-softmax: engine, taylor4 to taylor8, quadratic8, quadratic16; empty for the
+    form's own."""
     layer_norm: str = ""
     """exact, rsqrt."""
     rms_norm: str = ""
@@ -83,13 +84,16 @@ class DittoApproximate(Pass):
         """Recognises, replaces, and drops what has become idle."""
         self.remarks.clear()
         errors = self.errors()
-        entry = entry_function(module)
         rules = self._rules(module, errors)
         errors.raise_if_any()
-        if entry is None:
-            return
         visibility = VisibilityAnalysis(module)
-        found = [one for one in recognize(entry) if visibility.is_secret(_what_costs(one))]
+        bodies = [function for function in functions(module) if not function.is_external]
+        found = [
+            one
+            for function in bodies
+            for one in recognize(function)
+            if visibility.is_secret(_what_costs(one))
+        ]
         replacer = Replacer()
         kept: list[Found] = []
         for one in found:
@@ -100,7 +104,8 @@ class DittoApproximate(Pass):
             else:
                 replacer.replace(one, FORMS[one.function][name], form_of(rules, "exp", scope))
         replacer.finish()
-        self._remark(entry, visibility, kept, set(replacer.ops))
+        for function in bodies:
+            self._remark(function, visibility, kept, set(replacer.ops))
 
     def _rules(self, module: ir.Module, errors: ErrorCollector) -> tuple[FormRule, ...]:
         try:
@@ -113,17 +118,21 @@ class DittoApproximate(Pass):
         return (*(policy.forms if policy else ()), own)
 
     def _remark(
-        self, entry: func.FuncOp, visibility: VisibilityAnalysis, kept: list[Found], made: set[ir.Operation]
+        self,
+        function: func.FuncOp,
+        visibility: VisibilityAnalysis,
+        kept: list[Found],
+        made: set[ir.Operation],
     ) -> None:
-        functions = {op: one.function for one in kept for op in one.ops}
-        for op in nested_ops(entry.operation):
+        holders = {op: one.function for one in kept for op in one.ops}
+        for op in nested_ops(function.operation):
             if op.name not in COSTLY or op in made or not visibility.is_secret(op.results[0]):
                 continue
             if op.name == "stablehlo.divide" and constant(op.operands[1]) is not None:
                 continue
             reason = "it belongs to no function that was recognised"
-            if op in functions:
-                reason = f"it belongs to {functions[op]}, whose form is exact"
+            if op in holders:
+                reason = f"it belongs to {holders[op]}, whose form is exact"
             text = f"[{self.name}] {describe(op)}: stays exact: {reason}"
             self.remarks.append(Diagnostic("remark", source_location(op.location), text))
 

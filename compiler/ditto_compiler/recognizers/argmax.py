@@ -90,4 +90,3 @@ def _counts(indices: ir.Value, axis: int) -> bool:
 
 ARGMAX = ArgmaxRecognizer("argmax", "GT", -math.inf)
 ARGMIN = ArgmaxRecognizer("argmin", "LT", math.inf)
-

@@ -12,4 +12,6 @@ def _divisor_is_repeated(view: View, match: Match) -> bool:
     return constant(divisor) is None and numel(divisor) < numel(view.value)
 
 
-DIVISION = Recognizer("division", ("stablehlo.divide",), (op("divide", Var("x"), Var("y")),), _divisor_is_repeated)
+DIVISION = Recognizer(
+    "division", ("stablehlo.divide",), (op("divide", Var("x"), Var("y")),), _divisor_is_repeated
+)

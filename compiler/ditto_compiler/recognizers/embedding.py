@@ -16,7 +16,7 @@ from ditto_compiler.recognizers.base import Found
 
 @dataclass(frozen=True)
 class EmbeddingRecognizer:
-    """Finds lookups. Inputs: `table` [rows, ...] and `ids` [..., 1] or [...]; neither has the root's shape."""
+    """Finds lookups; the inputs are `table` [rows, ...] and `ids` [..., 1] or [...]."""
 
     function: str = "embedding"
 
@@ -78,7 +78,7 @@ def _is_range_check(predicate: ir.Value, ids: ir.Value) -> bool:
     return sorted(directions) == ["GE", "LE"]
 
 
-_PASSES_ON = frozenset(f"stablehlo.{name}" for name in "and reduce broadcast_in_dim reshape".split())
+_PASSES_ON = frozenset(f"stablehlo.{name}" for name in ["and", "reduce", "broadcast_in_dim", "reshape"])
 
 
 def _is_known(value: ir.Value) -> bool:

@@ -20,7 +20,8 @@ _OUTER = math.sqrt(2.0 / math.pi)
 
 
 def _is_erf(call: ir.Operation) -> bool:
-    return ir.StringAttr(call.attributes["call_target_name"]).value == "mhlo.erf"
+    target: str = ir.StringAttr(call.attributes["call_target_name"]).value
+    return target == "mhlo.erf"
 
 
 def _erf(of: Pattern) -> Pattern:

@@ -3,7 +3,8 @@
     exp(x - r) / sum(exp(x - r)),  exp(x - r) * (1 / sum(exp(x - r))),  x - r - log(sum(exp(x - r)))
 
 r is anything that is the same for a whole row: its maximum as a rule, which changes nothing but the
-range of exp; it may be absent. With a mask, sums leave out what it hides, and the result is 0 (or -inf) there.
+range of exp; it may be absent. With a mask, sums leave out what it hides, and the result is 0 (or -inf)
+there.
 """
 
 from __future__ import annotations

@@ -838,7 +838,8 @@ def _is_wide_boolean(op: ir.Operation) -> bool:
 
 
 BITWISE: frozenset[str] = frozenset(
-    f"stablehlo.{name}" for name in "and or xor not shift_left shift_right_arithmetic shift_right_logical".split()
+    f"stablehlo.{name}"
+    for name in ["and", "or", "xor", "not", "shift_left", "shift_right_arithmetic", "shift_right_logical"]
 )
 """Ops that take boolean shares as they are."""
 
