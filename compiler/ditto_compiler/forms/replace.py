@@ -18,7 +18,7 @@ from ditto_compiler.recognizers import Found
 Results = list[Tensor]
 
 LOWEST = -4096.0
-"""The lowest constant that masks are made of: -1e9, -3.4e38 or -inf would wrap in a cast to a narrower ring."""
+"""The lowest constant of a mask: -1e9, -3.4e38 or -inf would wrap in a cast to a narrower ring."""
 
 VISIBLE = -64.0
 """What a mask may add to a score that still counts."""

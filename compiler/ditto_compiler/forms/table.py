@@ -32,7 +32,8 @@ class Form:
         name: what policies call it.
         formula: as text.
         source: who proposed it.
-        valid: where it is right. In ring 32 the fixed-point error of the forms for ring 64 is larger than their own.
+        valid: where it is right. The forms for ring 64 are right in ring 32 too, but lose more than their
+            own error to rounding there.
         max_error: largest absolute error there in exact arithmetic; None where the form is another
             function, which a model must be trained for. Fixed point adds some units of the last place.
         build: writes it; what it takes depends on the function, see `forms.replace`.

@@ -23,9 +23,9 @@ class DittoApproximate(Pass):
 
     GeLU, softmax, LayerNorm and others are recognised however the front end spells them, and each is
     replaced by the form that the policy chooses for it and its scope: a piecewise polynomial, a reciprocal
-    per row instead of a division per element, and so on. docs/forms.md lists the forms, with formulas, errors and
-    costs. Options name forms directly and win over the policy; what neither names stays exact, and so does
-    everything public, which costs nothing.
+    per row instead of a division per element, and so on. docs/forms.md lists the forms, with formulas,
+    errors and costs. Options name forms directly and win over the policy; what neither names stays
+    exact, and so does everything public, which costs nothing.
 
     Replacements have the location of the op they replace, so they stay in its scope. Some pin the ring
     and the fraction bits of their ops by `ditto.ring` and `ditto.frac`.
