@@ -8,6 +8,7 @@ with ditto.LocalCluster() as cluster:
 from ditto.api import compile
 from ditto.calibrate import calibrate
 from ditto.runtime.cluster import ClusterError, InputError, LocalCluster, RunStats, SharedArray
+from ditto.simulator import Simulation, simulate, simulated
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import Policy, Rule, load_policy
 from ditto_compiler.program import Program
@@ -22,7 +23,10 @@ __all__ = [
     "Rule",
     "RunStats",
     "SharedArray",
+    "Simulation",
     "calibrate",
     "compile",
     "load_policy",
+    "simulate",
+    "simulated",
 ]

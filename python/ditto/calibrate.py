@@ -18,6 +18,7 @@ from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import Policy, load_policy
 from ditto_compiler.ranges import Ranges, argument_key, result_keys
 from ditto_compiler.spu.op_table import FLOAT_TYPES
+from ditto_compiler.spu.scales import is_constant
 
 
 def calibrate(
@@ -78,7 +79,12 @@ def instrument(module: ir.Module) -> list[str]:
     assert entry is not None
     names_of = {argument: argument_key(index) for index, argument in enumerate(entry.arguments)}
     names_of.update(result_keys(entry))
-    values = [value for value in names_of if element_type(value) in FLOAT_TYPES and numel(value)]
+    # Constants need no measuring, and JAX's sort compares with NaN.
+    values = [
+        value
+        for value in names_of
+        if element_type(value) in FLOAT_TYPES and numel(value) and not is_constant(value)
+    ]
     terminator = ops_of(entry.entry_block)[-1]
     with module.context, terminator.location:
         returned = [_magnitude(value, ir.InsertionPoint(terminator)) for value in values]

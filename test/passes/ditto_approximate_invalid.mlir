@@ -1,8 +1,10 @@
-// RUN: ditto-opt %s --split-input-file --verify-diagnostics --ditto-approximate='gelu=nope'
+// RUN: ditto-opt %s --ditto-approximate='gelu=pumma' --verify-diagnostics
+// RUN: not ditto-opt %s --ditto-approximate='policy=dito' 2>&1 | filecheck %s --check-prefix=POLICY
+// RUN: not ditto-opt %s --ditto-approximate='policy=%S/Inputs/forms_invalid.toml' 2>&1 | filecheck %s --check-prefix=FILE
 
-// expected-error @+1 {{there is no form 'nope' of gelu (forms: exact, puma, quartic, sextic, quad)}}
+// POLICY: error: [ditto-approximate] {{.*}} no policy 'dito'; did you mean 'ditto'?
+// FILE: error: [ditto-approximate] {{.*}}forms_invalid.toml: forms.scopes[0]: there are no forms of 'gelo'; did you mean 'gelu'?
+
+// expected-error @+1 {{[ditto-approximate] 'builtin.module' op: the options: there is no form 'pumma' of gelu; did you mean 'puma'? (forms: exact, puma, quartic, sextic, quad)}}
 module {
-  func.func @no_such_form(%x: tensor<4xf32>) -> tensor<4xf32> {
-    return %x : tensor<4xf32>
-  }
 }

@@ -56,7 +56,9 @@ def plain(what: str, fn: Callable[..., Any], *args: Any, functions: str, options
     return Capture(what, lambda: jax.jit(fn).lower(*args), (functions,), options, tuple(gone.split()))
 
 
-def flax(what: str, make: Callable[[Any], Any], *args: Any, functions: str, options: str, gone: str) -> Capture:
+def flax(
+    what: str, make: Callable[[Any], Any], *args: Any, functions: str, options: str, gone: str
+) -> Capture:
     """A module of Flax linen; `make` is given `flax.linen`."""
 
     def lower() -> Any:

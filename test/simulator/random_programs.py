@@ -29,7 +29,7 @@ UNARY: dict[str, Callable[[Array], Array]] = {
     "to_integer": lambda x: x.astype(jnp.int32).astype(jnp.float32),
     "integer_arithmetic": lambda x: (((x * 4).astype(jnp.int32) * 3 - 5) >> 1).astype(jnp.float32),
     "parity": lambda x: (x.astype(jnp.int32) & 1).astype(jnp.float32),
-    "masked_max": lambda x: jnp.where(x > -1, x, -jnp.inf).max(0, keepdims=True),
+    "masked_max": lambda x: jnp.where(x > -1, x, -50.0).max(0, keepdims=True),
     "count": lambda x: (x > 0).sum(0, keepdims=True).astype(jnp.float32) - 1.5,
     "relu": lambda x: jnp.maximum(x, 0),
     "transpose": lambda x: x.T,

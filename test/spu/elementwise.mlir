@@ -153,3 +153,33 @@ func.func @to_boolean(%x: tensor<4xf32>) -> tensor<4xi1> {
   %0 = stablehlo.convert %x : (tensor<4xf32>) -> tensor<4xi1>
   return %0 : tensor<4xi1>
 }
+
+// -----
+
+// The engine shifts whole words arithmetically, not the three bits that `and` leaves.
+// CHECK-LABEL: func.func @shift_after_and(
+// CHECK:         %[[A:.*]] = "pphlo.and"
+// CHECK-NEXT:    %[[B:.*]] = "pphlo.custom_call"(%[[A]]) {call_target_name = "spu.prefer_a"}
+// CHECK-NEXT:    "pphlo.shift_right_arithmetic"(%[[B]]
+func.func @shift_after_and(%x: tensor<4xi32>) -> tensor<4xi32> {
+  %c = stablehlo.constant dense<7> : tensor<4xi32>
+  %d = stablehlo.constant dense<1> : tensor<4xi32>
+  %0 = stablehlo.and %x, %c : tensor<4xi32>
+  %1 = stablehlo.shift_right_arithmetic %0, %d : tensor<4xi32>
+  return %1 : tensor<4xi32>
+}
+
+// -----
+
+// The engine multiplies single bits as bits; what leaves the region is an arithmetic share.
+// CHECK-LABEL: func.func @product_of_bits(
+// CHECK:         %[[P:.*]] = "pphlo.multiply"
+// CHECK-NEXT:    %[[A:.*]] = "pphlo.custom_call"(%[[P]]) {call_target_name = "spu.prefer_a"}
+// CHECK-NEXT:    return %[[A]]
+func.func @product_of_bits(%x: tensor<4xi32>, %y: tensor<4xi32>) -> tensor<4xi32> {
+  %c = stablehlo.constant dense<1> : tensor<4xi32>
+  %0 = stablehlo.and %x, %c : tensor<4xi32>
+  %1 = stablehlo.and %y, %c : tensor<4xi32>
+  %2 = stablehlo.multiply %0, %1 : tensor<4xi32>
+  return %2 : tensor<4xi32>
+}

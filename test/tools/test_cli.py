@@ -84,7 +84,24 @@ def test_errors_are_one_message(folder, name):
     assert not (folder / "m.ditto").exists()
 
 
+def test_simulate_reports_what_does_not_fit(folder):
+    ditto("compile", "model.mlir", "-o", "model.ditto", "--policy", "uniform64", cwd=folder)
+    done = ditto("simulate", "model.ditto", "both.npz", "-o", "out.npz", cwd=folder)
+    assert done.stderr == ""
+    np.testing.assert_allclose(np.load(folder / "out.npz")["arr_1"], X.sum(), atol=2**-12)
+    np.savez(folder / "huge.npz", X * 0 + 2.0**43, W)
+    done = ditto("simulate", "model.ditto", "huge.npz", cwd=folder, check=False)
+    assert done.returncode == 1 and "stablehlo.dot_general" in done.stderr
+
+
+def test_report_is_text_json_or_a_page(folder):
+    ditto("compile", "model.mlir", "-o", "model.ditto", cwd=folder)
+    assert "rounds" in ditto("report", "model.ditto", cwd=folder).stdout
+    ditto("report", "model.ditto", "--format", "html", "-o", "report.html", cwd=folder)
+    assert "<html" in (folder / "report.html").read_text()
+
+
 def test_help_names_every_command():
     done = ditto("--help", cwd="/")
-    for command in ("bench", "calibrate", "compile", "demo", "run"):
+    for command in ("bench", "calibrate", "compile", "demo", "report", "run", "simulate"):
         assert f"\n  {command} " in done.stdout

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 from rich.console import Console
 
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import PRESETS
 from ditto_compiler.program import Program
+from ditto_tools.inputs import nested_inputs, read_arrays, write_outputs
 from ditto_tools.report_command import report_command
+from ditto_tools.simulate_command import simulate_command
 
 POLICY_HELP = f"Precision policy: {', '.join(PRESETS)}, or the path of a TOML file."
 
@@ -26,7 +26,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--query", help="What to search for; default: a query of the demo's own.")
-@click.option("--policies", default="uniform64,puma,ditto", show_default=True, help="Comma-separated policies.")
+@click.option("--policies", default="uniform64,puma,ditto", show_default=True, help="Separated by commas.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that one run may take.")
 def demo(query: str | None, policies: str, timeout: float) -> None:
     """Search a corpus by meaning without showing the query to anybody."""
@@ -68,23 +68,13 @@ def run(program: Path, inputs: tuple[Path, ...], output: Path | None, policy: st
     Prints the outputs, unless -o is given, and what the run cost.
     """
     from ditto.runtime.cluster import LocalCluster
-    from ditto.tree import flatten, structure_of, unflatten
 
     compiled = Program.load(program) if program.suffix == ".ditto" else _compile(program, policy)
-    arrays = _read_inputs(inputs)
-    if len(arrays) == len(compiled.caller_inputs):
-        arguments = unflatten(compiled.input_tree or ["tuple", ["*"] * len(arrays)], arrays)
-    else:
-        arguments = arrays
+    arguments = nested_inputs(compiled, inputs)
     with LocalCluster(timeout) as cluster:
         result = cluster.run(compiled, *arguments)
         stats = cluster.stats
-    outputs = flatten(structure_of(result), result)
-    if output is not None:
-        np.savez(output, *outputs)
-    else:
-        for array in outputs:
-            click.echo(np.array2string(array, threshold=64))
+    write_outputs(result, output)
     assert stats is not None
     click.echo(
         f"{stats.bytes} bytes in {stats.messages} messages sent by the parties, {stats.seconds:.2f} s",
@@ -106,12 +96,13 @@ def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str
     """
     from ditto.calibrate import calibrate as measure
 
-    ranges = measure(_read(source), [tuple(_read_inputs((path,))) for path in batches], policy=policy)
+    ranges = measure(_read(source), [tuple(read_arrays((path,))) for path in batches], policy=policy)
     ranges.save(output)
     click.echo(f"{len(ranges.values)} ranges from {len(batches)} batches written to {output}", err=True)
 
 
 cli.add_command(report_command)
+cli.add_command(simulate_command)
 
 
 @cli.group()
@@ -142,15 +133,15 @@ def bench_casts(elements: int, json_path: Path | None) -> None:
 
 
 @bench.command("transformer")
-@click.option("--model", default="bert-base", show_default=True, help="bert-base, gpt2-medium, llama-7b, ...")
+@click.option("--model", default="bert-base", show_default=True, help="gpt2-medium, llama-7b, ...")
 @click.option("--layers", default="1", show_default=True, help="How many of its layers, or all.")
 @click.option("--seq", default=128, show_default=True, help="Tokens.")
 @click.option("--policies", default="uniform64,puma,mpcformer,ditto", show_default=True)
-@click.option("--network", help="lan, wan, or BANDWIDTH,RTT such as 400mbit,40ms; default: loopback as it is.")
-@click.option("--rounds", default=3, show_default=True, help="Runs of each policy, in turn; medians are printed.")
+@click.option("--network", help="lan, wan, or BANDWIDTH,RTT; default: loopback as it is.")
+@click.option("--rounds", default=3, show_default=True, help="Runs of each policy, in turn.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path), help="Write an SVG here.")
-@click.option("--project-layers", default=0, help="Project the cost of this many layers, without running them.")
+@click.option("--project-layers", default=0, help="Project the cost of this many layers.")
 def bench_transformer(
     model: str,
     layers: str,
@@ -200,17 +191,6 @@ def _read(source: Path) -> bytes:
         return source.read_bytes()
     except OSError as error:
         raise DittoError(f"cannot read '{source}': {error.strerror}") from None
-
-
-def _read_inputs(paths: tuple[Path, ...]) -> list[Any]:
-    arrays: list[Any] = []
-    for path in paths:
-        try:
-            loaded = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DittoError(f"cannot read '{path}' as .npy or .npz: {error}") from None
-        arrays += [loaded[name] for name in loaded.files] if hasattr(loaded, "files") else [loaded]
-    return arrays
 
 
 def main() -> None:

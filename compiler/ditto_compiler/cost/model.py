@@ -7,6 +7,7 @@ machine that measured the table.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
     """
     table = load_table() if table is None else table
     forms = {entry.value: "a" if program.values[entry.value].secret else "p" for entry in program.inputs}
+    waiting = {entry.value for entry in program.inputs}
     unknown: set[str] = set()
     ops: list[OpCost] = []
     for number, step in enumerate(program.steps):
@@ -120,7 +122,10 @@ def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
             region = program.regions[step.region]
             rules = Rules(table, region.ring, region.frac)
             costed, results = _region_cost(number, region, rules, [forms[value] for value in step.operands])
-            ops += costed
+            placed = sum(program.values[value].elements for value in step.operands if value in waiting)
+            waiting.difference_update(step.operands)
+            overhead = table.call_us * 1e-6 + placed * table.place_ns[region.ring] * 1e-9
+            ops += _with_overhead(costed, overhead)
             unknown |= rules.unknown
             forms.update(zip(step.results, results, strict=True))
         else:
@@ -155,6 +160,14 @@ def _region_cost(step: int, region: Region, rules: Rules, forms: list[str]) -> t
         for about in costed
         if about.op.name != "pphlo.free"
     ], results
+
+
+def _with_overhead(ops: list[OpCost], seconds: float) -> list[OpCost]:
+    """`ops`, the first of which also takes what the region takes as a whole."""
+    if not ops:
+        return ops
+    first = dataclasses.replace(ops[0], cost=ops[0].cost + Cost(seconds=seconds))
+    return [first, *ops[1:]]
 
 
 def _name(op: ir.Operation) -> str:

@@ -225,8 +225,8 @@ class _Annotator:
         self._errors.add(
             op,
             f"its result reaches {bound:.3g}, but {choice.source} puts it in ring {encoding.ring}, which "
-            f"then has room for {max(room, 0)} fraction bits where {needed} are needed; give the rule fewer frac "
-            f"bits, a wider ring, or a fallback",
+            f"then has room for {max(room, 0)} fraction bits where {needed} are needed; give the rule fewer "
+            "frac bits, a wider ring, or a fallback",
         )
         return None
 

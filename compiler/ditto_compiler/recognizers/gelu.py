@@ -45,6 +45,7 @@ GELU = Recognizer(
     ("stablehlo.multiply", "stablehlo.add", "stablehlo.divide"),
     (
         product(0.5, _X, total(1.0, _SIGNED)),
+        product(1.0, _X, total(0.5, product(0.5, _SIGNED))),
         product(0.5, _X, op("chlo.erfc", product(-math.sqrt(0.5), _X))),
         product(1.0, _X, logistic(_tanh_argument(2.0))),
         total(0.0, product(0.5, _X), product(0.5, _X, _SIGNED)),

@@ -36,7 +36,9 @@ def _quotient(numerator: Pattern, sum_of: Pattern) -> Pattern:
 
 
 def _log_quotient(exp: Pattern) -> Pattern:
-    log = op("log", Reduced("add", exp))
+    weight = Reduced("add", exp)
+    # jax.nn.logsumexp takes the absolute value, for it can also weigh terms.
+    log = op("log", either(weight, op("abs", weight)))
     return either(
         op("subtract", _SHIFTED, log),
         total(0.0, _X, product(-1.0, Var("shift")), product(-1.0, log)),

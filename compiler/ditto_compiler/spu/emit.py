@@ -326,9 +326,16 @@ def _shift_left(e: Emitter, value: ir.Value, bits: int) -> ir.Value:
     return value
 
 
+def _on_whole_words(e: Emitter, op: ir.Operation) -> Values:
+    # The engine shifts arithmetically only what it holds in full width: not the few bits that `and` leaves.
+    first, *rest = op.operands
+    operands = [region_result(e, first), *(e.values[value] for value in rest)]
+    return [e.one(op.name.removeprefix("stablehlo."), e.type_of(op.results[0]), *operands)]
+
+
 def _shift_right(e: Emitter, op: ir.Operation) -> Values:
-    name = op.name.removeprefix("stablehlo.")
-    shifted = e.one(name, e.type_of(op.results[0]), *e.operands(op))
+    is_logical = op.name == "stablehlo.shift_right_logical"
+    (shifted,) = _same("shift_right_logical")(e, op) if is_logical else _on_whole_words(e, op)
     users = {use.owner.operation.name for use in op.results[0].uses}
     # The bits are converted back once, not by each op that calculates with them.
     return [_as_arithmetic(e, shifted) if e.is_secret(op.results[0]) and users - BITWISE else shifted]
@@ -879,13 +886,21 @@ def region_result(e: Emitter, value: ir.Value) -> ir.Value:
 
     Booleans may stay boolean shares: moving those between rings costs nothing.
     """
-    source = value
-    while (op := defining_op(source)) is not None and _is_layout(op):
-        source = op.operands[0]
-    bitwise = op is not None and op.name in LEAVES_BOOLEAN_SHARES
-    if bitwise and element_type(value) != "i1" and e.is_secret(value):
+    if element_type(value) != "i1" and e.is_secret(value) and _may_be_bitwise(value):
         return _as_arithmetic(e, e.values[value])
     return e.values[value]
+
+
+def _may_be_bitwise(value: ir.Value) -> bool:
+    """Whether the engine may hold `value` as a boolean share."""
+    while (op := defining_op(value)) is not None and _is_layout(op):
+        value = op.operands[0]
+    if op is None:
+        return False
+    # A product of single bits is a conjunction.
+    return op.name in LEAVES_BOOLEAN_SHARES or (
+        op.name in ("stablehlo.multiply", "chlo.square") and all(map(_may_be_bitwise, set(op.operands)))
+    )
 
 
 def _inline_block(e: Emitter, block: ir.Block) -> Values:
@@ -912,7 +927,6 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
             "cosine",
             "exponential",
             "exponential_minus_one",
-            "floor",
             "log",
             "log_plus_one",
             "maximum",
@@ -923,7 +937,6 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
             "popcnt",
             "power",
             "remainder",
-            "round_nearest_even",
             "rsqrt",
             "shift_left",
             "sign",
@@ -934,6 +947,8 @@ EMITTERS: dict[str, Callable[[Emitter, ir.Operation], Values]] = {
             "xor",
         ]
     },
+    "stablehlo.floor": _on_whole_words,
+    "stablehlo.round_nearest_even": _on_whole_words,
     "stablehlo.shift_right_arithmetic": _shift_right,
     "stablehlo.shift_right_logical": _shift_right,
     "stablehlo.constant": _constant,

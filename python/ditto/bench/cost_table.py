@@ -427,6 +427,38 @@ def measure_cast(bench: Bench) -> tuple[float, float]:
     return round(seconds * 1e9, 1), round(max(few.cpu_seconds, 0) * 1e6)
 
 
+def measure_call(bench: Bench) -> float:
+    """Microseconds that a region takes besides its ops, of all parties."""
+    type_ = "tensor<1x!pphlo.secret<i32>>"
+    code = _module(f"%a0: {type_}", [], "%a0", type_)
+
+    def run(calls: int) -> Measured:
+        program = Program(
+            name="calls",
+            policy="",
+            values=(Value((1,), "i32", Int(64), True),) * (calls + 1),
+            regions={"r0": Region("r0", 64, 18, code)},
+            steps=tuple(Call("r0", (number,), (number + 1,)) for number in range(calls)),
+            inputs=(Input(0, 0),),
+            caller_inputs=(CallerTensor((1,), "i32"),),
+            outputs=(calls,),
+        )
+        return bench.program(program, [np.ones(1, np.int32)], repeat=5)
+
+    return round((run(50) - run(1)).cpu_seconds / 49 * 1e6)
+
+
+def measure_placing(bench: Bench, ring: int) -> float:
+    """Nanoseconds per element that an input takes until it is in its runtime, of all parties."""
+    one = "tensor<1x!pphlo.secret<i32>>"
+
+    def run(elements: int) -> Measured:
+        code = _module(f"%a0: tensor<{elements}x!pphlo.secret<i32>>, %a1: {one}", [], "%a1", one)
+        return bench.run(code, [("i32", True)] * 2, ring, USUAL_FRAC[ring], [(elements,), (1,)], repeat=5)
+
+    return round((run(32 * MANY) - run(FEW)).cpu_seconds / (32 * MANY - FEW) * 1e9, 1)
+
+
 def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
     """The whole table as plain data; `report` is told of each row as it is done."""
     rows: dict[str, dict[str, dict[int, list[Segment]]]] = {}
@@ -442,6 +474,8 @@ def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
         report("sort")
         cast = measure_cast(bench)
         report("casts")
+        call = measure_call(bench)
+        placing = {ring: measure_placing(bench, ring) for ring in RINGS}
     return {
         "engine": f"SPU {version('spu')}, ABY3",
         "machine": f"{_processor()}, {os.cpu_count()} cores",
@@ -460,6 +494,8 @@ def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
         "sort": {ring: list(dataclasses.astuple(values)) for ring, values in sort.items()},
         "multiply_add_ns": products,
         "cast": list(cast),
+        "call_us": call,
+        "place_ns": placing,
     }
 
 

@@ -86,7 +86,9 @@ def workload(model: str, layers: int | None, seq: int) -> Workload:
     family_name, _, size = model.partition("-")
     family = FAMILIES[family_name]
     full = family.presets[size]
-    config = dataclasses.replace(full, num_hidden_layers=layers or full.num_hidden_layers, vocab_size=SMALL_VOCABULARY)
+    config = dataclasses.replace(
+        full, num_hidden_layers=layers or full.num_hidden_layers, vocab_size=SMALL_VOCABULARY
+    )
 
     def init(key: Any) -> Any:
         weights = family.init(config, key)
