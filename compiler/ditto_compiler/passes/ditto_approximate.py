@@ -51,7 +51,7 @@ class DittoApproximate(Pass):
     gelu: str = ""
     """exact, puma, quartic, sextic, quad."""
     silu: str = ""
-    """exact, sextic."""
+    """exact, quartic, sextic."""
     tanh: str = ""
     """exact, cubic, sextic."""
     logistic: str = ""

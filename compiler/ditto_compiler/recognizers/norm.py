@@ -43,7 +43,7 @@ def _normalized(centred: Pattern, variance: Pattern) -> tuple[Pattern, ...]:
     return (
         product("gain", centred, inverse, Var("scale")),
         product("gain", centred, inverse),
-        op("divide", centred, deviation),
+        op("divide", product("gain", centred), deviation),
     )
 
 

@@ -311,6 +311,8 @@ def main(
         DittoError: no such model, policy or network, or a party fails.
     """
     console = Console()
+    # A table that is too narrow loses its numbers; a long line is only wrapped.
+    console = Console(width=max(console.width, 118))
     between = None if network is None else load_network(network)
     task = workload(model, layers, seq)
     layers = layers or task.full_layers

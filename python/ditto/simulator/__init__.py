@@ -17,7 +17,8 @@ from ditto.dtypes import numpy_dtype
 from ditto.runtime.inputs import InputError, SharedArray, check_inputs
 from ditto.simulator import ring as rings
 from ditto.simulator.exact import Exact, Functions, Tensor
-from ditto.simulator.fast import Fast
+from ditto.simulator.exact_rules import EXACT
+from ditto.simulator.fast import FAST, Fast
 from ditto.simulator.interpreter import Entry, SimulationError
 from ditto.simulator.overflow import Overflow
 from ditto_compiler.dialect.encoding import Fxp
@@ -66,7 +67,7 @@ def simulate(
         arguments = tree.unflatten(program.input_tree or ["tuple", ["*"] * len(arrays)], arrays)
         return Simulation(jax.tree_util.tree_map(np.asarray, jax.jit(simulated(program))(*arguments)))
     entry = Entry(program)
-    exact = Exact(functions)
+    exact = Exact(EXACT, functions)
     with np.errstate(all="ignore"):
         inputs = [exact.input(number, arrays[number], _encoding(value)) for value, number in entry.arguments]
         results = exact.run(entry.block, inputs)
@@ -92,7 +93,7 @@ def simulated(program: Program) -> Callable[..., Any]:
 
     def run(*args: Any) -> Any:
         leaves = _leaves(program, args)
-        fast = Fast()
+        fast = Fast(FAST)
         # What does not depend on arguments, loop counters say, is known while JAX traces.
         with jax.ensure_compile_time_eval():
             inputs = [fast.hold(value, leaves[number]) for value, number in entry.arguments]

@@ -310,5 +310,3 @@ FAST: dict[str, Rule[Array]] = {
     "stablehlo.if": _branch,
 }
 """How to compute each op of the table of supported ops, and casts."""
-
-Fast.rules = FAST

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
@@ -38,12 +38,11 @@ class SimulationError(DittoError):
 class Interpreter(Generic[V], abc.ABC):
     """Executes the ops of a program one by one on values of some domain.
 
-    A domain is a subclass with a rule for each op.
+    A domain is a subclass and a rule for each op.
     """
 
-    rules: ClassVar[Mapping[str, Rule[Any]]]
-
-    def __init__(self) -> None:
+    def __init__(self, rules: Mapping[str, Rule[V]]) -> None:
+        self.rules = rules
         self._values: dict[ir.Value, V] = {}
 
     @abc.abstractmethod
@@ -55,8 +54,7 @@ class Interpreter(Generic[V], abc.ABC):
         op = defining_op(value)
         assert op is not None
         if op.name != "stablehlo.constant":
-            results: list[V] = self.rules[op.name](self, op, [self.reciprocal(op.operands[0])])
-            return results[0]
+            return self.rules[op.name](self, op, [self.reciprocal(op.operands[0])])[0]
         encoding, dtype = _encoding(value), element_type(value)
         assert isinstance(encoding, Fxp)
         inverses = [1 / number if number else math.inf for number in constant_numbers(op)]
