@@ -19,7 +19,10 @@ import jax.numpy as jnp
 
 FOLDER = Path(__file__).resolve().parent
 
-RUN = "ditto-opt %s --inline-calls --legalize-chlo --canonicalize --cse --ditto-approximate='{options}' | filecheck %s"
+RUN = (
+    "ditto-opt %s --inline-calls --legalize-chlo --canonicalize --cse "
+    "--ditto-approximate='{options}' | filecheck %s"
+)
 
 
 def array(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
