@@ -1,4 +1,7 @@
-"""Writes docs/passes.md from the docstrings of passes and pipelines: `python -m ditto_tools.docs`."""
+"""Writes the generated pages of docs/: `python -m ditto_tools.docs`.
+
+passes.md comes from the docstrings of passes and pipelines, forms.md from the table of forms.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,11 @@ from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import MlirPass, pass_name
 from ditto_compiler.pipelines import PIPELINES
 from ditto_compiler.registry import PASSES
+from ditto_tools.forms_page import forms_page
 
-TARGET = Path(__file__).resolve().parents[2] / "docs" / "passes.md"
+FOLDER = Path(__file__).resolve().parents[2] / "docs"
+TARGET = FOLDER / "passes.md"
+FORMS = FOLDER / "forms.md"
 
 HEADER = """\
 <!-- Written by `python -m ditto_tools.docs` from the docstrings; change those. -->
@@ -63,20 +69,24 @@ def _pass_section(cls: type[Pass]) -> str:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if the page is out of date.")
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if a page is out of date.")
 def main(check: bool) -> None:
-    """Write docs/passes.md."""
-    text = passes_page()
+    """Write docs/passes.md and docs/forms.md."""
+    pages = {TARGET: passes_page(), FORMS: forms_page()}
     if not check:
-        TARGET.write_text(text)
+        for path, text in pages.items():
+            path.write_text(text)
         return
-    old = TARGET.read_text() if TARGET.exists() else ""
-    if old != text:
-        changes = difflib.unified_diff(
-            old.splitlines(), text.splitlines(), "docs/passes.md", "docstrings", "", "", 1
-        )
-        click.echo("\n".join(changes), err=True)
-        click.echo("docs/passes.md is out of date; run: python -m ditto_tools.docs", err=True)
+    stale = False
+    for path, text in pages.items():
+        name = f"docs/{path.name}"
+        old = path.read_text() if path.exists() else ""
+        if old != text:
+            changes = difflib.unified_diff(old.splitlines(), text.splitlines(), name, "sources", "", "", 1)
+            click.echo("\n".join(changes), err=True)
+            click.echo(f"{name} is out of date; run: python -m ditto_tools.docs", err=True)
+            stale = True
+    if stale:
         sys.exit(1)
 
 

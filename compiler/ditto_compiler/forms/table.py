@@ -66,7 +66,7 @@ FORMS: dict[str, dict[str, Form]] = {
         Form("sextic", "relu(x) + sextic(|x| < 8)", OURS, WIDE, 0.00295, activations.silu_sextic),
     ),
     "tanh": _by_name(
-        Form("cubic", "sign(x) cubic(|x| < 2.625)", OURS, ANY, 0.0105, activations.tanh_cubic),
+        Form("cubic", "sign(x) cubic(|x| < 2.625)", OURS, ANY, 0.0106, activations.tanh_cubic),
         Form("sextic", "sign(x) sextic(|x| < 3.625)", OURS, WIDE, 0.00143, activations.tanh_sextic),
     ),
     "logistic": _by_name(

@@ -60,8 +60,10 @@ def simulate(
 
     Raises:
         InputError: number, nesting, shapes or dtypes of `args` are wrong.
-        SimulationError: the program holds no StableHLO.
+        SimulationError: the program holds no StableHLO; `mode` or `functions` is unknown.
     """
+    if mode not in ("exact", "fast") or functions not in ("ideal", "engine"):
+        raise SimulationError(f"there is no mode {mode!r} with functions {functions!r}")
     arrays = _arrays(program, args)
     if mode == "fast":
         arguments = tree.unflatten(program.input_tree or ["tuple", ["*"] * len(arrays)], arrays)
@@ -69,7 +71,7 @@ def simulate(
     entry = Entry(program)
     exact = Exact(EXACT, functions)
     with np.errstate(all="ignore"):
-        inputs = [exact.input(number, arrays[number], _encoding(value)) for value, number in entry.arguments]
+        inputs = [exact.input(value, number, arrays[number]) for value, number in entry.arguments]
         results = exact.run(entry.block, inputs)
         pairs = [_open(tensor, value) for tensor, value in zip(results, entry.results, strict=True)]
     outputs, bounds = zip(*pairs, strict=True) if pairs else ((), ())
@@ -106,10 +108,6 @@ def simulated(program: Program) -> Callable[..., Any]:
         return tree.unflatten(program.output_tree, outputs)
 
     return run
-
-
-def _encoding(value: ir.Value) -> Any:
-    return encoding_of(value)
 
 
 def _arrays(program: Program, args: Sequence[Any]) -> list[NDArray[Any]]:

@@ -3,12 +3,13 @@
 Where the protocols round at random, the simulator rounds to nearest. Each element carries a bound on how
 far the parties' result can be from it, in units of its last place (ulp):
 
-| operation                             | parties' result - exact real      | so, parties' - simulated |
-|---------------------------------------|-----------------------------------|--------------------------|
-| sum, move, comparison, integer product | 0                                | what the operands have   |
-| cast that drops t bits                | below 3/2 ulp, docs/protocols.md  | below 2 ulp              |
-| product that the engine truncates     | below 1 ulp                       | below 3/2 ulp            |
-| exp, 1/x and other approximations     | no bound is promised              | infinite                 |
+| operation                         | the parties' - the real result   | the parties' - the simulated |
+|-----------------------------------|----------------------------------|------------------------------|
+| sum, move, integer product        | 0                                | what the operands have       |
+| cast that drops bits              | below 3/2 ulp, docs/protocols.md | below 2 ulp                  |
+| product that the engine truncates | below 1 ulp                      | below 3/2 ulp                |
+| exp, 1/x, other approximations    | no bound is promised             | infinite                     |
+| comparison of x and y             | 0 or 1                           | 1 if |x - y| is within error |
 """
 
 from __future__ import annotations
@@ -75,8 +76,10 @@ class Exact(Interpreter[Tensor]):
         self.functions = functions
         self.overflows: dict[object, Overflow] = {}
 
-    def input(self, index: int, array: NDArray[Any], encoding: Encoding) -> Tensor:
-        """The caller's input number `index`, as the caller encodes it."""
+    def input(self, argument: ir.Value, index: int, array: NDArray[Any]) -> Tensor:
+        """An argument of the entry function: the caller's input number `index`, as the caller encodes it."""
+        encoding = encoding_of(argument)
+        assert encoding is not None
         if isinstance(encoding, Int):
             integers = array.astype(object) if encoding.ring == 128 else array.astype(np.int64)
             return exactly(rings.wrap(integers, encoding.ring))
@@ -138,9 +141,9 @@ class Exact(Interpreter[Tensor]):
         *,
         truncated: int = 0,
     ) -> Floats:
-        """Reports elements that do not fit, under `key`; gives the error that follows: infinite for them, or 0.
+        """Reports elements that do not fit; gives the error that follows, infinite for them, else 0.
 
-        Args are as for `hold` and `Overflow`.
+        There is one report for each `key`. The other arguments are as for `hold` and `Overflow`.
         """
         limit = 1 << (encoding.ring - 2)
         # Below 3/4 of the ring, rounding of `wide` cannot hide that the ring elements wrapped around.
@@ -195,10 +198,10 @@ def rearrange(
     return Tensor(moved, np.asarray(np.concatenate([t.error.reshape(-1) for t in tensors])[index]))
 
 
-def windows(
+def window_numbers(
     numbers: NDArray[np.int32], extents: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> NDArray[np.int32]:
-    """[places of the window..., elements of the window...]"""
+    """The elements in each place of a window: [places..., window...]."""
     reach = [(n - 1) * d + 1 for n, d in zip(extents, dilations, strict=True)]
     steps = [slice(None, None, step) for step in (*strides, *dilations)]
     return sliding_window_view(numbers, reach)[tuple(steps)]

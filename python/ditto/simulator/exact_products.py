@@ -10,7 +10,7 @@ from jax import Array, lax
 from numpy.typing import NDArray
 
 from ditto.simulator import ring as rings
-from ditto.simulator.exact import Exact, Tensor, exactly, rearrange, result_encoding, windows
+from ditto.simulator.exact import Exact, Tensor, exactly, rearrange, result_encoding, window_numbers
 from ditto.simulator.interpreter import dropped_bits, tiny_operand
 from ditto.simulator.ring import Floats
 from ditto_compiler.ir import ir
@@ -40,6 +40,7 @@ def product_error(a: Tensor, b: Tensor, product: Callable[[Floats, Floats], Floa
 
 
 def multiply(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
+    """`multiply` and `square`."""
     factor = tiny_operand(op)
     if factor is not None:
         return [times_tiny(e, op, x[1 - factor.position], factor.number)]
@@ -47,6 +48,7 @@ def multiply(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
 
 
 def product(e: Exact, op: ir.Operation, a: Tensor, b: Tensor) -> Tensor:
+    """Element by element."""
     wide = rings.to_float(a.raw) * rings.to_float(b.raw)
     error = product_error(a, b, np.multiply)
     return e.hold(op, a.raw * b.raw, wide, error, dropped=dropped_bits(op))
@@ -62,6 +64,7 @@ def times_tiny(e: Exact, op: ir.Operation, x: Tensor, factor: float) -> Tensor:
 
 
 def dot(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
+    """`dot` and `dot_general`, as [batch..., m, k] x [batch..., k, n]."""
     lb, rb, lc, rc = dot_dimensions(op)
     left, right = (shape_of(operand) for operand in op.operands)
     lm = [d for d in range(len(left)) if d not in (*lb, *lc)]
@@ -101,13 +104,13 @@ def convolution(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]
 
     def patches(numbers: list[Array]) -> NDArray[np.int32]:
         padded = np.asarray(lax.pad(numbers[0], numbers[1], padding))
-        return windows(padded, [1, *extents, features], [1, *strides, 1], [1, *rhs_dilation, 1])
+        return window_numbers(padded, [1, *extents, features], [1, *strides, 1], [1, *rhs_dilation, 1])
 
     zero = exactly(rings.as_raw(0, result_encoding(op).ring))
-    windows = rearrange([image, zero], patches)
-    places = windows.raw.shape[: rank - 1]
+    rows = rearrange([image, zero], patches)
+    places = rows.raw.shape[: rank - 1]
     columns = math.prod(extents) * features
-    a = windows.each(lambda v: v.reshape(math.prod(places), columns))
+    a = rows.each(lambda v: v.reshape(math.prod(places), columns))
     b = kernel.each(lambda v: v.reshape(columns, outputs))
     order = [layout.output.index(d) for d in ("b", *spatial, "f")]
     back = [order.index(d) for d in range(rank)]

@@ -10,7 +10,7 @@ from jax import Array, lax
 from numpy.typing import NDArray
 
 from ditto.simulator import ring as rings
-from ditto.simulator.exact import Exact, Tensor, rearrange, result_encoding, windows
+from ditto.simulator.exact import Exact, Tensor, rearrange, result_encoding, window_numbers
 from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import get_i64, get_i64s, get_padding
 from ditto_compiler.spu.op_table import reducer, sort_key
@@ -25,6 +25,7 @@ _UFUNCS: Mapping[str, np.ufunc] = {
 
 
 def reduce(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
+    """Moves the reduced dimensions to the end, and makes them one."""
     dimensions = get_i64s(op, "dimensions")
     kept = [d for d in range(x[0].raw.ndim) if d not in dimensions]
     inner = [x[0].raw.shape[d] for d in kept]
@@ -35,6 +36,7 @@ def reduce(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
 
 
 def reduce_window(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
+    """Puts each window in a dimension at the end."""
     rank = x[0].raw.ndim
     ones = [1] * rank
     extents = get_i64s(op, "window_dimensions")
@@ -45,7 +47,7 @@ def reduce_window(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tenso
 
     def windows(numbers: list[Array]) -> NDArray[np.int32]:
         padded = np.asarray(lax.pad(numbers[0], numbers[1], padding))
-        found = windows(padded, extents, strides, dilations)
+        found = window_numbers(padded, extents, strides, dilations)
         return found.reshape([*found.shape[:rank], math.prod(extents)])
 
     half = len(x) // 2
@@ -94,6 +96,7 @@ def _reduce_by(e: Exact, op: ir.Operation, name: str, line: Tensor, initial: Ten
 
 
 def sort(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
+    """By one operand; what the engine does with equal keys is not known."""
     key = sort_key(op)
     assert key is not None
     axis = get_i64(op, "dimension", -1)

@@ -31,6 +31,7 @@ from ditto.simulator.interpreter import (
 )
 from ditto.simulator.layout import MOVED_OPERANDS, MOVES
 from ditto.simulator.ring import Floats, Raw
+from ditto_compiler.diagnostics import source_location
 from ditto_compiler.dialect.encoding import Cast, Fxp, Int
 from ditto_compiler.ir import element_type, ir
 from ditto_compiler.op_attributes import direction_of, get_i64, shape_of
@@ -137,10 +138,11 @@ def _select(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _sign(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
-    raw, error, one = x[0].raw, x[0].error, 1 << result_encoding(op).frac
-    sign = np.asarray(raw > 0, np.int64) - np.asarray(raw < 0, np.int64)
-    uncertain = (error > 0) & (np.abs(rings.to_float(raw)) <= error)
-    return [e.hold(op, sign * one, sign * float(one), np.where(uncertain, 2.0 * one, 0.0))]
+    (value,), frac = x, result_encoding(op).frac
+    sign = np.asarray(value.raw > 0, np.int64) - np.asarray(value.raw < 0, np.int64)
+    uncertain = (value.error > 0) & (np.abs(rings.to_float(value.raw)) <= value.error)
+    signs = Tensor(rings.as_raw(sign, result_encoding(op).ring), np.where(uncertain, 2.0, 0.0))
+    return [_scaled(e, op, signs, frac)]
 
 
 def _divide(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
@@ -257,6 +259,11 @@ def _engine_exponential(e: Exact, op: ir.Operation, x: Tensor) -> Tensor:
 
 def _cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
     cast = Cast(operand_encoding(op), result_encoding(op))
+    if cast.op == "upcast" and isinstance(cast.source, Int):
+        # Integers may wrap around in their ring, but not on the way into another.
+        raw = x[0].raw
+        unsafe = e.check(op, op.name, source_location(op.location), raw, rings.to_float(raw), cast.source)
+        x = [Tensor(raw, np.maximum(x[0].error, unsafe))]
     if not cast.shift_right:
         return [_scaled(e, op, x[0], cast.shift_left)]
     raw = rings.shift_right(x[0].raw, cast.shift_right)

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 
 from ditto_compiler.diagnostics import SourceLocation
-from ditto_compiler.dialect.encoding import Encoding
+from ditto_compiler.dialect.encoding import Encoding, Int
 
 
 @dataclass(frozen=True)
 class Overflow:
-    """An op whose result breaks |x| * 2^frac < 2^(ring-2).
+    """An op that makes, or an upcast that is given, a value that breaks |x| * 2^frac < 2^(ring-2).
 
     Attributes:
         op: its name, or `input 3`.
@@ -41,7 +41,7 @@ class Overflow:
 
         A product that the engine truncates has twice its encoding's.
         """
-        if not math.isfinite(self.value):
+        if not math.isfinite(self.value) or isinstance(self.encoding, Int):
             return None
         # |x| < 2^exponent, so |x| * 2^frac < 2^(ring-2) if and only if exponent + frac <= ring - 2.
         room = self.encoding.ring - 2 - math.frexp(self.value)[1]
@@ -51,7 +51,7 @@ class Overflow:
     def __str__(self) -> str:
         bits = self.encoding.frac + self.truncated
         limit = 2.0 ** (self.encoding.ring - 2 - bits)
-        where = f"{self.location}: {self.op}"
+        where = self.op if self.location == SourceLocation() else f"{self.location}: {self.op}"
         if math.isnan(self.value):
             return f"{where}: a value is not a number (0/0, or the logarithm or root of a negative number)"
         moment = f" with {bits} fraction bits before it is truncated" if self.truncated else ""

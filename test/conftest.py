@@ -1,4 +1,4 @@
-"""One cluster for all end-to-end tests: starting three parties takes seconds."""
+"""One cluster for all tests that run programs: starting three parties takes seconds."""
 
 from collections.abc import Iterator
 
