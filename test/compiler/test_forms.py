@@ -203,15 +203,17 @@ def test_layer_norm_is_the_same_function(axis: Any) -> None:
         return (x - mean) * (1.0 / jnp.sqrt(jnp.maximum(variance, 0.0) + 1e-5)) * 0.5 * scale
 
     scale = RNG.normal(size=8).astype(np.float32)
-    found = evaluate(fn, X, scale, layer_norm="rsqrt")
-    np.testing.assert_allclose(found, fn(X, scale), atol=1e-4)
+    for name in FORMS["layer_norm"]:
+        found = evaluate(fn, X, scale, layer_norm=name)
+        np.testing.assert_allclose(found, fn(X, scale), atol=1e-4)
 
 
 def test_rms_norm_is_the_same_function() -> None:
     def fn(x: Any) -> Any:
         return x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
 
-    np.testing.assert_allclose(evaluate(fn, X, rms_norm="rsqrt"), fn(X), atol=1e-5)
+    for name in FORMS["rms_norm"]:
+        np.testing.assert_allclose(evaluate(fn, X, rms_norm=name), fn(X), atol=1e-5)
 
 
 def test_norms_need_no_division() -> None:

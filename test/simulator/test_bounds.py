@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -64,14 +65,16 @@ def test_random_programs_stay_within_their_bounds(
         (lambda x: x * x, "uniform64", "explicit", 0),
         (lambda x: (x > 1).astype(np.float32), "uniform64", "engine", 0),
         (lambda x: x.sum(0), "uniform64", "engine", 0),
-        # A unit too much of 1.5 times at most 2.7 in the other factor.
         (lambda x: x * x * 0.75, "uniform64", "engine", 0.75 * 1.5 + 1.5),
     ],
 )
 def test_bounds_are_as_small_as_the_protocols_allow(cluster, function, policy, rescale, ulps):
-    program = compiled(lambda x: (function(x),), (X,), policy, rescale)
-    (bound,) = assert_within_bounds(cluster, program, (X,)).error_bounds
-    assert bound.max() == pytest.approx(ulps * 2**-18, rel=0.1)
+    # In single precision, rounding of the result to its dtype would be a part of the bound.
+    with jax.experimental.enable_x64():
+        x = X.astype(np.float64)
+        program = compiled(lambda x: (function(x),), (x,), policy, rescale)
+        (bound,) = assert_within_bounds(cluster, program, (x,)).error_bounds
+    assert bound.max() == pytest.approx(ulps * 2**-18, rel=1e-3)
 
 
 def test_a_downcast_errs_by_less_than_two_units():

@@ -18,47 +18,50 @@ from ditto_compiler.dialect.encoding import Fxp, Int
 LIMIT = 2.0**22
 """Of a value with 8 fraction bits in ring 32: 2^(32-2-8)."""
 
-UNIT = 2.0**-8
-
 
 def overflows(function, *arguments, policy="uniform32", rescale="engine", **options):
     policy = dataclasses.replace(ditto.load_policy(policy), rescale=rescale)
     return ditto.simulate(ditto.compile(function, *arguments, policy=policy), *arguments, **options).overflows
 
 
-# function of x, and the largest x whose result fits, where a unit more does not
+# function of x, and the least x whose result does not fit
 EDGES = {
-    "add": (lambda x: x + x, LIMIT / 2 - UNIT),
-    "subtract": (lambda x: -x - x, LIMIT / 2 - UNIT),
-    "add_that_wraps_around": (lambda x: x + x + x + x, LIMIT / 4 - UNIT),
-    "reduce": (lambda x: jnp.concatenate([x, x, x, x]).sum(0, keepdims=True), LIMIT / 4 - UNIT),
+    "add": (lambda x: x + x, LIMIT / 2),
+    "subtract": (lambda x: -x - x, LIMIT / 2),
+    "add_that_wraps_around": (lambda x: x + x + x + x, LIMIT / 4),
+    "reduce": (lambda x: jnp.concatenate([x, x, x, x]).sum(0, keepdims=True), LIMIT / 4),
     # The engine truncates after it has multiplied: 2^(32-2-16).
-    "multiply": (lambda x: x * 4.0, 2.0**12 - UNIT),
-    "dot": (lambda x: jnp.stack([x, x]).T @ jnp.full((2, 1), 4.0), 2.0**11 - UNIT),
-    "shift": (lambda x: lax_convert(x) + 0.5, LIMIT - 1),
-    "loop": (lambda x: jax.lax.fori_loop(0, 3, lambda _, a: a + a, x), LIMIT / 8 - UNIT),
+    "multiply": (lambda x: x * 4.0, 2.0**12),
+    "dot": (lambda x: jnp.stack([x, x]).T @ jnp.full((2, 1), 4.0), 2.0**11),
+    # The engine multiplies by 2^-1 first: 2^(32-2-15).
+    "tiny_factor": (lambda x: x * 2.0**-7, 2.0**15),
+    "loop": (lambda x: jax.lax.fori_loop(0, 3, lambda _, a: a + a, x), LIMIT / 8),
 }
-
-
-def lax_convert(x):
-    return x.astype(jnp.int32).astype(jnp.float32)
 
 
 @pytest.mark.parametrize("name", EDGES)
 def test_the_largest_value_that_fits_and_the_next(name):
-    function, largest = EDGES[name]
-    step = 1.0 if name == "shift" else UNIT
-    assert not overflows(function, np.float32([largest]))
-    assert overflows(function, np.float32([largest + step]))
+    function, edge = EDGES[name]
+    step = max(2.0**-8, float(np.spacing(np.float32(edge / 2))))
+    assert not overflows(function, np.float32([edge - step]))
+    assert overflows(function, np.float32([edge]))
+    assert overflows(function, np.float32([-edge]))
+
+
+def test_the_largest_integer_that_fits_fixed_point():
+    def function(i):
+        return i.astype(jnp.float32)
+
+    assert not overflows(function, np.int32([LIMIT - 1]))
+    assert overflows(function, np.int32([LIMIT]))
 
 
 def test_an_exact_product_has_the_fraction_bits_of_both():
     def square(x):
         return x * x
 
-    largest = np.float32(2.0**7 - UNIT)
-    (overflow,) = overflows(square, np.float32([largest + UNIT]), rescale="explicit")
-    assert not overflows(square, np.float32([largest]), rescale="explicit")
+    (overflow,) = overflows(square, np.float32([128.0]), rescale="explicit")
+    assert not overflows(square, np.float32([127.99]), rescale="explicit")
     assert overflow.encoding == Fxp(32, 16) and overflow.truncated == 0
 
 
@@ -71,7 +74,7 @@ def test_the_message_says_where_what_and_what_would_fit():
     (overflow,) = overflows(model, x)
     line = model.__code__.co_firstlineno + 2
     assert str(overflow) == (
-        f"{__file__}:{line}:20: stablehlo.add: value -6e+06 does not fit #ditto.fxp<32, 8>, "
+        f"{__file__}:{line}:19: stablehlo.add: value -6e+06 does not fit #ditto.fxp<32, 8>, "
         "whose magnitudes stay below 4.1943e+06; at most 7 fraction bits fit (2 elements do not fit)"
     )
     assert overflow.scope == "jit(model)/jit(main)/layer0/add"
@@ -94,18 +97,17 @@ def test_a_cast_into_a_narrower_ring():
     )
     x = np.float32([[2000.0]])
     program = ditto.compile(lambda x: jnp.abs(x) * 1000.0 @ jnp.ones((1, 1)), x, policy=policy)
-    (overflow, *_) = ditto.simulate(program, x).overflows
+    overflow = ditto.simulate(program, x).overflows[0]
     assert overflow.op == "ditto.downcast" and overflow.value == 2e6
-    assert not ditto.simulate(program, x / 4).overflows
+    assert not ditto.simulate(program, np.float32([[1.0]])).overflows
 
 
 def test_integers_wrap_around_but_may_not_change_ring_then():
     def function(i):
-        return (i * i).astype(jnp.float32) * 0.5
+        return (i * i).astype(jnp.float32)
 
-    policy = "dtype"
-    assert not overflows(function, np.int32([2**14]), policy=policy)
-    (overflow,) = overflows(function, np.int32([2**15]), policy=policy)
+    assert not overflows(function, np.int32([2**15 - 1]), policy="dtype")
+    (overflow,) = overflows(function, np.int32([2**15]), policy="dtype")
     assert overflow.op == "ditto.upcast" and overflow.encoding == Int(32)
     assert "no fraction fits, use a wider ring" in str(overflow)
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ditto_compiler.dialect.encoding import Fxp
 from ditto_compiler.forms.builder import Tensor
+
+WIDE = Fxp(64, 18)
+"""Where squares of what ring 32 holds can be summed."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,20 @@ def layer_norm(of: Normalized) -> Tensor:
 def rms_norm(of: Normalized) -> Tensor:
     """x rsqrt(mean(x^2) + eps) scale."""
     return _scaled(of, of.x)
+
+
+def wide_layer_norm(of: Normalized) -> Tensor:
+    """The same with the statistics in ring 64, whatever ring x is in: sums of squares do not fit ring 32."""
+    with of.x.builder.pinned(WIDE):
+        normalized = layer_norm(replace(of, scale=None))
+    return normalized if of.scale is None else normalized * of.scale
+
+
+def wide_rms_norm(of: Normalized) -> Tensor:
+    """The same with the statistics in ring 64."""
+    with of.x.builder.pinned(WIDE):
+        normalized = rms_norm(replace(of, scale=None))
+    return normalized if of.scale is None else normalized * of.scale
 
 
 def _scaled(of: Normalized, centred: Tensor) -> Tensor:
