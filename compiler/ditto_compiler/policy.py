@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,11 +21,6 @@ from ditto_compiler.dialect.encoding import RINGS, Encoding, EncodingError, Fxp,
 from ditto_compiler.errors import DittoError
 from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
 from ditto_compiler.options import did_you_mean
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 DTYPES: tuple[str, ...] = (
     *("f16", "bf16", "f32", "f64"),
