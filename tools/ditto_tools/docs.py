@@ -19,10 +19,6 @@ from ditto_compiler.pipelines import PIPELINES
 from ditto_compiler.registry import PASSES
 from ditto_tools.forms_page import forms_page
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs"
-TARGET = FOLDER / "passes.md"
-FORMS = FOLDER / "forms.md"
-
 HEADER = """\
 <!-- Written by `python -m ditto_tools.docs` from the docstrings; change those. -->
 
@@ -70,21 +66,26 @@ def _pass_section(cls: type[Pass]) -> str:
 
 @click.command()
 @click.option("--check", is_flag=True, help="Change nothing; exit with 1 if a page is out of date.")
-def main(check: bool) -> None:
-    """Write docs/passes.md and docs/forms.md."""
-    pages = {TARGET: passes_page(), FORMS: forms_page()}
-    if not check:
-        for path, text in pages.items():
-            path.write_text(text)
-        return
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    default="docs",
+    show_default=True,
+    help="Where the pages are.",
+)
+def main(check: bool, folder: Path) -> None:
+    """Write passes.md and forms.md from their sources."""
     stale = False
-    for path, text in pages.items():
-        name = f"docs/{path.name}"
+    for name, text in {"passes.md": passes_page(), "forms.md": forms_page()}.items():
+        path = folder / name
+        if not check:
+            path.write_text(text)
+            continue
         old = path.read_text() if path.exists() else ""
         if old != text:
             changes = difflib.unified_diff(old.splitlines(), text.splitlines(), name, "sources", "", "", 1)
             click.echo("\n".join(changes), err=True)
-            click.echo(f"{name} is out of date; run: python -m ditto_tools.docs", err=True)
+            click.echo(f"{path} is out of date; run: python -m ditto_tools.docs", err=True)
             stale = True
     if stale:
         sys.exit(1)

@@ -25,12 +25,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from ditto.simulator import ring as rings
-from ditto.simulator.interpreter import Interpreter, Rule
+from ditto.simulator.interpreter import Interpreter, Rule, value_encoding
 from ditto.simulator.overflow import Overflow
 from ditto.simulator.ring import Floats, Raw
 from ditto_compiler.diagnostics import SourceLocation, source_location
 from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
-from ditto_compiler.ir import encoding_of, ir
+from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import shape_of
 
 Functions = Literal["ideal", "engine"]
@@ -78,8 +78,7 @@ class Exact(Interpreter[Tensor]):
 
     def input(self, argument: ir.Value, index: int, array: NDArray[Any]) -> Tensor:
         """An argument of the entry function: the caller's input number `index`, as the caller encodes it."""
-        encoding = encoding_of(argument)
-        assert encoding is not None
+        encoding = value_encoding(argument)
         if isinstance(encoding, Int):
             integers = array.astype(object) if encoding.ring == 128 else array.astype(np.int64)
             return exactly(rings.wrap(integers, encoding.ring))
@@ -169,16 +168,12 @@ def exactly(raw: Raw) -> Tensor:
 
 def result_encoding(op: ir.Operation) -> Encoding:
     """What the first result of `op` is held in."""
-    encoding = encoding_of(op.results[0])
-    assert encoding is not None
-    return encoding
+    return value_encoding(op.results[0])
 
 
 def operand_encoding(op: ir.Operation, index: int = 0) -> Encoding:
     """What an operand of `op` is held in."""
-    encoding = encoding_of(op.operands[index])
-    assert encoding is not None
-    return encoding
+    return value_encoding(op.operands[index])
 
 
 def rearrange(

@@ -55,7 +55,7 @@ class Interpreter(Generic[V], abc.ABC):
         assert op is not None
         if op.name != "stablehlo.constant":
             return self.rules[op.name](self, op, [self.reciprocal(op.operands[0])])[0]
-        encoding, dtype = _encoding(value), element_type(value)
+        encoding, dtype = value_encoding(value), element_type(value)
         assert isinstance(encoding, Fxp)
         inverses = [1 / number if number else math.inf for number in constant_numbers(op)]
         return self.literal(op, [on_grid(inverse, encoding, dtype) for inverse in inverses])
@@ -75,7 +75,8 @@ class Interpreter(Generic[V], abc.ABC):
         return []
 
 
-def _encoding(value: ir.Value) -> Encoding:
+def value_encoding(value: ir.Value) -> Encoding:
+    """The encoding of a value of an annotated program: each has one."""
     encoding = encoding_of(value)
     assert encoding is not None
     return encoding
@@ -97,8 +98,8 @@ def call_target(op: ir.Operation) -> str:
 
 def dropped_bits(op: ir.Operation) -> int:
     """Fraction bits that the engine truncates from a product or quotient, for there is no rescale."""
-    left, right = (_encoding(op.operands[index]) for index in (0, len(op.operands) - 1))
-    return left.frac + right.frac - _encoding(op.results[0]).frac
+    left, right = (value_encoding(op.operands[index]) for index in (0, len(op.operands) - 1))
+    return left.frac + right.frac - value_encoding(op.results[0]).frac
 
 
 def divides_by_constant(op: ir.Operation) -> bool:
@@ -116,7 +117,7 @@ class TinyOperand(NamedTuple):
 
 def tiny_operand(op: ir.Operation) -> TinyOperand | None:
     """The tiny factor in a product that the engine truncates, or in a division by a constant."""
-    encoding = _encoding(op.results[0])
+    encoding = value_encoding(op.results[0])
     if op.name == "stablehlo.divide":
         number = tiny_factor(op.operands[1], encoding, reciprocal=True)
         return None if number is None else TinyOperand(1, number)
