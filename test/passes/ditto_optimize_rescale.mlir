@@ -183,6 +183,26 @@ module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
 
 // -----
 
+// |%w| < 2^-4 keeps 12 significant bits, 16 after the point, and |%v| <= 4 its 10: 26 <= 32 - 2 - 1 for a result
+// under 4. Both truncations still drop at most 2 bytes.
+// CHECK-LABEL: func.func @a_small_operand_keeps_its_leading_bits(
+// CHECK-DAG:     %[[W:.*]] = "ditto.rescale"(%{{.*}}) {{.*}} -> tensor<4x4xf32, #ditto.fxp<32, 16>>
+// CHECK-DAG:     %[[V:.*]] = "ditto.rescale"(%{{.*}}) {{.*}} -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+// CHECK:         stablehlo.dot %[[W]], %[[V]] {{.*}} -> tensor<4x4xf32, #ditto.fxp<32, 26>>
+module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
+  func.func @a_small_operand_keeps_its_leading_bits(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %y: tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>> {
+    %0 = stablehlo.multiply %x, %x {ditto.max_abs = 0.05 : f64} : (tensor<4x4xf32, #ditto.fxp<32, 10>>, tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 20>>
+    %w = "ditto.rescale"(%0) : (tensor<4x4xf32, #ditto.fxp<32, 20>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %1 = stablehlo.multiply %y, %y {ditto.max_abs = 4.0 : f64} : (tensor<4x4xf32, #ditto.fxp<32, 10>>, tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 20>>
+    %v = "ditto.rescale"(%1) : (tensor<4x4xf32, #ditto.fxp<32, 20>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %2 = stablehlo.dot %w, %v {ditto.max_abs = 3.0 : f64} : (tensor<4x4xf32, #ditto.fxp<32, 10>>, tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 20>>
+    %3 = "ditto.rescale"(%2) : (tensor<4x4xf32, #ditto.fxp<32, 20>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+    return %3 : tensor<4x4xf32, #ditto.fxp<32, 10>>
+  }
+}
+
+// -----
+
 // With nothing known of %e, the operand of the second product goes back to 18 bits.
 // CHECK-LABEL: func.func @unknown_products_are_truncated_between(
 // CHECK:         %[[R:.*]] = "ditto.rescale"({{.*}} -> tensor<4xf32, #ditto.fxp<64, 18>>

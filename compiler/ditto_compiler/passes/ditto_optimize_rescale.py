@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -52,7 +53,8 @@ class DittoOptimizeRescale(Pass):
     - `upcast(rescale(x))` -> `upcast(x)`, which drops the bits if a fixed-point function follows
     - `rescale(rescale(x))` -> `rescale(x)`; equal rescales are one
     - `return rescale(x)` -> `return x`                            [the caller decodes any scale]
-    - two operands of a product keep their bits when the product has room for them
+    - two operands of a product keep their bits when the product has room for them; otherwise the policy's,
+      or what leaves a small one `significant_bits` (10 bits would leave attention weights near 1/128 just 3)
     - `rescale(f(x))` -> `f(rescale(x))` where f moves or negates elements and x is no larger
     - operands of a fixed-point function (exp, rsqrt, ...) get the runtime's fraction bits
 
@@ -79,6 +81,8 @@ class DittoOptimizeRescale(Pass):
     """Bits kept free above the known magnitude of every value."""
     min_bits: int = 4
     """Fewest fraction bits that a value may be left with; less is an error."""
+    significant_bits: int = 12
+    """Leading bits of a product's operand that are worth keeping, if the product has room for them."""
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
@@ -87,17 +91,19 @@ class DittoOptimizeRescale(Pass):
             errors.add(module.operation, "products are not exact yet; run ditto-expand-rescale first")
             errors.raise_if_any()
             return
-        placer = _Placer(entry, Headroom(RangeAnalysis(entry), self.margin_bits), self.min_bits, errors)
-        placer.run()
+        _Placer(entry, Headroom(RangeAnalysis(entry), self.margin_bits), self, errors).run()
         errors.raise_if_any()
         set_function_type(entry)
 
 
 class _Placer:
-    def __init__(self, entry: func.FuncOp, headroom: Headroom, min_bits: int, errors: ErrorCollector) -> None:
+    def __init__(
+        self, entry: func.FuncOp, headroom: Headroom, options: DittoOptimizeRescale, errors: ErrorCollector
+    ) -> None:
         self._block = entry.entry_block
         self._headroom = headroom
-        self._min_bits = min_bits
+        self._min_bits = options.min_bits
+        self._significant_bits = options.significant_bits
         self._errors = errors
         ops = [op for op in ops_of(self._block) if len(op.results)]
         # By first result: newer bindings hash an op by its content, which changes here.
@@ -191,11 +197,17 @@ class _Placer:
         both = operands if len(operands) == 2 else operands * 2
         room = self._headroom.product(op, working)
         fracs = [_frac(v) for v in both]
-        for index in sorted((0, 1), key=lambda i: -fracs[i]):
-            if sum(fracs) > room and not is_free(both[index]) and fracs[index] > working:
-                fracs[index] = working
+        worth = [max(working, self._worth(v)) for v in both]
+        widest_first = sorted((0, 1), key=lambda i: -fracs[i])
+        for index in widest_first:
+            if sum(fracs) > room and not is_free(both[index]):
+                fracs[index] = min(fracs[index], worth[index])
                 if both[0] == both[1]:
-                    fracs = [working, working]
+                    fracs = [fracs[index]] * 2
+        for index in widest_first:
+            excess = sum(fracs) - room
+            if excess > 0 and not is_free(both[index]) and both[0] != both[1]:
+                fracs[index] = max(min(fracs[index], working), fracs[index] - excess)
         for index in sorted((0, 1), key=lambda i: is_free(both[i]), reverse=True):
             excess = sum(fracs) - room
             if excess > 0:
@@ -210,6 +222,11 @@ class _Placer:
         for index in range(len(operands)):
             op.operands[index] = self._at(operands[index], fracs[index], op)
         set_encoding(op.results[0], Fxp(home.ring, sum(fracs)))
+
+    def _worth(self, value: ir.Value) -> int:
+        """Fraction bits that leave a value `significant_bits`; 0 if its magnitude is unknown."""
+        bound = self._headroom.ranges.bound(value)
+        return self._significant_bits - math.ceil(math.log2(bound)) if 0 < bound < math.inf else 0
 
     def _place_cast(self, op: ir.Operation, home: Fxp) -> None:
         """Moves a cast's source scale to what its operand now has, and lets it drop bits where that pays."""
