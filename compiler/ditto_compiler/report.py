@@ -288,14 +288,21 @@ class Report:
         return lines
 
 
-def make_report(program: Program, networks: Sequence[str | Network] = ("lan", "wan")) -> Report:
+def make_report(
+    program: Program, networks: Sequence[str | Network] = ("lan", "wan"), between: Network | None = None
+) -> Report:
     """Estimates a program's cost and groups it.
+
+    Args:
+        program: what to report on.
+        networks: that times are predicted for.
+        between: the network that casts are adapted to; None for those of fewest bytes.
 
     Raises:
         NetworkError: no such network.
     """
     known = tuple(load_network(network) for network in networks)
-    cost = estimate(program)
+    cost = estimate(program, network=between)
     scopes: dict[tuple[str, str], list[OpCost]] = {}
     for op in cost.ops:
         scopes.setdefault(split_scope(op.scope), []).append(op)

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 import ditto
-from ditto.runtime import casts
-from ditto_compiler.cost import model
 from ditto_compiler.cost.model import estimate, seconds_on
 from ditto_compiler.cost.network import PRESETS
 from ditto_compiler.cost.rules import product_blocks
@@ -139,10 +137,6 @@ def test_casts_share_messages():
     assert sum(op.cost.bytes for op in up) == sum(
         value.elements * cast.bytes_per_element for value, cast in program.casts()
     )
-
-
-def test_cast_chunks_are_those_of_the_runtime():
-    assert (model.CAST_CHUNK, model.CAST_CHUNK_OF_MANY) == (casts.SINGLE_CHUNK, casts.MAX_CHUNK)
 
 
 def test_large_products_are_cut():

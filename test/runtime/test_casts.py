@@ -14,11 +14,13 @@ from scipy.stats import chi2
 from spu import libspu
 
 from ditto.bench.casts import bench_casts, cost_table
-from ditto.runtime.casts import MAX_CHUNK, SINGLE_CHUNK, CastEngine, CastError, choose_mode
+from ditto.runtime.casts import CastEngine, CastError
 from ditto.runtime.channel import ChannelError, LinkChannel, run_in_threads
 from ditto.runtime.prf import Stream, agree_streams
 from ditto.runtime.shares import FIELDS, from_share
 from ditto.runtime.sharing import reconstruct, share, word_dtype
+from ditto_compiler.cost.casts import MAX_CHUNK, SINGLE_CHUNK, WINDOW, batch_cost, choose_mode
+from ditto_compiler.cost.network import Network
 from ditto_compiler.dialect.encoding import RINGS, Cast, EncodingError, Fxp, Int
 
 MODES = ("two-round", "one-round")
@@ -299,8 +301,8 @@ def test_large_batches_are_streamed_evenly(total, mode):
         assert sum(r[1].messages_sent for r in results) == (4 if mode == "one-round" else 3)
 
 
-def test_memory_stays_at_the_results_and_a_few_chunks():
-    elements, cast = 1 << 21, Cast(Fxp(32, 8), Fxp(64, 8))
+def test_memory_stays_at_the_results_and_a_window_of_chunks():
+    elements, cast = 1 << 22, Cast(Fxp(32, 8), Fxp(64, 8))
     slots = share(np.zeros(elements, np.uint32), 32)
 
     def party(channel):
@@ -311,8 +313,8 @@ def test_memory_stays_at_the_results_and_a_few_chunks():
     results = sum(run_in_threads(party))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    words_of_a_chunk = 4 * MAX_CHUNK
-    assert peak < results + 3 * 30 * words_of_a_chunk
+    words_of_a_window = 4 * MAX_CHUNK * WINDOW
+    assert peak < results + 3 * 3 * words_of_a_window < results + elements * 4 * 3
 
 
 def test_nothing_is_sent_for_local_or_empty_casts():
@@ -353,8 +355,34 @@ def test_parties_that_cast_different_tensors_are_told():
 
 def test_mode_follows_the_network():
     upcast_of_a_bert_layer = 128 * 768 * 16
-    assert choose_mode(upcast_of_a_bert_layer, bandwidth_bytes_per_s=125e6, rtt_s=0.3e-3) == "two-round"
-    assert choose_mode(upcast_of_a_bert_layer, bandwidth_bytes_per_s=12.5e6, rtt_s=80e-3) == "one-round"
+    assert choose_mode(upcast_of_a_bert_layer, Network("near", 1e9, 0.3e-3)) == "two-round"
+    assert choose_mode(upcast_of_a_bert_layer, Network("far", 100e6, 80e-3)) == "one-round"
+    assert choose_mode(upcast_of_a_bert_layer, None) == "two-round"
+
+
+@pytest.mark.parametrize("total", [1000, SINGLE_CHUNK + 1, WINDOW * MAX_CHUNK, WINDOW * MAX_CHUNK + 1])
+@pytest.mark.parametrize("rtt_s", [0.0, 10.0])
+def test_a_batch_waits_once_per_window_in_the_mode_of_its_network(total, rtt_s):
+    """Bytes, messages and the longest chain of messages are what the cost model says."""
+    cast = Cast(Int(32), Int(64))
+    slots = share(np.arange(total, dtype=np.uint32), 32)
+    depths = {pair: deque() for pair in itertools.product(range(3), repeat=2)}
+    network = Network("any", 1e9, rtt_s)
+
+    def party(channel):
+        streams = agree_streams(channel.rank, channel)
+        channel.bytes_sent = channel.messages_sent = 0
+        counted = Depths(channel, depths)
+        engine = CastEngine(channel.rank, counted, streams, network=network)
+        (out,) = engine.cast_many([(cast, slots[channel.rank])])
+        return out, channel.bytes_sent, channel.messages_sent, counted.depth
+
+    results = run_in_threads(party)
+    assert np.array_equal(reconstruct([out for out, *_ in results], 64), np.arange(total))
+    cost = batch_cost(total, total * cast.bytes_per_element, network)
+    assert sum(sent for _, sent, _, _ in results) == cost.bytes
+    assert sum(messages for _, _, messages, _ in results) == cost.messages
+    assert max(depth for *_, depth in results) == cost.rounds
 
 
 PRODUCT = """

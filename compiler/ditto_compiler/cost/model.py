@@ -8,10 +8,10 @@ machine that measured the table.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ditto_compiler.cost.casts import batch_cost
 from ditto_compiler.cost.network import Network
 from ditto_compiler.cost.rules import Rules
 from ditto_compiler.cost.table import FREE, Cost, CostTable, load_table
@@ -24,13 +24,6 @@ PARTIES = 3
 
 class CostError(DittoError):
     """A program whose cost cannot be estimated."""
-
-
-CAST_CHUNK = 1 << 15
-"""Elements up to which the casts of a batch share one message per peer and round."""
-
-CAST_CHUNK_OF_MANY = 1 << 16
-"""Most elements per message in a larger batch."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +99,13 @@ def seconds_on(cost: Cost, network: Network, processors: int = PARTIES) -> float
     return computing + transmitting + cost.rounds * network.rtt_s / 2
 
 
-def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
-    """What the program costs. `table` is by default the one that ships with the compiler.
+def estimate(program: Program, table: CostTable | None = None, network: Network | None = None) -> ProgramCost:
+    """What the program costs.
+
+    Args:
+        program: compiled by our own lowering.
+        table: by default the one that ships with the compiler.
+        network: between the parties, by which they choose between the modes of casts; None for fewest bytes.
 
     Raises:
         CostError: the program is not of our own lowering.
@@ -129,7 +127,7 @@ def estimate(program: Program, table: CostTable | None = None) -> ProgramCost:
             unknown |= rules.unknown
             forms.update(zip(step.results, results, strict=True))
         else:
-            ops += _casts_cost(number, program, step, forms, table)
+            ops += _casts_cost(number, program, step, forms, table, network)
             forms.update((target, forms[source]) for source, target in step.casts)
     return ProgramCost(tuple(ops), tuple(sorted(unknown)), table.machine)
 
@@ -183,25 +181,31 @@ def _elements(op: ir.Operation) -> int:
 
 
 def _casts_cost(
-    step: int, program: Program, batch: CastBatch, forms: dict[int, str], table: CostTable
+    step: int,
+    program: Program,
+    batch: CastBatch,
+    forms: dict[int, str],
+    table: CostTable,
+    network: Network | None,
 ) -> list[OpCost]:
     """The casts of secret values; the messages that they share are counted with the first that needs any."""
     secret = [(source, target) for source, target in batch.casts if forms[source] != "p"]
-    interactive = {
-        target: program.values[source].elements
+    sent = {
+        target: program.values[source].elements * program.cast(source, target).bytes_per_element
         for source, target in secret
         if forms[source] == "a" and program.cast(source, target).wrap_bits
     }
-    shared = _cast_messages(sum(interactive.values()))
-    if interactive:
-        shared += Cost(seconds=table.cast_us * 1e-6)
+    elements = sum(program.values[target].elements for target in sent)
+    together = batch_cost(elements, sum(sent.values()), network)
+    factor = together.bytes / (sum(sent.values()) or 1)
+    shared = dataclasses.replace(together, bytes=0.0, seconds=table.cast_us * 1e-6 if sent else 0.0)
     ops = []
     for source, target in secret:
         cast = program.cast(source, target)
         value = program.values[source]
         cost = Cost(seconds=value.elements * table.cast_ns * 1e-9)
-        if target in interactive:
-            cost += Cost(bytes=value.elements * cast.bytes_per_element) + shared
+        if target in sent:
+            cost += Cost(bytes=sent[target] * factor) + shared
             shared = FREE
         ops.append(
             OpCost(
@@ -217,14 +221,3 @@ def _casts_cost(
             )
         )
     return ops
-
-
-def _cast_messages(elements: int) -> Cost:
-    """Messages and rounds of casts of so many elements in all, three messages per chunk."""
-    if elements == 0:
-        return FREE
-    if elements <= CAST_CHUNK:
-        return Cost(messages=3, rounds=2)
-    chunks = 3 * math.ceil(elements / (3 * CAST_CHUNK_OF_MANY))
-    # A chunk's second message waits for its first, which is sent while the chunk before is answered.
-    return Cost(messages=3 * chunks, rounds=chunks + 1)

@@ -19,11 +19,12 @@ from rich.console import Console
 from rich.table import Table
 from spu import libspu
 
-from ditto.runtime.casts import CastEngine, Mode
+from ditto.runtime.casts import CastEngine
 from ditto.runtime.channel import Channel, LinkChannel, run_in_threads
 from ditto.runtime.prf import KEY_BYTES, Stream, agree_streams
 from ditto.runtime.shares import FIELDS, Held, to_share
 from ditto.runtime.sharing import Ring, encode, share
+from ditto_compiler.cost.casts import Mode
 from ditto_compiler.dialect.encoding import Cast, Fxp
 
 CASTS: tuple[Cast, ...] = (

@@ -90,7 +90,9 @@ class Subject:
         return float(np.abs(self.output - self.exact).max())
 
 
-def compile_subject(name: str, task: Workload, arguments: Sequence[Any]) -> Subject:
+def compile_subject(
+    name: str, task: Workload, arguments: Sequence[Any], network: Network | None = None
+) -> Subject:
     """Compiles a policy's program; one that rescales explicitly is calibrated on other random inputs."""
     stock = name == STOCK or name.startswith(f"{STOCK}+")
     forms = None if name == STOCK else name.removeprefix(f"{STOCK}+")
@@ -103,7 +105,7 @@ def compile_subject(name: str, task: Workload, arguments: Sequence[Any]) -> Subj
         samples = [task.inputs(seed) for seed in (1, 2)] if policy.rescale == "explicit" else []
         ranges = ditto.calibrate(task.function, samples, policy=policy) if samples else None
         program = ditto.compile(task.function, *task.shapes, policy=policy, ranges=ranges)
-    report = None if stock else make_report(program, ())
+    report = None if stock else make_report(program, (), network)
     exact = plaintext(task, arguments, None)
     return Subject(name, program, report, plaintext(task, arguments, forms), exact)
 
@@ -129,7 +131,7 @@ def measure(
     subjects = []
     for name in policies:
         report(f"compiling {name}")
-        subjects.append(compile_subject(name, task, arguments))
+        subjects.append(compile_subject(name, task, arguments, network))
     with LocalCluster(timeout, network=network) as cluster:
         for number in range(rounds):
             for subject in subjects:
@@ -140,13 +142,13 @@ def measure(
     return subjects
 
 
-def project(model: str, seq: int, policy: str, layers: int) -> Cost:
+def project(model: str, seq: int, policy: str, layers: int, network: Network | None = None) -> Cost:
     """What a model of many layers costs, from the estimates for one and two. Nothing is run.
 
     Layers are alike, so each adds what the second adds to the first.
     """
     one, two = (
-        estimate(ditto.compile(task.function, *task.shapes, policy=policy)).total
+        estimate(ditto.compile(task.function, *task.shapes, policy=policy), network=network).total
         for task in (workload(model, count, seq) for count in (1, 2))
     )
     return one + (two + one.times(-1)).times(layers - 1)
@@ -261,7 +263,7 @@ def projection_table(
     for policy in policies:
         if policy == STOCK or policy.startswith(f"{STOCK}+"):
             continue
-        cost = project(model, seq, policy, layers)
+        cost = project(model, seq, policy, layers, network)
         seconds = cost.seconds / PARTIES if network is None else seconds_on(cost, network)
         table.add_row(
             policy, f"{cost.bytes / 1e6:.0f}", f"{cost.messages:.0f}", f"{cost.rounds:.0f}", f"{seconds:.1f}"

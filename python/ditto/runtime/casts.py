@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Literal, get_args
+from itertools import islice
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,36 +18,16 @@ from ditto import _native
 from ditto.runtime.channel import Channel, ChannelError
 from ditto.runtime.prf import Stream
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
+from ditto_compiler.cost.casts import WINDOW, Mode, choose_mode, chunk_count
+from ditto_compiler.cost.network import Network
 from ditto_compiler.dialect.encoding import Cast
 from ditto_compiler.errors import DittoError
-
-Mode = Literal["two-round", "one-round"]
-
-SINGLE_CHUNK = 1 << 15
-"""Elements up to which a batch is one chunk: one message per peer and round."""
-
-MAX_CHUNK = 1 << 16
-"""Most elements in a chunk of a larger batch."""
 
 _NOTHING: NDArray[np.uint8] = np.empty(0, np.uint8)
 
 
 class CastError(DittoError):
     """Slots that do not fit their cast."""
-
-
-def choose_mode(cast_bytes: int, *, bandwidth_bytes_per_s: float, rtt_s: float) -> Mode:
-    """The faster mode for a boundary whose casts cost `cast_bytes` in two rounds, over all parties.
-
-    One round saves half a round trip and sends a quarter more bytes. Roles rotate, so each party
-    sends a third of them over its own uplink.
-
-    Args:
-        cast_bytes: sum of `Cast.bytes_per_element` times elements.
-        bandwidth_bytes_per_s: uplink of one party.
-        rtt_s: round-trip time between two parties, in seconds.
-    """
-    return "one-round" if cast_bytes / 4 / 3 / bandwidth_bytes_per_s < rtt_s / 2 else "two-round"
 
 
 @dataclass(frozen=True)
@@ -70,6 +50,7 @@ class _Chunk:
     """Casts that share messages."""
 
     number: int
+    one_round: bool
     pieces: list[_Piece] = field(default_factory=list)
     section: int = 0
     """Bytes of one word of every element; messages and draws of masks are one to three of these."""
@@ -86,18 +67,26 @@ class CastEngine:
         rank: this party's rank among 0, 1, 2.
         channel: to the two others; nothing else may use it.
         streams: by peer rank, from `agree_streams`; nothing else may draw from them.
-        mode: `two-round` (fewer bytes) or `one-round` (see `choose_mode`); the same at all parties.
+        mode: `two-round` (fewer bytes) or `one-round`; by default what `choose_mode` says of each batch.
+        network: between the parties, which `choose_mode` asks for; the same at all parties, as is `mode`.
     """
 
     def __init__(
-        self, rank: int, channel: Channel, streams: Mapping[int, Stream], *, mode: Mode = "two-round"
+        self,
+        rank: int,
+        channel: Channel,
+        streams: Mapping[int, Stream],
+        *,
+        mode: Mode | None = None,
+        network: Network | None = None,
     ) -> None:
-        if mode not in get_args(Mode):
+        if mode is not None and mode not in get_args(Mode):
             raise CastError(f"unknown cast mode {mode!r}: expected one of {', '.join(get_args(Mode))}")
         self._rank = rank
         self._channel = channel
         self._streams = streams
-        self._one_round = mode == "one-round"
+        self._mode = mode
+        self._network = network
         self._chunks_made = 0
 
     def cast_many(self, batch: list[tuple[Cast, Ring]]) -> list[Ring]:
@@ -106,7 +95,7 @@ class CastEngine:
         Costs, over all parties: `Cast.bytes_per_element` per element in `Cast.rounds` rounds; in
         one-round mode 5/4 of the bytes in 1 round. All casts share messages. A batch of more than
         `SINGLE_CHUNK` elements is streamed, in a multiple of three chunks so that each party plays
-        P0 equally often; three chunks are under way at a time.
+        P0 equally often; the messages of a window of chunks are under way at a time.
 
         Raises:
             CastError: an array's dtype or shape is not that of slots in the cast's source ring.
@@ -121,19 +110,16 @@ class CastEngine:
                 pending.append((cast, contiguous, out))
             else:
                 self._shift(cast, contiguous, out)
-        # Three stages in step: while one chunk is computed, the messages of two travel. A sender starts a
-        # chunk before it answers the one before; a receiver needs what the start of a chunk sends before
-        # what the answer to the one before sends. So the messages of a pair arrive in the order of use.
-        started: _Chunk | None = None
-        answered: _Chunk | None = None
-        for chunk in chain(self._chunks(pending), (None, None)):
-            if chunk is not None:
+        # Whatever needs no message comes first, so that nobody waits twice for one window. Between two
+        # parties, messages of the first stage are read before those of the second, each in order of chunks.
+        chunks = self._chunks(pending)
+        while window := list(islice(chunks, WINDOW)):
+            for chunk in window:
                 self._start(chunk)
-            if started is not None:
-                self._answer(started)
-            if answered is not None:
-                self._finish(answered)
-            started, answered = chunk, started
+            for chunk in window:
+                self._answer(chunk)
+            for chunk in window:
+                self._finish(chunk)
         return outs
 
     def _check(self, cast: Cast, slots: Ring) -> tuple[int, ...]:
@@ -160,16 +146,17 @@ class CastEngine:
         total = sum(len(source) for _, source, _ in tensors)
         if not total:
             return
-        chunks = 1 if total <= SINGLE_CHUNK else 3 * -(-total // (3 * MAX_CHUNK))
-        room = most = -(-total // chunks)
-        chunk = self._new_chunk()
+        cast_bytes = sum(len(source) * cast.bytes_per_element for cast, source, _ in tensors)
+        one_round = (self._mode or choose_mode(cast_bytes, self._network)) == "one-round"
+        room = most = -(-total // chunk_count(total))
+        chunk = self._new_chunk(one_round)
         for cast, source, out in tensors:
             word_bytes = (cast.wrap_bits + 7) // 8
             at = 0
             while at < len(source):
                 if not room:
                     yield chunk
-                    chunk, room = self._new_chunk(), most
+                    chunk, room = self._new_chunk(one_round), most
                 count = min(room, len(source) - at)
                 words = slice(chunk.section, chunk.section + count * word_bytes)
                 chunk.pieces.append(
@@ -178,8 +165,8 @@ class CastEngine:
                 chunk.section, at, room = words.stop, at + count, room - count
         yield chunk
 
-    def _new_chunk(self) -> _Chunk:
-        chunk = _Chunk(self._chunks_made)
+    def _new_chunk(self, one_round: bool) -> _Chunk:
+        chunk = _Chunk(self._chunks_made, one_round)
         self._chunks_made += 1
         return chunk
 
@@ -214,7 +201,7 @@ class CastEngine:
         role = self._role(chunk)
         if role == 0:
             self._play_sender(chunk)
-        elif self._one_round:
+        elif chunk.one_round:
             zero, one, *rest = self._draw(chunk, 0, 2 if role == 1 else 3)
             chunk.other = rest[0] if rest else _NOTHING
             self._choose(chunk, role, zero, one, _NOTHING)
@@ -226,7 +213,7 @@ class CastEngine:
 
     def _answer(self, chunk: _Chunk) -> None:
         """Two-round mode, P1: p_b - W_1 to P2, out of P0's message."""
-        if self._role(chunk) == 1 and not self._one_round:
+        if self._role(chunk) == 1 and not chunk.one_round:
             p0, p1 = self._receive(chunk, 0, 2)
             self._choose(chunk, 1, p0, p1, chunk.other)
 
@@ -236,9 +223,9 @@ class CastEngine:
         if role == 0:
             return
         correction = _NOTHING
-        if self._one_round and role == 1:
+        if chunk.one_round and role == 1:
             correction, chunk.other = self._receive(chunk, 0, 2)
-        elif self._one_round:
+        elif chunk.one_round:
             (correction,) = self._receive(chunk, 0, 1)
         (theirs,) = self._receive(chunk, 3 - role, 1)
         finish = _native.finish_p1 if role == 1 else _native.finish_p2
@@ -251,7 +238,7 @@ class CastEngine:
         """P0 knows x_0 and x_1, hence both values W can have; it sends them masked, and is done."""
         message = np.empty(2 * chunk.section, np.uint8)
         a0, a1, w0 = self._draw(chunk, 2, 3)
-        b0, *more = self._draw(chunk, 1, 2 if self._one_round else 1)
+        b0, *more = self._draw(chunk, 1, 2 if chunk.one_round else 1)
         first, second = _sections(message, chunk.section)
         for piece in chunk.pieces:
             at = piece.words
@@ -261,7 +248,7 @@ class CastEngine:
             else:
                 _native.send_two_rounds(*shared, piece.out, first[at], second[at])
         self._send(chunk, 1, message)
-        if self._one_round:
+        if chunk.one_round:
             self._send(chunk, 2, message[: chunk.section])
 
     def _choose(

@@ -18,6 +18,7 @@ from ditto.runtime.channel import LinkChannel
 from ditto.runtime.prf import agree_streams
 from ditto.runtime.shares import FIELDS, Held, from_share, to_share
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
+from ditto_compiler.cost.network import Network
 from ditto_compiler.dialect.encoding import Cast, Encoding, Fxp, plan_casts
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.program import Call, CastBatch, Program, Region
@@ -63,16 +64,17 @@ class Engine:
     Args:
         link: the party's root link context, connected to the two others.
         log: a file that only this process writes, where SPU logs its traffic.
+        network: between the parties, by which casts choose their mode; the same at all parties.
     """
 
-    def __init__(self, link: Any, log: Path) -> None:
+    def __init__(self, link: Any, log: Path, network: Network | None = None) -> None:
         self._link = link
         self._runtimes: dict[RuntimeKey, Any] = {}
         self._log = log
         self._log_end = 0
         self._channel = LinkChannel(link.spawn())
         streams = agree_streams(link.rank, self._channel)
-        self._casts = CastEngine(link.rank, self._channel, streams)
+        self._casts = CastEngine(link.rank, self._channel, streams, network=network)
 
     def run(
         self,
@@ -150,8 +152,11 @@ class _Run:
         self._last_use: dict[int, list[int]] = {}
         last: dict[int, int] = {}
         for index, step in enumerate(program.steps):
-            used = step.operands if isinstance(step, Call) else tuple(source for source, _ in step.casts)
-            last.update(dict.fromkeys(used, index))
+            if isinstance(step, Call):
+                used, made = step.operands, step.results
+            else:
+                used, made = tuple(zip(*step.casts, strict=True))
+            last.update(dict.fromkeys((*used, *made), index))
         for number, index in last.items():
             if number not in program.outputs:
                 self._last_use.setdefault(index, []).append(number)
@@ -238,12 +243,6 @@ class _Run:
         """Deletes the values that no step after `step` uses."""
         for number in self._last_use.get(step, ()):
             self._delete(number)
-        done = self.program.steps[step]
-        made = done.results if isinstance(done, Call) else tuple(target for _, target in done.casts)
-        used_later = {n for index, numbers in self._last_use.items() if index > step for n in numbers}
-        for number in made:
-            if number not in used_later and number not in self.program.outputs:
-                self._delete(number)
 
     def free_all(self) -> None:
         for number in list(self.values):

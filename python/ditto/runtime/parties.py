@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import selectors
 import socket
@@ -63,7 +64,8 @@ class Parties:
             self.answers(deadline, "starting")
             for rank in range(PARTIES):
                 header = {"command": "connect", "rank": rank, "addresses": addresses[rank]}
-                self.send(rank, {**header, "timeout_s": timeout})
+                between = None if network is None else dataclasses.asdict(network)
+                self.send(rank, {**header, "timeout_s": timeout, "network": between})
             self.answers(deadline, "starting")
         except BaseException:
             self.close()

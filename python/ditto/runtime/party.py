@@ -28,6 +28,7 @@ from ditto.runtime.engine import Engine
 from ditto.runtime.shares import Held, boolean_words
 from ditto.runtime.sharing import raw_shape, word_dtype
 from ditto.runtime.wire import WireError, recv_frame, send_frame
+from ditto_compiler.cost.network import Network
 from ditto_compiler.dialect.encoding import Encoding, parse_encoding
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.program import Program
@@ -38,10 +39,10 @@ Frame = tuple[dict[str, Any], list[bytearray]]
 class Party:
     """Executes commands one by one.
 
-    Commands: `connect` (rank, addresses, receive time-out), `load` (a program file), `input` (one share
-    of the next run, or the key of a kept one), `run` (and what of the outputs to keep), `keep` (one share
-    for later runs), `forget` (kept shares). `connect`, `load` and `run` are answered by `{"ok": ...}` or
-    `{"error": ...}`; a party that is ready for commands says ok unasked, and while it runs it reports
+    Commands: `connect` (rank, addresses, receive time-out, network), `load` (a program file), `input` (one
+    share of the next run, or the key of a kept one), `run` (and what of the outputs to keep), `keep` (one
+    share for later runs), `forget` (kept shares). `connect`, `load` and `run` are answered by
+    `{"ok": ...}` or `{"error": ...}`; a party that is ready for commands says ok unasked, and while it runs it reports
     `{"progress": step}`.
     """
 
@@ -72,7 +73,9 @@ class Party:
     def _execute(self, header: dict[str, Any], buffers: list[bytearray]) -> tuple[dict[str, Any], list[Any]]:
         match header["command"]:
             case "connect":
-                self._connect(header["rank"], header["addresses"], header["timeout_s"])
+                between = header["network"]
+                network = None if between is None else Network(**between)
+                self._connect(header["rank"], header["addresses"], header["timeout_s"], network)
                 return {"ok": True}, []
             case "load":
                 self._programs[header["digest"]] = Program.from_bytes(bytes(buffers[0]))
@@ -93,7 +96,7 @@ class Party:
                 return self._run(self._programs[header["digest"]], dict(header["keep"]))
         raise InternalError(f"unknown command {header['command']!r}")
 
-    def _connect(self, rank: int, addresses: list[str], timeout_s: float) -> None:
+    def _connect(self, rank: int, addresses: list[str], timeout_s: float, network: Network | None) -> None:
         log = self._folder / "spu.log"
         options = libspu.logging.LogOptions()
         options.enable_console_logger = False
@@ -103,7 +106,7 @@ class Party:
         description.recv_timeout_ms = int(timeout_s * 1000)
         for number, address in enumerate(addresses):
             description.add_party(f"P{number}", address)
-        self._engine = Engine(libspu.link.create_brpc(description, rank), log)
+        self._engine = Engine(libspu.link.create_brpc(description, rank), log, network)
 
     def _input(self, header: dict[str, Any], buffers: list[bytearray]) -> tuple[Encoding, Held]:
         """What this party holds of an input: its share of what the caller sends, or of what it keeps."""
