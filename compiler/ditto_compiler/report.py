@@ -309,7 +309,7 @@ def make_report(
     # In the order in which they end: what depends on nothing, such as masks of late layers, begins early.
     # Free ops do not count, for equal constants of many scopes are one op.
     last = dict.fromkeys(scopes, -1)
-    last.update({split_scope(op.scope): index for index, op in enumerate(cost.ops) if op.cost.messages})
+    last.update({split_scope(op.scope): index for index, op in enumerate(cost.ops) if op.op not in _FREE_OPS})
     ends: dict[str, int] = {}
     for (group, _), index in last.items():
         ends[group] = max(index, ends.get(group, 0))

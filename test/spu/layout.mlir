@@ -1,8 +1,11 @@
 // RUN: ditto-opt %s --split-input-file --pass-pipeline="builtin.module(ditto-annotate{policy=uniform64},ditto-insert-casts,ditto-outline-regions,ditto-to-pphlo)" | filecheck %s
 
 // CHECK-LABEL: func.func @rearrangements(
+// A repeated tensor is copied, by reshapes that cannot keep its strides of zero.
 // CHECK:         %[[A:.*]] = "pphlo.broadcast"(%arg0) {broadcast_dimensions = array<i64: 1>} : {{.*}} -> tensor<2x4x!pphlo.secret<f32>>
-// CHECK:         %[[B:.*]] = "pphlo.transpose"(%[[A]]) {permutation = array<i64: 1, 0>}
+// CHECK:         %[[F:.*]] = "pphlo.reshape"(%[[A]]) : {{.*}} -> tensor<8x!pphlo.secret<f32>>
+// CHECK:         %[[L:.*]] = "pphlo.reshape"(%[[F]]) : {{.*}} -> tensor<2x4x!pphlo.secret<f32>>
+// CHECK:         %[[B:.*]] = "pphlo.transpose"(%[[L]]) {permutation = array<i64: 1, 0>}
 // CHECK:         %[[C:.*]] = "pphlo.reshape"(%[[B]]) : {{.*}} -> tensor<8x!pphlo.secret<f32>>
 // CHECK:         %[[D:.*]] = "pphlo.reverse"(%[[C]]) {dimensions = array<i64: 0>}
 // CHECK:         "pphlo.slice"(%[[D]]) {limit_indices = array<i64: 7>, start_indices = array<i64: 1>, strides = array<i64: 2>} : {{.*}} -> tensor<3x!pphlo.secret<f32>>

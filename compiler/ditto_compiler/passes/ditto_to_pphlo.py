@@ -18,7 +18,9 @@ from ditto_compiler.ir import (
     set_function_type,
 )
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.emit import EMITTERS, Emitter, region_result
+from ditto_compiler.spu.emit.emitter import Emitter
+from ditto_compiler.spu.emit.shares import region_result
+from ditto_compiler.spu.emit.table import EMITTERS
 
 PPHLO_VERSION = "0.9.5"
 """The engine refuses programs of another version."""
@@ -87,7 +89,9 @@ class DittoToPphlo(Pass):
             lowered = func.FuncOp(region.name.value, ([], []), visibility="private", loc=region.location)
         lowered.attributes[names.RING] = attributes[names.RING]
         lowered.attributes[names.FRAC] = attributes[names.FRAC]
-        emitter = Emitter(visibility.is_secret, ring, frac, ir.InsertionPoint(region), region.location)
+        emitter = Emitter(
+            visibility.is_secret, ring, frac, ir.InsertionPoint(region), region.location, EMITTERS
+        )
         types = [emitter.type_of(argument) for argument in region.arguments]
         block = lowered.regions[0].blocks.append(*types, arg_locs=[region.location] * len(types))
         emitter.values.update(zip(region.arguments, block.arguments, strict=True))

@@ -41,8 +41,8 @@ class Party:
 
     Commands: `connect` (rank, addresses, receive time-out, network), `load` (a program file), `input` (one
     share of the next run, or the key of a kept one), `run` (and what of the outputs to keep), `keep` (one
-    share for later runs), `forget` (kept shares). `connect`, `load` and `run` are answered by
-    `{"ok": ...}` or `{"error": ...}`; a party that is ready for commands says ok unasked, and while it runs it reports
+    share for later runs), `forget` (kept shares). `connect`, `load` and `run` are answered by `{"ok": ...}`
+    or `{"error": ...}`; a party that is ready for commands says ok unasked, and while it runs it reports
     `{"progress": step}`.
     """
 

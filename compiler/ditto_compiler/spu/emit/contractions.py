@@ -1,0 +1,97 @@
+"""Products that sum: dot_general and convolution."""
+
+from __future__ import annotations
+
+import math
+
+from ditto_compiler.ir import ir
+from ditto_compiler.op_attributes import convolution_layout, dot_dimensions, get_i64s, get_padding, shape_of
+from ditto_compiler.spu.emit.arithmetic import product_operands
+from ditto_compiler.spu.emit.emitter import EmitRule, Emitter, Values, i64s
+from ditto_compiler.spu.emit.layout import pad
+
+
+def _dot_general(e: Emitter, op: ir.Operation) -> Values:
+    """As [m, k] x [k, n], or [b, m, k] x [b, k, n] when there are batching dimensions."""
+    lb, rb, lc, rc = dot_dimensions(op)
+    (lhs, rhs), element = product_operands(e, op)
+    sl, sr = shape_of(op.operands[0]), shape_of(op.operands[1])
+    left_secret, right_secret = (e.is_secret(v) for v in op.operands)
+    lm = [d for d in range(len(sl)) if d not in (*lb, *lc)]
+    rn = [d for d in range(len(sr)) if d not in (*rb, *rc)]
+    b = [math.prod(sl[d] for d in lb)] if lb else []
+    m, k, n = math.prod(sl[d] for d in lm), math.prod(sl[d] for d in lc), math.prod(sr[d] for d in rn)
+    lhs = e.transpose(lhs, [*lb, *lm, *lc], element, left_secret)
+    rhs = e.transpose(rhs, [*rb, *rc, *rn], element, right_secret)
+    lhs = e.reshape(lhs, [*b, m, k], element, left_secret)
+    rhs = e.reshape(rhs, [*b, k, n], element, right_secret)
+    secret = e.is_secret(op.results[0])
+    type_ = e.type([*b, m, n], element, secret)
+    if lb:
+        dims = ir.Attribute.parse(
+            "#pphlo.dot<lhs_batching_dimensions = [0], rhs_batching_dimensions = [0], "
+            "lhs_contracting_dimensions = [2], rhs_contracting_dimensions = [1]>"
+        )
+        product = e.one("dot_general", type_, lhs, rhs, dot_dimension_numbers=dims)
+    else:
+        product = e.one("dot", type_, lhs, rhs)
+    product = e.reshape(product, shape_of(op.results[0]), element, secret)
+    return [e.bitcast(product, e.element(op.results[0]))]
+
+
+def _convolution(e: Emitter, op: ir.Operation) -> Values:
+    """As NHWC x HWIO -> NHWC, with padding and dilation made explicit."""
+    lhs_spec, rhs_spec, out_spec = convolution_layout(op)
+    rank = len(lhs_spec)
+    spatial = [str(d) for d in range(rank - 2)]
+    (lhs, rhs), element = product_operands(e, op)
+    left_secret, right_secret = (e.is_secret(v) for v in op.operands)
+    lhs = e.transpose(lhs, [lhs_spec.index(d) for d in ("b", *spatial, "f")], element, left_secret)
+    rhs = e.transpose(rhs, [rhs_spec.index(d) for d in (*spatial, "i", "o")], element, right_secret)
+    ones = [1] * (rank - 2)
+    low, high = get_padding(op, rank - 2)
+    lhs_dilation, rhs_dilation = get_i64s(op, "lhs_dilation", ones), get_i64s(op, "rhs_dilation", ones)
+    zero = e.splat(0, [], element)
+
+    def padded(
+        x: ir.Value, lo: list[int], hi: list[int], dilation: list[int], edge: tuple[int, int], secret: bool
+    ) -> ir.Value:
+        before, after = [0] * edge[0], [0] * edge[1]
+        return pad(
+            e,
+            x,
+            e.secret(zero) if secret else zero,
+            [*before, *lo, *after],
+            [*before, *hi, *after],
+            [*before, *(d - 1 for d in dilation), *after],
+            secret,
+        )
+
+    lhs = padded(lhs, low, high, lhs_dilation, (1, 1), left_secret)
+    rhs = padded(rhs, [0] * (rank - 2), [0] * (rank - 2), rhs_dilation, (0, 2), right_secret)
+    if "window_reversal" in op.attributes and any(ir.DenseBoolArrayAttr(op.attributes["window_reversal"])):
+        flags = list(ir.DenseBoolArrayAttr(op.attributes["window_reversal"]))
+        dims = [d for d, flag in enumerate(flags) if flag]
+        rhs = e.one("reverse", rhs.type, rhs, dimensions=i64s(dims))
+    out_shape = shape_of(op.results[0])
+    order = [out_spec.index(d) for d in ("b", *spatial, "f")]
+    names = ", ".join(spatial)
+    dims_attr = ir.Attribute.parse(f"#pphlo.conv<[b, {names}, f]x[{names}, i, o]->[b, {names}, f]>")
+    secret = e.is_secret(op.results[0])
+    result = e.one(
+        "convolution",
+        e.type([out_shape[d] for d in order], element, secret),
+        lhs,
+        rhs,
+        dimension_numbers=dims_attr,
+        window_strides=i64s(get_i64s(op, "window_strides", ones)),
+    )
+    result = e.transpose(result, [order.index(d) for d in range(rank)], element, secret)
+    return [e.bitcast(result, e.element(op.results[0]))]
+
+
+EMITTERS: dict[str, EmitRule] = {
+    "stablehlo.dot": _dot_general,
+    "stablehlo.dot_general": _dot_general,
+    "stablehlo.convolution": _convolution,
+}
