@@ -216,6 +216,29 @@ def test_rms_norm_is_the_same_function() -> None:
         np.testing.assert_allclose(evaluate(fn, X, rms_norm=name), fn(X), atol=1e-5)
 
 
+def rms(x: Any) -> Any:
+    return x / jnp.sqrt((x * x).mean(-1, keepdims=True))
+
+
+def test_octaves_cover_every_variance() -> None:
+    """Two equal elements are normalised to ones, whatever their size: what is missing is the form's error."""
+    x = np.sqrt(np.geomspace(2.0**-17, 2.0**17 * 0.999, 100_001)).astype(np.float32)[:, None] * np.ones(
+        2, np.float32
+    )
+    np.testing.assert_allclose(evaluate(rms, x, rms_norm="octaves"), 1.0, atol=5e-7)
+    # Below the lowest octave, nothing explodes; zero stays zero.
+    small = evaluate(rms, x * 2.0**-10, rms_norm="octaves")
+    assert small.max() <= 1.0 + 5e-7
+    assert not evaluate(rms, np.zeros((4, 2), np.float32), rms_norm="octaves").any()
+
+
+def test_octaves_need_neither_rsqrt_nor_division() -> None:
+    for fn, forms in ((rms, {"rms_norm": "octaves"}), (jax.nn.softmax, {"softmax": "narrow"})):
+        text = str(rewritten(fn, (X,), **forms))
+        assert "stablehlo.rsqrt" not in text and "stablehlo.sqrt" not in text
+        assert "stablehlo.divide" not in text
+
+
 def test_norms_need_no_division() -> None:
     def fn(x: Any) -> Any:
         return (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-5)
@@ -266,6 +289,7 @@ SITES: dict[str, tuple[Callable[..., Any], Any]] = {
     **{function: (fn, GRID[::100]) for function, (fn, _) in ELEMENTWISE.items()},
     "softmax": (jax.nn.softmax, 6 * X),
     "log_softmax": (jax.nn.log_softmax, 6 * X),
+    "rms_norm": (lambda x: x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-5), X * 2.0 ** (X - 4)),
 }
 
 
@@ -282,7 +306,7 @@ def test_declared_magnitudes_hold(function: str, name: str) -> None:
         for op in ops_of(entry.entry_block)
         if names.MAX_ABS in op.attributes
     }
-    if name not in ("quad", "2quad", "2relu"):
+    if name not in ("quad", "2quad", "2relu", "rsqrt", "wide"):
         assert declared
     order = instrument(module)
     largest = dict(zip(order, XlaFunction(module)(x), strict=True))

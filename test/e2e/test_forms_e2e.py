@@ -134,6 +134,20 @@ def test_masks_survive_every_ring(cluster: ditto.LocalCluster, form: str, policy
     np.testing.assert_allclose(found, weights(scores, mask), atol=0.06 if form != "narrow" else 0.004)
 
 
+def test_norm_of_rows_of_any_size(cluster: ditto.LocalCluster) -> None:
+    """Variances from 2^-12 to 2^16, and zero."""
+
+    def norm(x: Any) -> Any:
+        return (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-12)
+
+    x = (RNG.normal(size=(29, 64)) * 2.0 ** np.arange(-6.0, 8.5, 0.5)[:, None]).astype(np.float32)
+    found = cluster.run(ditto.compile(norm, x, policy="ditto"), x)
+    np.testing.assert_allclose(found, norm(x), atol=3e-3)
+    constant = np.full((2, 64), 3.0, np.float32)
+    program = ditto.compile(norm, constant, policy="ditto")
+    np.testing.assert_allclose(cluster.run(program, constant), 0.0, atol=2e-2)
+
+
 def test_forms_by_scope(cluster: ditto.LocalCluster) -> None:
     def fn(x: Any, y: Any) -> Any:
         with jax.named_scope("layer0"):

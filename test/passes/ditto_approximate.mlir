@@ -43,7 +43,8 @@ func.func @gelu_of_another_width(%x: tensor<4xf32>) -> tensor<4xf32> {
 // -----
 
 // The maximum and the clip in ring 32, everything else in ring 64, one reciprocal per row. A form says how
-// large its values get. The other form computes weights in ring 32 too, with an exp of the user's choice.
+// large its values get. The other form computes weights in ring 32 too, with an exp of the user's choice, and
+// finds the reciprocal of a sum of up to 8 weights by comparing it with 2, 4 and 8.
 // CHECK-LABEL: func.func @softmax(
 // CHECK:         %[[M:.*]] = stablehlo.reduce(%arg0 {{.*}} stablehlo.maximum {{.*}} {ditto.frac = 10 : i32, ditto.ring = 32 : i32}
 // CHECK:         %[[B:.*]] = stablehlo.broadcast_in_dim %[[M]], dims = [0]
@@ -58,7 +59,10 @@ func.func @gelu_of_another_width(%x: tensor<4xf32>) -> tensor<4xf32> {
 // CHECK:         stablehlo.multiply %{{.*}}, %[[P]]
 // NARROW-LABEL: func.func @softmax(
 // NARROW-COUNT-4: stablehlo.multiply %{{.*}} {ditto.frac = 14 : i32, ditto.max_abs = 1.010000e+00 : f64, ditto.ring = 32 : i32} : tensor<2x8xf32>
-// NARROW:        stablehlo.divide {{.*}} {ditto.frac = 18 : i32, ditto.max_abs = 1.010000e+00 : f64, ditto.ring = 64 : i32} : tensor<2xf32>
+// NARROW:        stablehlo.constant dense<[2.000000e+00, 4.000000e+00, 8.000000e+00]> : tensor<3xf32>
+// NARROW:        stablehlo.compare LT, %{{.*}}, %{{.*}}, FLOAT {ditto.frac = 18 : i32, ditto.ring = 64 : i32} : (tensor<2x3xf32>, tensor<2x3xf32>)
+// NARROW-NOT:    stablehlo.divide
+// NARROW:        stablehlo.multiply {{.*}} {ditto.frac = 18 : i32, ditto.max_abs = 1.010000e+00 : f64, ditto.ring = 64 : i32} : tensor<2xf32>
 func.func @softmax(%x: tensor<2x8xf32>) -> tensor<2x8xf32> {
   %low = stablehlo.constant dense<0xFF800000> : tensor<f32>
   %zero = stablehlo.constant dense<0.0> : tensor<f32>

@@ -47,6 +47,21 @@ module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
 
 // -----
 
+// Of a table, the smallest number counts too: 2^-17 would be lost with the bits that 2^16 needs.
+// CHECK-LABEL: func.func @tables_keep_the_bits_of_the_policy(
+// CHECK:         "ditto.rescale"(%{{.*}}) {{.*}} -> tensor<2xf32, #ditto.fxp<64, 17>>
+module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
+  func.func @tables_keep_the_bits_of_the_policy(%x: tensor<2xf32, #ditto.fxp<64, 18>>) -> tensor<2xf32, #ditto.fxp<64, 18>> {
+    %c = stablehlo.constant dense<[6.553600e+04, 7.62939453125e-06]> : tensor<2xf32, #ditto.fxp<64, 18>>
+    %e = stablehlo.exponential %x : tensor<2xf32, #ditto.fxp<64, 18>>
+    %0 = stablehlo.multiply %e, %c : (tensor<2xf32, #ditto.fxp<64, 18>>, tensor<2xf32, #ditto.fxp<64, 18>>) -> tensor<2xf32, #ditto.fxp<64, 36>>
+    %1 = "ditto.rescale"(%0) : (tensor<2xf32, #ditto.fxp<64, 36>>) -> tensor<2xf32, #ditto.fxp<64, 18>>
+    return %1 : tensor<2xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
 // CHECK-LABEL: func.func @computed_operands_keep_theirs(
 // CHECK:         stablehlo.multiply %[[E:.*]], %[[E]] {{.*}} -> tensor<4xf32, #ditto.fxp<64, 36>>
 module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.forms import octaves
 from ditto_compiler.forms.builder import Tensor
 
 WIDE = Fxp(64, 18)
 """Where squares of what ring 32 holds can be summed."""
+
+OCTAVES = (-17, 16)
+"""Of variances: with 18 fraction bits the least is 2^-18; in ring 64 sums of squares are below 2^26."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,27 @@ def wide_rms_norm(of: Normalized) -> Tensor:
     return normalized if of.scale is None else normalized * of.scale
 
 
-def _scaled(of: Normalized, centred: Tensor) -> Tensor:
-    factor = (_mean(centred * centred, of) + of.eps).rsqrt()
+def octave_layer_norm(of: Normalized) -> Tensor:
+    """LayerNorm with the statistics in ring 64 and rsqrt by octaves."""
+    with of.x.builder.pinned(WIDE):
+        centred = of.x - _mean(of.x, of).along(of.x, of.axes)
+        normalized = _scaled(replace(of, scale=None), centred, _octave_rsqrt)
+    return normalized if of.scale is None else normalized * of.scale
+
+
+def octave_rms_norm(of: Normalized) -> Tensor:
+    """RMSNorm with the statistics in ring 64 and rsqrt by octaves."""
+    with of.x.builder.pinned(WIDE):
+        normalized = _scaled(replace(of, scale=None), of.x, _octave_rsqrt)
+    return normalized if of.scale is None else normalized * of.scale
+
+
+def _octave_rsqrt(x: Tensor) -> Tensor:
+    return octaves.rsqrt(x, *OCTAVES)
+
+
+def _scaled(of: Normalized, centred: Tensor, rsqrt: Callable[[Tensor], Tensor] = Tensor.rsqrt) -> Tensor:
+    factor = rsqrt(_mean(centred * centred, of) + of.eps)
     if of.gain != 1.0:
         factor = factor * of.gain
     result = centred * factor.along(of.x, of.axes)

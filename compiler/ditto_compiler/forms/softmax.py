@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.forms import octaves
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.exponential import LARGEST, Exponential
 
@@ -43,6 +45,11 @@ class Rows:
         """A statistic of each row, repeated to the shape of `x`."""
         return statistic.along(self.x, self.axes)
 
+    def inverse(self, sums: Tensor) -> Tensor:
+        """1/sum of each row's weights: from 1, the maximum's, to how many there are; less where masked."""
+        largest = math.prod(self.x.shape[axis] for axis in self.axes) * LARGEST
+        return octaves.reciprocal(sums, 0 if self.mask is None else -8, math.floor(math.log2(largest)))
+
     def below_max(self) -> Tensor:
         """x minus its row's maximum."""
         return self.x - self.row(self.x.max(self.axes))
@@ -73,7 +80,7 @@ def narrow(rows: Rows, exp: Exponential) -> Tensor:
         weights = rows.masked(exp(below, NARROW, FINE))
         sums = weights.sum(rows.axes)
     with builder.pinned(WIDE):
-        inverse = sums.reciprocal().within(LARGEST)
+        inverse = rows.inverse(sums).within(LARGEST)
     with builder.pinned(FINE):
         return (weights * rows.row(inverse)).within(LARGEST)
 

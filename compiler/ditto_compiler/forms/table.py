@@ -21,6 +21,7 @@ ANY = "any x"
 WIDE = "any x; ring 64"
 TRAINED = "models trained for it"
 ROWS = "rows up to 512"
+SPREAD = "variance < 2^17"
 IDS = "any ids"
 
 
@@ -88,10 +89,12 @@ FORMS: dict[str, dict[str, Form]] = {
     "layer_norm": _by_name(
         Form("rsqrt", "(x - mean) rsqrt(var + eps) scale", PUMA, WIDE, 0.0, norm.layer_norm),
         Form("wide", "the same, statistics in ring 64", DITTO, ANY, 0.0, norm.wide_layer_norm),
+        Form("octaves", "the same, rsqrt by octaves", OURS, SPREAD, 0.0, norm.octave_layer_norm),
     ),
     "rms_norm": _by_name(
         Form("rsqrt", "x rsqrt(mean(x²) + eps) scale", PUMA, WIDE, 0.0, norm.rms_norm),
         Form("wide", "the same, statistics in ring 64", DITTO, ANY, 0.0, norm.wide_rms_norm),
+        Form("octaves", "the same, rsqrt by octaves", OURS, SPREAD, 0.0, norm.octave_rms_norm),
     ),
     "argmax": _by_name(
         Form("tournament", "of pairs (value, index)", OURS, "any x but ties", 0.0, argmax.argmax),

@@ -64,9 +64,9 @@ class DittoApproximate(Pass):
     """exp within softmax and log-softmax: engine, taylor4 to taylor8, quadratic8, quadratic16; empty for the
     form's own."""
     layer_norm: str = ""
-    """exact, rsqrt, wide."""
+    """exact, rsqrt, wide, octaves."""
     rms_norm: str = ""
-    """exact, rsqrt, wide."""
+    """exact, rsqrt, wide, octaves."""
     division: str = ""
     """Division by a value that is repeated along an axis: exact, reciprocal."""
     argmax: str = ""

@@ -32,7 +32,8 @@ class DittoAssignFractions(Pass):
     a weight cost nothing: the rescale that follows drops them.
 
     A constant that is a small multiple of a power of two gets just the bits it needs, none for an
-    integer; multiplying by 1/8 is then a change of fraction, without a rescale.
+    integer; multiplying by 1/8 is then a change of fraction, without a rescale. One of different numbers,
+    a table, keeps the policy's bits at least: its largest number says nothing of its smallest.
 
     Magnitudes come from the attribute `ditto.max_abs` and from range analysis. Where neither knows, a product
     is assumed to be as small as the policy's own scale asks of the engine: under 2^(ring - 2 - 2 * frac).
@@ -86,6 +87,8 @@ class DittoAssignFractions(Pass):
             budget = headroom.product(op, own.frac) - other.frac
             room = min(budget, headroom.value(supplied, own.frac), _dyadic_bits(supplied, own.ring))
             frac = self._whole_bytes(room, headroom.ranges.bound(supplied))
+            if _is_table(supplied):
+                frac = max(frac, min(room, own.frac))
             if frac < min(self.min_bits, _dyadic_bits(supplied, own.ring)):
                 bound = headroom.ranges.bound(op.results[0])
                 errors.add(
@@ -138,8 +141,14 @@ def _home_of(op: ir.Operation) -> Fxp:
     return target
 
 
+def _is_table(value: ir.Value) -> bool:
+    """Whether a value is a constant of different numbers."""
+    constant = constant_through_layout(value)
+    return constant is not None and not ir.DenseElementsAttr(constant.attributes["value"]).is_splat
+
+
 def _dyadic_bits(value: ir.Value, ring: int) -> int:
-    """Fraction bits that hold a constant exactly, or its `CONSTANT_BITS` leading bits; else no limit."""
+    """Fraction bits that hold a constant exactly, or `CONSTANT_BITS` of each number; else no limit."""
     constant = constant_through_layout(value)
     if constant is None:
         return ring - 2
@@ -149,6 +158,5 @@ def _dyadic_bits(value: ir.Value, ring: int) -> int:
     if not finite:
         return 0
     exact = max(x.denominator.bit_length() - 1 for x in finite)
-    largest = max(abs(x) for x in finite)
-    leading = CONSTANT_BITS - 1 - math.floor(math.log2(largest))
+    leading = CONSTANT_BITS - 1 - math.floor(math.log2(min(abs(x) for x in finite)))
     return max(0, min(exact, leading, ring - 2))
