@@ -21,10 +21,13 @@ func.func @transposed(%x: tensor<2x8xf32>, %w: tensor<4x8xf32>) -> tensor<2x4xf3
 
 // -----
 
-// Attention scores: all batching dimensions become one.
+// Attention scores: all batching dimensions become one, and a transposed operand is copied.
 // CHECK-LABEL: func.func @batched(
 // CHECK-DAG:     %[[L:.*]] = "pphlo.reshape"(%{{.*}}) : {{.*}} -> tensor<6x4x8x!pphlo.secret<f32>>
-// CHECK-DAG:     %[[R:.*]] = "pphlo.reshape"(%{{.*}}) : {{.*}} -> tensor<6x8x5x!pphlo.secret<f32>>
+// CHECK-DAG:     %[[T:.*]] = "pphlo.transpose"(%arg1) {permutation = array<i64: 0, 1, 3, 2>}
+// CHECK-DAG:     %[[F:.*]] = "pphlo.reshape"(%[[T]]) : {{.*}} -> tensor<240x!pphlo.secret<f32>>
+// CHECK-DAG:     %[[C:.*]] = "pphlo.reshape"(%[[F]]) : {{.*}} -> tensor<2x3x8x5x!pphlo.secret<f32>>
+// CHECK-DAG:     %[[R:.*]] = "pphlo.reshape"(%[[C]]) : {{.*}} -> tensor<6x8x5x!pphlo.secret<f32>>
 // CHECK:         %[[D:.*]] = "pphlo.dot_general"(%[[L]], %[[R]]) {{.*}} -> tensor<6x4x5x!pphlo.secret<f32>>
 // CHECK:         "pphlo.reshape"(%[[D]]) : {{.*}} -> tensor<2x3x4x5x!pphlo.secret<f32>>
 func.func @batched(%q: tensor<2x3x4x8xf32>, %k: tensor<2x3x5x8xf32>) -> tensor<2x3x4x5xf32> {

@@ -314,7 +314,7 @@ def main(
     """
     console = Console()
     # A table that is too narrow loses its numbers; a long line is only wrapped.
-    console = Console(width=max(console.width, 118))
+    console = Console(width=max(console.width, 140))
     between = None if network is None else load_network(network)
     task = workload(model, layers, seq)
     layers = layers or task.full_layers

@@ -21,8 +21,12 @@ def _dot_general(e: Emitter, op: ir.Operation) -> Values:
     rn = [d for d in range(len(sr)) if d not in (*rb, *rc)]
     b = [math.prod(sl[d] for d in lb)] if lb else []
     m, k, n = math.prod(sl[d] for d in lm), math.prod(sl[d] for d in lc), math.prod(sr[d] for d in rn)
-    lhs = e.transpose(lhs, [*lb, *lm, *lc], element, left_secret)
-    rhs = e.transpose(rhs, [*rb, *rc, *rn], element, right_secret)
+    left_order, right_order = [*lb, *lm, *lc], [*rb, *rc, *rn]
+    lhs = e.transpose(lhs, left_order, element, left_secret)
+    rhs = e.transpose(rhs, right_order, element, right_secret)
+    if lb:
+        lhs = lhs if left_order == sorted(left_order) else e.laid_out(lhs)
+        rhs = rhs if right_order == sorted(right_order) else e.laid_out(rhs)
     lhs = e.reshape(lhs, [*b, m, k], element, left_secret)
     rhs = e.reshape(rhs, [*b, k, n], element, right_secret)
     secret = e.is_secret(op.results[0])

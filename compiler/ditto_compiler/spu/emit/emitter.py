@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -187,6 +188,18 @@ class Emitter:
         old = ir.RankedTensorType(value.type).shape
         shape = [old[axis] for axis in permutation]
         return self.one("transpose", self.type(shape, element, secret), value, permutation=i64s(permutation))
+
+    def laid_out(self, value: ir.Value) -> ir.Value:
+        """A repeated or transposed pphlo value with its elements in order in memory.
+
+        The engine keeps both as strides, and finds each element by divisions: arithmetic on a repeated tensor
+        takes four times as long (140 instead of 31 ms for a product of 196,608 elements in ring 32), a
+        product of batches of transposed matrices half as long again. It copies what a reshape cannot stride.
+        """
+        shape, element, secret = shape_of(value), plain_element(value), is_secret(value)
+        if self.in_reducer or len(shape) < 2:
+            return value
+        return self.reshape(self.reshape(value, [math.prod(shape)], element, secret), shape, element, secret)
 
     def broadcast_scalar(self, value: ir.Value, like: ir.Value, element: str, secret: bool) -> ir.Value:
         """A scalar, in the shape of `like`."""
