@@ -90,7 +90,7 @@ def pass_name(pass_: Pass) -> str:
 
 @dataclass
 class PassManager:
-    """Runs passes in order and verifies the module after each.
+    """Runs passes in order, and verifies the module before them and after each.
 
     Attributes:
         passes: what to run.
@@ -98,6 +98,7 @@ class PassManager:
         print_ir_before: likewise, before.
         stream: where to print.
         render: what to print of a module.
+        verify_each: verify after each pass; otherwise after the last one only, which takes half as long.
         seconds: wall time of each pass after `run`, verification included, in order.
     """
 
@@ -106,6 +107,7 @@ class PassManager:
     print_ir_before: Sequence[str] = ()
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     render: Callable[[ir.Module], str] = str
+    verify_each: bool = True
     seconds: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self, module: ir.Module) -> None:
@@ -121,14 +123,19 @@ class PassManager:
                 start = time.perf_counter()
                 self._print(pass_, "Before", self.print_ir_before, module)
                 pass_.run(module)
-                try:
-                    verify_module(module)
-                except CompileError as error:
-                    if isinstance(pass_, MlirPass):
-                        raise
-                    raise InternalError(f"pass '{pass_}' left an invalid module:\n{error}") from error
+                if self.verify_each or pass_ is self.passes[-1]:
+                    self._verify(pass_, module)
                 self.seconds.append((str(pass_), time.perf_counter() - start))
                 self._print(pass_, "After", self.print_ir_after, module)
+
+    @staticmethod
+    def _verify(pass_: Pass, module: ir.Module) -> None:
+        try:
+            verify_module(module)
+        except CompileError as error:
+            if isinstance(pass_, MlirPass):
+                raise
+            raise InternalError(f"pass '{pass_}' left an invalid module:\n{error}") from error
 
     def _print(self, pass_: Pass, when: str, wanted: Sequence[str], module: ir.Module) -> None:
         if "all" in wanted or pass_name(pass_) in wanted:

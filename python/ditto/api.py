@@ -56,10 +56,10 @@ def compile(
     module = traced.module
     measured = Ranges.load(ranges) if isinstance(ranges, (str, Path)) else ranges
     passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured)
-    PassManager(passes).run(module)
+    PassManager(passes, verify_each=False).run(module)
     # With locations, for the simulator's diagnostics.
     annotated = module.operation.get_asm(enable_debug_info=True)
-    PassManager(lowering_pipeline()).run(module)
+    PassManager(lowering_pipeline(), verify_each=False).run(module)
     name = policy if isinstance(policy, str) else policy.name
     program = extract_program(module, policy=name, annotated=annotated)
     seconds = {"JAX tracing": traced.seconds, "Ditto passes": time.perf_counter() - start}

@@ -132,8 +132,20 @@ class Breaks(Pass):
         names.set_stage(module, "cast")
 
 
-def test_a_pass_that_leaves_an_invalid_module_is_a_bug_of_ours() -> None:
-    module = parse_module(
+@dataclass(frozen=True)
+class Mends(Pass):
+    """Undo what Breaks does."""
+
+    name: ClassVar[str] = "mends"
+
+    def run(self, module: ir.Module) -> None:
+        entry = entry_function(module)
+        assert entry is not None
+        set_encoding(entry.arguments[0], Fxp(64, 18))
+
+
+def negate() -> ir.Module:
+    return parse_module(
         f"""
         func.func @main(%x: {WIDE}) -> {WIDE} {{
           %0 = stablehlo.negate %x : {WIDE}
@@ -141,8 +153,18 @@ def test_a_pass_that_leaves_an_invalid_module_is_a_bug_of_ours() -> None:
         }}
         """
     )
+
+
+def test_a_pass_that_leaves_an_invalid_module_is_a_bug_of_ours() -> None:
+    for passes in ([Breaks()], [Breaks(), Mends()]):
+        with pytest.raises(InternalError, match="pass 'breaks' left an invalid module"):
+            PassManager(passes).run(negate())
+
+
+def test_verification_can_wait_for_the_last_pass() -> None:
+    PassManager([Breaks(), Mends()], verify_each=False).run(negate())
     with pytest.raises(InternalError, match="pass 'breaks' left an invalid module"):
-        PassManager([Breaks()]).run(module)
+        PassManager([Mends(), Breaks()], verify_each=False).run(negate())
 
 
 def test_input_is_verified_before_the_first_pass() -> None:

@@ -101,7 +101,9 @@ def _region(name: str, function: func.FuncOp) -> Region:
     for attribute in (names.RING, names.FRAC, "sym_visibility"):
         del standalone.attributes[attribute]
     standalone.attributes["sym_name"] = ir.StringAttr.get("main", function.context)
-    code = f'module attributes {{pphlo.version = "{PPHLO_VERSION}"}} {{\n{standalone.get_asm()}\n}}\n'
+    # Without the local scope, each function's printing would number the values of all others.
+    text = standalone.get_asm(use_local_scope=True)
+    code = f'module attributes {{pphlo.version = "{PPHLO_VERSION}"}} {{\n{text}\n}}\n'
     standalone.erase()
     scopes = itertools.groupby(scope_of(op) for op in nested_ops(function.operation))
     return Region(name, ring, frac, code, tuple((scope, len(list(run))) for scope, run in scopes))
