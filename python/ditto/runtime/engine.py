@@ -275,10 +275,14 @@ def cast_public(cast: Cast, raw: Ring) -> Ring:
     return np.array(words, word_dtype(target)).reshape(raw_shape((-1,), target))
 
 
-def _engine_message(region: Region, error: RuntimeError) -> str:
+def reason_of(error: RuntimeError) -> str:
     """The engine's reason, without its stack trace."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and line.strip() != "what:"]
-    reason = lines[0] if lines else "no reason given"
+    return lines[0] if lines else "no reason given"
+
+
+def _engine_message(region: Region, error: RuntimeError) -> str:
+    reason = reason_of(error)
     if "Get data timeout" in reason:
         return f"a peer sent nothing within the time-out in region {region.name} (ring {region.ring})"
     return f"SPU failed on region {region.name} (ring {region.ring}, {region.frac} fraction bits): {reason}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import secrets
 import selectors
 import socket
 import subprocess
@@ -21,6 +23,9 @@ from ditto.runtime.wire import WireError, recv_frame, send_frame
 from ditto_compiler.errors import DittoError
 
 PARTIES = 3
+
+PORTS = range(10_240, 32_768)
+"""That parties listen on: below those that Linux gives to connections."""
 
 Answer = tuple[dict[str, Any], list[bytearray]]
 
@@ -182,15 +187,20 @@ class Parties:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports of loopback that were free a moment ago."""
-    socks = [socket.socket() for _ in range(count)]
-    try:
-        for sock in socks:
-            sock.bind((LOOPBACK, 0))
-        return [sock.getsockname()[1] for sock in socks]
-    finally:
-        for sock in socks:
-            sock.close()
+    """Ports of loopback that were free a moment ago.
+
+    Not those that the system would choose: it may give such a port to any connection, also to one among the
+    parties, before the party listens on it.
+    """
+    ports: set[int] = set()
+    for _ in range(1000):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind((LOOPBACK, port))
+            ports.add(port)
+        if len(ports) == count:
+            return list(ports)
+    raise ClusterError(f"no {count} free ports between {PORTS.start} and {PORTS.stop} on {LOOPBACK}")
 
 
 def _spawn(rank: int, folder: Path) -> _Process:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from spu import libspu
 
-from ditto.runtime.engine import Engine
+from ditto.runtime.engine import Engine, reason_of
 from ditto.runtime.shares import Held, boolean_words
 from ditto.runtime.sharing import raw_shape, word_dtype
 from ditto.runtime.wire import WireError, recv_frame, send_frame
@@ -66,7 +66,7 @@ class Party:
             except (DittoError, InternalError) as error:
                 answer, reply_buffers = {"error": str(error)}, []
             except RuntimeError as error:  # what SPU raises for anything
-                answer, reply_buffers = {"error": f"SPU failed: {str(error).strip()}"}, []
+                answer, reply_buffers = {"error": f"SPU failed: {reason_of(error)}"}, []
             if answer:
                 send_frame(self._sock, answer, reply_buffers)
 
