@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.diagnostics import ErrorCollector
-from ditto_compiler.ir import ir
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.ir import entry_function, func, ir
 from ditto_compiler.options import PipelineElement, options_text
+
+_LEFT_BY: Mapping[str, tuple[Callable[[ir.Module], bool], str]] = {
+    "ditto-annotate": (lambda module: names.has_reached(module, "annotated"), "the module is not annotated"),
+    "ditto-insert-casts": (
+        lambda module: names.has_reached(module, "cast"),
+        "the module has no explicit casts",
+    ),
+    "ditto-expand-rescale": (names.is_explicit, "products are not exact yet"),
+    "ditto-outline-regions": (
+        lambda module: names.has_reached(module, "outlined"),
+        "the module has no regions",
+    ),
+}
+"""How to tell that a pass has run, and what to say when it has not."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,21 @@ class Pass(ABC):
     def errors(self) -> ErrorCollector:
         """An empty collector whose messages name this pass."""
         return ErrorCollector(self.name)
+
+    def entry(self, module: ir.Module, after: str) -> func.FuncOp:
+        """The entry function of a module that the pass named `after` has seen.
+
+        Raises:
+            CompileError: that pass has not run, or there is no entry function.
+        """
+        found = entry_function(module)
+        has_run, what = _LEFT_BY[after]
+        if found is None or not has_run(module):
+            errors = self.errors()
+            errors.add(module.operation, f"{what}; run {after} first")
+            errors.raise_if_any()
+        assert found is not None
+        return found
 
     @classmethod
     def summary(cls) -> str:

@@ -72,6 +72,11 @@ def stage_of(module: ir.Module) -> int:
     return STAGES.index(ir.StringAttr(attributes[STAGE]).value) + 1
 
 
+def has_reached(module: ir.Module, stage: str) -> bool:
+    """Whether the module has passed `stage`."""
+    return stage_of(module) > STAGES.index(stage)
+
+
 def set_stage(module: ir.Module, stage: str) -> None:
     """Says that the module has passed `stage`, so that the verifier checks what the stage ensures."""
     module.operation.attributes[STAGE] = ir.StringAttr.get(stage, module.context)

@@ -36,54 +36,42 @@ class Normalized:
     scale: Tensor | None
 
 
-def layer_norm(of: Normalized) -> Tensor:
+Rsqrt = Callable[[Tensor], Tensor]
+
+
+def layer_norm(of: Normalized, rsqrt: Rsqrt = Tensor.rsqrt) -> Tensor:
     """c rsqrt(mean(c^2) + eps) scale, c = x - mean(x): one rsqrt and no division.
 
     The variance as mean(x^2) - mean(x)^2 would lose in fixed point what cancels. A gain goes into the
     factor of the row.
     """
-    return _scaled(of, of.x - _mean(of.x, of).along(of.x, of.axes))
+    return _scaled(of, of.x - _mean(of.x, of).along(of.x, of.axes), rsqrt)
 
 
-def rms_norm(of: Normalized) -> Tensor:
+def rms_norm(of: Normalized, rsqrt: Rsqrt = Tensor.rsqrt) -> Tensor:
     """x rsqrt(mean(x^2) + eps) scale."""
-    return _scaled(of, of.x)
+    return _scaled(of, of.x, rsqrt)
 
 
-def wide_layer_norm(of: Normalized) -> Tensor:
-    """The same with the statistics in ring 64, whatever ring x is in: sums of squares do not fit ring 32."""
-    with of.x.builder.pinned(WIDE):
-        normalized = layer_norm(replace(of, scale=None))
-    return normalized if of.scale is None else normalized * of.scale
+def wide(
+    norm: Callable[[Normalized, Rsqrt], Tensor], rsqrt: Rsqrt = Tensor.rsqrt
+) -> Callable[[Normalized], Tensor]:
+    """`norm` with the statistics in ring 64, whatever ring x is in: sums of squares do not fit ring 32."""
+
+    def build(of: Normalized) -> Tensor:
+        with of.x.builder.pinned(WIDE):
+            normalized = norm(replace(of, scale=None), rsqrt)
+        return normalized if of.scale is None else normalized * of.scale
+
+    return build
 
 
-def wide_rms_norm(of: Normalized) -> Tensor:
-    """The same with the statistics in ring 64."""
-    with of.x.builder.pinned(WIDE):
-        normalized = rms_norm(replace(of, scale=None))
-    return normalized if of.scale is None else normalized * of.scale
-
-
-def octave_layer_norm(of: Normalized) -> Tensor:
-    """LayerNorm with the statistics in ring 64 and rsqrt by octaves."""
-    with of.x.builder.pinned(WIDE):
-        centred = of.x - _mean(of.x, of).along(of.x, of.axes)
-        normalized = _scaled(replace(of, scale=None), centred, _octave_rsqrt)
-    return normalized if of.scale is None else normalized * of.scale
-
-
-def octave_rms_norm(of: Normalized) -> Tensor:
-    """RMSNorm with the statistics in ring 64 and rsqrt by octaves."""
-    with of.x.builder.pinned(WIDE):
-        normalized = _scaled(replace(of, scale=None), of.x, _octave_rsqrt)
-    return normalized if of.scale is None else normalized * of.scale
-
-
-def _octave_rsqrt(x: Tensor) -> Tensor:
+def octave_rsqrt(x: Tensor) -> Tensor:
+    """1/sqrt of a variance, by octaves."""
     return octaves.rsqrt(x, *OCTAVES)
 
 
-def _scaled(of: Normalized, centred: Tensor, rsqrt: Callable[[Tensor], Tensor] = Tensor.rsqrt) -> Tensor:
+def _scaled(of: Normalized, centred: Tensor, rsqrt: Rsqrt) -> Tensor:
     factor = rsqrt(_mean(centred * centred, of) + of.eps)
     if of.gain != 1.0:
         factor = factor * of.gain

@@ -88,13 +88,27 @@ FORMS: dict[str, dict[str, Form]] = {
     ),
     "layer_norm": _by_name(
         Form("rsqrt", "(x - mean) rsqrt(var + eps) scale", PUMA, WIDE, 0.0, norm.layer_norm),
-        Form("wide", "the same, statistics in ring 64", DITTO, ANY, 0.0, norm.wide_layer_norm),
-        Form("octaves", "the same, rsqrt by octaves", OURS, SPREAD, 0.0, norm.octave_layer_norm),
+        Form("wide", "the same, statistics in ring 64", DITTO, ANY, 0.0, norm.wide(norm.layer_norm)),
+        Form(
+            "octaves",
+            "the same, rsqrt by octaves",
+            OURS,
+            SPREAD,
+            0.0,
+            norm.wide(norm.layer_norm, norm.octave_rsqrt),
+        ),
     ),
     "rms_norm": _by_name(
         Form("rsqrt", "x rsqrt(mean(x²) + eps) scale", PUMA, WIDE, 0.0, norm.rms_norm),
-        Form("wide", "the same, statistics in ring 64", DITTO, ANY, 0.0, norm.wide_rms_norm),
-        Form("octaves", "the same, rsqrt by octaves", OURS, SPREAD, 0.0, norm.octave_rms_norm),
+        Form("wide", "the same, statistics in ring 64", DITTO, ANY, 0.0, norm.wide(norm.rms_norm)),
+        Form(
+            "octaves",
+            "the same, rsqrt by octaves",
+            OURS,
+            SPREAD,
+            0.0,
+            norm.wide(norm.rms_norm, norm.octave_rsqrt),
+        ),
     ),
     "argmax": _by_name(
         Form("tournament", "of pairs (value, index)", OURS, "any x but ties", 0.0, argmax.argmax),

@@ -74,7 +74,7 @@ class DittoAnnotate(Pass):
             errors.add(module.operation, "there is no entry function to annotate")
             errors.raise_if_any()
             return
-        if names.stage_of(module) >= names.STAGES.index("cast") + 1 or names.is_explicit(module):
+        if names.has_reached(module, "cast") or names.is_explicit(module):
             errors.add(module.operation, "the module has casts already; annotate the program it came from")
             errors.raise_if_any()
         try:

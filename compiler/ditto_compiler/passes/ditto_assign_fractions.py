@@ -11,7 +11,7 @@ from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.casts import insert_cast_after, insert_casts
 from ditto_compiler.dialect.encoding import Fxp
-from ditto_compiler.ir import encoding_of, entry_function, ir, ops_of, set_encoding
+from ditto_compiler.ir import encoding_of, ir, ops_of, set_encoding
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.fractions import Headroom
 from ditto_compiler.spu.op_table import constant_through_layout
@@ -68,11 +68,7 @@ class DittoAssignFractions(Pass):
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
-        entry = entry_function(module)
-        if not names.is_explicit(module) or entry is None:
-            errors.add(module.operation, "products are not exact yet; run ditto-expand-rescale first")
-            errors.raise_if_any()
-            return
+        entry = self.entry(module, after="ditto-expand-rescale")
         headroom = Headroom(RangeAnalysis(entry), self.margin_bits)
         for op in [op for op in ops_of(entry.entry_block) if op.name in PRODUCTS]:
             if len(op.operands) != 2 or not isinstance(encoding_of(op.results[0]), Fxp):

@@ -13,7 +13,6 @@ from ditto_compiler.ir import (
     defining_op,
     element_type,
     encoding_of,
-    entry_function,
     ir,
     ops_of,
     set_encoding,
@@ -58,11 +57,7 @@ class DittoExpandRescale(Pass):
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
-        entry = entry_function(module)
-        if names.stage_of(module) < 2 or entry is None:
-            errors.add(module.operation, "the module has no explicit casts; run ditto-insert-casts first")
-            errors.raise_if_any()
-            return
+        entry = self.entry(module, after="ditto-insert-casts")
         if names.is_explicit(module):
             return
         for op in ops_of(entry.entry_block):

@@ -10,7 +10,6 @@ from ditto_compiler.dialect.casts import constant_at, insert_casts
 from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import (
     encoding_of,
-    entry_function,
     ir,
     is_tensor,
     nested_ops,
@@ -49,12 +48,7 @@ class DittoInsertCasts(Pass):
     name: ClassVar[str] = "ditto-insert-casts"
 
     def run(self, module: ir.Module) -> None:
-        errors = self.errors()
-        entry = entry_function(module)
-        if names.stage_of(module) < 1 or entry is None:
-            errors.add(module.operation, "the module is not annotated; run ditto-annotate first")
-            errors.raise_if_any()
-            return
+        entry = self.entry(module, after="ditto-annotate")
         for op in list(nested_ops(entry.operation)):
             if op.name not in OP_TABLE or op.name == "func.return":
                 continue

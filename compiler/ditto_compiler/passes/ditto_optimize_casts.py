@@ -12,7 +12,6 @@ from ditto_compiler.ir import (
     clone_op,
     defining_op,
     encoding_of,
-    entry_function,
     func,
     ir,
     numel,
@@ -59,12 +58,7 @@ class DittoOptimizeCasts(Pass):
     name: ClassVar[str] = "ditto-optimize-casts"
 
     def run(self, module: ir.Module) -> None:
-        errors = self.errors()
-        entry = entry_function(module)
-        if names.stage_of(module) < 2 or entry is None:
-            errors.add(module.operation, "the module has no explicit casts; run ditto-insert-casts first")
-            errors.raise_if_any()
-            return
+        entry = self.entry(module, after="ditto-insert-casts")
         rewriter = _Rewriter(entry)
         while rewriter.sweep():
             pass

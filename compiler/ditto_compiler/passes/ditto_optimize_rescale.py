@@ -16,7 +16,6 @@ from ditto_compiler.ir import (
     clone_op,
     defining_op,
     encoding_of,
-    entry_function,
     func,
     ir,
     nested_ops,
@@ -86,11 +85,7 @@ class DittoOptimizeRescale(Pass):
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
-        entry = entry_function(module)
-        if not names.is_explicit(module) or entry is None:
-            errors.add(module.operation, "products are not exact yet; run ditto-expand-rescale first")
-            errors.raise_if_any()
-            return
+        entry = self.entry(module, after="ditto-expand-rescale")
         _Placer(entry, Headroom(RangeAnalysis(entry), self.margin_bits), self, errors).run()
         errors.raise_if_any()
         set_function_type(entry)

@@ -15,7 +15,6 @@ from ditto_compiler.ir import (
     clone_op,
     defining_op,
     encoding_of,
-    entry_function,
     func,
     ir,
     nested_ops,
@@ -65,12 +64,7 @@ class DittoOutlineRegions(Pass):
     name: ClassVar[str] = "ditto-outline-regions"
 
     def run(self, module: ir.Module) -> None:
-        errors = self.errors()
-        entry = entry_function(module)
-        if names.stage_of(module) < 2 or entry is None:
-            errors.add(module.operation, "the module has no explicit casts; run ditto-insert-casts first")
-            errors.raise_if_any()
-            return
+        entry = self.entry(module, after="ditto-insert-casts")
         _Outliner(module, entry).run()
         names.set_stage(module, "outlined")
 

@@ -8,7 +8,6 @@ from typing import ClassVar
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import (
-    entry_function,
     func,
     functions,
     ir,
@@ -61,11 +60,7 @@ class DittoToPphlo(Pass):
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
-        entry = entry_function(module)
-        if names.stage_of(module) < 3 or entry is None:
-            errors.add(module.operation, "the module has no regions; run ditto-outline-regions first")
-            errors.raise_if_any()
-            return
+        entry = self.entry(module, after="ditto-outline-regions")
         regions = [f for f in functions(module) if f != entry]
         for region in regions:
             for op in nested_ops(region.operation):

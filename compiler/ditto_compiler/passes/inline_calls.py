@@ -50,7 +50,7 @@ class InlineCalls(Pass):
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
-        if names.stage_of(module) >= names.STAGES.index("outlined") + 1:
+        if names.has_reached(module, "outlined"):
             errors.add(module.operation, "the module is outlined: its calls are of regions and must stay")
             errors.raise_if_any()
         callees = {f.name.value: f for f in functions(module)}
