@@ -183,12 +183,12 @@ module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
 
 // -----
 
-// |%w| < 2^-4 keeps 12 significant bits, 16 after the point, and |%v| <= 4 its 10: 26 <= 32 - 2 - 1 for a result
-// under 4. Both truncations still drop at most 2 bytes.
+// 14 leading bits of |%w| < 2^-4 are 18 after the point, of |%v| <= 4 they are 12. A sum of four products is below
+// 1, so 32 - 2 - 1 fit: %w gives up one.
 // CHECK-LABEL: func.func @a_small_operand_keeps_its_leading_bits(
-// CHECK-DAG:     %[[W:.*]] = "ditto.rescale"(%{{.*}}) {{.*}} -> tensor<4x4xf32, #ditto.fxp<32, 16>>
-// CHECK-DAG:     %[[V:.*]] = "ditto.rescale"(%{{.*}}) {{.*}} -> tensor<4x4xf32, #ditto.fxp<32, 10>>
-// CHECK:         stablehlo.dot %[[W]], %[[V]] {{.*}} -> tensor<4x4xf32, #ditto.fxp<32, 26>>
+// CHECK-DAG:     %[[W:.*]] = "ditto.rescale"(%{{.*}}) {{.*}} -> tensor<4x4xf32, #ditto.fxp<32, 17>>
+// CHECK-DAG:     %[[V:.*]] = "ditto.rescale"(%{{.*}}) {{.*}} -> tensor<4x4xf32, #ditto.fxp<32, 12>>
+// CHECK:         stablehlo.dot %[[W]], %[[V]] {{.*}} -> tensor<4x4xf32, #ditto.fxp<32, 29>>
 module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
   func.func @a_small_operand_keeps_its_leading_bits(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %y: tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>> {
     %0 = stablehlo.multiply %x, %x {ditto.max_abs = 0.05 : f64} : (tensor<4x4xf32, #ditto.fxp<32, 10>>, tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 20>>

@@ -80,7 +80,7 @@ class DittoOptimizeRescale(Pass):
     """Bits kept free above the known magnitude of every value."""
     min_bits: int = 4
     """Fewest fraction bits that a value may be left with; less is an error."""
-    significant_bits: int = 12
+    significant_bits: int = 14
     """Leading bits of a product's operand that are worth keeping, if the product has room for them."""
 
     def run(self, module: ir.Module) -> None:
@@ -199,10 +199,8 @@ class _Placer:
                 fracs[index] = min(fracs[index], worth[index])
                 if both[0] == both[1]:
                     fracs = [fracs[index]] * 2
-        for index in widest_first:
-            excess = sum(fracs) - room
-            if excess > 0 and not is_free(both[index]) and both[0] != both[1]:
-                fracs[index] = max(min(fracs[index], working), fracs[index] - excess)
+        if both[0] != both[1]:
+            fracs = _shortened(fracs, worth, [working if not is_free(v) else math.inf for v in both], room)
         for index in sorted((0, 1), key=lambda i: is_free(both[i]), reverse=True):
             excess = sum(fracs) - room
             if excess > 0:
@@ -248,6 +246,14 @@ class _Placer:
             f"values reach {bound:.3g}, which leaves {max(room, 0)} fraction bits in ring {home.ring}, "
             f"fewer than {self._min_bits}; give the op a rule with a wider ring, or recalibrate",
         )
+
+
+def _shortened(fracs: list[int], worth: list[int], least: list[float], room: int) -> list[int]:
+    """`fracs` less bits until they fit: from what has given up fewest, and from none below `least`."""
+    fracs = list(fracs)
+    while sum(fracs) > room and (able := [i for i in (0, 1) if fracs[i] > least[i]]):
+        fracs[max(able, key=lambda i: fracs[i] - worth[i])] -= 1
+    return fracs
 
 
 def _frac(value: ir.Value) -> int:
