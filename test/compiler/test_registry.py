@@ -8,7 +8,6 @@ from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
-from ditto_compiler.spu.emit.table import EMITTERS
 
 import ditto_compiler.passes
 from ditto_compiler.dialect.attributes import CASTS
@@ -17,6 +16,7 @@ from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import parse_pipeline, pass_name
 from ditto_compiler.pipelines import PIPELINES
 from ditto_compiler.registry import PASSES
+from ditto_compiler.spu.emit.table import EMITTERS
 from ditto_compiler.spu.op_table import OP_TABLE, Kind
 
 GOLDEN = Path(__file__).resolve().parent.parent / "passes"
