@@ -134,6 +134,14 @@ def test_masks_survive_every_ring(cluster: ditto.LocalCluster, form: str, policy
     np.testing.assert_allclose(found, weights(scores, mask), atol=0.06 if form != "narrow" else 0.004)
 
 
+@pytest.mark.parametrize("keys", [1, 2, 5])
+def test_softmax_of_few_keys(cluster: ditto.LocalCluster, keys: int) -> None:
+    """The sum of a single weight is compared with nothing."""
+    x = RNG.normal(size=(4, keys)).astype(np.float32)
+    found = cluster.run(ditto.compile(jax.nn.softmax, x, policy="ditto"), x)
+    np.testing.assert_allclose(found, jax.nn.softmax(x), atol=0.004)
+
+
 def test_norm_of_rows_of_any_size(cluster: ditto.LocalCluster) -> None:
     """Variances from 2^-12 to 2^16, and zero."""
 
