@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import ditto
+from ditto_compiler.cost.casts import MAX_CHUNK, WINDOW, chunk_count
 from ditto_compiler.program import CastBatch
 
 RNG = np.random.default_rng(11)
@@ -60,6 +61,18 @@ def test_mixed_rings_send_fewer_bytes_than_one_wide_ring(cluster):
         check(cluster, f, arguments, atol=2**-4, policy=policy)
         sent[policy] = cluster.stats.bytes
     assert sent["ditto"] < sent["uniform64"]
+
+
+@pytest.mark.parametrize(("network", "messages_per_chunk"), [(None, 3), ("10gbit,20ms", 4)])
+def test_large_casts_over_links_in_the_mode_of_their_network(network, messages_per_chunk):
+    """More chunks than one window has, between processes; one round takes one message more per chunk."""
+    products = ditto.Rule("products in 32 bits", op=("stablehlo.dot*",), ring=32, frac=10)
+    policy = ditto.Policy("mixed", ditto.load_policy("uniform64").dtypes, (products,))
+    rows = WINDOW * MAX_CHUNK + 1
+    x, w = normal(rows, 1), normal(1, 1)
+    with ditto.LocalCluster(network=network) as own:
+        check(own, lambda x, w: x @ w + 1.0, (x, w), atol=2**-6, policy=policy)
+        assert own.stats.cast_messages == messages_per_chunk * chunk_count(rows)
 
 
 def transformer_layer(params, x):

@@ -19,8 +19,8 @@ MAX_CHUNK = 1 << 16
 WINDOW = 15
 """Most chunks under way at a time.
 
-Their messages travel together, so a window takes as long as one chunk where waiting is all that counts. A
-link holds ten messages that its peer has not read, and a window has five per pair, direction and round.
+Their messages travel together, so a window takes as long as one chunk where waiting is all that counts; and
+what is under way is all that casts hold in memory beside their results.
 """
 
 
