@@ -75,6 +75,16 @@ def test_large_casts_over_links_in_the_mode_of_their_network(network, messages_p
         assert own.stats.cast_messages == messages_per_chunk * chunk_count(rows)
 
 
+@pytest.mark.parametrize("extent", [1, 3])
+def test_reductions_of_boolean_shares(cluster, extent):
+    """The engine leaves a rounded value as a boolean share; a maximum of one element compares nothing."""
+
+    def f(x):
+        return jnp.max(jnp.floor(x), 1), jnp.min(jnp.floor(x), 1), jnp.sum(jnp.floor(x), 1)
+
+    check(cluster, f, (normal(4, extent, scale=3.0),), atol=2**-16, policy="uniform64")
+
+
 def transformer_layer(params, x):
     def norm(h, scale):
         centred = h - h.mean(-1, keepdims=True)

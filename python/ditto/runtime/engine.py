@@ -155,7 +155,8 @@ class _Run:
             if isinstance(step, Call):
                 used, made = step.operands, step.results
             else:
-                used, made = tuple(zip(*step.casts, strict=True))
+                used = tuple(source for source, _ in step.casts)
+                made = tuple(target for _, target in step.casts)
             last.update(dict.fromkeys((*used, *made), index))
         for number, index in last.items():
             if number not in program.outputs:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ditto_compiler.dialect.encoding import Fxp
 from ditto_compiler.ir import encoding_of, ir, numel
 from ditto_compiler.op_attributes import get_i64s, get_padding, shape_of
-from ditto_compiler.spu.emit.emitter import EmitRule, Emitter, Values, i64, i64s
+from ditto_compiler.spu.emit.emitter import EmitRule, Emitter, Values, as_arithmetic, i64, i64s
 from ditto_compiler.spu.emit.layout import pad
 from ditto_compiler.spu.op_table import reducer, sort_key
 
@@ -22,7 +22,7 @@ def _reduce(e: Emitter, op: ir.Operation) -> Values:
             return [_sum(e, op, dimensions)]
         if name in ("maximum", "minimum"):
             return [_tournament(e, op, name, dimensions)]
-    return _generic(e, op, "reduce", dimensions=i64s(get_i64s(op, "dimensions")))
+    return _generic(e, op, "reduce", dimensions=i64s(dimensions))
 
 
 def _sum(e: Emitter, op: ir.Operation, dimensions: Sequence[int]) -> ir.Value:
@@ -49,20 +49,18 @@ def _tournament(e: Emitter, op: ir.Operation, name: str, dimensions: Sequence[in
     x = e.transpose(e.values[op.operands[0]], [*dimensions, *kept], element, True)
     x = e.reshape(x, [left, columns], element, True)
 
-    def rows(x: ir.Value, start: int, stop: int) -> ir.Value:
-        limits = {"start_indices": i64s([start, 0]), "limit_indices": i64s([stop, columns])}
-        return e.one(
-            "slice", e.type([stop - start, columns], element, True), x, strides=i64s([1, 1]), **limits
-        )
+    def rows(start: int, stop: int) -> ir.Value:
+        return e.slice(x, [start, 0], [stop, columns])
 
+    if left == 1:
+        # Nothing is compared, and the only element may be a boolean share.
+        x = as_arithmetic(e, x)
     while left > 1:
         half, odd = divmod(left, 2)
-        winners = e.one(
-            name, e.type([half, columns], element, True), rows(x, 0, half), rows(x, half, 2 * half)
-        )
+        winners = e.one(name, e.type([half, columns], element, True), rows(0, half), rows(half, 2 * half))
         if odd:
             both = e.type([half + 1, columns], element, True)
-            winners = e.one("concatenate", both, winners, rows(x, left - 1, left), dimension=i64(0))
+            winners = e.one("concatenate", both, winners, rows(left - 1, left), dimension=i64(0))
         x, left = winners, half + odd
     return e.reshape(x, shape_of(op.results[0]), element, True)
 
