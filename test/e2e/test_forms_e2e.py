@@ -154,7 +154,7 @@ def test_norm_of_rows_of_any_size(cluster: ditto.LocalCluster) -> None:
 
     x = (RNG.normal(size=(29, 64)) * 2.0 ** np.arange(-6.0, 8.5, 0.5)[:, None]).astype(np.float32)
     found = cluster.run(ditto.compile(norm, x, policy="ditto"), x)
-    # Units of 2^-18 in 1/deviation count times the row, whose elements are up to 4 deviations; those in the row
+    # Units of 2^-18 in 1/deviation count times the row, of up to 4 deviations; those in the row
     # itself, times 1/deviation.
     deviation = x.std(-1, keepdims=True)
     bound = 2.0**-18 * (4 * 2 * deviation + 4 / deviation) + 2.0**-11
