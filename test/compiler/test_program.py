@@ -267,6 +267,27 @@ except ImportError as error:
     assert "is blocked" in done.stdout
 
 
+def test_a_program_is_the_same_in_every_process(tmp_path: Path) -> None:
+    """Neither addresses nor hashes, which differ between processes, decide anything."""
+    code = """
+import sys
+import ditto
+from ditto.bench.workloads import workload
+task = workload("bert-tiny", 2, 4)
+ditto.compile(task.function, *task.shapes, policy="ditto").save(sys.argv[1])
+"""
+    files = [tmp_path / f"{seed}.ditto" for seed in range(3)]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(file)],
+            env=child_environment() | {"PYTHONHASHSEED": str(seed)},
+        )
+        for seed, file in enumerate(files)
+    ]
+    assert [child.wait(120) for child in children] == [0, 0, 0]
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def child_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
-from ditto_compiler.ir import copy_module, entry_function, ops_of
+from ditto_compiler.ir import copy_module, entry_function, ir, ops_of, parse_module
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import load_policy
@@ -133,3 +133,18 @@ def test_wrong_files(tmp_path, content, message):
         Ranges.load(path)
     with pytest.raises(RangesError, match="cannot read"):
         Ranges.load(tmp_path / "absent.json")
+
+
+def test_nothing_is_known_of_an_erased_op():
+    """A later op often gets the address, and so the hash, of one that was erased."""
+    module = parse_module("func.func @main(%x: tensor<f32>) -> tensor<f32> { return %x : tensor<f32> }")
+    entry = entry_function(module)
+    analysis = RangeAnalysis(entry)
+    x, end = entry.arguments[0], ir.InsertionPoint(ops_of(entry.entry_block)[-1])
+    with module.context, ir.Location.unknown():
+        for _ in range(8):
+            bounded = ir.Operation.create("stablehlo.tanh", [x.type], [x], ip=end)
+            assert analysis.interval(bounded.results[0]) == (-1, 1)
+            analysis.erase(bounded)
+            unbounded = ir.Operation.create("stablehlo.negate", [x.type], [x], ip=end)
+            assert analysis.interval(unbounded.results[0]) == (-math.inf, math.inf)

@@ -24,7 +24,10 @@ UNKNOWN: Interval = (-math.inf, math.inf)
 
 
 class RangeAnalysis:
-    """Intervals of the values in a function's entry block."""
+    """Intervals of the values in a function's entry block.
+
+    A pass that goes on asking erases ops by `erase`.
+    """
 
     def __init__(self, entry: func.FuncOp) -> None:
         self._intervals: dict[ir.Value, Interval] = {}
@@ -52,6 +55,12 @@ class RangeAnalysis:
             if op is not None:
                 self.visit(op)
         return self._intervals.get(value, UNKNOWN)
+
+    def erase(self, op: ir.Operation) -> None:
+        """Erases `op` and forgets its results: values are known by address, which a later op may get."""
+        for result in op.results:
+            self._intervals.pop(result, None)
+        op.erase()
 
     def bound(self, value: ir.Value) -> float:
         """The largest |x|; inf when unknown."""

@@ -99,7 +99,7 @@ class DittoAssignFractions(Pass):
                 continue
             home = _home_of(op)
             op.operands[free[0]] = insert_casts(supplied, target, before=op)
-            self._retype(op, Fxp(own.ring, frac + other.frac), home)
+            _retype(op, Fxp(own.ring, frac + other.frac), home, headroom.ranges)
         errors.raise_if_any()
 
     def _whole_bytes(self, room: int, bound: float) -> int:
@@ -112,16 +112,17 @@ class DittoAssignFractions(Pass):
         wanted = max(8, -(-(self.significant_bits - magnitude) // 8) * 8)
         return min(room, wanted)
 
-    def _retype(self, op: ir.Operation, exact: Fxp, home: Fxp) -> None:
-        """Changes the product's scale, and the rescale that follows it along with it."""
-        result = op.results[0]
-        for use in list(result.uses):
-            user = use.owner.operation
-            if user.name in names.CASTS and encoding_of(user.results[0]) == home:
-                user.results[0].replace_all_uses_with(result)
-                user.erase()
-        set_encoding(result, exact)
-        insert_cast_after(op, home)
+
+def _retype(op: ir.Operation, exact: Fxp, home: Fxp, ranges: RangeAnalysis) -> None:
+    """Changes the product's scale, and the rescale that follows it along with it."""
+    result = op.results[0]
+    for use in list(result.uses):
+        user = use.owner.operation
+        if user.name in names.CASTS and encoding_of(user.results[0]) == home:
+            user.results[0].replace_all_uses_with(result)
+            ranges.erase(user)
+    set_encoding(result, exact)
+    insert_cast_after(op, home)
 
 
 def _home_of(op: ir.Operation) -> Fxp:

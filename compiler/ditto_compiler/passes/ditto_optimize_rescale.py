@@ -111,7 +111,7 @@ class _Placer:
             # Inputs and constants keep theirs: they are supplied at that scale.
             if op.name == "ditto.rescale" and not is_free(op.operands[0]):
                 op.results[0].replace_all_uses_with(op.operands[0])
-                op.erase()
+                self._headroom.ranges.erase(op)
         for op in ops_of(self._block):
             home = self._home.get(op.results[0]) if len(op.results) else None
             if home is None or op.name == "ditto.rescale" or from_integer(op):
@@ -237,7 +237,7 @@ class _Placer:
         if wanted == home and len(plan_casts(encoding, wanted)) == 1:
             return
         target.replace_all_uses_with(insert_casts(source, wanted, before=op))
-        op.erase()
+        self._headroom.ranges.erase(op)
 
     def _too_large(self, op: ir.Operation, room: int, home: Fxp) -> None:
         bound = max(self._headroom.ranges.bound(v) for v in (*op.operands, *op.results))

@@ -70,6 +70,9 @@ class DittoToPphlo(Pass):
         visibility = VisibilityAnalysis(module)
         for region in regions:
             self._lower(region, visibility)
+        # Only now: the analysis knows values by address, which a new op could get.
+        for region in regions:
+            region.operation.erase()
         for op in ops_of(entry.entry_block):
             if op.name == "func.call":
                 _replace_call(op)
@@ -98,7 +101,6 @@ class DittoToPphlo(Pass):
         returned = [region_result(emitter, value) for value in ops[-1].operands]
         func.ReturnOp(returned, ip=emitter.ip, loc=ops[-1].location)
         set_function_type(lowered)
-        region.operation.erase()
         self._free_large(lowered)
 
     def _free_large(self, region: func.FuncOp) -> None:
