@@ -11,6 +11,7 @@ from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
+from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
@@ -82,14 +83,17 @@ def precision_pipeline(
     )
 
 
-def lowering_pipeline() -> tuple[Pass, ...]:
+def lowering_pipeline(policy: str | Policy = "ditto") -> tuple[Pass, ...]:
     """From there to engine programs and a schedule."""
-    return (DittoOutlineRegions(), DittoToPphlo())
+    _, policy = _text_and_policy(policy)
+    # Before regions are outlined, for each comparison ends one.
+    comparisons = (DittoExpandComparisons(),) if policy.compare == "explicit" else ()
+    return (*comparisons, DittoOutlineRegions(), DittoToPphlo())
 
 
 def default_pipeline(policy: str | Policy = "ditto") -> tuple[Pass, ...]:
     """Everything, as `ditto.compile` runs it."""
-    return precision_pipeline(policy) + lowering_pipeline()
+    return precision_pipeline(policy) + lowering_pipeline(policy)
 
 
 PIPELINES: dict[str, Callable[..., tuple[Pass, ...]]] = {

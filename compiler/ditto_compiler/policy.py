@@ -31,6 +31,9 @@ DTYPES: tuple[str, ...] = (
 RESCALES: tuple[str, ...] = ("engine", "explicit")
 """Who truncates products."""
 
+COMPARES: tuple[str, ...] = ("engine", "explicit")
+"""Who compares."""
+
 OPERANDS = "operands"
 """A rule's ring: the narrowest that the op runs in and that is at least as wide as every operand's.
 
@@ -183,6 +186,8 @@ class Policy:
             sets a ring drops earlier fraction bits, which were meant for another.
         rescale: who truncates products: "engine", after each, or "explicit", by ops that the compiler
             places (see ditto-expand-rescale).
+        compare: who compares secret numbers: "engine", or "explicit", by ops that the parties run outside of
+            it (see ditto-expand-comparisons).
         forms: how non-linear functions are computed; in order, the later wins.
     """
 
@@ -191,14 +196,19 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     description: str = ""
     rescale: str = "engine"
+    compare: str = "engine"
     forms: tuple[FormRule, ...] = ()
     _fracs: dict[int, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.rescale not in RESCALES:
-            raise PolicyError(
-                f"policy '{self.name}': rescale must be one of {', '.join(RESCALES)}, got '{self.rescale}'"
-            )
+        for key, value, allowed in (
+            ("rescale", self.rescale, RESCALES),
+            ("compare", self.compare, COMPARES),
+        ):
+            if value not in allowed:
+                raise PolicyError(
+                    f"policy '{self.name}': {key} must be one of {', '.join(allowed)}, got '{value}'"
+                )
         for dtype in DTYPES:
             if dtype not in self.dtypes:
                 raise PolicyError(f"policy '{self.name}' has no encoding for dtype {dtype}")
@@ -308,6 +318,7 @@ def _parse(text: str, file: str, dependents: tuple[str, ...]) -> Policy:
             dtypes=dtypes,
             rules=(base.rules if base else ()) + rules,
             rescale=data.get("rescale", base.rescale if base else "engine"),
+            compare=data.get("compare", base.compare if base else "engine"),
             forms=(base.forms if base else ()) + _form_rules(data.get("forms", {})),
         )
     except PolicyError as error:
@@ -340,6 +351,7 @@ _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
     "description": str,
     "base": str,
     "rescale": str,
+    "compare": str,
     "dtypes": dict,
     "rules": list,
     "forms": dict,

@@ -21,7 +21,7 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.files import write_whole
 
 FORMAT = "ditto-program"
-VERSION = 1
+VERSION = 2
 
 
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
@@ -98,7 +98,41 @@ class CastBatch:
     casts: tuple[tuple[int, int], ...]
 
 
-Step = Call | CastBatch
+@dataclass(frozen=True)
+class Comparison:
+    """A fixed-point value, public thresholds in units of its last place, and the boolean that each gives."""
+
+    source: int
+    thresholds: tuple[int, ...]
+    results: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CompareBatch:
+    """Comparisons that share messages."""
+
+    comparisons: tuple[Comparison, ...]
+
+
+Step = Call | CastBatch | CompareBatch
+
+
+def operands_of(step: Step) -> tuple[int, ...]:
+    """Numbers of the values that a step uses."""
+    if isinstance(step, Call):
+        return step.operands
+    if isinstance(step, CastBatch):
+        return tuple(source for source, _ in step.casts)
+    return tuple(comparison.source for comparison in step.comparisons)
+
+
+def results_of(step: Step) -> tuple[int, ...]:
+    """Numbers of the values that a step makes."""
+    if isinstance(step, Call):
+        return step.results
+    if isinstance(step, CastBatch):
+        return tuple(target for _, target in step.casts)
+    return tuple(result for comparison in step.comparisons for result in comparison.results)
 
 
 @dataclass(frozen=True)
@@ -278,13 +312,25 @@ def _write(archive: zipfile.ZipFile, name: str, text: str) -> None:
 def _step_to_json(step: Step) -> list[Any]:
     if isinstance(step, Call):
         return ["call", step.region, list(step.operands), list(step.results)]
-    return ["cast", [list(pair) for pair in step.casts]]
+    if isinstance(step, CastBatch):
+        return ["cast", [list(pair) for pair in step.casts]]
+    return ["compare", [[c.source, list(c.thresholds), list(c.results)] for c in step.comparisons]]
 
 
 def _step_from_json(entry: list[Any]) -> Step:
     if entry[0] == "call":
         return Call(entry[1], tuple(entry[2]), tuple(entry[3]))
-    return CastBatch(tuple((source, target) for source, target in entry[1]))
+    if entry[0] == "cast":
+        return CastBatch(tuple((source, target) for source, target in entry[1]))
+    if entry[0] == "compare":
+        return CompareBatch(tuple(_comparison(*fields) for fields in entry[1]))
+    raise ValueError(f"unknown step '{entry[0]}'")
+
+
+def _comparison(source: int, thresholds: list[int], results: list[int]) -> Comparison:
+    if len(thresholds) != len(results):
+        raise ValueError(f"{len(thresholds)} thresholds with {len(results)} results")
+    return Comparison(source, tuple(thresholds), tuple(results))
 
 
 def _from_document(document: dict[str, Any], texts: dict[str, str]) -> Program:

@@ -1,8 +1,11 @@
-"""Local steps of the casts and of client-side sharing (python/native/kernels.cpp).
+"""Local steps of the casts, the comparison and client-side sharing (python/native).
 
 Arrays are C-contiguous, at any address, and must not overlap. `slots` and `raw` hold ring elements as in
-`ditto.runtime.sharing`; every other array is a *section*: uint8, `word_bytes` bytes per element. Sections
-come whole: their words are split into planes, so a part of a section is not a shorter section.
+`ditto.runtime.sharing`; every other array of a cast is a *section*: uint8, `word_bytes` bytes per element.
+Sections come whole: their words are split into planes, so a part of a section is not a shorter section.
+
+A comparison has *queries*, uint8, ring / 2 - 1 bytes per element, which come whole too; and *bits*, uint8,
+rows of one bit per element: 2 d - 1 rows for d digits, of which an element of the ring has ring / 4.
 
 Every function raises ValueError if an array's size or a parameter does not fit, before it writes.
 """
@@ -110,3 +113,31 @@ def split(
 
 def join(slots0: _Array, slots1: _Array, slots2: _Array, ring: int, raw: _Array) -> bool:
     """Sum of the three slots; False if the two copies of a slot differ."""
+
+def compare_query(slots: _Array, ring: int, mask: _Array, query: _Array) -> None:
+    """P0: from x_0 and x_1, the digits of their sum as words, masked; `mask` is a query as well."""
+
+def compare_pick_p1(
+    slots: _Array, ring: int, threshold: _Array, query: _Array, column: int, bits: _Array
+) -> None:
+    """P1, with x_2 second: add its share of G and P to `bits`, from byte `column` of each row on.
+
+    `query` is its share of the words, `threshold` one ring element. A row takes a byte for every eight
+    elements; `bits` may have longer rows.
+    """
+
+def compare_pick_p2(
+    slots: _Array, ring: int, threshold: _Array, query: _Array, column: int, bits: _Array
+) -> None:
+    """P2, with x_2 first: as `compare_pick_p1`."""
+
+def compare_level(
+    slot0: _Array, slot1: _Array, digits: int, mask0: _Array, mask1: _Array, products: _Array
+) -> None:
+    """A level of the tree: from both slots of G and P, this party's `digits` - 1 rows of masked products.
+
+    P_hi G_lo of each pair of digits, then P_hi P_lo of each pair but the lowest.
+    """
+
+def unpack_bits(slot0: _Array, slot1: _Array, bits: _Array) -> None:
+    """One row of each slot, to one byte for each element and slot."""

@@ -59,7 +59,7 @@ def compile(
     PassManager(passes, verify_each=False).run(module)
     # With locations, for the simulator's diagnostics.
     annotated = module.operation.get_asm(enable_debug_info=True)
-    PassManager(lowering_pipeline(), verify_each=False).run(module)
+    PassManager(lowering_pipeline(policy), verify_each=False).run(module)
     name = policy if isinstance(policy, str) else policy.name
     program = extract_program(module, policy=name, annotated=annotated)
     seconds = {"JAX tracing": traced.seconds, "Ditto passes": time.perf_counter() - start}

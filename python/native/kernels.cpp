@@ -8,54 +8,15 @@
 // So a section has exactly elements * word_bytes bytes, and every load is one that a CPU can
 // vectorise. Arrays may start at any address.
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <stdexcept>
 #include <type_traits>
 
-namespace nb = nanobind;
+#include "common.h"
 
-// One binary serves every x86-64 CPU: the loader picks the version of each kernel that fits. Helpers
-// are flattened into the kernels, or they would be compiled for the oldest CPU only.
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
-    __GNUC__ >= 12
-#define DITTO_KERNEL __attribute__((flatten, target_clones("default", "avx2", "arch=x86-64-v4"))) void
-#else
-#define DITTO_KERNEL void
-#endif
-#define DITTO_INLINE static inline __attribute__((always_inline))
-
-using u8 = std::uint8_t;
-using u16 = std::uint16_t;
-using u32 = std::uint32_t;
-using u64 = std::uint64_t;
-using u128 = unsigned __int128;
-
-using In = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
-using Out = nb::ndarray<nb::c_contig, nb::device::cpu>;
+using namespace ditto;
 
 namespace {
-
-// Elements handled at a time; the block's words stay in the first-level cache.
-constexpr std::size_t BLOCK = 256;
-
-template <class T>
-DITTO_INLINE T load(const u8* base, std::size_t index) {
-    T value;
-    std::memcpy(&value, base + index * sizeof(T), sizeof(T));
-    return value;
-}
-
-template <class T>
-DITTO_INLINE void store(u8* base, std::size_t index, T value) {
-    std::memcpy(base + index * sizeof(T), &value, sizeof(T));
-}
 
 // Calls f(Part{}, plane offset in the section, lowest bit of the part in the word) per plane.
 template <class F>
@@ -103,9 +64,6 @@ DITTO_INLINE void store_words(const W* words, std::size_t elements, unsigned wor
         }
     });
 }
-
-template <class S>
-constexpr unsigned BITS = 8 * sizeof(S);
 
 // 2^(k-2): moves the values that a cast allows to [0, 2^(k-1)).
 template <class S>
@@ -345,21 +303,6 @@ DITTO_KERNEL join(const u8* slots0, const u8* slots1, const u8* slots2, std::siz
     *consistent = differ == 0;
 }
 
-// Run-time widths to types: f gets a zero of each type that was asked for.
-template <class F>
-void with_ring(unsigned bits, F f) {
-    switch (bits) {
-        case 32:
-            return f(u32{});
-        case 64:
-            return f(u64{});
-        case 128:
-            return f(u128{});
-        default:
-            throw std::invalid_argument("ring width must be 32, 64 or 128");
-    }
-}
-
 // The type that words are computed in: the narrowest of three, to keep the number of kernels down.
 template <class F>
 void with_word(unsigned word_bytes, F f) {
@@ -371,31 +314,8 @@ void with_word(unsigned word_bytes, F f) {
     return f(u128{});
 }
 
-void check(bool condition, const char* message) {
-    if (!condition) {
-        throw std::invalid_argument(message);
-    }
-}
-
-constexpr char SLOTS[] = "slots: not two ring elements for each element";
 constexpr char SECTION[] = "section: not word_bytes bytes for each element";
-constexpr char RAW[] = "raw: not one ring element for each element";
 constexpr char VALUES[] = "values: not one number for each element";
-
-const u8* read(const In& array, std::size_t size, const char* message) {
-    check(array.nbytes() == size, message);
-    return static_cast<const u8*>(array.data());
-}
-
-u8* write(const Out& array, std::size_t size, const char* message) {
-    check(array.nbytes() == size, message);
-    return static_cast<u8*>(array.data());
-}
-
-std::size_t count_slots(const In& slots, unsigned ring) {
-    check(ring % 32 == 0 && ring > 0 && slots.nbytes() % (ring / 4) == 0, SLOTS);
-    return slots.nbytes() / (ring / 4);
-}
 
 // Calls f with a zero of the source ring, target ring and word types of an interactive cast.
 template <class F>
@@ -543,12 +463,14 @@ bool py_join(const In& slots0, const In& slots1, const In& slots2, unsigned ring
 
 }  // namespace
 
+void bind_comparisons(nb::module_& m);
+
 NB_MODULE(_native, m) {
     using namespace nb::literals;
     // No conversion: a copy made for a result would be written to and dropped.
     const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
     const auto nogil = nb::call_guard<nb::gil_scoped_release>();
-    m.doc() = "Local steps of the casts and of client-side sharing; see python/native/kernels.cpp.";
+    m.doc() = "Local steps of casts, comparisons and client-side sharing; see python/native.";
     m.def("send_two_rounds", &send_two_rounds, array("slots"), "source"_a, "target"_a, "drop"_a,
           "left"_a, "word_bytes"_a, array("q0"), array("q1"), array("w0"), array("w1"), array("out"),
           array("p0"), array("p1"), nogil);
@@ -577,4 +499,5 @@ NB_MODULE(_native, m) {
           array("slots1"), array("slots2"), nogil);
     m.def("join", &py_join, array("slots0"), array("slots1"), array("slots2"), "ring"_a, array("raw"),
           nogil);
+    bind_comparisons(m);
 }

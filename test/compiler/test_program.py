@@ -22,11 +22,15 @@ from ditto_compiler.program import (
     Call,
     CallerTensor,
     CastBatch,
+    CompareBatch,
+    Comparison,
     Input,
     Program,
     ProgramFileError,
     Region,
     Value,
+    operands_of,
+    results_of,
 )
 from ditto_compiler.source import parse_source
 from ditto_compiler.spu.extract import extract_program
@@ -36,14 +40,15 @@ module @jit_model {
   func.func public @main(
       %x: tensor<2x4xf32>, %w: tensor<4x3xf32>,
       %m: tensor<3xf32> {ditto.visibility = "public"}, %u: tensor<f32>
-  ) -> (tensor<2x3xf32>, tensor<2x3xf32>) {
+  ) -> (tensor<2x3xf32>, tensor<2x3xf32>, tensor<2x3xf32>) {
     %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0]
       : (tensor<2x4xf32>, tensor<4x3xf32>) -> tensor<2x3xf32>
     %1 = stablehlo.broadcast_in_dim %m, dims = [1] : (tensor<3xf32>) -> tensor<2x3xf32>
     %2 = stablehlo.add %0, %1 : tensor<2x3xf32>
     %3 = stablehlo.exponential %2 : tensor<2x3xf32>
     %4 = stablehlo.tanh %0 : tensor<2x3xf32>
-    return %3, %4 : tensor<2x3xf32>, tensor<2x3xf32>
+    %5 = stablehlo.maximum %0, %2 : tensor<2x3xf32>
+    return %3, %4, %5 : tensor<2x3xf32>, tensor<2x3xf32>, tensor<2x3xf32>
   }
 }
 """
@@ -71,19 +76,25 @@ def test_extracted_program(program: Program) -> None:
     assert {use.index for use in program.inputs} == {0, 1, 2}
     secrets = {use.index: program.values[use.value].secret for use in program.inputs}
     assert secrets == {0: True, 1: True, 2: False}
-    assert [program.values[number].shape for number in program.outputs] == [(2, 3), (2, 3)]
+    assert [program.values[number].shape for number in program.outputs] == [(2, 3)] * 3
 
 
 def test_every_step_uses_what_earlier_steps_made(program: Program) -> None:
     made = {use.value for use in program.inputs}
     for step in program.steps:
-        if isinstance(step, Call):
-            assert set(step.operands) <= made
-            made.update(step.results)
-        else:
-            assert {source for source, _ in step.casts} <= made
-            made.update(target for _, target in step.casts)
+        assert set(operands_of(step)) <= made
+        made.update(results_of(step))
     assert set(program.outputs) <= made
+
+
+def test_comparisons_are_steps_that_give_booleans(program: Program) -> None:
+    (step,) = (step for step in program.steps if isinstance(step, CompareBatch))
+    ((source, thresholds, results),) = map(dataclasses.astuple, step.comparisons)
+    assert thresholds == (0,)
+    assert program.values[source].dtype == "f32"
+    (result,) = (program.values[number] for number in results)
+    assert (result.dtype, result.shape, result.secret) == ("i1", (2, 3), True)
+    assert result.encoding == Int(program.values[source].encoding.ring)
 
 
 def test_casts_of_a_batch_share_one_message_and_cast_secrets_only_at_a_cost(program: Program) -> None:
@@ -111,7 +122,7 @@ def test_values_of_every_kind_round_trip() -> None:
         policy="p",
         values=(Value((), "i1", Int(32), False), Value((3, 0), "bf16", Fxp(128, 126), True)),
         regions={"r0": Region("r0", 32, 0, 'module {}\n// "quotes" \u00e9\n')},
-        steps=(Call("r0", (), (0, 1)), CastBatch(((1, 1),))),
+        steps=(Call("r0", (), (0, 1)), CastBatch(((1, 1),)), CompareBatch((Comparison(1, (-3, 0), (0, 0)),))),
         inputs=(Input(3, 1),),
         caller_inputs=(CallerTensor((3, 0), "bf16"),),
         outputs=(1, 1, 0),
@@ -185,6 +196,8 @@ def test_other_versions(program: Program) -> None:
         {"regions": [["missing", 32, 8, []]]},
         {"steps": [["call"]]},
         {"steps": [[]]},
+        {"steps": [["walk", []]]},
+        {"steps": [["compare", [[0, [1, 2], [3]]]]]},
         {"inputs": None},
         {"outputs": 3},
     ],

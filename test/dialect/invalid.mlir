@@ -281,7 +281,7 @@ module attributes {ditto.stage = "annotated"} {
 
 module attributes {ditto.stage = "outlined"} {
   func.func @c5_operation_in_main(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
-    // expected-error @+1 {{'stablehlo.negate' op: c5: the entry function of an outlined module holds only calls, casts and a return; move it into a function with attribute 'ditto.ring'}}
+    // expected-error @+1 {{'stablehlo.negate' op: c5: the entry function of an outlined module holds only calls, casts, comparisons and a return; move it into a function with attribute 'ditto.ring'}}
     %0 = stablehlo.negate %x : tensor<4xf32, #ditto.fxp<64, 18>>
     return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
   }
@@ -294,4 +294,32 @@ func.func @mlir_shape_mismatch(%x: tensor<4xf32>) -> tensor<5xf32> {
   // expected-error @+1 {{'stablehlo.negate' op requires compatible types for all operands and results}}
   %0 = "stablehlo.negate"(%x) : (tensor<4xf32>) -> tensor<5xf32>
   return %0 : tensor<5xf32>
+}
+
+// -----
+
+func.func @d4_operands(%x: tensor<4xi32, #ditto.int<32>>) {
+  // expected-error @+1 {{'ditto.less' op: d4: 'ditto.less' has one fixed-point operand, got 'tensor<4xi32, #ditto.int<32>>'}}
+  %0 = "ditto.less"(%x) {thresholds = array<i64: 0>} : (tensor<4xi32, #ditto.int<32>>) -> tensor<4xi1, #ditto.int<32>>
+  return
+}
+
+// -----
+
+func.func @d4_thresholds(%x: tensor<4xf32, #ditto.fxp<32, 10>>) {
+  // expected-error @+1 {{d4: 'thresholds' must be an array of one i64 or more, got 0 : i64}}
+  %0 = "ditto.less"(%x) {thresholds = 0 : i64} : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xi1, #ditto.int<32>>
+  // expected-error @+1 {{d4: 'thresholds' must be an array of one i64 or more, got none}}
+  %1 = "ditto.less"(%x) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xi1, #ditto.int<32>>
+  return
+}
+
+// -----
+
+func.func @d4_results(%x: tensor<2x4xf32, #ditto.fxp<32, 10>>) {
+  // expected-error @+1 {{d4: 2 threshold(s) give as many 'tensor<2x4xi1, #ditto.int<32>>', got tensor<2x4xi1, #ditto.int<32>>}}
+  %0 = "ditto.less"(%x) {thresholds = array<i64: 0, 1>} : (tensor<2x4xf32, #ditto.fxp<32, 10>>) -> tensor<2x4xi1, #ditto.int<32>>
+  // expected-error @+1 {{d4: 1 threshold(s) give as many 'tensor<2x4xi1, #ditto.int<32>>', got tensor<2x4xi1, #ditto.int<64>>}}
+  %1 = "ditto.less"(%x) {thresholds = array<i64: 0>} : (tensor<2x4xf32, #ditto.fxp<32, 10>>) -> tensor<2x4xi1, #ditto.int<64>>
+  return
 }

@@ -5,6 +5,7 @@ most 2 units of 2^-f; a dot product over n such inputs of magnitude m by about s
 tolerances below are these sums, rounded up to a power of two.
 """
 
+import dataclasses
 import io
 from typing import NamedTuple
 
@@ -16,7 +17,9 @@ import pytest
 
 import ditto
 from ditto_compiler.cost.casts import MAX_CHUNK, WINDOW, chunk_count
-from ditto_compiler.program import CastBatch
+from ditto_compiler.dialect.encoding import Fxp, Int
+from ditto_compiler.policy import load_policy
+from ditto_compiler.program import CallerTensor, CastBatch, CompareBatch, Comparison, Input, Program, Value
 
 RNG = np.random.default_rng(11)
 
@@ -275,6 +278,51 @@ def test_a_program_runs_twice_and_after_a_round_trip_to_a_file(cluster, tmp_path
         np.testing.assert_allclose(y, f(*arguments)["y"], atol=2**-5)
         sent.append((cluster.stats.bytes, cluster.stats.messages))
     assert len(set(sent)) == 1
+
+
+@pytest.mark.parametrize("ring", ["32", "64", "128"])
+def test_comparisons_outside_of_the_engine(cluster, ring):
+    """Exactly at, just below and just above thresholds, on values that every ring holds exactly."""
+
+    def f(x, y):
+        predicates = (x < 1.5, x <= 1.5, x > 1.5, x >= 1.5, x < y, x <= y, x > y, x >= y, jnp.abs(x) < 1.5)
+        values = (
+            jnp.maximum(x, y),
+            jnp.minimum(x, 1.5),
+            jnp.abs(x),
+            jnp.clip(x, -1.5, 1.5),
+            x.max(0),
+            y.min(1),
+        )
+        return predicates, values
+
+    steps = np.array([0, 1, -1, 2, -2]) / 128
+    x = np.concatenate([c + steps for c in (-1.5, 0.0, 1.5)]).astype(np.float32).reshape(5, 3)
+    y = np.roll(x, 1, axis=0) + np.float32(0)
+    policy = dataclasses.replace(load_policy(f"uniform{ring}"), compare="explicit")
+    check(cluster, f, (x, y), atol=0, policy=policy)
+    assert cluster.stats.compare_bytes > 0
+    check(cluster, f, (x, y), atol=0, policy=f"uniform{ring}")
+    assert cluster.stats.compare_bytes == 0
+
+
+@pytest.mark.parametrize("ring", [32, 64, 128])
+def test_public_values_are_compared_by_everybody(cluster, ring):
+    held = Value((3,), "f32", Fxp(ring, 10), secret=False)
+    below = Value((3,), "i1", Int(ring), secret=False)
+    program = Program(
+        name="public",
+        policy="",
+        values=(held, below, below),
+        regions={},
+        steps=(CompareBatch((Comparison(0, (0, 1024), (1, 2)),)),),
+        inputs=(Input(0, 0),),
+        caller_inputs=(CallerTensor((3,), "f32"),),
+        outputs=(1, 2),
+    )
+    found = cluster.run(program, np.float32([-1, 0, 1]))
+    np.testing.assert_array_equal(found, [[True, False, False], [True, True, False]])
+    assert cluster.stats.bytes == 0
 
 
 class Pair(NamedTuple):

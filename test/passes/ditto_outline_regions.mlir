@@ -144,3 +144,29 @@ module attributes {ditto.stage = "cast"} {
     return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
   }
 }
+
+// -----
+
+// Comparisons run outside of the engine like casts; those that are ready at once are next to each other.
+// CHECK-LABEL: func.func @comparisons(
+// CHECK-NEXT:    %[[A:.*]]:3 = call @r0(%arg0, %arg1)
+// CHECK-NEXT:    %[[B:.*]] = "ditto.upcast"(%[[A]]#2)
+// CHECK-NEXT:    %[[C:.*]]:2 = "ditto.less"(%[[A]]#0) {thresholds = array<i64: 0, 5>}
+// CHECK-NEXT:    %[[D:.*]] = "ditto.less"(%[[A]]#1) {thresholds = array<i64: 0>}
+// CHECK-NEXT:    %[[E:.*]] = call @r1(
+// CHECK-NEXT:    return %[[E]], %[[B]]
+// CHECK-LABEL: func.func private @r1(
+// CHECK:         %{{.*}}: tensor<4xi1, #ditto.int<32>> {ditto.visibility = "secret"}
+module attributes {ditto.stage = "cast"} {
+  func.func @comparisons(%x: tensor<4xf32, #ditto.fxp<32, 10>>, %y: tensor<4xf32, #ditto.fxp<32, 10>>) -> (tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<64, 18>>) {
+    %0 = stablehlo.subtract %x, %y : tensor<4xf32, #ditto.fxp<32, 10>>
+    %1, %2 = "ditto.less"(%0) {thresholds = array<i64: 0, 5>} : (tensor<4xf32, #ditto.fxp<32, 10>>) -> (tensor<4xi1, #ditto.int<32>>, tensor<4xi1, #ditto.int<32>>)
+    %3 = stablehlo.add %x, %y : tensor<4xf32, #ditto.fxp<32, 10>>
+    %4 = "ditto.less"(%3) {thresholds = array<i64: 0>} : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xi1, #ditto.int<32>>
+    %5 = stablehlo.and %1, %2 : tensor<4xi1, #ditto.int<32>>
+    %6 = stablehlo.and %5, %4 : tensor<4xi1, #ditto.int<32>>
+    %7 = stablehlo.negate %3 : tensor<4xf32, #ditto.fxp<32, 10>>
+    %8 = "ditto.upcast"(%7) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+    return %6, %8 : tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}

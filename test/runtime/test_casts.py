@@ -10,6 +10,7 @@ import pytest
 import spu
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parties import KEYS, Depths, Tapped, spu_product, spu_share, to_integers, to_raw
 from scipy.stats import chi2
 from spu import libspu
 
@@ -18,27 +19,12 @@ from ditto.runtime.casts import CastEngine, CastError
 from ditto.runtime.channel import ChannelError, LinkChannel, run_in_threads
 from ditto.runtime.prf import Stream, agree_streams
 from ditto.runtime.shares import FIELDS, from_share
-from ditto.runtime.sharing import reconstruct, share, word_dtype
+from ditto.runtime.sharing import reconstruct, share
 from ditto_compiler.cost.casts import MAX_CHUNK, SINGLE_CHUNK, WINDOW, batch_cost, choose_mode
 from ditto_compiler.cost.network import Network
 from ditto_compiler.dialect.encoding import RINGS, Cast, EncodingError, Fxp, Int
 
 MODES = ("two-round", "one-round")
-
-
-def to_raw(values, ring):
-    """Python integers as ring elements."""
-    mask = (1 << ring) - 1
-    if ring == 128:
-        words = [(v & mask & (2**64 - 1), (v & mask) >> 64) for v in values]
-        return np.array(words, np.uint64).reshape(-1, 2)
-    return np.array([v & mask for v in values], word_dtype(ring))
-
-
-def to_integers(raw, ring):
-    """Ring elements as signed Python integers."""
-    flat = [int(lo) | int(hi) << 64 for lo, hi in raw] if ring == 128 else [int(v) for v in raw]
-    return [v - (1 << ring) if v >> (ring - 1) else v for v in flat]
 
 
 def cast_many(batch, mode="two-round"):
@@ -202,22 +188,6 @@ def test_p0_rotates_from_batch_to_batch(mode):
     assert [sent for sent, _ in parties] == [[p0, 1, 1] * 2, [1, p0, 1] * 2, [1, 1, p0] * 2]
     for results in zip(*(results for _, results in parties), strict=True):
         assert to_integers(reconstruct(results, 64), 64) == list(range(9))
-
-
-class Depths:
-    """A channel that notes the longest chain of messages in which each one waits for the one before."""
-
-    def __init__(self, channel, depths):
-        self.channel, self.depths, self.depth = channel, depths, 0
-
-    def send(self, dst, message):
-        self.depths[self.channel.rank, dst].append(self.depth + 1)
-        self.channel.send(dst, message)
-
-    def recv(self, src):
-        message = self.channel.recv(src)
-        self.depth = max(self.depth, self.depths[src, self.channel.rank].popleft())
-        return message
 
 
 @pytest.mark.parametrize(
@@ -385,45 +355,6 @@ def test_a_batch_waits_once_per_window_in_the_mode_of_its_network(total, rtt_s):
     assert max(depth for *_, depth in results) == cost.rounds
 
 
-PRODUCT = """
-module @product attributes {{pphlo.version = "0.9.5"}} {{
-  func.func @main(%a: {0}, %b: {0}) -> {0} {{
-    %0 = "pphlo.multiply"(%a, %b) : ({0}, {0}) -> {0}
-    return %0 : {0}
-  }}
-}}
-"""
-
-
-def spu_share(slots, ring):
-    """SPU's object for a party's slots of an integer tensor."""
-    meta = libspu.ValueMeta()
-    meta.data_type = libspu.DT_I32 if ring == 32 else libspu.DT_I64
-    meta.visibility = libspu.VIS_SECRET
-    meta.shape = [len(slots)]
-    meta.storage_type = f"aby3.AShr<FM{ring}>"
-    chunk = libspu.ValueChunk()
-    chunk.total_bytes, chunk.content = slots.nbytes, slots.tobytes()
-    share_of_party = libspu.Share()
-    share_of_party.meta = meta.SerializeToString()
-    share_of_party.share_chunks = [chunk.SerializeToString()]
-    return share_of_party
-
-
-def spu_product(link, ring, slots, ones):
-    """SPU's own shares of the product of two secret integer tensors, in a new runtime of `ring`."""
-    tensor = f"tensor<{len(slots)}x!pphlo.secret<{'i32' if ring == 32 else 'i64'}>>"
-    executable = libspu.Executable(
-        name="product", input_names=["a", "b"], output_names=["y"], code=PRODUCT.format(tensor).encode()
-    )
-    config = libspu.RuntimeConfig(protocol=libspu.ABY3, field=FIELDS[ring])
-    runtime = spu.Runtime(link.spawn(), config)
-    for name, data in (("a", slots), ("b", ones)):
-        runtime.set_var(name, spu_share(data, ring))
-    runtime.run(executable)
-    return runtime.get_var("y")
-
-
 def spu_reconstruct(shares, ring):
     config = libspu.RuntimeConfig(protocol=libspu.ABY3, field=FIELDS[ring])
     return [int(v) for v in spu.Io(3, config).reconstruct(list(shares))]
@@ -481,7 +412,6 @@ def test_casts_work_on_shares_that_spu_makes_and_reads(mode):
 BYTE_CAST = Cast(Fxp(32, 8), Fxp(32, 0))
 SECRETS = (0, -1, 1, 2**30 - 1, -(2**30), 0x12345678 >> 2, -0x0F0F0F0F)
 SAMPLES = 1 << 14
-KEYS = {frozenset(pair): bytes([number + 1]) * 16 for number, pair in enumerate([(0, 1), (1, 2), (0, 2)])}
 
 
 class Recorded(Stream):
@@ -499,21 +429,6 @@ class Recorded(Stream):
             data = np.resize(data[:SAMPLES], size)
         self.taken.append(data)
         return data
-
-
-class Tapped:
-    """A channel that keeps what it received."""
-
-    def __init__(self, channel):
-        self.channel, self.received = channel, []
-
-    def send(self, dst, message):
-        self.channel.send(dst, message)
-
-    def recv(self, src):
-        message = self.channel.recv(src)
-        self.received.append(np.frombuffer(message, np.uint8))
-        return message
 
 
 def views(secret, mode, faults):

@@ -157,11 +157,103 @@ def test_split_and_join(ring):
     assert not _native.join(*slots, ring, joined)
 
 
+def to_query(words, ring):
+    """Words of digits, lowest digit first, as planes: 16 bits each, and 8 for the top one."""
+    planes = [w.to_bytes(2, "little") for digit in words[:-1] for w in digit]
+    return np.frombuffer(b"".join(planes) + bytes(words[-1]), np.uint8).copy()
+
+
+def to_rows(bits, row_bytes, column):
+    """Rows of N bits each, from byte `column` of rows of `row_bytes` on."""
+    rows, eighth = np.zeros((len(bits), row_bytes), np.uint8), -(-N // 8)
+    for row, of_row in zip(rows, bits, strict=True):
+        for i, bit in enumerate(of_row):
+            row[column + i % eighth] |= bit << i // eighth
+    return rows.reshape(-1)
+
+
+def reversed_bits(value, count):
+    return int(format(value, f"0{count}b")[::-1], 2)
+
+
+def compare_words(u, ring):
+    """The words of every digit of u, as docs/protocols.md has them."""
+    digits = ring // 4
+    words = [[(1 << (v >> 4 * j & 15)) - 1 for v in u] for j in range(digits - 1)]
+    return [*words, [(1 << (v >> ring - 4 & 7)) - 1 ^ 255 * (v >> ring - 1) for v in u]]
+
+
+@pytest.mark.parametrize("ring", [32, 64, 128])
+def test_comparison_kernels_follow_the_protocol(ring):
+    rng = np.random.default_rng(4)
+    digits, k_mask = ring // 4, (1 << ring) - 1
+    x = [random_words(rng, N, ring // 8) for _ in range(3)]
+    x[0][:4], x[1][:4], x[2][:4] = [0, k_mask, k_mask, 0], [0, k_mask, 1, 0], [0, k_mask, 1, k_mask >> 1]
+    u = [a + b & k_mask for a, b in zip(x[0], x[1], strict=True)]
+    mask = np.frombuffer(rng.bytes((2 * digits - 1) * N), np.uint8)
+    query = np.zeros_like(mask)
+    _native.compare_query(to_slots(zip(x[0], x[1], strict=True), ring), ring, mask, query)
+    assert np.array_equal(query ^ mask, to_query(compare_words(u, ring), ring))
+
+    # What P1 and P2 pick out of their shares of the words adds up to G and P of every digit.
+    eighth = -(-N // 8)
+    row_bytes, column = eighth + 5, 2
+    for threshold in (0, 1, 12345, -1):
+        t = [(~(v - threshold) & k_mask) for v in x[2]]
+        g, p = [], []
+        for j in range(digits):
+            last = 7 if j == digits - 1 else 15
+            pairs = [(a >> 4 * j & last, b >> 4 * j & last) for a, b in zip(u, t, strict=True)]
+            g.append([int(a > b) for a, b in pairs])
+            p.append([int(a == b) for a, b in pairs])
+        signs = zip(g[-1], u, t, strict=True)
+        g[-1] = [bit ^ a >> ring - 1 ^ 1 ^ b >> ring - 1 for bit, a, b in signs]
+        order = [reversed_bits(position, digits.bit_length() - 1) for position in range(digits)]
+        expected = to_rows([g[j] for j in order] + [p[j] for j in order[1:]], row_bytes, column)
+        element = np.frombuffer((threshold & k_mask).to_bytes(ring // 8, "little"), np.uint8)
+        before = np.frombuffer(rng.bytes(expected.size), np.uint8)
+        first, second = before.copy(), np.zeros_like(before)
+        slots1, slots2 = (to_slots(zip(a, b, strict=True), ring) for a, b in ((x[1], x[2]), (x[2], x[0])))
+        _native.compare_pick_p1(slots1, ring, element, query, column, first)
+        _native.compare_pick_p2(slots2, ring, element, mask, column, second)
+        assert np.array_equal(first ^ second ^ before, expected)
+
+
+@pytest.mark.parametrize("digits", [2, 4, 8, 16, 32])
+def test_a_level_of_the_comparison(digits):
+    rng = np.random.default_rng(5)
+    row, half = 37, digits // 2
+    slots = [rng.integers(0, 256, (2 * digits - 1, row), np.uint8) for _ in range(3)]
+    masks = [rng.integers(0, 256, (digits - 1, row), np.uint8) for _ in range(3)]
+    products = [np.zeros((digits - 1, row), np.uint8) for _ in range(3)]
+    for i in range(3):
+        following = (i + 1) % 3
+        _native.compare_level(slots[i], slots[following], digits, masks[i], masks[following], products[i])
+    whole = slots[0] ^ slots[1] ^ slots[2]
+    g, p = whole[:digits], whole[digits - 1 :]  # row i of p is that of digit i, but for i = 0
+    expected = np.concatenate([p[half:] & g[:half], p[half + 1 :] & p[1:half]])
+    assert np.array_equal(products[0] ^ products[1] ^ products[2], expected)
+    own, other = slots[:2]
+    alone = np.zeros_like(products[0])
+    _native.compare_level(own, other, digits, masks[0], masks[1], alone)
+    a0, a1 = own[digits - 1 + half], other[digits - 1 + half]
+    assert np.array_equal(alone[0], a0 & own[0] ^ a0 & other[0] ^ a1 & own[0] ^ masks[0][0] ^ masks[1][0])
+
+
+def test_bits_are_unpacked():
+    rng = np.random.default_rng(6)
+    bits = [[int(b) for b in rng.integers(0, 2, N)] for _ in range(2)]
+    out = np.zeros((N, 2), np.uint8)
+    _native.unpack_bits(*(to_rows([b], -(-N // 8), 0) for b in bits), out)
+    assert np.array_equal(out, np.array(bits).T)
+
+
 def slots_of(ring, count=4):
     return np.zeros(raw_shape((count, 2), ring), word_dtype(ring))
 
 
 S = np.zeros(16, np.uint8)
+Q = np.zeros(60, np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -207,6 +299,21 @@ S = np.zeros(16, np.uint8)
             lambda: _native.join(slots_of(64), slots_of(64), slots_of(64, 3), 64, np.zeros(4)),
             "slots: not two",
         ),
+        (lambda: _native.compare_query(slots_of(32), 32, Q[:59], Q.copy()), "query: not ring / 2 - 1"),
+        (lambda: _native.compare_query(slots_of(32), 32, Q, Q[:59].copy()), "query: not ring / 2 - 1"),
+        (lambda: _native.compare_query(slots_of(32), 96, Q, Q.copy()), "slots: not two ring elements"),
+        (lambda: _native.compare_query(slots_of(32, 24), 96, Q, Q.copy()), "32, 64 or 128"),
+        (lambda: _native.compare_pick_p1(slots_of(32), 32, S[:4], Q[:59], 0, S[:15].copy()), "query: not"),
+        (lambda: _native.compare_pick_p1(slots_of(32), 32, S[:3], Q, 0, S[:15].copy()), "threshold: not one"),
+        (lambda: _native.compare_pick_p1(slots_of(32), 32, S[:4], Q, 0, S.copy()), "bits: not ring / 2 - 1"),
+        (lambda: _native.compare_pick_p2(slots_of(32), 32, S[:4], Q, 1, S[:15].copy()), "bits: .* too short"),
+        (lambda: _native.compare_pick_p2(slots_of(32), 32, S[:4], Q, 2, S[:15].copy()), "bits: .* too short"),
+        (lambda: _native.compare_level(S[:9], S[:9], 3, S[:3], S[:3], S[:3].copy()), "of a power of two"),
+        (lambda: _native.compare_level(S[:9], S[:8], 2, S[:3], S[:3], S[:3].copy()), "2 \\* digits - 1 rows"),
+        (lambda: _native.compare_level(S[:9], S[:9], 2, S[:3], S[:3], S[:2].copy()), "not digits - 1 rows"),
+        (lambda: _native.compare_level(S[:9], S[:9], 2, S[:3], S[:4], S[:3].copy()), "not digits - 1 rows"),
+        (lambda: _native.unpack_bits(S[:1], S[:2], S.copy()), "one byte for every eight"),
+        (lambda: _native.unpack_bits(S[:1], S[:1], S[:15].copy()), "not two bytes for each"),
     ],
 )
 def test_sizes_and_parameters_are_checked(call, message):

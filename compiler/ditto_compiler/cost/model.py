@@ -11,13 +11,14 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ditto_compiler.cost.casts import batch_cost
+from ditto_compiler.cost import casts, comparisons
+from ditto_compiler.cost.comparisons import Group
 from ditto_compiler.cost.network import Network
 from ditto_compiler.cost.rules import Rules
 from ditto_compiler.cost.table import FREE, Cost, CostTable, load_table
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import functions, ir, nested_ops, numel, parse_module
-from ditto_compiler.program import Call, CastBatch, Program, Region
+from ditto_compiler.program import Call, CastBatch, CompareBatch, Program, Region
 
 PARTIES = 3
 
@@ -31,10 +32,11 @@ class OpCost:
     """One op of a program.
 
     Attributes:
-        op: pphlo op without its dialect, or what a custom call calls; or `downcast`, `upcast`, `rescale`.
+        op: pphlo op without its dialect, or what a custom call calls; or `downcast`, `upcast`, `rescale`, and
+            `compare` for those outside of the engine.
         scope: where the user wrote it, see `ditto_compiler.scopes`.
         step: of the program's schedule.
-        region: of the program; empty for casts and rescales, which run outside of the engine.
+        region: of the program; empty for what runs outside of the engine.
         ring: that it is computed in; of a cast, the source's.
         target_ring: of a cast; otherwise `ring`.
         elements: of its first result, or of a sum's operand.
@@ -126,9 +128,13 @@ def estimate(program: Program, table: CostTable | None = None, network: Network 
             ops += _with_overhead(costed, overhead)
             unknown |= rules.unknown
             forms.update(zip(step.results, results, strict=True))
-        else:
+        elif isinstance(step, CastBatch):
             ops += _casts_cost(number, program, step, forms, table, network)
             forms.update((target, forms[source]) for source, target in step.casts)
+        else:
+            ops += _comparisons_cost(number, program, step, forms, table)
+            for about in step.comparisons:
+                forms.update(dict.fromkeys(about.results, "p" if forms[about.source] == "p" else "b"))
     return ProgramCost(tuple(ops), tuple(sorted(unknown)), table.machine)
 
 
@@ -196,7 +202,7 @@ def _casts_cost(
         if forms[source] == "a" and program.cast(source, target).wrap_bits
     }
     elements = sum(program.values[target].elements for target in sent)
-    together = batch_cost(elements, sum(sent.values()), network)
+    together = casts.batch_cost(elements, sum(sent.values()), network)
     factor = together.bytes / (sum(sent.values()) or 1)
     shared = dataclasses.replace(together, bytes=0.0, seconds=table.cast_us * 1e-6 if sent else 0.0)
     ops = []
@@ -220,4 +226,37 @@ def _casts_cost(
                 cost=cost,
             )
         )
+    return ops
+
+
+def _comparisons_cost(
+    step: int, program: Program, batch: CompareBatch, forms: dict[int, str], table: CostTable
+) -> list[OpCost]:
+    """The comparisons of secret values; the messages that they share are counted with the first."""
+    secret = [about for about in batch.comparisons if forms[about.source] != "p"]
+    groups = []
+    for about in secret:
+        value = program.values[about.source]
+        groups.append(Group(value.encoding.ring, value.elements, len(about.thresholds)))
+    together = comparisons.batch_cost(groups)
+    alone = [comparisons.batch_cost([group]).bytes for group in groups]
+    factor = together.bytes / (sum(alone) or 1)
+    shared = dataclasses.replace(together, bytes=0.0, seconds=table.compare_us * 1e-6 if secret else 0.0)
+    ops = []
+    for about, group, sent in zip(secret, groups, alone, strict=True):
+        seconds = group.elements * group.thresholds * table.compare_ns * 1e-9
+        ops.append(
+            OpCost(
+                op="compare",
+                scope=program.values[about.results[0]].scope,
+                step=step,
+                region="",
+                ring=group.ring,
+                target_ring=group.ring,
+                elements=group.elements,
+                truncated=0,
+                cost=shared + Cost(bytes=sent * factor, seconds=seconds),
+            )
+        )
+        shared = FREE
     return ops

@@ -100,6 +100,8 @@ class CostTable:
         multiply_add_ns: nanoseconds per scalar multiplication and addition of a matrix product, by ring.
         cast_ns: nanoseconds per element of a cast.
         cast_us: microseconds per batch of casts with messages.
+        compare_ns: nanoseconds per element and threshold of a comparison outside of the engine.
+        compare_us: microseconds per batch of those.
         call_us: microseconds that a region takes besides its ops.
         place_ns: nanoseconds per element of an input until it is in its runtime, by ring.
     """
@@ -111,6 +113,8 @@ class CostTable:
     multiply_add_ns: Mapping[int, float]
     cast_ns: float
     cast_us: float
+    compare_ns: float
+    compare_us: float
     call_us: float
     place_ns: Mapping[int, float]
 
@@ -157,6 +161,8 @@ def table_from_json(document: Mapping[str, Any]) -> CostTable:
         multiply_add_ns={int(ring): ns for ring, ns in document["multiply_add_ns"].items()},
         cast_ns=document["cast"][0],
         cast_us=document["cast"][1],
+        compare_ns=document["compare"][0],
+        compare_us=document["compare"][1],
         call_us=document["call_us"],
         place_ns={int(ring): ns for ring, ns in document["place_ns"].items()},
     )

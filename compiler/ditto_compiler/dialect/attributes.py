@@ -36,6 +36,9 @@ STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")
 VISIBILITIES: tuple[str, ...] = ("secret", "public")
 
 CASTS: tuple[str, ...] = ("ditto.downcast", "ditto.upcast", "ditto.rescale")
+LESS = "ditto.less"
+"""`"ditto.less"(%x) {thresholds = array<i64: 0>}`: a boolean for each threshold t, [x < t * 2^-frac]."""
+THRESHOLDS = "thresholds"
 CALL = "ditto.call"
 """`"ditto.call"(%x) {callee = @r0}`: runs a lowered region."""
 

@@ -6,6 +6,8 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - d2: every tensor encoding is a canonical `#ditto.fxp<..>` or `#ditto.int<..>` that fits the
   element type: fixed point for floats, int for integers and booleans.
 - d3: a cast op keeps shape and element type, and a protocol offers its pair of encodings.
+- d4: a `ditto.less` has one fixed-point operand, and for each of its thresholds a boolean of the same shape
+  and ring.
 - c1: once annotated, every tensor value has an encoding, but for those in the comparator of a sort.
 - c2: once casts are in, all operands and results of any other op are in one ring, and all its
   fixed-point operands and results have one number of fraction bits; likewise the arguments of its
@@ -13,7 +15,7 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - c3: once rescaling is explicit, a product has exactly the sum of its operands' fraction bits, but for
   products in loops and branches, which the engine truncates itself.
 - c4: once annotated, an op sits only in a ring in which the engine can run it.
-- c5: once outlined, the entry function holds only calls, casts and the return.
+- c5: once outlined, the entry function holds only calls, casts, comparisons and the return.
 """
 
 from __future__ import annotations
@@ -70,11 +72,11 @@ def verify_module(module: ir.Module) -> None:
         )
     if stage >= OUTLINED and entry is not None:
         for op in nested_ops(entry.operation):
-            if op.name not in (*names.CASTS, names.CALL, "func.call", "func.return"):
+            if op.name not in (*names.CASTS, names.LESS, names.CALL, "func.call", "func.return"):
                 errors.add(
                     op,
-                    "c5: the entry function of an outlined module holds only calls, casts and a return; "
-                    "move it into a function with attribute 'ditto.ring'",
+                    "c5: the entry function of an outlined module holds only calls, casts, comparisons and a "
+                    "return; move it into a function with attribute 'ditto.ring'",
                 )
     errors.raise_if_any()
 
@@ -121,6 +123,8 @@ def _verify_function(
     for op in ops:
         if op.name in names.CASTS:
             _verify_cast(op, errors)
+        elif op.name == names.LESS:
+            _verify_less(op, errors)
         elif stage >= ANNOTATED and op.name in OP_TABLE and op.name != "func.return":
             top_level = op.parent is not None and op.parent.name == "func.func"
             if explicit and top_level and op.name in PRODUCTS:
@@ -130,7 +134,7 @@ def _verify_function(
 
 
 def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
-    known = (*names.CASTS, names.CALL)
+    known = (*names.CASTS, names.LESS, names.CALL)
     if op.name.startswith("ditto.") and op.name not in known:
         errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
     if not len(op.attributes):
@@ -266,6 +270,27 @@ def _verify_cast(op: ir.Operation, errors: ErrorCollector) -> None:
         return
     if f"ditto.{cast.op}" != op.name:
         errors.add(op, f"d3: {old} -> {new} is 'ditto.{cast.op}'")
+
+
+def _verify_less(op: ir.Operation, errors: ErrorCollector) -> None:
+    if len(op.operands) != 1 or not isinstance(type_encoding(op.operands[0].type), Fxp):
+        found = ", ".join(f"'{operand.type}'" for operand in op.operands) or "none"
+        errors.add(op, f"d4: '{names.LESS}' has one fixed-point operand, got {found}")
+        return
+    thresholds = names.get_attribute(op, names.THRESHOLDS)
+    if not isinstance(thresholds, ir.DenseI64ArrayAttr) or not len(thresholds):
+        found = "none" if thresholds is None else str(thresholds)
+        errors.add(op, f"d4: '{names.THRESHOLDS}' must be an array of one i64 or more, got {found}")
+        return
+    operand = ir.RankedTensorType(op.operands[0].type)
+    encoding = type_encoding(operand)
+    assert encoding is not None
+    extents = "".join(f"{extent}x" for extent in operand.shape)
+    expected = f"tensor<{extents}i1, {Int(encoding.ring)}>"
+    results = [str(result.type) for result in op.results]
+    if results != [expected] * len(thresholds):
+        got = ", ".join(results) or "none"
+        errors.add(op, f"d4: {len(thresholds)} threshold(s) give as many '{expected}', got {got}")
 
 
 def same_tensor(left: ir.Type, right: ir.Type) -> bool:

@@ -33,16 +33,17 @@ RegionKey = tuple[int, int]
 
 @dataclass(frozen=True)
 class DittoOutlineRegions(Pass):
-    """Group the program into functions of one ring and scale; `@main` keeps only calls, casts and the return.
+    """Group the program into functions of one ring and scale; `@main` keeps what runs outside of the engine.
 
-    Few and large regions cost least, for the engine parses a region whenever it runs it, and casts next
-    to each other share messages. So the program is scheduled anew: everything that is ready runs, ring
-    by ring, until only casts are; then all ready casts are placed together, and so on. Constants, and layout
-    ops of constants and arguments, are repeated in each region that uses them.
+    Few and large regions cost least, for the engine parses a region whenever it runs it, and casts next to
+    each other share messages, as comparisons (`ditto.less`) do. So the program is scheduled anew: everything
+    that is ready runs, ring by ring, until only casts and comparisons are; then all of those are placed
+    together, and so on. Constants, and layout ops of constants and arguments, are repeated in each region
+    that uses them.
 
     A region's function says its ring and fraction bits, and of each argument who sees it.
 
-    Requires: casts inserted. Ensures: c5 (`@main` holds only calls, casts and a return).
+    Requires: casts inserted. Ensures: c5 (`@main` holds only calls, casts, comparisons and a return).
 
     Before:
 
@@ -97,8 +98,8 @@ class _Outliner:
         count = 0
         for index, (key, ops) in enumerate(steps):
             if key is None:
-                for cast in ops:
-                    clone_op(cast, values, ip)
+                for op in ops:
+                    clone_op(op, values, ip)
             else:
                 self._outline(f"r{count}", key, ops, needed_later[index], values, ip)
                 count += 1
@@ -122,7 +123,8 @@ class _Outliner:
 
     def _fixed_key(self, op: ir.Operation) -> RegionKey | None:
         """The runtime that `op` needs, or None when any of its ring will do."""
-        suits_any = self._explicit and (op.name in names.CASTS or scale_of(op) is not Scale.FIXED)
+        outside = op.name in (*names.CASTS, names.LESS)
+        suits_any = self._explicit and (outside or scale_of(op) is not Scale.FIXED)
         return None if suits_any else _own_key(op)
 
     def _key(self, op: ir.Operation) -> RegionKey:
@@ -133,7 +135,7 @@ class _Outliner:
         return ring, self._usual_frac.get(ring, 0)
 
     def _schedule(self) -> list[tuple[RegionKey | None, list[ir.Operation]]]:
-        """Regions and, with key None, batches of casts, in an order that respects all uses."""
+        """Regions and, with key None, casts and comparisons, in an order that respects all uses."""
         pending = [op for op in self._ops if op not in self._cheap]
         keys = {op: None if _is_boundary(op) else self._key(op) for op in pending}
         waiting = {op: self._dependencies(op) for op in pending}
@@ -154,9 +156,10 @@ class _Outliner:
         while ready:
             computing = [op for op in ready if keys[op] is not None]
             if not computing:
-                casts = sorted(ready, key=self._position.__getitem__)
-                steps.append((None, casts))
-                for op in casts:
+                # By kind, since casts share messages with casts and comparisons with comparisons.
+                outside = sorted(ready, key=lambda op: (op.name == names.LESS, self._position[op]))
+                steps.append((None, outside))
+                for op in outside:
                     take(op)
                 continue
             key = keys[min(computing, key=self._position.__getitem__)]
@@ -240,8 +243,8 @@ class _Outliner:
 
 
 def _is_boundary(op: ir.Operation) -> bool:
-    """Whether `op` is a cast that regions end at; a rescale that only shifts left is local to a region."""
-    return op.name in names.CASTS and not adds_bits(op)
+    """Whether `op` runs outside of the engine, as all casts but a rescale that only shifts left."""
+    return op.name == names.LESS or (op.name in names.CASTS and not adds_bits(op))
 
 
 def _own_key(op: ir.Operation) -> RegionKey | None:

@@ -18,7 +18,19 @@ from ditto_compiler.ir import (
     ops_of,
 )
 from ditto_compiler.passes.ditto_to_pphlo import PPHLO_VERSION
-from ditto_compiler.program import Call, CallerTensor, CastBatch, Input, Program, Region, Step, Value
+from ditto_compiler.program import (
+    Call,
+    CallerTensor,
+    CastBatch,
+    CompareBatch,
+    Comparison,
+    Input,
+    Program,
+    Region,
+    Step,
+    Value,
+    results_of,
+)
 from ditto_compiler.scopes import scope_of
 
 
@@ -65,14 +77,22 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
             operands = tuple(numbers[v] for v in op.operands)
             results = tuple(number(*about) for about in zip(op.results, secrets, scopes, strict=True))
             steps.append(Call(region.name.value, operands, results))
-        else:
-            source = numbers[op.operands[0]]
-            pair = (source, number(op.results[0], values[source].secret, scope_of(op)))
-            last = steps[-1] if steps else None
-            if isinstance(last, CastBatch) and source not in {target for _, target in last.casts}:
-                steps[-1] = CastBatch((*last.casts, pair))
+            continue
+        source = numbers[op.operands[0]]
+        results = tuple(number(result, values[source].secret, scope_of(op)) for result in op.results)
+        last = steps[-1] if steps else None
+        if op.name == names.LESS:
+            comparison = Comparison(
+                source, tuple(ir.DenseI64ArrayAttr(op.attributes[names.THRESHOLDS])), results
+            )
+            if isinstance(last, CompareBatch):
+                steps[-1] = CompareBatch((*last.comparisons, comparison))
             else:
-                steps.append(CastBatch((pair,)))
+                steps.append(CompareBatch((comparison,)))
+        elif isinstance(last, CastBatch) and source not in results_of(last):
+            steps[-1] = CastBatch((*last.casts, (source, results[0])))
+        else:
+            steps.append(CastBatch(((source, results[0]),)))
     returned = ops_of(entry.entry_block)[-1].operands
     return Program(
         name=_program_name(module, entry),

@@ -1,4 +1,7 @@
-"""`ditto bench casts`: what each cast costs, beside a memory copy and beside SPU's own truncation."""
+"""`ditto bench casts`: what casts and comparisons cost, beside SPU's own truncation and comparison.
+
+Casts are also measured against a memory copy.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,12 @@ from spu import libspu
 
 from ditto.runtime.casts import CastEngine
 from ditto.runtime.channel import Channel, LinkChannel, run_in_threads
+from ditto.runtime.comparisons import Comparison, ComparisonEngine
 from ditto.runtime.prf import KEY_BYTES, Stream, agree_streams
 from ditto.runtime.shares import FIELDS, Held, to_share
 from ditto.runtime.sharing import Ring, encode, share
 from ditto_compiler.cost.casts import Mode
+from ditto_compiler.cost.comparisons import Group, batch_cost, comparison_rounds
 from ditto_compiler.dialect.encoding import Cast, Fxp
 
 CASTS: tuple[Cast, ...] = (
@@ -43,7 +48,13 @@ CASTS: tuple[Cast, ...] = (
 )
 """One cast of each kind and ring pair, with the default fraction bits."""
 
+COMPARISONS: tuple[tuple[int, int], ...] = ((32, 1), (32, 3), (64, 1), (64, 3), (128, 1))
+"""Rings, and with how many thresholds a value is compared in them."""
+
 _REPEATS = 9
+
+_Work = Callable[[int, Channel, Mapping[int, Stream]], Callable[[], Any]]
+"""What is measured: from a party's rank, channel and streams, its part, which may be done repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,24 @@ class CastCost:
     """A memory copy that reads and writes as many bytes, into memory in use."""
     spu_bits: int
     """Bits that SPU's truncation drops: those of the cast, or the source's fraction."""
+    spu_bytes_per_element: float
+    spu_seconds: float
+
+
+@dataclass(frozen=True)
+class ComparisonCost:
+    """One line of the benchmark of comparisons, with counts and times as in `CastCost`."""
+
+    ring: int
+    thresholds: int
+    elements: int
+    bytes_per_element: float
+    rounds: int
+    seconds: float
+    kernels_ns: float
+    """Processor time of one party per comparison, masks apart."""
+    local_ns: float
+    """The same with the masks made by AES."""
     spu_bytes_per_element: float
     spu_seconds: float
 
@@ -125,16 +154,62 @@ def bench_casts(elements: int = 1 << 20, casts: Iterable[Cast] = CASTS) -> list[
     truncations: dict[tuple[int, int], tuple[float, float]] = {}
     costs = []
     with tempfile.TemporaryDirectory() as folder:
-        truncation = _SpuTruncation(Path(folder) / "spu.log")
+        engine = _Spu(Path(folder) / "spu.log")
         for cast in casts:
             slots = _slots(cast.source.ring, cast.source.frac, elements)
             bits = cast.shift_right or cast.source.frac
             key = (cast.source.ring, bits)
             if key not in truncations:
-                truncations[key] = truncation.measure(slots, *key)
+                truncations[key] = engine.truncate(slots, *key)
             modes: tuple[Mode, ...] = ("two-round", "one-round") if cast.wrap_bits else ("two-round",)
             costs += [_cost(cast, mode, slots, bits, truncations[key]) for mode in modes]
     return costs
+
+
+def bench_comparisons(
+    elements: int = 1 << 20, cases: Iterable[tuple[int, int]] = COMPARISONS
+) -> list[ComparisonCost]:
+    """Measure comparisons of `elements` elements, with so many thresholds, in each ring."""
+    costs = []
+    with tempfile.TemporaryDirectory() as folder:
+        engine = _Spu(Path(folder) / "spu.log")
+        for ring, thresholds in cases:
+            slots = _slots(ring, ring // 4, elements)
+            work = _comparing(ring, thresholds, slots)
+            sent, seconds, _ = _run_over_link(work)
+            kernels, local = _local_seconds(work)
+            rounds = _rounds(_comparing(ring, thresholds, _slots(ring, ring // 4, 64)))
+            costs.append(
+                ComparisonCost(
+                    ring,
+                    thresholds,
+                    elements,
+                    sent / elements,
+                    rounds,
+                    seconds,
+                    kernels / elements / thresholds * 1e9,
+                    local / elements / thresholds * 1e9,
+                    *engine.compare(slots, ring, thresholds),
+                )
+            )
+    return costs
+
+
+def _casting(cast: Cast, mode: Mode, slots: tuple[Ring, ...]) -> _Work:
+    def work(rank: int, channel: Channel, streams: Mapping[int, Stream]) -> Callable[[], Ring]:
+        engine = CastEngine(rank, channel, streams, mode=mode)
+        return lambda: engine.cast_many([(cast, slots[rank])])[0]
+
+    return work
+
+
+def _comparing(ring: int, thresholds: int, slots: tuple[Ring, ...]) -> _Work:
+    def work(rank: int, channel: Channel, streams: Mapping[int, Stream]) -> Callable[[], Any]:
+        engine = ComparisonEngine(rank, channel, streams)
+        comparison = Comparison(ring, slots[rank], tuple(range(thresholds)))
+        return lambda: engine.less_many([comparison])
+
+    return work
 
 
 def _slots(ring: int, frac: int, elements: int) -> tuple[Ring, Ring, Ring]:
@@ -147,9 +222,11 @@ def _cost(
     cast: Cast, mode: Mode, slots: tuple[Ring, ...], spu_bits: int, spu_cost: tuple[float, float]
 ) -> CastCost:
     elements = len(slots[0])
-    sent, seconds, result = _run_over_link(cast, mode, slots)
+    work = _casting(cast, mode, slots)
+    sent, seconds, result = _run_over_link(work)
     moved = slots[0].nbytes + result.nbytes + 2 * sent / 3
-    kernels, local = _local_seconds(cast, mode, slots)
+    kernels, local = _local_seconds(work)
+    few = _slots(cast.source.ring, cast.source.frac, 64)
     return CastCost(
         str(cast.source),
         str(cast.target),
@@ -157,7 +234,7 @@ def _cost(
         mode if cast.wrap_bits else "local",
         elements,
         sent / elements,
-        _rounds(cast, mode),
+        _rounds(_casting(cast, mode, few)),
         seconds,
         moved / kernels / 1e9,
         moved / local / 1e9,
@@ -167,17 +244,17 @@ def _cost(
     )
 
 
-def _run_over_link(cast: Cast, mode: Mode, slots: tuple[Ring, ...]) -> tuple[int, float, Ring]:
+def _run_over_link(work: _Work) -> tuple[int, float, Any]:
     """Bytes sent by all parties, seconds of the slowest party (best of several), one party's result."""
 
-    def party(link: Any) -> tuple[int, float, Ring]:
+    def party(link: Any) -> tuple[int, float, Any]:
         channel = LinkChannel(link)
-        engine = CastEngine(link.rank, channel, agree_streams(link.rank, channel), mode=mode)
+        part = work(link.rank, channel, agree_streams(link.rank, channel))
         best = float("inf")
         for _ in range(_REPEATS):
             before = channel.bytes_sent
             start = time.perf_counter()
-            (result,) = engine.cast_many([(cast, slots[link.rank])])
+            result = part()
             best = min(best, time.perf_counter() - start)
         return channel.bytes_sent - before, best, result
 
@@ -193,35 +270,33 @@ def _three_links(party: Callable[[Any], Any]) -> list[Any]:
     return run_in_threads(lambda channel: party(libspu.link.create_mem(desc, channel.rank)))
 
 
-def _rounds(cast: Cast, mode: Mode) -> int:
-    slots = _slots(cast.source.ring, cast.source.frac, 64)
-    return max(recorder.depth for recorder in _record(cast, mode, slots))
+def _rounds(work: _Work) -> int:
+    return max(recorder.depth for recorder in _record(work))
 
 
-def _record(cast: Cast, mode: Mode, slots: tuple[Ring, ...]) -> list[_Recorder]:
+def _record(work: _Work) -> list[_Recorder]:
     depths: dict[tuple[int, int], deque[int]] = {(a, b): deque() for a in range(3) for b in range(3)}
 
     def party(channel: Any) -> _Recorder:
         recorder = _Recorder(channel, depths, channel.rank)
-        streams = {other: _Ready() for other in range(3)}
-        CastEngine(channel.rank, recorder, streams, mode=mode).cast_many([(cast, slots[channel.rank])])
+        work(channel.rank, recorder, {other: _Ready() for other in range(3)})()
         return recorder
 
     return run_in_threads(party)
 
 
-def _local_seconds(cast: Cast, mode: Mode, slots: tuple[Ring, ...]) -> tuple[float, float]:
+def _local_seconds(work: _Work) -> tuple[float, float]:
     """Processor seconds of one party, the mean of the three: without and with making the masks."""
-    received = [recorder.received for recorder in _record(cast, mode, slots)]
+    received = [recorder.received for recorder in _record(work)]
 
     def mean(stream: Callable[[], Stream]) -> float:
         total = 0.0
         for rank in range(3):
             streams = {other: stream() for other in range(3)}
             total += _best_seconds(
-                lambda rank=rank, streams=streams: CastEngine(  # type: ignore[misc]
-                    rank, _Replay(received[rank]), streams, mode=mode
-                ).cast_many([(cast, slots[rank])]),
+                lambda rank=rank, streams=streams: work(  # type: ignore[misc]
+                    rank, _Replay(received[rank]), streams
+                )(),
                 time.thread_time,
             )
         return total / 3
@@ -234,24 +309,26 @@ def _copy_seconds(size: int) -> float:
     return _best_seconds(lambda: np.copyto(target, source), time.thread_time)
 
 
-def _best_seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+def _best_seconds(
+    work: Callable[[], object], clock: Callable[[], float] = time.perf_counter, repeats: int = _REPEATS
+) -> float:
     best = float("inf")
-    for _ in range(_REPEATS):
+    for _ in range(repeats):
         start = clock()
         work()
         best = min(best, clock() - start)
     return best
 
 
-class _SpuTruncation:
-    """SPU's truncation of a tensor: a fixed-point product with a public 1, which drops its fraction.
+class _Spu:
+    """Stock SPU's counterparts, of the same tensors.
 
     Args:
         log: where SPU is made to log its traffic, the only place that tells it.
     """
 
     _SENT = re.compile(r"Link details: total send bytes (\d+)")
-    _CODE = """
+    _TRUNCATE = """
     module @truncate attributes {{pphlo.version = "0.9.5"}} {{
       func.func @main(%x: tensor<{0}x!pphlo.secret<f32>>, %one: tensor<{0}xf32>) -> tensor<{0}x!pphlo.secret<f32>> {{
         %0 = "pphlo.multiply"(%x, %one)
@@ -268,16 +345,53 @@ class _SpuTruncation:
         options.system_log_path = str(log)
         libspu.logging.setup_logging(options)
 
-    def measure(self, slots: tuple[Ring, ...], ring: int, bits: int) -> tuple[float, float]:
-        """Bytes per element over all parties, and seconds of the slowest party (best of several)."""
+    def truncate(self, slots: tuple[Ring, ...], ring: int, bits: int) -> tuple[float, float]:
+        """A fixed-point product with a public 1, which drops its fraction of `bits`: see `_measure`."""
+        elements = len(slots[0])
+        return self._measure(
+            self._TRUNCATE.format(elements), slots, ring, bits, {"one": np.ones(elements)}, ["y"]
+        )
+
+    def compare(self, slots: tuple[Ring, ...], ring: int, thresholds: int) -> tuple[float, float]:
+        """With public numbers, as many as `thresholds`: see `_measure`."""
+        elements = len(slots[0])
+        names = [f"c{i}" for i in range(thresholds)]
+        x, bits = f"tensor<{elements}x!pphlo.secret<f32>>", f"tensor<{elements}x!pphlo.secret<i1>>"
+        public = f"tensor<{elements}xf32>"
+        lines = [
+            'module @compare attributes {pphlo.version = "0.9.5"} {',
+            f"func.func @main(%x: {x}, {', '.join(f'%{name}: {public}' for name in names)})"
+            f" -> ({', '.join([bits] * thresholds)}) {{",
+            *(
+                f'%{i} = "pphlo.less"(%x, %{name}) : ({x}, {public}) -> {bits}'
+                for i, name in enumerate(names)
+            ),
+            f"return {', '.join(f'%{i}' for i in range(thresholds))} : {', '.join([bits] * thresholds)}",
+            "}}",
+        ]
+        constants = {name: np.full(elements, float(i)) for i, name in enumerate(names)}
+        outputs = [f"y{name}" for name in names]
+        # It takes seconds.
+        return self._measure("\n".join(lines), slots, ring, 8, constants, outputs, repeats=3)
+
+    def _measure(
+        self,
+        code: str,
+        slots: tuple[Ring, ...],
+        ring: int,
+        bits: int,
+        constants: Mapping[str, NDArray[np.float64]],
+        outputs: list[str],
+        repeats: int = _REPEATS,
+    ) -> tuple[float, float]:
+        """Bytes per element over all parties, and seconds of the slowest party (best of several).
+
+        The program's first argument is secret and has the given slots, with `bits` fraction bits.
+        """
         elements = len(slots[0])
         executable = libspu.Executable(
-            name="truncate",
-            input_names=["x", "one"],
-            output_names=["y"],
-            code=self._CODE.format(elements).encode(),
+            name="bench", input_names=["x", *constants], output_names=outputs, code=code.encode()
         )
-        one = encode(np.ones(elements), Fxp(ring, 0))
 
         def party(link: Any) -> float:
             config = libspu.RuntimeConfig()
@@ -287,12 +401,14 @@ class _SpuTruncation:
             config.enable_pphlo_profile = True
             runtime = spu.Runtime(link, config)
             runtime.set_var("x", to_share(Held("arithmetic", slots[link.rank]), (elements,), "f32", ring))
-            runtime.set_var("one", to_share(Held("public", one), (elements,), "f32", ring))
-            return _best_seconds(lambda: runtime.run(executable))
+            for name, values in constants.items():
+                public = Held("public", encode(values, Fxp(ring, 0)))
+                runtime.set_var(name, to_share(public, (elements,), "f32", ring))
+            return _best_seconds(lambda: runtime.run(executable), repeats=repeats)
 
         before = self._bytes_sent()
         seconds = max(_three_links(party))
-        return (self._bytes_sent() - before) / _REPEATS / elements, seconds
+        return (self._bytes_sent() - before) / repeats / elements, seconds
 
     def _bytes_sent(self) -> int:
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
@@ -332,6 +448,28 @@ def print_costs(costs: list[CastCost], console: Console) -> None:
     )
 
 
+def print_comparisons(costs: list[ComparisonCost], console: Console) -> None:
+    """The benchmark of comparisons as a table."""
+    table = Table(title=f"Comparisons of {costs[0].elements:,} elements with public thresholds")
+    numbers = ("ring", "thresholds", "bytes/el", "rounds", "ms", "kernels ns", "with masks ns")
+    for heading in (*numbers, "SPU bytes/el", "ms"):
+        table.add_column(heading, justify="right")
+    for cost in costs:
+        table.add_row(
+            str(cost.ring),
+            str(cost.thresholds),
+            f"{cost.bytes_per_element:g}",
+            str(cost.rounds),
+            f"{cost.seconds * 1e3:.2f}",
+            f"{cost.kernels_ns:.1f}",
+            f"{cost.local_ns:.1f}",
+            f"{cost.spu_bytes_per_element:g}",
+            f"{cost.spu_seconds * 1e3:.2f}",
+        )
+    console.print(table)
+    console.print("ns: processor time of one party per element and threshold. SPU: its own `less`.")
+
+
 def cost_table() -> str:
     """The costs that the formulas give, as the Markdown table of docs/protocols.md."""
     lines = [
@@ -345,10 +483,23 @@ def cost_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def comparison_table() -> str:
+    """The costs of comparisons that the formulas give, as the Markdown table of docs/protocols.md."""
+    lines = ["| ring | thresholds | bytes | rounds |", "|---|---|---|---|"]
+    for ring, thresholds in COMPARISONS:
+        # A multiple of eight, of which nothing is padded.
+        sent = batch_cost([Group(ring, 8, thresholds)]).bytes / 8
+        lines.append(f"| {ring} | {thresholds} | {sent:g} | {comparison_rounds(ring)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main(elements: int = 1 << 20, json: Path | None = None) -> None:
     """Measure, print, and write the numbers to the file `json` if given."""
     costs = bench_casts(elements)
+    comparisons = bench_comparisons(elements)
     # The table does not fold well.
-    print_costs(costs, Console(width=max(Console().width, 150)))
+    console = Console(width=max(Console().width, 150))
+    print_costs(costs, console)
+    print_comparisons(comparisons, console)
     if json is not None:
-        json.write_text(dumps([asdict(cost) for cost in costs], indent=2) + "\n")
+        json.write_text(dumps([*map(asdict, costs), *map(asdict, comparisons)], indent=2) + "\n")

@@ -40,7 +40,7 @@ def measure(layers: int, seq: int, policy: str) -> dict[str, float]:
     function, arguments = bert_base_function(layers, seq)
     traced = trace(function, arguments)
     text = str(traced.module).encode()
-    passes_of = (*precision_pipeline(policy), *lowering_pipeline())
+    passes_of = (*precision_pipeline(policy), *lowering_pipeline(policy))
     manager = PassManager(passes_of, verify_each=False)  # as `ditto.compile` does
     start = time.perf_counter()
     manager.run(traced.module)

@@ -35,7 +35,17 @@ from ditto_compiler.cost.table import TABLE_PATH, Segment, Sort
 from ditto_compiler.dialect.encoding import RINGS, Encoding, Fxp, Int
 from ditto_compiler.errors import InternalError
 from ditto_compiler.files import write_whole
-from ditto_compiler.program import Call, CallerTensor, CastBatch, Input, Program, Region, Value
+from ditto_compiler.program import (
+    Call,
+    CallerTensor,
+    CastBatch,
+    CompareBatch,
+    Comparison,
+    Input,
+    Program,
+    Region,
+    Value,
+)
 from ditto_compiler.spu.op_table import WIDE
 
 DELAY_S = 0.03
@@ -427,6 +437,32 @@ def measure_cast(bench: Bench) -> tuple[float, float]:
     return round(seconds * 1e9, 1), round(max(few.cpu_seconds, 0) * 1e6)
 
 
+def measure_compare(bench: Bench) -> tuple[float, float]:
+    """Nanoseconds per element and microseconds per batch of comparisons in ring 32, of all parties."""
+
+    def run(elements: int, *, compared: bool) -> Measured:
+        type_ = f"tensor<{elements}x!pphlo.secret<f32>>"
+        held = Value((elements,), "f32", Fxp(32, USUAL_FRAC[32]), True)
+        program = Program(
+            name="compare",
+            policy="",
+            values=(held, held, Value((elements,), "i1", Int(32), True)),
+            regions={"r0": Region("r0", 32, USUAL_FRAC[32], _module(f"%a0: {type_}", [], "%a0", type_))},
+            steps=(
+                Call("r0", (0,), (1,)),
+                *([CompareBatch((Comparison(1, (0,), (2,)),))] if compared else []),
+            ),
+            inputs=(Input(0, 0),),
+            caller_inputs=(CallerTensor((elements,), "f32"),),
+            outputs=(2 if compared else 1,),
+        )
+        return bench.program(program, [np.ones(elements, np.float32)], repeat=5)
+
+    few, many = (run(count, compared=True) - run(count, compared=False) for count in (FEW, 8 * MANY))
+    seconds = (many.cpu_seconds - few.cpu_seconds) / (8 * MANY - FEW)
+    return round(seconds * 1e9, 1), round(max(few.cpu_seconds, 0) * 1e6)
+
+
 def measure_call(bench: Bench) -> float:
     """Microseconds that a region takes besides its ops, of all parties."""
     type_ = "tensor<1x!pphlo.secret<i32>>"
@@ -474,6 +510,8 @@ def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
         report("sort")
         cast = measure_cast(bench)
         report("casts")
+        compare = measure_compare(bench)
+        report("comparisons")
         call = measure_call(bench)
         placing = {ring: measure_placing(bench, ring) for ring in RINGS}
     return {
@@ -494,6 +532,7 @@ def measure_all(report: Callable[[str], None]) -> dict[str, Any]:
         "sort": {ring: list(dataclasses.astuple(values)) for ring, values in sort.items()},
         "multiply_add_ns": products,
         "cast": list(cast),
+        "compare": list(compare),
         "call_us": call,
         "place_ns": placing,
     }

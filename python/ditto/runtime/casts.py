@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import _native
-from ditto.runtime.channel import Channel, ChannelError
+from ditto.runtime.channel import Channel
 from ditto.runtime.prf import Stream
+from ditto.runtime.roles import Roles
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
 from ditto_compiler.cost.casts import WINDOW, Mode, choose_mode, chunk_count
 from ditto_compiler.cost.network import Network
@@ -83,8 +84,7 @@ class CastEngine:
         if mode is not None and mode not in get_args(Mode):
             raise CastError(f"unknown cast mode {mode!r}: expected one of {', '.join(get_args(Mode))}")
         self._rank = rank
-        self._channel = channel
-        self._streams = streams
+        self._roles = Roles(rank, channel, streams, "all parties must cast the same tensors in the same mode")
         self._mode = mode
         self._network = network
         self._chunks_made = 0
@@ -170,35 +170,16 @@ class CastEngine:
         self._chunks_made += 1
         return chunk
 
-    def _role(self, chunk: _Chunk) -> int:
-        """Which of P0, P1, P2 this party plays."""
-        return (self._rank - chunk.number) % 3
-
-    def _party(self, chunk: _Chunk, role: int) -> int:
-        """The rank of the party that plays `role`."""
-        return (role + chunk.number) % 3
-
     def _draw(self, chunk: _Chunk, role: int, words: int) -> list[NDArray[np.uint8]]:
         """`words` sections of masks shared with the party that plays `role`."""
-        masks = self._streams[self._party(chunk, role)].take(words * chunk.section)
-        return _sections(masks, chunk.section)
-
-    def _send(self, chunk: _Chunk, role: int, message: NDArray[np.uint8]) -> None:
-        self._channel.send(self._party(chunk, role), message.tobytes())
+        return _sections(self._roles.draw(chunk.number, role, words * chunk.section), chunk.section)
 
     def _receive(self, chunk: _Chunk, role: int, words: int) -> list[NDArray[np.uint8]]:
-        sender = self._party(chunk, role)
-        message = self._channel.recv(sender)
-        if len(message) != words * chunk.section:
-            raise ChannelError(
-                f"party {sender} sent {len(message)} bytes where this cast has {words * chunk.section}: "
-                "all parties must cast the same tensors in the same mode"
-            )
-        return _sections(np.frombuffer(message, np.uint8), chunk.section)
+        return _sections(self._roles.receive(chunk.number, role, words * chunk.section), chunk.section)
 
     def _start(self, chunk: _Chunk) -> None:
         """All that needs no message: P0 does its whole part, P2 its first, P1 draws its masks."""
-        role = self._role(chunk)
+        role = self._roles.own(chunk.number)
         if role == 0:
             self._play_sender(chunk)
         elif chunk.one_round:
@@ -213,13 +194,13 @@ class CastEngine:
 
     def _answer(self, chunk: _Chunk) -> None:
         """Two-round mode, P1: p_b - W_1 to P2, out of P0's message."""
-        if self._role(chunk) == 1 and not chunk.one_round:
+        if self._roles.own(chunk.number) == 1 and not chunk.one_round:
             p0, p1 = self._receive(chunk, 0, 2)
             self._choose(chunk, 1, p0, p1, chunk.other)
 
     def _finish(self, chunk: _Chunk) -> None:
         """P1 and P2: add up W_2 and write the result. P0 has no part in it and learns nothing."""
-        role = self._role(chunk)
+        role = self._roles.own(chunk.number)
         if role == 0:
             return
         correction = _NOTHING
@@ -247,9 +228,9 @@ class CastEngine:
                 _native.send_one_round(*shared, more[0][at], piece.out, first[at], second[at])
             else:
                 _native.send_two_rounds(*shared, piece.out, first[at], second[at])
-        self._send(chunk, 1, message)
+        self._roles.send(chunk.number, 1, message)
         if chunk.one_round:
-            self._send(chunk, 2, message[: chunk.section])
+            self._roles.send(chunk.number, 2, message[: chunk.section])
 
     def _choose(
         self,
@@ -266,7 +247,7 @@ class CastEngine:
             at = piece.words
             words = (zero[at], one[at], mask[at], chunk.mine[at])
             choose(piece.slots, piece.cast.source.ring, piece.word_bytes, *words)
-        self._send(chunk, 3 - role, chunk.mine)
+        self._roles.send(chunk.number, 3 - role, chunk.mine)
 
 
 def _sections(buffer: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:

@@ -34,6 +34,8 @@ class RunStats:
         engine_messages: likewise.
         cast_bytes: sent by casts between rings.
         cast_messages: likewise.
+        compare_bytes: sent by comparisons outside of the engine.
+        compare_messages: likewise.
         input_bytes: shares that the caller sent to the parties.
         seconds: wall time of the slowest party, inputs already there.
         cpu_seconds: processor time of all parties.
@@ -44,6 +46,8 @@ class RunStats:
     engine_messages: int
     cast_bytes: int
     cast_messages: int
+    compare_bytes: int
+    compare_messages: int
     input_bytes: int
     seconds: float
     cpu_seconds: float
@@ -52,12 +56,12 @@ class RunStats:
     @property
     def bytes(self) -> int:
         """Bytes sent by all parties."""
-        return self.engine_bytes + self.cast_bytes
+        return self.engine_bytes + self.cast_bytes + self.compare_bytes
 
     @property
     def messages(self) -> int:
         """Messages sent by all parties."""
-        return self.engine_messages + self.cast_messages
+        return self.engine_messages + self.cast_messages + self.compare_messages
 
 
 class LocalCluster:

@@ -1,4 +1,4 @@
-"""One party's execution of a program: engine runtimes, the schedule, and casts between runtimes."""
+"""One party's execution of a program: engine runtimes, the schedule, and what is done between runtimes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,27 @@ from typing import Any
 
 import numpy as np
 import spu
+from numpy.typing import NDArray
 from spu import libspu
 
 from ditto.runtime.casts import CastEngine
 from ditto.runtime.channel import LinkChannel
+from ditto.runtime.comparisons import Comparison, ComparisonEngine
 from ditto.runtime.prf import agree_streams
-from ditto.runtime.shares import FIELDS, Held, from_share, to_share
+from ditto.runtime.shares import FIELDS, Held, boolean_share, from_share, to_share
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
 from ditto_compiler.cost.network import Network
 from ditto_compiler.dialect.encoding import Cast, Encoding, Fxp, plan_casts
 from ditto_compiler.errors import DittoError, InternalError
-from ditto_compiler.program import Call, CastBatch, Program, Region
+from ditto_compiler.program import (
+    Call,
+    CastBatch,
+    CompareBatch,
+    Program,
+    Region,
+    operands_of,
+    results_of,
+)
 
 RuntimeKey = tuple[int, int]
 """(ring, fraction bits)."""
@@ -42,12 +52,16 @@ class Traffic:
         engine_messages: likewise.
         cast_bytes: by casts between rings.
         cast_messages: likewise.
+        compare_bytes: by comparisons outside of the engine.
+        compare_messages: likewise.
     """
 
     engine_bytes: int = 0
     engine_messages: int = 0
     cast_bytes: int = 0
     cast_messages: int = 0
+    compare_bytes: int = 0
+    compare_messages: int = 0
 
 
 @dataclass
@@ -75,6 +89,10 @@ class Engine:
         self._channel = LinkChannel(link.spawn())
         streams = agree_streams(link.rank, self._channel)
         self._casts = CastEngine(link.rank, self._channel, streams, network=network)
+        self._comparing = LinkChannel(link.spawn())
+        self._comparisons = ComparisonEngine(
+            link.rank, self._comparing, agree_streams(link.rank, self._comparing)
+        )
 
     def run(
         self,
@@ -99,25 +117,32 @@ class Engine:
         """
         run = _Run(program, self)
         self._read_log()
-        sent = self._channel.bytes_sent, self._channel.messages_sent
+        channels = (self._channel, self._comparing)
+        before = [(channel.bytes_sent, channel.messages_sent) for channel in channels]
         run.take_inputs(inputs)
         for index, step in enumerate(program.steps):
             if isinstance(step, Call):
                 run.call(step)
-            else:
+            elif isinstance(step, CastBatch):
                 run.cast(step)
+            else:
+                run.compare(step)
             run.free(index)
             progress(index)
         outputs = [run.hold(number) for number in program.outputs]
         run.free_all()
-        traffic = Traffic(*self._read_log())
-        traffic.cast_bytes = self._channel.bytes_sent - sent[0]
-        traffic.cast_messages = self._channel.messages_sent - sent[1]
-        return outputs, traffic
+        counts = list(self._read_log())
+        for channel, (sent, messages) in zip(channels, before, strict=True):
+            counts += [channel.bytes_sent - sent, channel.messages_sent - messages]
+        return outputs, Traffic(*counts)
 
     def cast_many(self, batch: list[tuple[Cast, Ring]]) -> list[Ring]:
         """Casts that share messages, see `CastEngine.cast_many`."""
         return self._casts.cast_many(batch)
+
+    def less_many(self, batch: list[Comparison]) -> list[list[NDArray[np.uint8]]]:
+        """Comparisons that share messages, see `ComparisonEngine.less_many`."""
+        return self._comparisons.less_many(batch)
 
     def runtime(self, key: RuntimeKey) -> Any:
         """The SPU runtime for a ring and scale, made at first use, by all parties alike."""
@@ -152,12 +177,7 @@ class _Run:
         self._last_use: dict[int, list[int]] = {}
         last: dict[int, int] = {}
         for index, step in enumerate(program.steps):
-            if isinstance(step, Call):
-                used, made = step.operands, step.results
-            else:
-                used = tuple(source for source, _ in step.casts)
-                made = tuple(target for _, target in step.casts)
-            last.update(dict.fromkeys((*used, *made), index))
+            last.update(dict.fromkeys((*operands_of(step), *results_of(step)), index))
         for number, index in last.items():
             if number not in program.outputs:
                 self._last_use.setdefault(index, []).append(number)
@@ -216,6 +236,25 @@ class _Run:
         for (target, _, _), data in zip(secret, results, strict=True):
             self.values[target] = _Value(held=Held("arithmetic", data))
 
+    def compare(self, step: CompareBatch) -> None:
+        """Comparisons that share messages; what is public needs none."""
+        secret = []
+        for about in step.comparisons:
+            held = self.hold(about.source)
+            ring = self.program.values[about.source].encoding.ring
+            assert held.data is not None
+            if held.kind == "public":
+                for number, threshold in zip(about.results, about.thresholds, strict=True):
+                    bits = less_public(held.data, ring, threshold)
+                    self.values[number] = _Value(held=Held("public", bits))
+            else:
+                secret.append((about.results, Comparison(ring, held.data, about.thresholds)))
+        found = self._engine.less_many([comparison for _, comparison in secret])
+        for (results, _), predicates in zip(secret, found, strict=True):
+            for number, bits in zip(results, predicates, strict=True):
+                share = boolean_share(bits, self.program.values[number].shape)
+                self.values[number] = _Value(held=Held("boolean", share=share))
+
     def hold(self, number: int) -> Held:
         """The value outside of the runtimes."""
         value = self.values[number]
@@ -258,22 +297,35 @@ class _Run:
 
 def cast_public(cast: Cast, raw: Ring) -> Ring:
     """A public value in another encoding: everybody does it alone. Ties are rounded up."""
-    ring = cast.source.ring
+    signed = _signed(raw, cast.source.ring)
+    shifted = signed << cast.shift_left
+    if cast.shift_right:
+        shifted = (signed + (1 << (cast.shift_right - 1))) >> cast.shift_right
+    return _wrapped(shifted, cast.target.ring)
+
+
+def less_public(raw: Ring, ring: int, threshold: int) -> Ring:
+    """[x < threshold] of a public value, as ring elements: everybody compares it alone."""
+    return _wrapped(_signed(raw, ring) < threshold, ring)
+
+
+def _signed(raw: Ring, ring: int) -> NDArray[Any]:
+    """Ring elements as Python integers."""
     if ring == 128:
         low, high = (raw[:, word].astype(object) for word in (0, 1))
         integers = low + (high << 64)
     else:
         integers = raw.astype(object)
-    signed = np.array([int(x) - (1 << ring) if int(x) >> (ring - 1) else int(x) for x in integers], object)
-    shifted = signed << cast.shift_left
-    if cast.shift_right:
-        shifted = (signed + (1 << (cast.shift_right - 1))) >> cast.shift_right
-    target = cast.target.ring
-    wrapped = [int(x) % (1 << target) for x in shifted]
-    if target < 128:
-        return np.array(wrapped, word_dtype(target))
+    return np.array([int(x) - (1 << ring) if int(x) >> (ring - 1) else int(x) for x in integers], object)
+
+
+def _wrapped(integers: NDArray[Any], ring: int) -> Ring:
+    """Integers as ring elements."""
+    wrapped = [int(x) % (1 << ring) for x in integers]
+    if ring < 128:
+        return np.array(wrapped, word_dtype(ring))
     words = [[x & (2**64 - 1), x >> 64] for x in wrapped]
-    return np.array(words, word_dtype(target)).reshape(raw_shape((-1,), target))
+    return np.array(words, word_dtype(ring)).reshape(raw_shape((-1,), ring))
 
 
 def reason_of(error: RuntimeError) -> str:

@@ -7,15 +7,26 @@ The counter discipline, all of it:
 
 * A stream has one encryptor for its whole life and only ever moves forward, so no counter value
   serves twice, whatever its users do.
-* Both parties of a pair take the same number of bytes in the same order. All parties cast the same
-  list of tensors, of public shapes, with public encodings, and rotate the roles by the same count
-  of chunks; so the sizes below are known to all and depend on nothing secret.
+* Both parties of a pair take the same number of bytes in the same order. All parties cast and compare
+  the same lists of tensors, of public shapes, with public encodings and thresholds, and rotate the roles
+  by the same count of chunks; so the sizes below are known to all and depend on nothing secret.
+* Casts and comparisons have streams of their own, from two calls of `agree_streams` on two channels:
+  neither can put the other's out of step.
 * Per chunk of casts, with B bytes of wrap words and the roles P0, P1, P2 as in docs/protocols.md:
 
       stream        drawn by     two-round            one-round
       P0 and P2     P0 and P2    q_0, q_1, W_0: 3 B   kappa_0, kappa_1, W_0: 3 B
       P0 and P1     P0 and P1    W_1: B               lambda_0, lambda_1: 2 B
       P1 and P2     -            nothing              nothing
+
+* Per chunk of comparisons, with n elements of D digits and rows of R bytes: first the query's mask and
+  the shares of G and P, then the zero shares of every level, each when it is reached:
+
+      stream        drawn by     before the levels                at d = D, D/2, ..., 2
+      P0 and P2     P0 and P2    mask: (2 D - 1) n,               (d - 1) R
+                                 s_0: (2 D - 1) R
+      P0 and P1     P0 and P1    s_1: (2 D - 1) R                 (d - 1) R
+      P1 and P2     P1 and P2    nothing                          (d - 1) R
 """
 
 from __future__ import annotations
@@ -63,7 +74,7 @@ def agree_streams(rank: int, channel: Channel) -> dict[int, Stream]:
     """This party's two streams, by the rank of the party it shares each with.
 
     Party i draws the key for the pair (i, i+1) and sends it to party i+1: 16 bytes per party, one
-    round. The link has to be private: whoever reads the key of a pair can read their casts.
+    round. The link has to be private: whoever reads the key of a pair can read what they cast or compare.
 
     Raises:
         ChannelError: a peer's message is not a key.

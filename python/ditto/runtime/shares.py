@@ -64,6 +64,20 @@ def to_share(held: Held, shape: tuple[int, ...], dtype: str, ring: int) -> Any:
     return share
 
 
+def boolean_share(bits: NDArray[np.uint8], shape: tuple[int, ...]) -> Any:
+    """The engine's object for boolean slots, shape (..., 2), of one bit each; it fits any ring."""
+    meta = libspu.ValueMeta()
+    meta.data_type = libspu.DT_I1
+    meta.is_complex = False
+    meta.shape = list(shape)
+    meta.visibility = libspu.VIS_SECRET
+    meta.storage_type = "aby3.BShr<PT_U8,1>"
+    share = libspu.Share()
+    share.meta = meta.SerializeToString()
+    share.share_chunks = list(_chunks(np.ascontiguousarray(bits)))
+    return share
+
+
 def from_share(share: Any, ring: int) -> Held:
     """What a party holds, out of an engine object from a runtime of `ring`.
 

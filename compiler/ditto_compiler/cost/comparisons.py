@@ -1,0 +1,95 @@
+"""How the comparisons of a batch share messages: as the runtime sends them and the cost model counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ditto_compiler.cost.casts import WINDOW, chunk_count
+from ditto_compiler.cost.table import FREE, Cost
+
+DIGIT_BITS = 4
+"""Of the digits that the comparison in docs/protocols.md cuts a value into."""
+
+
+class Group(NamedTuple):
+    """Elements of one ring that are compared with the same number of thresholds."""
+
+    ring: int
+    elements: int
+    thresholds: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Consecutive elements of one group of a batch."""
+
+    group: int
+    start: int
+    stop: int
+
+
+def digits(ring: int) -> int:
+    """D, the digits of a ring element."""
+    return ring // DIGIT_BITS
+
+
+def query_bytes(ring: int) -> int:
+    """Bytes of one element's query, for any number of thresholds: 16 bits a digit, the top one 8."""
+    return 2 * digits(ring) - 1
+
+
+def rows(count: int) -> int:
+    """Bits that stand for a number of `count` digits: G of each, and P of each but the lowest."""
+    return 2 * count - 1
+
+
+def row_bytes(elements: int) -> int:
+    """Bytes that hold one bit of each element."""
+    return (elements + 7) // 8
+
+
+def comparison_rounds(ring: int) -> int:
+    """Rounds of a comparison: two, and one for each level of the tree over the digits."""
+    return 1 + digits(ring).bit_length()
+
+
+def chunks(groups: Sequence[Group]) -> Iterator[tuple[int, list[Slice]]]:
+    """The batch cut into chunks of one ring each, in the order in which they are sent: ring and slices.
+
+    A chunk's elements, and their number of chunks, are those of casts; empty groups are left out.
+    """
+    for ring in sorted({group.ring for group in groups}):
+        sizes = [(i, g.elements) for i, g in enumerate(groups) if g.ring == ring and g.thresholds]
+        total = sum(n for _, n in sizes)
+        room = most = -(-total // chunk_count(total))
+        slices: list[Slice] = []
+        for i, n in sizes:
+            at = 0
+            while at < n:
+                if not room:
+                    yield ring, slices
+                    slices, room = [], most
+                count = min(room, n - at)
+                slices.append(Slice(i, at, at + count))
+                at, room = at + count, room - count
+        if slices:
+            yield ring, slices
+
+
+def batch_cost(groups: Sequence[Group]) -> Cost:
+    """Bytes, messages and rounds of the comparisons of a batch, with all padding; no seconds."""
+    cost = FREE
+    rounds: list[int] = []
+    for ring, slices in chunks(groups):
+        elements = sum(s.stop - s.start for s in slices)
+        row = sum(groups[s.group].thresholds * row_bytes(s.stop - s.start) for s in slices)
+        levels = comparison_rounds(ring) - 2
+        # Two parties send rows of all digits; then all three send d - 1 products at d = D, D/2, ..., 2.
+        products = 2 * (digits(ring) - 1) - levels
+        sent = query_bytes(ring) * elements + (2 * rows(digits(ring)) + 3 * products) * row
+        cost += Cost(bytes=sent, messages=3 + 3 * levels)
+        rounds.append(levels + 2)
+    windows = [rounds[at : at + WINDOW] for at in range(0, len(rounds), WINDOW)]
+    return cost + Cost(rounds=sum(max(window) for window in windows))

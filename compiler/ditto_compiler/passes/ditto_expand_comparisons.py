@@ -1,0 +1,320 @@
+"""The pass `ditto-expand-comparisons`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dialect.encoding import Fxp, Int
+from ditto_compiler.ir import defining_op, encode_type, encoding_of, ir, numel, ops_of
+from ditto_compiler.matcher import constant
+from ditto_compiler.op_attributes import direction_of, get_i64s, shape_of
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.spu.literals import held
+from ditto_compiler.spu.op_table import reducer
+
+MAX_THRESHOLD = 2**63
+"""Of the attribute, in units of the last place; constants that are not below it are subtracted."""
+
+_MIRRORED = {"LT": "GT", "GT": "LT", "LE": "GE", "GE": "LE"}
+
+
+@dataclass(frozen=True)
+class DittoExpandComparisons(Pass):
+    """Compare secret fixed-point numbers outside of the engine, by the protocol of docs/protocols.md.
+
+    The engine compares at 60 bytes per element in 7 rounds (ring 32; 108 in 8 in ring 64), and takes most
+    of a Transformer's time for it. `ditto.less` takes 23 bytes in 5 rounds (49 in 6) and a tenth of the
+    processor time. It tells where a value is below public thresholds; each one more is 8 bytes (18) and no
+    round. So
+
+    - `x < c` for a constant c, and `|x| < c`, become thresholds of x; all those of one x are one op
+    - `x < y` -> `x - y < 0`
+    - `maximum`, `minimum`, `clamp` and `abs` -> a comparison and a selection
+    - `reduce` by maximum or minimum -> rounds of a tournament, each half as large as the one before
+
+    What loops and branches compare, and tensors of fewer than `min_elements`, are left to the engine.
+
+    Requires: casts inserted. Keeps: c2, c3.
+
+    Before:
+
+        %c = stablehlo.constant dense<3.5> : tensor<4xf32, #ditto.fxp<32, 10>>
+        %0 = stablehlo.minimum %x, %c : tensor<4xf32, #ditto.fxp<32, 10>>
+
+    After:
+
+        %c = stablehlo.constant dense<3.5> : tensor<4xf32, #ditto.fxp<32, 10>>
+        %0 = "ditto.less"(%x) {thresholds = array<i64: 3584>}
+          : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xi1, #ditto.int<32>>
+        %1 = stablehlo.select %0, %x, %c : tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>
+
+    Errors: a module without explicit casts.
+    """
+
+    name: ClassVar[str] = "ditto-expand-comparisons"
+    min_elements: int = 1
+    """Comparisons of fewer elements stay the engine's."""
+
+    def run(self, module: ir.Module) -> None:
+        entry = self.entry(module, after="ditto-insert-casts")
+        visibility = VisibilityAnalysis(module)
+        ops = [op for op in ops_of(entry.entry_block) if self._is_wanted(op, visibility)]
+        comparisons = _Comparisons()
+        for op in ops:
+            write = _EXPANSIONS.get(op.name)
+            if write is None:
+                comparisons.add(op)
+            else:
+                op.results[0].replace_all_uses_with(write(_Emitter(op, comparisons), op))
+        comparisons.finish()
+        for op in reversed(ops):
+            op.erase()
+
+    def _is_wanted(self, op: ir.Operation, visibility: VisibilityAnalysis) -> bool:
+        if op.name not in _EXPANSIONS and op.name != "stablehlo.compare":
+            return False
+        if not isinstance(encoding_of(op.operands[0]), Fxp) or not visibility.is_secret(op.results[0]):
+            return False
+        if op.name == "stablehlo.compare" and direction_of(op) not in _MIRRORED:
+            return False
+        elements = numel(op.operands[0])
+        if op.name == "stablehlo.reduce":
+            elements -= numel(op.results[0])
+            if reducer(op) not in ("maximum", "minimum") or not numel(op.results[0]):
+                return False
+        return elements >= max(self.min_elements, 1)
+
+
+class _Emitter:
+    """Places ops before another one, at its location."""
+
+    def __init__(self, before: ir.Operation, comparisons: _Comparisons) -> None:
+        self._ip = ir.InsertionPoint(before)
+        self._loc = before.location
+        self.comparisons = comparisons
+
+    def op(self, name: str, type_: ir.Type, *operands: ir.Value, **attributes: ir.Attribute) -> ir.Value:
+        """A StableHLO op with one result."""
+        return ir.Operation.create(
+            f"stablehlo.{name}",
+            results=[type_],
+            operands=list(operands),
+            attributes=attributes,
+            loc=self._loc,
+            ip=self._ip,
+        ).results[0]
+
+    def less(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        """[x < y], to become a `ditto.less`."""
+        direction = ir.Attribute.parse("#stablehlo<comparison_direction LT>")
+        predicate = self.op("compare", _predicate(x), x, y, comparison_direction=direction)
+        op = defining_op(predicate)
+        assert op is not None
+        self.comparisons.add(op, ours=True)
+        return predicate
+
+    def select(self, predicate: ir.Value, yes: ir.Value, no: ir.Value) -> ir.Value:
+        """`yes` where the predicate holds, else `no`."""
+        return self.op("select", yes.type, predicate, yes, no)
+
+    def best(self, name: str, x: ir.Value, y: ir.Value) -> ir.Value:
+        """The `maximum` or `minimum`."""
+        below = self.less(x, y)
+        return self.select(below, y, x) if name == "maximum" else self.select(below, x, y)
+
+    def zero(self, like: ir.Value) -> ir.Value:
+        """0 in the shape and encoding of another value."""
+        tensor = ir.RankedTensorType(like.type)
+        zero = ir.FloatAttr.get(tensor.element_type, 0.0)
+        return self.op("constant", tensor, value=ir.DenseElementsAttr.get_splat(tensor, zero))
+
+
+class _Comparisons:
+    """The comparisons that are to become `ditto.less`, in program order."""
+
+    def __init__(self) -> None:
+        self._terms: list[tuple[ir.Operation, _Terms]] = []
+        self._magnitudes: dict[ir.Value, ir.Value] = {}
+        self._idle: list[ir.Operation] = []
+
+    def is_magnitude(self, value: ir.Value, of: ir.Value) -> None:
+        """Notes that `value` is the absolute value of another."""
+        self._magnitudes[value] = of
+
+    def add(self, op: ir.Operation, *, ours: bool = False) -> None:
+        """Takes a `stablehlo.compare`; it is erased in the end if it is `ours`."""
+        self._terms.append((op, self._terms_of(op)))
+        if ours:
+            self._idle.append(op)
+
+    def _terms_of(self, op: ir.Operation) -> _Terms:
+        left, right = op.operands
+        direction = direction_of(op)
+        if constant(left) is not None and constant(right) is None:
+            left, right, direction = right, left, _MIRRORED[direction]
+        threshold = _threshold(right, direction)
+        if threshold is not None:
+            negated = direction in ("GE", "GT")
+            inner = self._magnitudes.get(left, _folded(left))
+            if inner is not None and threshold > 0:
+                # |x| < t where x < t, but not x < 1 - t.
+                return _Terms(inner, (threshold, 1 - threshold), negated)
+            return _Terms(left, (threshold,), negated)
+        if direction in ("GE", "GT"):
+            left, right, direction = right, left, _MIRRORED[direction]
+        difference = ir.Operation.create(
+            "stablehlo.subtract", [left.type], [left, right], loc=op.location, ip=ir.InsertionPoint(op)
+        ).results[0]
+        return _Terms(difference, (1 if direction == "LE" else 0,), False)
+
+    def finish(self) -> None:
+        """Emits one `ditto.less` for each value that is compared, where it is first."""
+        thresholds: dict[ir.Value, dict[int, None]] = {}
+        for _, terms in self._terms:
+            thresholds.setdefault(terms.value, {}).update(dict.fromkeys(terms.thresholds))
+        made: dict[ir.Value, dict[int, ir.Value]] = {}
+        for op, terms in self._terms:
+            if terms.value not in made:
+                made[terms.value] = _less(terms.value, sorted(thresholds[terms.value]), op)
+            parts = [made[terms.value][threshold] for threshold in terms.thresholds]
+            op.results[0].replace_all_uses_with(_predicate_of(op, parts, terms.negated))
+        for op in reversed(self._idle):
+            op.erase()
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """[value < t] of each threshold t, combined by exclusive or."""
+
+    value: ir.Value
+    thresholds: tuple[int, ...]
+    negated: bool
+
+
+def _threshold(value: ir.Value, direction: str) -> int | None:
+    """The t for which `x < t`, or its negation, is the comparison of x with a constant, as it is held."""
+    number, encoding = constant(value), encoding_of(value)
+    assert isinstance(encoding, Fxp)
+    if number is None:
+        return None
+    threshold = held(number, encoding) + (direction in ("LE", "GT"))
+    return threshold if abs(threshold) < MAX_THRESHOLD else None
+
+
+def _folded(value: ir.Value) -> ir.Value | None:
+    """The x of (x - b) - b with b = select(x < 0, x, 0), so of |x|."""
+    outer = defining_op(value)
+    if outer is None or outer.name != "stablehlo.subtract":
+        return None
+    inner, below = defining_op(outer.operands[0]), defining_op(outer.operands[1])
+    if inner is None or below is None or inner.name != "stablehlo.subtract":
+        return None
+    if below.name != "stablehlo.select" or inner.operands[1] != outer.operands[1]:
+        return None
+    x, sign = inner.operands[0], defining_op(below.operands[0])
+    if below.operands[1] != x or constant(below.operands[2]) != 0.0 or sign is None:
+        return None
+    is_sign = sign.name == "stablehlo.compare" and direction_of(sign) == "LT"
+    return x if is_sign and sign.operands[0] == x and constant(sign.operands[1]) == 0.0 else None
+
+
+def _predicate(like: ir.Value) -> ir.Type:
+    """Booleans in the shape and ring of another value."""
+    encoding = encoding_of(like)
+    assert encoding is not None
+    bit = ir.IntegerType.get_signless(1, like.type.context)
+    plain = ir.RankedTensorType.get(shape_of(like), bit, loc=ir.Location.unknown(like.type.context))
+    return encode_type(plain, Int(encoding.ring))
+
+
+def _less(value: ir.Value, thresholds: list[int], before: ir.Operation) -> dict[int, ir.Value]:
+    op = ir.Operation.create(
+        names.LESS,
+        results=[_predicate(value)] * len(thresholds),
+        operands=[value],
+        attributes={names.THRESHOLDS: ir.DenseI64ArrayAttr.get(thresholds)},
+        loc=before.location,
+        ip=ir.InsertionPoint(before),
+    )
+    return dict(zip(thresholds, op.results, strict=True))
+
+
+def _predicate_of(op: ir.Operation, parts: list[ir.Value], negated: bool) -> ir.Value:
+    """What stands for the comparison `op`: local steps on the bits of its parts."""
+
+    def emit(name: str, *operands: ir.Value) -> ir.Value:
+        return ir.Operation.create(
+            f"stablehlo.{name}", [operands[0].type], list(operands), loc=op.location, ip=ir.InsertionPoint(op)
+        ).results[0]
+
+    result = parts[0] if len(parts) == 1 else emit("xor", *parts)
+    return emit("not", result) if negated else result
+
+
+def _best(e: _Emitter, op: ir.Operation) -> ir.Value:
+    return e.best(op.name.removeprefix("stablehlo."), *op.operands)
+
+
+def _clamp(e: _Emitter, op: ir.Operation) -> ir.Value:
+    low, x, high = op.operands
+    if shape_of(low) != shape_of(x):
+        low, high = (
+            e.op("broadcast_in_dim", x.type, bound, broadcast_dimensions=ir.DenseI64ArrayAttr.get([]))
+            for bound in (low, high)
+        )
+    return e.select(e.less(x, low), low, e.select(e.less(x, high), x, high))
+
+
+def _abs(e: _Emitter, op: ir.Operation) -> ir.Value:
+    x = op.operands[0]
+    size = e.select(e.less(x, e.zero(x)), e.op("negate", x.type, x), x)
+    e.comparisons.is_magnitude(size, x)
+    return size
+
+
+def _tournament(e: _Emitter, op: ir.Operation) -> ir.Value:
+    """Rounds along the first axis, where halves are contiguous."""
+    x, name = op.operands[0], reducer(op)
+    assert name is not None
+    shape, dimensions = shape_of(x), get_i64s(op, "dimensions")
+    kept = [axis for axis in range(len(shape)) if axis not in dimensions]
+    columns, left = math.prod(shape[axis] for axis in kept), math.prod(shape[axis] for axis in dimensions)
+
+    def type_of(*extents: int) -> ir.Type:
+        old = ir.RankedTensorType(x.type)
+        return ir.RankedTensorType.get(extents, old.element_type, old.encoding)
+
+    def rows(start: int, stop: int) -> ir.Value:
+        bounds = {"start_indices": [start, 0], "limit_indices": [stop, columns], "strides": [1, 1]}
+        attributes = {key: ir.DenseI64ArrayAttr.get(value) for key, value in bounds.items()}
+        return e.op("slice", type_of(stop - start, columns), x, **attributes)
+
+    order = [*dimensions, *kept]
+    if order != sorted(order):
+        moved = type_of(*(shape[axis] for axis in order))
+        x = e.op("transpose", moved, x, permutation=ir.DenseI64ArrayAttr.get(order))
+    x = e.op("reshape", type_of(left, columns), x)
+    while left > 1:
+        half, odd = divmod(left, 2)
+        winners = e.best(name, rows(0, half), rows(half, 2 * half))
+        if odd:
+            dimension = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
+            joined = type_of(half + 1, columns)
+            winners = e.op("concatenate", joined, winners, rows(left - 1, left), dimension=dimension)
+        x, left = winners, half + odd
+    return e.op("reshape", op.results[0].type, x)
+
+
+_EXPANSIONS: dict[str, Callable[[_Emitter, ir.Operation], ir.Value]] = {
+    "stablehlo.maximum": _best,
+    "stablehlo.minimum": _best,
+    "stablehlo.clamp": _clamp,
+    "stablehlo.abs": _abs,
+    "stablehlo.reduce": _tournament,
+}
+"""What is written in terms of comparisons, and how."""
