@@ -12,6 +12,7 @@ from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
+from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
@@ -88,7 +89,7 @@ def lowering_pipeline(policy: str | Policy = "ditto") -> tuple[Pass, ...]:
     _, policy = _text_and_policy(policy)
     # Before regions are outlined, for each comparison ends one.
     comparisons = (DittoExpandComparisons(),) if policy.compare == "explicit" else ()
-    return (*comparisons, DittoOutlineRegions(), DittoToPphlo())
+    return (DittoExpandReductions(), *comparisons, DittoOutlineRegions(), DittoToPphlo())
 
 
 def default_pipeline(policy: str | Policy = "ditto") -> tuple[Pass, ...]:

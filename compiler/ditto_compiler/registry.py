@@ -9,6 +9,7 @@ from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
+from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
@@ -32,6 +33,7 @@ PASSES: dict[str, type[Pass]] = {
         DittoExpandRescale,
         DittoAssignFractions,
         DittoOptimizeRescale,
+        DittoExpandReductions,
         DittoExpandComparisons,
         DittoOutlineRegions,
         DittoToPphlo,

@@ -1,6 +1,7 @@
 // RUN: ditto-opt %s --split-input-file --ditto-expand-comparisons | filecheck %s
 // RUN: ditto-opt %s --split-input-file --ditto-expand-comparisons='min-elements=1000' | filecheck %s --check-prefix=FEW
 
+// FEW:     stablehlo.compare
 // FEW-NOT: ditto.less
 
 // A constant is a threshold, in units of the last place; equality says which side it is on.
@@ -118,45 +119,15 @@ module attributes {ditto.stage = "cast"} {
 
 // -----
 
-// A tournament of halves; who has no opponent waits.
-// CHECK-LABEL: func.func @reduce(
-// CHECK:         stablehlo.transpose %arg0, dims = [1, 0] {{.*}} -> tensor<3x2xf32, #ditto.fxp<32, 10>>
-// CHECK:         "ditto.less"({{.*}} : (tensor<1x2xf32, #ditto.fxp<32, 10>>)
-// CHECK:         stablehlo.concatenate {{.*}} -> tensor<2x2xf32, #ditto.fxp<32, 10>>
-// CHECK:         "ditto.less"({{.*}} : (tensor<1x2xf32, #ditto.fxp<32, 10>>)
-// CHECK:         %[[R:.*]] = stablehlo.reshape {{.*}} : (tensor<1x2xf32, #ditto.fxp<32, 10>>) -> tensor<2xf32, #ditto.fxp<32, 10>>
-// CHECK-NEXT:    return %[[R]]
-// FEW-LABEL:   func.func @reduce(
-// FEW:           stablehlo.reduce
-module attributes {ditto.stage = "cast"} {
-  func.func @reduce(%x: tensor<2x3xf32, #ditto.fxp<32, 10>>) -> tensor<2xf32, #ditto.fxp<32, 10>> {
-    %least = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>
-    %0 = stablehlo.reduce(%x init: %least) across dimensions = [1] : (tensor<2x3xf32, #ditto.fxp<32, 10>>, tensor<f32, #ditto.fxp<32, 10>>) -> tensor<2xf32, #ditto.fxp<32, 10>>
-      reducer(%a: tensor<f32, #ditto.fxp<32, 10>>, %b: tensor<f32, #ditto.fxp<32, 10>>) {
-      %best = stablehlo.maximum %a, %b : tensor<f32, #ditto.fxp<32, 10>>
-      stablehlo.return %best : tensor<f32, #ditto.fxp<32, 10>>
-    }
-    return %0 : tensor<2xf32, #ditto.fxp<32, 10>>
-  }
-}
-
-// -----
-
-// The engine's own: public values, integers, equality, what a loop compares, and maxima of a single element.
+// The engine's own: public values, integers, equality, and what a loop compares.
 // CHECK-LABEL: func.func @left_alone(
 // CHECK-NOT:     ditto.less
 // CHECK:         return
 module attributes {ditto.stage = "cast"} {
-  func.func @left_alone(%x: tensor<4xf32, #ditto.fxp<32, 10>>, %p: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.visibility = "public"}, %i: tensor<4xi32, #ditto.int<32>>, %m: tensor<4x1xf32, #ditto.fxp<32, 10>>) -> (tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xi1, #ditto.int<32>>, tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xf32, #ditto.fxp<32, 10>>) {
+  func.func @left_alone(%x: tensor<4xf32, #ditto.fxp<32, 10>>, %p: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.visibility = "public"}, %i: tensor<4xi32, #ditto.int<32>>) -> (tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xi1, #ditto.int<32>>, tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>) {
     %0 = stablehlo.maximum %p, %p : tensor<4xf32, #ditto.fxp<32, 10>>
     %1 = stablehlo.compare LT, %i, %i : (tensor<4xi32, #ditto.int<32>>, tensor<4xi32, #ditto.int<32>>) -> tensor<4xi1, #ditto.int<32>>
     %2 = stablehlo.compare EQ, %x, %p : (tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xi1, #ditto.int<32>>
-    %least = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>
-    %3 = stablehlo.reduce(%m init: %least) across dimensions = [1] : (tensor<4x1xf32, #ditto.fxp<32, 10>>, tensor<f32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
-      reducer(%a: tensor<f32, #ditto.fxp<32, 10>>, %b: tensor<f32, #ditto.fxp<32, 10>>) {
-      %best = stablehlo.maximum %a, %b : tensor<f32, #ditto.fxp<32, 10>>
-      stablehlo.return %best : tensor<f32, #ditto.fxp<32, 10>>
-    }
     %4 = stablehlo.while(%a = %x) : tensor<4xf32, #ditto.fxp<32, 10>>
     cond {
       %f = stablehlo.constant dense<false> : tensor<i1, #ditto.int<32>>
@@ -165,6 +136,6 @@ module attributes {ditto.stage = "cast"} {
       %b = stablehlo.maximum %a, %x : tensor<4xf32, #ditto.fxp<32, 10>>
       stablehlo.return %b : tensor<4xf32, #ditto.fxp<32, 10>>
     }
-    return %0, %1, %2, %3, %4 : tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xi1, #ditto.int<32>>, tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xf32, #ditto.fxp<32, 10>>
+    return %0, %1, %2, %4 : tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xi1, #ditto.int<32>>, tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>
   }
 }

@@ -126,7 +126,7 @@ def bench_compile(layers: int, seq: int, policy: str, rounds: int) -> None:
 @click.option("--elements", default=1_000_000, show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
 def bench_casts(elements: int, json_path: Path | None) -> None:
-    """Bytes, rounds and speed of each cast."""
+    """Bytes, rounds and speed of each cast and comparison."""
     from ditto.bench.casts import main as run_bench
 
     run_bench(elements, json_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,10 +11,9 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.encoding import Fxp, Int
 from ditto_compiler.ir import defining_op, encode_type, encoding_of, ir, numel, ops_of
 from ditto_compiler.matcher import constant
-from ditto_compiler.op_attributes import direction_of, get_i64s, shape_of
+from ditto_compiler.op_attributes import direction_of, shape_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.literals import held
-from ditto_compiler.spu.op_table import reducer
 
 MAX_THRESHOLD = 2**63
 """Of the attribute, in units of the last place; constants that are not below it are subtracted."""
@@ -35,7 +33,6 @@ class DittoExpandComparisons(Pass):
     - `x < c` for a constant c, and `|x| < c`, become thresholds of x; all those of one x are one op
     - `x < y` -> `x - y < 0`
     - `maximum`, `minimum`, `clamp` and `abs` -> a comparison and a selection
-    - `reduce` by maximum or minimum -> rounds of a tournament, each half as large as the one before
 
     What loops and branches compare, and tensors of fewer than `min_elements`, are left to the engine.
 
@@ -82,12 +79,7 @@ class DittoExpandComparisons(Pass):
             return False
         if op.name == "stablehlo.compare" and direction_of(op) not in _MIRRORED:
             return False
-        elements = numel(op.operands[0])
-        if op.name == "stablehlo.reduce":
-            elements -= numel(op.results[0])
-            if reducer(op) not in ("maximum", "minimum") or not numel(op.results[0]):
-                return False
-        return elements >= max(self.min_elements, 1)
+        return numel(op.results[0]) >= max(self.min_elements, 1)
 
 
 class _Emitter:
@@ -121,11 +113,6 @@ class _Emitter:
     def select(self, predicate: ir.Value, yes: ir.Value, no: ir.Value) -> ir.Value:
         """`yes` where the predicate holds, else `no`."""
         return self.op("select", yes.type, predicate, yes, no)
-
-    def best(self, name: str, x: ir.Value, y: ir.Value) -> ir.Value:
-        """The `maximum` or `minimum`."""
-        below = self.less(x, y)
-        return self.select(below, y, x) if name == "maximum" else self.select(below, x, y)
 
     def zero(self, like: ir.Value) -> ir.Value:
         """0 in the shape and encoding of another value."""
@@ -256,18 +243,29 @@ def _predicate_of(op: ir.Operation, parts: list[ir.Value], negated: bool) -> ir.
     return emit("not", result) if negated else result
 
 
-def _best(e: _Emitter, op: ir.Operation) -> ir.Value:
-    return e.best(op.name.removeprefix("stablehlo."), *op.operands)
+def _maximum(e: _Emitter, op: ir.Operation) -> ir.Value:
+    x, y = op.operands
+    return e.select(e.less(x, y), y, x)
+
+
+def _minimum(e: _Emitter, op: ir.Operation) -> ir.Value:
+    x, y = op.operands
+    return e.select(e.less(x, y), x, y)
 
 
 def _clamp(e: _Emitter, op: ir.Operation) -> ir.Value:
-    low, x, high = op.operands
-    if shape_of(low) != shape_of(x):
-        low, high = (
-            e.op("broadcast_in_dim", x.type, bound, broadcast_dimensions=ir.DenseI64ArrayAttr.get([]))
-            for bound in (low, high)
-        )
-    return e.select(e.less(x, low), low, e.select(e.less(x, high), x, high))
+    x = op.operands[1]
+    low, high = (
+        bound
+        if shape_of(bound) == shape_of(x)
+        else e.op("broadcast_in_dim", x.type, bound, broadcast_dimensions=ir.DenseI64ArrayAttr.get([]))
+        for bound in (op.operands[0], op.operands[2])
+    )
+    least, most = constant(low), constant(high)
+    if least is not None and most is not None and least <= most:
+        return e.select(e.less(x, low), low, e.select(e.less(x, high), x, high))
+    above = e.select(e.less(x, low), low, x)
+    return e.select(e.less(above, high), above, high)
 
 
 def _abs(e: _Emitter, op: ir.Operation) -> ir.Value:
@@ -277,44 +275,10 @@ def _abs(e: _Emitter, op: ir.Operation) -> ir.Value:
     return size
 
 
-def _tournament(e: _Emitter, op: ir.Operation) -> ir.Value:
-    """Rounds along the first axis, where halves are contiguous."""
-    x, name = op.operands[0], reducer(op)
-    assert name is not None
-    shape, dimensions = shape_of(x), get_i64s(op, "dimensions")
-    kept = [axis for axis in range(len(shape)) if axis not in dimensions]
-    columns, left = math.prod(shape[axis] for axis in kept), math.prod(shape[axis] for axis in dimensions)
-
-    def type_of(*extents: int) -> ir.Type:
-        old = ir.RankedTensorType(x.type)
-        return ir.RankedTensorType.get(extents, old.element_type, old.encoding)
-
-    def rows(start: int, stop: int) -> ir.Value:
-        bounds = {"start_indices": [start, 0], "limit_indices": [stop, columns], "strides": [1, 1]}
-        attributes = {key: ir.DenseI64ArrayAttr.get(value) for key, value in bounds.items()}
-        return e.op("slice", type_of(stop - start, columns), x, **attributes)
-
-    order = [*dimensions, *kept]
-    if order != sorted(order):
-        moved = type_of(*(shape[axis] for axis in order))
-        x = e.op("transpose", moved, x, permutation=ir.DenseI64ArrayAttr.get(order))
-    x = e.op("reshape", type_of(left, columns), x)
-    while left > 1:
-        half, odd = divmod(left, 2)
-        winners = e.best(name, rows(0, half), rows(half, 2 * half))
-        if odd:
-            dimension = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
-            joined = type_of(half + 1, columns)
-            winners = e.op("concatenate", joined, winners, rows(left - 1, left), dimension=dimension)
-        x, left = winners, half + odd
-    return e.op("reshape", op.results[0].type, x)
-
-
 _EXPANSIONS: dict[str, Callable[[_Emitter, ir.Operation], ir.Value]] = {
-    "stablehlo.maximum": _best,
-    "stablehlo.minimum": _best,
+    "stablehlo.maximum": _maximum,
+    "stablehlo.minimum": _minimum,
     "stablehlo.clamp": _clamp,
     "stablehlo.abs": _abs,
-    "stablehlo.reduce": _tournament,
 }
 """What is written in terms of comparisons, and how."""
