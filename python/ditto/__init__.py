@@ -7,7 +7,15 @@ with ditto.LocalCluster() as cluster:
 
 from ditto.api import compile
 from ditto.calibrate import calibrate
-from ditto.runtime.cluster import ClusterError, InputError, LocalCluster, RunStats, SharedArray
+from ditto.runtime.cluster import (
+    ClusterError,
+    HostsError,
+    InputError,
+    LocalCluster,
+    RemoteCluster,
+    RunStats,
+    SharedArray,
+)
 from ditto.simulator import Simulation, simulate, simulated
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import Policy, Rule, load_policy
@@ -16,10 +24,12 @@ from ditto_compiler.program import Program
 __all__ = [
     "ClusterError",
     "DittoError",
+    "HostsError",
     "InputError",
     "LocalCluster",
     "Policy",
     "Program",
+    "RemoteCluster",
     "Rule",
     "RunStats",
     "SharedArray",

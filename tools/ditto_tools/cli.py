@@ -61,17 +61,25 @@ def compile_command(
     "--policy", default="ditto", show_default=True, help=f"When PROGRAM is StableHLO. {POLICY_HELP}"
 )
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that the run may take.")
-def run(program: Path, inputs: tuple[Path, ...], output: Path | None, policy: str, timeout: float) -> None:
-    """Run a program file, or StableHLO, among three local parties.
+@click.option("--hosts", type=click.Path(path_type=Path), help="Hosts file: run there instead of locally.")
+def run(
+    program: Path,
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    policy: str,
+    timeout: float,
+    hosts: Path | None,
+) -> None:
+    """Run a program file, or StableHLO, among three parties.
 
     INPUTS are .npy files, one per input in order, or one .npz file whose arrays are taken in order.
     Prints the outputs, unless -o is given, and what the run cost.
     """
-    from ditto.runtime.cluster import LocalCluster
+    from ditto.runtime.cluster import LocalCluster, RemoteCluster
 
     compiled = Program.load(program) if program.suffix == ".ditto" else _compile(program, policy)
     arguments = nested_inputs(compiled, inputs)
-    with LocalCluster(timeout) as cluster:
+    with RemoteCluster(hosts, timeout) if hosts else LocalCluster(timeout) as cluster:
         result = cluster.run(compiled, *arguments)
         stats = cluster.stats
     write_outputs(result, output)
@@ -80,6 +88,19 @@ def run(program: Path, inputs: tuple[Path, ...], output: Path | None, policy: st
         f"{stats.bytes} bytes in {stats.messages} messages sent by the parties, {stats.seconds:.2f} s",
         err=True,
     )
+
+
+@cli.command()
+@click.argument("hosts", type=click.Path(path_type=Path))
+@click.option("--rank", type=int, required=True, help="Which party of HOSTS this machine is: 0, 1 or 2.")
+def party(hosts: Path, rank: int) -> None:
+    """Be one of three parties on hosts of their own, for one caller at a time, until interrupted.
+
+    HOSTS is a hosts file, see docs/hosts.md.
+    """
+    from ditto.runtime.serve import serve
+
+    serve(hosts, rank, lambda line: click.echo(line, err=True))
 
 
 @cli.command()

@@ -1,28 +1,40 @@
-"""The caller's side of running programs on three parties on this machine."""
+"""The caller's side of running programs on three parties, on this machine or on hosts of their own."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ditto import tree
 from ditto.dtypes import numpy_dtype
+from ditto.runtime.hosts import HostsError, load_hosts
 from ditto.runtime.inputs import InputError, SharedArray, check_inputs
 from ditto.runtime.network import Network, load_network
-from ditto.runtime.parties import PARTIES, ClusterError, Parties
+from ditto.runtime.parties import PARTIES, ClusterError, LocalParties, Parties
+from ditto.runtime.remote import RemoteParties
 from ditto.runtime.sharing import decode, encode, raw_shape, reconstruct, share, word_dtype
 from ditto_compiler.dialect.encoding import Encoding, plan_casts
 from ditto_compiler.program import CallerTensor, Program, Value
 
-__all__ = ["ClusterError", "InputError", "LocalCluster", "RunStats", "SharedArray"]
+__all__ = [
+    "ClusterError",
+    "HostsError",
+    "InputError",
+    "LocalCluster",
+    "RemoteCluster",
+    "RunStats",
+    "SharedArray",
+]
 
 
 @dataclass(frozen=True)
@@ -64,32 +76,32 @@ class RunStats:
         return self.engine_messages + self.cast_messages + self.compare_messages
 
 
-class LocalCluster:
-    """Three parties as processes on this machine, connected over loopback.
+class Cluster(ABC):
+    """Three parties that run programs.
 
     The caller plays data owner, model owner and client: it shares the inputs, each party gets only its
     own shares, and the caller alone puts the outputs together.
 
-        with LocalCluster() as cluster:
-            y = cluster.run(program, x, w)
-        cluster.stats   # bytes and messages of the last run
-
     Args:
         timeout: seconds that a run may take, and that the parties may take to start.
-        network: what lies between the parties: "lan", "wan", "BANDWIDTH,RTT", a `Network`, or nothing.
+        network: what lies between the parties.
     """
 
-    def __init__(self, timeout: float = 600.0, network: str | Network | None = None) -> None:
+    def __init__(self, timeout: float, network: str | Network | None) -> None:
         self.timeout = timeout
+        self.network = None if network is None else load_network(network)
         self.stats: RunStats | None = None
         self._parties: Parties | None = None
         self._loaded: set[str] = set()
         self._keys = itertools.count()
         if timeout <= 0:
             raise InputError(f"timeout must be positive, got {timeout}")
-        self.network = None if network is None else load_network(network)
 
-    def __enter__(self) -> LocalCluster:
+    @abstractmethod
+    def _connect(self) -> Parties:
+        """Connects to parties of its own."""
+
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -109,12 +121,7 @@ class LocalCluster:
         """
         if self._parties is None:
             self._loaded = set()
-            self._parties = Parties(self.timeout, self.network)
-
-    @property
-    def pids(self) -> list[int]:
-        """Process ids of the parties, by rank; empty when they are not running."""
-        return [] if self._parties is None else self._parties.pids
+            self._parties = self._connect()
 
     def close(self) -> None:
         """Ends the parties and all shared arrays. The next run starts new ones."""
@@ -301,6 +308,55 @@ class LocalCluster:
             else:
                 outputs.append(_open(program, number, parts))
         return tree.unflatten(program.output_tree, outputs) if program.nest is None else program.nest(outputs)
+
+
+class LocalCluster(Cluster):
+    """Three parties as processes on this machine, connected over loopback.
+
+        with LocalCluster() as cluster:
+            y = cluster.run(program, x, w)
+        cluster.stats   # bytes and messages of the last run
+
+    Args:
+        timeout: seconds that a run may take, and that the parties may take to start.
+        network: what lies between the parties: "lan", "wan", "BANDWIDTH,RTT", a `Network`, or nothing.
+    """
+
+    def __init__(self, timeout: float = 600.0, network: str | Network | None = None) -> None:
+        super().__init__(timeout, network)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the parties, by rank; empty when they are not running."""
+        return self._parties.pids if isinstance(self._parties, LocalParties) else []
+
+    def _connect(self) -> Parties:
+        return LocalParties(self.timeout, self.network)
+
+
+class RemoteCluster(Cluster):
+    """Three parties on hosts of their own, each running `ditto party`.
+
+        with RemoteCluster("hosts.toml") as cluster:
+            y = cluster.run(program, x, w)
+
+    Args:
+        hosts: path of the hosts file, see `ditto.runtime.hosts`.
+        timeout: seconds that a run may take, and that connecting may take.
+        network: what lies between the parties, by which casts choose their mode, as for `LocalCluster`.
+
+    Raises:
+        HostsError: the file or its certificates cannot be used.
+    """
+
+    def __init__(
+        self, hosts: str | Path, timeout: float = 600.0, network: str | Network | None = None
+    ) -> None:
+        super().__init__(timeout, network)
+        self.hosts = load_hosts(hosts)
+
+    def _connect(self) -> Parties:
+        return RemoteParties(self.hosts, self.timeout, self.network)
 
 
 def _open(program: Program, number: int, parts: list[tuple[dict[str, Any], bytearray]]) -> NDArray[Any]:

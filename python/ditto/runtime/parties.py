@@ -1,4 +1,4 @@
-"""The three party processes: starting them, talking to them, noticing when one dies."""
+"""The three parties as their caller sees them: talking to them, and noticing when one dies."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import os
 import secrets
 import selectors
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,15 +36,141 @@ class ClusterError(DittoError):
     """A party died, failed, or did not answer in time. The next run starts fresh parties."""
 
 
+class Parties(ABC):
+    """Three connected parties, from construction until `close`.
+
+    Args:
+        timeout: seconds that whatever they are asked may take, unless it is said otherwise.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._sockets: list[socket.socket] = []
+        self._relay: Relay | None = None
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the parties' work for this caller."""
+
+    @abstractmethod
+    def _death(self, rank: int, doing: str, error: Exception | None = None) -> ClusterError:
+        """What is known of a party whose connection has ended."""
+
+    def _connect_command(
+        self, rank: int, addresses: Sequence[str], network: Network | None
+    ) -> dict[str, Any]:
+        return {
+            "command": "connect",
+            "rank": rank,
+            "addresses": list(addresses),
+            "timeout_s": self._timeout,
+            "network": None if network is None else dataclasses.asdict(network),
+        }
+
+    def send(self, rank: int, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
+        """Sends a command to one party.
+
+        Raises:
+            ClusterError: it is dead.
+        """
+        try:
+            self._sockets[rank].settimeout(self._timeout)
+            send_frame(self._sockets[rank], header, buffers)
+        except OSError as error:
+            raise self._death(rank, "was sent data", error) from None
+
+    def send_all(self, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
+        """Sends a command to every party."""
+        for rank in range(PARTIES):
+            self.send(rank, header, buffers)
+
+    def answers(
+        self,
+        deadline: float,
+        doing: str,
+        on_progress: Callable[[Sequence[int]], None] | None = None,
+        time_out: float | None = None,
+    ) -> list[Answer]:
+        """One answer per party; a death or an error of one ends the wait for all.
+
+        Args:
+            deadline: on the monotonic clock.
+            doing: what they are doing, for errors.
+            on_progress: called with the step that each party has done.
+            time_out: what the deadline was made from, for errors.
+
+        Raises:
+            ClusterError: a party is dead, failed, or is late.
+        """
+        answers: dict[int, Answer] = {}
+        steps = [-1] * PARTIES
+        with selectors.DefaultSelector() as selector:
+            for rank, sock in enumerate(self._sockets):
+                selector.register(sock, selectors.EVENT_READ, rank)
+            if self._relay is not None:
+                selector.register(self._relay.output, selectors.EVENT_READ, None)
+            while len(answers) < PARTIES:
+                left = deadline - time.monotonic()
+                ready = selector.select(max(left, 0)) if left > 0 else []
+                if not ready:
+                    late = ", ".join(f"P{rank}" for rank in range(PARTIES) if rank not in answers)
+                    raise ClusterError(
+                        f"{doing} took longer than the time-out of {time_out or self._timeout:g} s "
+                        f"(no answer from {late}); "
+                        "give the cluster a larger timeout"
+                    )
+                # Without the relay the parties fail as well, but they cannot know why.
+                if self._relay is not None and self._relay.process.poll() is not None:
+                    raise ClusterError(f"{self._relay.epitaph()} while {doing}")
+                for key, _ in ready:
+                    rank = key.data
+                    if rank is None:
+                        continue
+                    sock = self._sockets[rank]
+                    for header, buffers in self._frames(rank, deadline, doing):
+                        if "progress" in header:
+                            steps[rank] = header["progress"]
+                            if on_progress is not None:
+                                on_progress(steps)
+                        elif "error" in header:
+                            raise ClusterError(f"party P{rank} failed while {doing}: {header['error']}")
+                        else:
+                            answers[rank] = (header, buffers)
+                            selector.unregister(sock)
+        return [answers[rank] for rank in range(PARTIES)]
+
+    def _frames(self, rank: int, deadline: float, doing: str) -> Iterator[Answer]:
+        """A frame of a party that has sent something, and those that came along with it."""
+        sock = self._sockets[rank]
+        while True:
+            sock.settimeout(max(deadline - time.monotonic(), 0.1))
+            try:
+                frame = recv_frame(sock)
+            except (WireError, OSError) as error:
+                raise self._death(rank, f"was {doing}", error) from None
+            yield frame
+            # What TLS has already decrypted, no selector knows of.
+            if not isinstance(sock, ssl.SSLSocket) or not sock.pending():
+                return
+
+
 @dataclass
-class _Process:
+class PartyProcess:
+    """A party process on this machine.
+
+    Attributes:
+        process: the process.
+        sock: connected to it.
+        log: what it prints, SPU's own log apart.
+    """
+
     process: subprocess.Popen[bytes]
     sock: socket.socket
     log: Path
 
 
-class Parties:
-    """Three connected party processes, from construction until `close`.
+class LocalParties(Parties):
+    """Three party processes on this machine.
 
     Args:
         timeout: seconds until they must be up; also SPU's receive time-out.
@@ -53,10 +181,9 @@ class Parties:
     """
 
     def __init__(self, timeout: float, network: Network | None) -> None:
-        self._timeout = timeout
+        super().__init__(timeout)
         self._folder = tempfile.TemporaryDirectory(prefix="ditto-")
-        self._processes: list[_Process] = []
-        self._relay: Relay | None = None
+        self._processes: list[PartyProcess] = []
         deadline = time.monotonic() + timeout
         try:
             ports = _free_ports(PARTIES)
@@ -64,13 +191,12 @@ class Parties:
             if network is not None:
                 self._relay = Relay(network, ports)
                 addresses = [self._relay.addresses(rank) for rank in range(PARTIES)]
-            self._processes = [_spawn(rank, Path(self._folder.name)) for rank in range(PARTIES)]
+            self._processes = [spawn_party(rank, Path(self._folder.name)) for rank in range(PARTIES)]
+            self._sockets = [party.sock for party in self._processes]
             # Links connect at once when all try at the same time, otherwise after seconds.
             self.answers(deadline, "starting")
             for rank in range(PARTIES):
-                header = {"command": "connect", "rank": rank, "addresses": addresses[rank]}
-                between = None if network is None else dataclasses.asdict(network)
-                self.send(rank, {**header, "timeout_s": timeout, "network": between})
+                self.send(rank, self._connect_command(rank, addresses[rank], network))
             self.answers(deadline, "starting")
         except BaseException:
             self.close()
@@ -99,82 +225,7 @@ class Parties:
             self._relay = None
         self._folder.cleanup()
 
-    def send(self, rank: int, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
-        """Sends a command to one party.
-
-        Raises:
-            ClusterError: it is dead.
-        """
-        try:
-            send_frame(self._processes[rank].sock, header, buffers)
-        except OSError:
-            raise self._death(rank, "was sent data") from None
-
-    def send_all(self, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
-        """Sends a command to every party."""
-        for rank in range(PARTIES):
-            self.send(rank, header, buffers)
-
-    def answers(
-        self,
-        deadline: float,
-        doing: str,
-        on_progress: Callable[[Sequence[int]], None] | None = None,
-        time_out: float | None = None,
-    ) -> list[Answer]:
-        """One answer per party; a death or an error of one ends the wait for all.
-
-        Args:
-            deadline: on the monotonic clock.
-            doing: what they are doing, for errors.
-            on_progress: called with the step that each party has done.
-            time_out: what the deadline was made from, for errors.
-
-        Raises:
-            ClusterError: a party is dead, failed, or is late.
-        """
-        answers: dict[int, Answer] = {}
-        steps = [-1] * PARTIES
-        with selectors.DefaultSelector() as selector:
-            for rank, party in enumerate(self._processes):
-                selector.register(party.sock, selectors.EVENT_READ, rank)
-            if self._relay is not None:
-                selector.register(self._relay.output, selectors.EVENT_READ, None)
-            while len(answers) < PARTIES:
-                left = deadline - time.monotonic()
-                ready = selector.select(max(left, 0)) if left > 0 else []
-                if not ready:
-                    late = ", ".join(f"P{rank}" for rank in range(PARTIES) if rank not in answers)
-                    raise ClusterError(
-                        f"{doing} took longer than the time-out of {time_out or self._timeout:g} s "
-                        f"(no answer from {late}); "
-                        "give LocalCluster a larger timeout"
-                    )
-                # Without the relay the parties fail as well, but they cannot know why.
-                if self._relay is not None and self._relay.process.poll() is not None:
-                    raise ClusterError(f"{self._relay.epitaph()} while {doing}")
-                for key, _ in ready:
-                    rank = key.data
-                    if rank is None:
-                        continue
-                    party = self._processes[rank]
-                    party.sock.settimeout(max(deadline - time.monotonic(), 0.1))
-                    try:
-                        header, buffers = recv_frame(party.sock)
-                    except (WireError, OSError):
-                        raise self._death(rank, f"was {doing}") from None
-                    if "progress" in header:
-                        steps[rank] = header["progress"]
-                        if on_progress is not None:
-                            on_progress(steps)
-                    elif "error" in header:
-                        raise ClusterError(f"party P{rank} failed while {doing}: {header['error']}")
-                    else:
-                        answers[rank] = (header, buffers)
-                        selector.unregister(party.sock)
-        return [answers[rank] for rank in range(PARTIES)]
-
-    def _death(self, rank: int, doing: str) -> ClusterError:
+    def _death(self, rank: int, doing: str, error: Exception | None = None) -> ClusterError:
         party = self._processes[rank]
         try:
             status = party.process.wait(timeout=5)
@@ -203,19 +254,20 @@ def _free_ports(count: int) -> list[int]:
     raise ClusterError(f"no {count} free ports between {PORTS.start} and {PORTS.stop} on {LOOPBACK}")
 
 
-def _spawn(rank: int, folder: Path) -> _Process:
+def spawn_party(rank: int, folder: Path, *arguments: str) -> PartyProcess:
+    """Starts a party process; `folder` is for its log, `arguments` are those of `ditto.runtime.party`."""
     ours, theirs = socket.socketpair()
     log = folder / f"party{rank}.log"
     with theirs, log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ditto.runtime.party", str(theirs.fileno())],
+            [sys.executable, "-m", "ditto.runtime.party", str(theirs.fileno()), *arguments],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env=party_environment(),
         )
-    return _Process(process, ours, log)
+    return PartyProcess(process, ours, log)
 
 
 def party_environment() -> dict[str, str]:

@@ -1,6 +1,9 @@
 """One party as a process: takes commands from its caller over a socket, talks to its peers over a link.
 
-    python -m ditto.runtime.party FD
+    python -m ditto.runtime.party FD [HOSTS RANK]
+
+With a hosts file and its own rank there, it takes the addresses of its peers from the file and not from its
+caller, and its links are TLS.
 
 The process never outlives its caller: a thread reads the socket all the time, and the end of the
 connection ends the process, whatever it is computing.
@@ -25,6 +28,7 @@ import numpy as np
 from spu import libspu
 
 from ditto.runtime.engine import Engine, reason_of
+from ditto.runtime.hosts import Hosts, HostsError, load_hosts
 from ditto.runtime.shares import Held, boolean_words
 from ditto.runtime.sharing import raw_shape, word_dtype
 from ditto.runtime.wire import WireError, recv_frame, send_frame
@@ -46,9 +50,11 @@ class Party:
     `{"progress": step}`.
     """
 
-    def __init__(self, sock: socket.socket, folder: Path) -> None:
+    def __init__(self, sock: socket.socket, folder: Path, hosts: Hosts | None = None, rank: int = 0) -> None:
         self._sock = sock
         self._folder = folder
+        self._hosts = hosts
+        self._rank = rank
         self._engine: Engine | None = None
         self._programs: dict[str, Program] = {}
         self._inputs: dict[int, tuple[Encoding, Held]] = {}
@@ -104,8 +110,13 @@ class Party:
         libspu.logging.setup_logging(options)
         description = libspu.link.Desc()
         description.recv_timeout_ms = int(timeout_s * 1000)
-        for number, address in enumerate(addresses):
-            description.add_party(f"P{number}", address)
+        if self._hosts is not None:
+            if rank != self._rank:
+                raise HostsError(f"this is party {self._rank}; the caller's hosts file has party {rank} here")
+            self._hosts.describe_link(description)
+        else:
+            for number, address in enumerate(addresses):
+                description.add_party(f"P{number}", address)
         self._engine = Engine(libspu.link.create_brpc(description, rank), log, network)
 
     def _input(self, header: dict[str, Any], buffers: list[bytearray]) -> tuple[Encoding, Held]:
@@ -184,9 +195,10 @@ def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
 def main() -> None:
     """Runs a party whose caller is at the other end of the inherited socket `argv[1]`."""
     sock = socket.socket(fileno=int(sys.argv[1]))
+    hosts, rank = (load_hosts(sys.argv[2]), int(sys.argv[3])) if len(sys.argv) > 2 else (None, 0)
     with tempfile.TemporaryDirectory(prefix="ditto-party-") as folder:
         try:
-            Party(sock, Path(folder)).serve()
+            Party(sock, Path(folder), hosts, rank).serve()
         except OSError:
             # The caller is gone while it is being answered. SPU's threads do not end on their own.
             os._exit(0)

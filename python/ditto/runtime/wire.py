@@ -31,10 +31,15 @@ def send_frame(sock: socket.socket, header: dict[str, Any], buffers: Sequence[An
     views = [
         memoryview(buffer).cast("B") if memoryview(buffer).nbytes else memoryview(b"") for buffer in buffers
     ]
-    text = json.dumps({**header, "sizes": [len(view) for view in views]}).encode()
-    sock.sendall(_LENGTH.pack(len(text)) + text)
+    sock.sendall(pack_header(header, [len(view) for view in views]))
     for view in views:
         sock.sendall(view)
+
+
+def pack_header(header: dict[str, Any], sizes: Sequence[int] = ()) -> bytes:
+    """A frame without its buffers, of which `sizes` are the bytes."""
+    text = json.dumps({**header, "sizes": list(sizes)}).encode()
+    return _LENGTH.pack(len(text)) + text
 
 
 def recv_frame(sock: socket.socket) -> tuple[dict[str, Any], list[bytearray]]:
