@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -176,3 +177,18 @@ def test_progress_reaches_the_last_step(cluster, program):
     seen = []
     cluster.run(program, {"w": GOOD}, GOOD, progress=lambda done, total: seen.append((done, total)))
     assert seen and seen[-1] == (len(program.steps), len(program.steps))
+
+
+def test_no_file_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    program = ditto.compile(lambda x: x + x, X, policy="uniform64")
+    with ditto.LocalCluster(timeout=60) as cluster:
+        cluster.run(program, X)
+        assert os.listdir(tmp_path)
+        os.kill(cluster.pids[0], signal.SIGKILL)
+        with pytest.raises(ditto.ClusterError):
+            cluster.run(program, X)
+        assert os.listdir(tmp_path) == []
+        cluster.run(program, X)
+    assert os.listdir(tmp_path) == []

@@ -45,7 +45,13 @@ class Servers:
         self.folder = folder
         authority = Authority(folder / "authority")
         text = hosts_text(_free_ports(2 * PARTIES))
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "TMPDIR": str(self.temporary),
+        }
         self.processes = []
         for name in ("caller", *range(PARTIES)):
             own = folder / str(name)
@@ -75,9 +81,12 @@ class Servers:
 def servers(tmp_path_factory):
     servers = Servers(tmp_path_factory.mktemp("hosts"))
     yield servers
-    for process in servers.processes:
-        process.send_signal(signal.SIGINT)
+    for process, number in zip(
+        servers.processes, (signal.SIGINT, signal.SIGTERM, signal.SIGINT), strict=True
+    ):
+        process.send_signal(number)
     assert [process.wait(timeout=20) for process in servers.processes] == [0, 0, 0]
+    assert list(servers.temporary.iterdir()) == []
 
 
 def wait_until(condition, seconds=20.0):
@@ -98,7 +107,7 @@ def test_runs_as_locally_and_leaves_nothing_behind(servers, cluster):
         np.testing.assert_allclose(remote.run(PROGRAM, kept), EXPECTED, atol=2**-5)
     cluster.run(PROGRAM, X)
     assert (there.bytes, there.messages) == (cluster.stats.bytes, cluster.stats.messages)
-    wait_until(lambda: not servers.sessions())
+    wait_until(lambda: not servers.sessions() and not list(servers.temporary.iterdir()))
 
 
 def test_casts_choose_their_mode_by_the_network(servers):

@@ -255,12 +255,20 @@ def _free_ports(count: int) -> list[int]:
 
 
 def spawn_party(rank: int, folder: Path, *arguments: str) -> PartyProcess:
-    """Starts a party process; `folder` is for its log, `arguments` are those of `ditto.runtime.party`."""
+    """Starts a party process.
+
+    Args:
+        rank: names its folder.
+        folder: for the folder that holds its logs; the process removes neither.
+        arguments: `HOSTS RANK` of `ditto.runtime.party`, or nothing.
+    """
     ours, theirs = socket.socketpair()
-    log = folder / f"party{rank}.log"
+    own = folder / f"party{rank}"
+    own.mkdir()
+    log = own / "output.log"
     with theirs, log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ditto.runtime.party", str(theirs.fileno()), *arguments],
+            [sys.executable, "-m", "ditto.runtime.party", str(theirs.fileno()), str(own), *arguments],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -1,9 +1,9 @@
 """One party as a process: takes commands from its caller over a socket, talks to its peers over a link.
 
-    python -m ditto.runtime.party FD [HOSTS RANK]
+    python -m ditto.runtime.party FD FOLDER [HOSTS RANK]
 
-With a hosts file and its own rank there, it takes the addresses of its peers from the file and not from its
-caller, and its links are TLS.
+FOLDER is for SPU's log; who started the party removes it. With a hosts file and its own rank there, a party
+takes the addresses of its peers from the file and not from its caller, and its links are TLS.
 
 The process never outlives its caller: a thread reads the socket all the time, and the end of the
 connection ends the process, whatever it is computing.
@@ -18,7 +18,6 @@ import queue
 import resource
 import socket
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -194,14 +193,13 @@ def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
 
 def main() -> None:
     """Runs a party whose caller is at the other end of the inherited socket `argv[1]`."""
-    sock = socket.socket(fileno=int(sys.argv[1]))
-    hosts, rank = (load_hosts(sys.argv[2]), int(sys.argv[3])) if len(sys.argv) > 2 else (None, 0)
-    with tempfile.TemporaryDirectory(prefix="ditto-party-") as folder:
-        try:
-            Party(sock, Path(folder), hosts, rank).serve()
-        except OSError:
-            # The caller is gone while it is being answered. SPU's threads do not end on their own.
-            os._exit(0)
+    sock, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    hosts, rank = (load_hosts(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 3 else (None, 0)
+    try:
+        Party(sock, folder, hosts, rank).serve()
+    except OSError:
+        # The caller is gone while it is being answered. SPU's threads do not end on their own.
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -112,10 +113,11 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 
 def serve(path: Path, rank: int, report: Callable[[str], None]) -> None:
-    """Runs a party until it is interrupted.
+    """Runs a party until it is interrupted or asked to end, as service managers do by SIGTERM.
 
     Raises:
         HostsError: see `PartyServer`.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(PartyServer(path, rank, report).serve())
