@@ -40,6 +40,7 @@ __all__ = [
     "entry_function",
     "func",
     "functions",
+    "insert_op",
     "ir",
     "is_private",
     "is_tensor",
@@ -260,6 +261,20 @@ def clone_op(
                 clone_op(inner, mapping, inside, relocate)
     mapping.update(zip(op.results, clone.results, strict=True))
     return clone
+
+
+def insert_op(
+    name: str, type_: ir.Type, *operands: ir.Value, before: ir.Operation, **attributes: ir.Attribute
+) -> ir.Value:
+    """The result of a new StableHLO op right before another one, at its location."""
+    return ir.Operation.create(
+        f"stablehlo.{name}",
+        results=[type_],
+        operands=list(operands),
+        attributes=attributes,
+        loc=before.location,
+        ip=ir.InsertionPoint(before),
+    ).results[0]
 
 
 def set_function_type(function: func.FuncOp) -> None:

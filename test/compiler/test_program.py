@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from test.support.processes import child_environment
 
 from ditto_compiler.dialect.encoding import Fxp, Int
 from ditto_compiler.files import write_whole
@@ -293,16 +294,12 @@ ditto.compile(task.function, *task.shapes, policy="ditto").save(sys.argv[1])
     children = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(file)],
-            env=child_environment() | {"PYTHONHASHSEED": str(seed)},
+            env=child_environment(PYTHONHASHSEED=str(seed)),
         )
         for seed, file in enumerate(files)
     ]
     assert [child.wait(120) for child in children] == [0, 0, 0]
     assert len({file.read_bytes() for file in files}) == 1
-
-
-def child_environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def test_the_public_names_exist_and_are_what_type_checkers_see() -> None:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from test.support.certificates import Authority
+from test.support.processes import child_environment
 
 import ditto
 from ditto.runtime.hosts import Address, load_hosts
@@ -47,11 +48,7 @@ class Servers:
         text = hosts_text(_free_ports(2 * PARTIES))
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "TMPDIR": str(self.temporary),
-        }
+        environment = child_environment(TMPDIR=str(self.temporary))
         self.processes = []
         for name in ("caller", *range(PARTIES)):
             own = folder / str(name)
@@ -125,11 +122,10 @@ def test_the_command_line(servers, tmp_path):
     PROGRAM.save(tmp_path / "p.ditto")
     np.save(tmp_path / "x.npy", X)
     command = [sys.executable, "-m", "ditto_tools.cli", "run", "p.ditto", "x.npy", "-o", "y.npz"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
         [*command, "--hosts", str(servers.hosts)],
         cwd=tmp_path,
-        env=environment,
+        env=child_environment(),
         capture_output=True,
         text=True,
     )
@@ -259,8 +255,7 @@ def test_a_party_that_cannot_serve(tmp_path, rank, message):
     Authority(tmp_path / "authority").issue(tmp_path)
     # An address for documentation, which no machine has.
     (tmp_path / "hosts.toml").write_text(GOOD.replace("127.0.0.1:1", "192.0.2.1:1"))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "ditto_tools.cli", "party", str(tmp_path / "hosts.toml"), "--rank", rank]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert message in done.stderr and "Traceback" not in done.stderr

@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+from test.support.processes import child_environment
 
 from ditto_compiler.errors import InternalError
 from ditto_compiler.ir import copy_module, ir, prepare, stablehlo
@@ -128,7 +129,7 @@ def test_stdin(run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pipe_between_processes() -> None:
     command = [sys.executable, "-m", "ditto_tools.opt"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment = child_environment()
     done = subprocess.run(
         [*command, "--inline-calls"], input=CALL, capture_output=True, text=True, env=environment
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from ditto_compiler.cost.network import Network
@@ -27,6 +29,33 @@ what is under way is all that casts hold in memory beside their results.
 def chunk_count(elements: int) -> int:
     """Chunks of a batch; a multiple of three if there are several, so that roles rotate evenly."""
     return 1 if elements <= SINGLE_CHUNK else 3 * -(-elements // (3 * MAX_CHUNK))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Consecutive elements of one tensor of a batch."""
+
+    tensor: int
+    start: int
+    stop: int
+
+
+def cut(sizes: Sequence[int]) -> Iterator[list[Slice]]:
+    """A batch of tensors of so many elements, cut into chunks; none if there are no elements."""
+    total = sum(sizes)
+    room = most = -(-total // chunk_count(total))
+    slices: list[Slice] = []
+    for tensor, size in enumerate(sizes):
+        at = 0
+        while at < size:
+            if not room:
+                yield slices
+                slices, room = [], most
+            count = min(room, size - at)
+            slices.append(Slice(tensor, at, at + count))
+            at, room = at + count, room - count
+    if slices:
+        yield slices
 
 
 def choose_mode(cast_bytes: int, network: Network | None) -> Mode:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from ditto_compiler.cost.casts import WINDOW, chunk_count
+from ditto_compiler.cost.casts import WINDOW, Slice, cut
 from ditto_compiler.cost.table import FREE, Cost
 
 DIGIT_BITS = 4
@@ -19,15 +18,6 @@ class Group(NamedTuple):
     ring: int
     elements: int
     thresholds: int
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Consecutive elements of one group of a batch."""
-
-    group: int
-    start: int
-    stop: int
 
 
 def digits(ring: int) -> int:
@@ -61,20 +51,8 @@ def chunks(groups: Sequence[Group]) -> Iterator[tuple[int, list[Slice]]]:
     A chunk's elements, and their number of chunks, are those of casts; empty groups are left out.
     """
     for ring in sorted({group.ring for group in groups}):
-        sizes = [(i, g.elements) for i, g in enumerate(groups) if g.ring == ring and g.thresholds]
-        total = sum(n for _, n in sizes)
-        room = most = -(-total // chunk_count(total))
-        slices: list[Slice] = []
-        for i, n in sizes:
-            at = 0
-            while at < n:
-                if not room:
-                    yield ring, slices
-                    slices, room = [], most
-                count = min(room, n - at)
-                slices.append(Slice(i, at, at + count))
-                at, room = at + count, room - count
-        if slices:
+        # Those that are not in this ring, or are compared with nothing, have no elements here.
+        for slices in cut([g.elements if g.ring == ring and g.thresholds else 0 for g in groups]):
             yield ring, slices
 
 
@@ -84,7 +62,7 @@ def batch_cost(groups: Sequence[Group]) -> Cost:
     rounds: list[int] = []
     for ring, slices in chunks(groups):
         elements = sum(s.stop - s.start for s in slices)
-        row = sum(groups[s.group].thresholds * row_bytes(s.stop - s.start) for s in slices)
+        row = sum(groups[s.tensor].thresholds * row_bytes(s.stop - s.start) for s in slices)
         levels = comparison_rounds(ring) - 2
         # Two parties send rows of all digits; then all three send d - 1 products at d = D, D/2, ..., 2.
         products = 2 * (digits(ring) - 1) - levels

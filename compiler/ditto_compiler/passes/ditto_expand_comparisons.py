@@ -9,7 +9,7 @@ from typing import ClassVar
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.encoding import Fxp, Int
-from ditto_compiler.ir import defining_op, encode_type, encoding_of, ir, numel, ops_of
+from ditto_compiler.ir import defining_op, encode_type, encoding_of, insert_op, ir, numel, ops_of
 from ditto_compiler.matcher import constant
 from ditto_compiler.op_attributes import direction_of, shape_of
 from ditto_compiler.pass_base import Pass
@@ -86,20 +86,12 @@ class _Emitter:
     """Places ops before another one, at its location."""
 
     def __init__(self, before: ir.Operation, comparisons: _Comparisons) -> None:
-        self._ip = ir.InsertionPoint(before)
-        self._loc = before.location
+        self._before = before
         self.comparisons = comparisons
 
     def op(self, name: str, type_: ir.Type, *operands: ir.Value, **attributes: ir.Attribute) -> ir.Value:
         """A StableHLO op with one result."""
-        return ir.Operation.create(
-            f"stablehlo.{name}",
-            results=[type_],
-            operands=list(operands),
-            attributes=attributes,
-            loc=self._loc,
-            ip=self._ip,
-        ).results[0]
+        return insert_op(name, type_, *operands, before=self._before, **attributes)
 
     def less(self, x: ir.Value, y: ir.Value) -> ir.Value:
         """[x < y], to become a `ditto.less`."""
@@ -154,9 +146,7 @@ class _Comparisons:
             return _Terms(left, (threshold,), negated)
         if direction in ("GE", "GT"):
             left, right, direction = right, left, _MIRRORED[direction]
-        difference = ir.Operation.create(
-            "stablehlo.subtract", [left.type], [left, right], loc=op.location, ip=ir.InsertionPoint(op)
-        ).results[0]
+        difference = insert_op("subtract", left.type, left, right, before=op)
         return _Terms(difference, (1 if direction == "LE" else 0,), False)
 
     def finish(self) -> None:
@@ -233,14 +223,9 @@ def _less(value: ir.Value, thresholds: list[int], before: ir.Operation) -> dict[
 
 def _predicate_of(op: ir.Operation, parts: list[ir.Value], negated: bool) -> ir.Value:
     """What stands for the comparison `op`: local steps on the bits of its parts."""
-
-    def emit(name: str, *operands: ir.Value) -> ir.Value:
-        return ir.Operation.create(
-            f"stablehlo.{name}", [operands[0].type], list(operands), loc=op.location, ip=ir.InsertionPoint(op)
-        ).results[0]
-
-    result = parts[0] if len(parts) == 1 else emit("xor", *parts)
-    return emit("not", result) if negated else result
+    type_ = parts[0].type
+    result = parts[0] if len(parts) == 1 else insert_op("xor", type_, *parts, before=op)
+    return insert_op("not", type_, result, before=op) if negated else result
 
 
 def _maximum(e: _Emitter, op: ir.Operation) -> ir.Value:

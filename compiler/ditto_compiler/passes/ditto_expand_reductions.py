@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect.encoding import Fxp
-from ditto_compiler.ir import encoding_of, ir, nested_ops, numel
+from ditto_compiler.ir import encoding_of, insert_op, ir, nested_ops, numel
 from ditto_compiler.op_attributes import get_i64s, shape_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.op_table import reducer
@@ -64,20 +64,11 @@ def _is_wanted(op: ir.Operation, visibility: VisibilityAnalysis) -> bool:
 
 def _tournament(op: ir.Operation) -> ir.Value:
     x, name = op.operands[0], reducer(op)
+    assert name is not None
     tensor = ir.RankedTensorType(x.type)
     shape, dimensions = shape_of(x), get_i64s(op, "dimensions")
     kept = [axis for axis in range(len(shape)) if axis not in dimensions]
     columns, left = math.prod(shape[axis] for axis in kept), math.prod(shape[axis] for axis in dimensions)
-
-    def emit(name: str, type_: ir.Type, *operands: ir.Value, **attributes: ir.Attribute) -> ir.Value:
-        return ir.Operation.create(
-            f"stablehlo.{name}",
-            [type_],
-            list(operands),
-            attributes,
-            loc=op.location,
-            ip=ir.InsertionPoint(op),
-        ).results[0]
 
     def type_of(*extents: int) -> ir.Type:
         return ir.RankedTensorType.get(extents, tensor.element_type, tensor.encoding)
@@ -85,20 +76,21 @@ def _tournament(op: ir.Operation) -> ir.Value:
     def rows(start: int, stop: int) -> ir.Value:
         bounds = {"start_indices": [start, 0], "limit_indices": [stop, columns], "strides": [1, 1]}
         attributes = {key: ir.DenseI64ArrayAttr.get(value) for key, value in bounds.items()}
-        return emit("slice", type_of(stop - start, columns), x, **attributes)
+        return insert_op("slice", type_of(stop - start, columns), x, before=op, **attributes)
 
     order = [*dimensions, *kept]
     if order != sorted(order):
         moved = type_of(*(shape[axis] for axis in order))
-        x = emit("transpose", moved, x, permutation=ir.DenseI64ArrayAttr.get(order))
+        x = insert_op("transpose", moved, x, before=op, permutation=ir.DenseI64ArrayAttr.get(order))
     if shape_of(x) != [left, columns]:
-        x = emit("reshape", type_of(left, columns), x)
+        x = insert_op("reshape", type_of(left, columns), x, before=op)
     while left > 1:
         half, odd = divmod(left, 2)
-        winners = emit(name or "", type_of(half, columns), rows(0, half), rows(half, 2 * half))
+        winners = insert_op(name, type_of(half, columns), rows(0, half), rows(half, 2 * half), before=op)
         if odd:
             dimension = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
             joined = type_of(half + 1, columns)
-            winners = emit("concatenate", joined, winners, rows(left - 1, left), dimension=dimension)
+            last = rows(left - 1, left)
+            winners = insert_op("concatenate", joined, winners, last, before=op, dimension=dimension)
         x, left = winners, half + odd
-    return emit("reshape", op.results[0].type, x)
+    return insert_op("reshape", op.results[0].type, x, before=op)

@@ -13,6 +13,7 @@ from ditto_compiler.ir import (
     defining_op,
     element_type,
     encoding_of,
+    insert_op,
     ir,
     ops_of,
     set_encoding,
@@ -90,18 +91,14 @@ def _multiply_by_reciprocal(op: ir.Operation) -> ir.Operation:
     """Pattern: x / c -> x * (1/c)   [c a float constant, seen through layout ops]"""
     if element_type(op.results[0]) not in FLOAT_TYPES or constant_through_layout(op.operands[1]) is None:
         return op
-    ip = ir.InsertionPoint(op)
-    product = ir.Operation.create(
-        "stablehlo.multiply",
-        results=[op.results[0].type],
-        operands=[op.operands[0], _reciprocal(op.operands[1], ip)],
-        attributes={names.MAX_ABS: op.attributes[names.MAX_ABS]} if names.MAX_ABS in op.attributes else {},
-        loc=op.location,
-        ip=ip,
-    )
-    op.results[0].replace_all_uses_with(product.results[0])
+    inverse = _reciprocal(op.operands[1], ir.InsertionPoint(op))
+    measured = {names.MAX_ABS: op.attributes[names.MAX_ABS]} if names.MAX_ABS in op.attributes else {}
+    product = insert_op("multiply", op.results[0].type, op.operands[0], inverse, before=op, **measured)
+    op.results[0].replace_all_uses_with(product)
     op.erase()
-    return product
+    made = defining_op(product)
+    assert made is not None
+    return made
 
 
 def _reciprocal(value: ir.Value, ip: ir.InsertionPoint) -> ir.Value:

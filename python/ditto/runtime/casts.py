@@ -19,7 +19,7 @@ from ditto.runtime.channel import Channel
 from ditto.runtime.prf import Stream
 from ditto.runtime.roles import Roles
 from ditto.runtime.sharing import Ring, raw_shape, word_dtype
-from ditto_compiler.cost.casts import WINDOW, Mode, choose_mode, chunk_count
+from ditto_compiler.cost.casts import WINDOW, Mode, choose_mode, cut
 from ditto_compiler.cost.network import Network
 from ditto_compiler.dialect.encoding import Cast
 from ditto_compiler.errors import DittoError
@@ -143,32 +143,19 @@ class CastEngine:
         for cast, slots, out in jobs:
             source = slots.reshape(-1, *raw_shape((2,), cast.source.ring))
             tensors.append((cast, source, out.reshape(-1, *raw_shape((2,), cast.target.ring))))
-        total = sum(len(source) for _, source, _ in tensors)
-        if not total:
-            return
         cast_bytes = sum(len(source) * cast.bytes_per_element for cast, source, _ in tensors)
         one_round = (self._mode or choose_mode(cast_bytes, self._network)) == "one-round"
-        room = most = -(-total // chunk_count(total))
-        chunk = self._new_chunk(one_round)
-        for cast, source, out in tensors:
-            word_bytes = (cast.wrap_bits + 7) // 8
-            at = 0
-            while at < len(source):
-                if not room:
-                    yield chunk
-                    chunk, room = self._new_chunk(one_round), most
-                count = min(room, len(source) - at)
-                words = slice(chunk.section, chunk.section + count * word_bytes)
-                chunk.pieces.append(
-                    _Piece(cast, source[at : at + count], out[at : at + count], word_bytes, words)
-                )
-                chunk.section, at, room = words.stop, at + count, room - count
-        yield chunk
-
-    def _new_chunk(self, one_round: bool) -> _Chunk:
-        chunk = _Chunk(self._chunks_made, one_round)
-        self._chunks_made += 1
-        return chunk
+        for slices in cut([len(source) for _, source, _ in tensors]):
+            chunk = _Chunk(self._chunks_made, one_round)
+            self._chunks_made += 1
+            for part in slices:
+                cast, source, out = tensors[part.tensor]
+                word_bytes = (cast.wrap_bits + 7) // 8
+                stop = chunk.section + (part.stop - part.start) * word_bytes
+                at = slice(part.start, part.stop)
+                chunk.pieces.append(_Piece(cast, source[at], out[at], word_bytes, slice(chunk.section, stop)))
+                chunk.section = stop
+            yield chunk
 
     def _draw(self, chunk: _Chunk, role: int, words: int) -> list[NDArray[np.uint8]]:
         """`words` sections of masks shared with the party that plays `role`."""

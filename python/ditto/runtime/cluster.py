@@ -87,7 +87,7 @@ class Cluster(ABC):
         network: what lies between the parties.
     """
 
-    def __init__(self, timeout: float, network: str | Network | None) -> None:
+    def __init__(self, timeout: float = 600.0, network: str | Network | None = None) -> None:
         self.timeout = timeout
         self.network = None if network is None else load_network(network)
         self.stats: RunStats | None = None
@@ -321,9 +321,6 @@ class LocalCluster(Cluster):
         timeout: seconds that a run may take, and that the parties may take to start.
         network: what lies between the parties: "lan", "wan", "BANDWIDTH,RTT", a `Network`, or nothing.
     """
-
-    def __init__(self, timeout: float = 600.0, network: str | Network | None = None) -> None:
-        super().__init__(timeout, network)
 
     @property
     def pids(self) -> list[int]:

@@ -152,16 +152,16 @@ class ComparisonEngine:
                 end = chunk.query + query_bytes(ring) * (part.stop - part.start)
                 columns = [
                     slice(chunk.row + i * row, chunk.row + (i + 1) * row)
-                    for i in range(len(outs[part.group]))
+                    for i in range(len(outs[part.tensor]))
                 ]
                 chunk.pieces.append(
                     _Piece(
                         ring,
-                        slots[part.group][part.start : part.stop],
+                        slots[part.tensor][part.start : part.stop],
                         slice(chunk.query, end),
-                        thresholds[part.group],
+                        thresholds[part.tensor],
                         columns,
-                        [out.reshape(-1, 2)[part.start : part.stop] for out in outs[part.group]],
+                        [out.reshape(-1, 2)[part.start : part.stop] for out in outs[part.tensor]],
                     )
                 )
                 chunk.query, chunk.row = end, columns[-1].stop

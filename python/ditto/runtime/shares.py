@@ -50,31 +50,26 @@ def to_share(held: Held, shape: tuple[int, ...], dtype: str, ring: int) -> Any:
     if held.kind == "boolean":
         return held.share
     assert held.data is not None
-    meta = libspu.ValueMeta()
-    meta.data_type = data_type(dtype, ring)
-    meta.is_complex = False
-    # Not meta.shape.dims: an unset shape is a default that all metas of the process share.
-    meta.shape = list(shape)
-    public = held.kind == "public"
-    meta.visibility = libspu.VIS_PUBLIC if public else libspu.VIS_SECRET
-    meta.storage_type = f"Pub2k<FM{ring}>" if public else f"aby3.AShr<FM{ring}>"
-    share = libspu.Share()
-    share.meta = meta.SerializeToString()
-    share.share_chunks = list(_chunks(np.ascontiguousarray(held.data)))
-    return share
+    storage = f"Pub2k<FM{ring}>" if held.kind == "public" else f"aby3.AShr<FM{ring}>"
+    return _share(held.data, shape, data_type(dtype, ring), storage)
 
 
 def boolean_share(bits: NDArray[np.uint8], shape: tuple[int, ...]) -> Any:
     """The engine's object for boolean slots, shape (..., 2), of one bit each; it fits any ring."""
+    return _share(bits, shape, libspu.DT_I1, "aby3.BShr<PT_U8,1>")
+
+
+def _share(data: NDArray[Any], shape: tuple[int, ...], dtype: Any, storage: str) -> Any:
     meta = libspu.ValueMeta()
-    meta.data_type = libspu.DT_I1
+    meta.data_type = dtype
     meta.is_complex = False
+    # Not meta.shape.dims: an unset shape is a default that all metas of the process share.
     meta.shape = list(shape)
-    meta.visibility = libspu.VIS_SECRET
-    meta.storage_type = "aby3.BShr<PT_U8,1>"
+    meta.visibility = libspu.VIS_PUBLIC if storage.startswith("Pub2k") else libspu.VIS_SECRET
+    meta.storage_type = storage
     share = libspu.Share()
     share.meta = meta.SerializeToString()
-    share.share_chunks = list(_chunks(np.ascontiguousarray(bits)))
+    share.share_chunks = list(_chunks(np.ascontiguousarray(data)))
     return share
 
 

@@ -189,18 +189,6 @@ class Emitter:
         shape = [old[axis] for axis in permutation]
         return self.one("transpose", self.type(shape, element, secret), value, permutation=i64s(permutation))
 
-    def slice(self, value: ir.Value, starts: Sequence[int], limits: Sequence[int]) -> ir.Value:
-        """The elements of a pphlo value from `starts` up to `limits`, without strides."""
-        shape = [limit - start for start, limit in zip(starts, limits, strict=True)]
-        return self.one(
-            "slice",
-            self.type(shape, plain_element(value), is_secret(value)),
-            value,
-            start_indices=i64s(starts),
-            limit_indices=i64s(limits),
-            strides=i64s([1] * len(shape)),
-        )
-
     def laid_out(self, value: ir.Value) -> ir.Value:
         """A repeated or transposed pphlo value with its elements in order in memory.
 
