@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from ditto_compiler import verifier as verify
 from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect import verify
-from ditto_compiler.dialect.verify import verify_module
 from ditto_compiler.source import parse_source
+from ditto_compiler.verifier import verify_module
 from ditto_tools import docs
 
 ROOT = Path(__file__).resolve().parent.parent

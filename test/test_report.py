@@ -11,14 +11,9 @@ from click.testing import CliRunner
 
 import ditto
 from ditto_compiler.cost.model import estimate
-from ditto_compiler.cost.network import Network, NetworkError
-from ditto_compiler.report import (
-    ReportError,
-    format_bytes,
-    format_seconds,
-    make_report,
-    split_scope,
-)
+from ditto_compiler.network import Network, NetworkError
+from ditto_compiler.report import ReportError, make_report
+from ditto_compiler.report.summary import format_bytes, format_seconds, split_scope
 from ditto_tools.report_command import report_command
 
 MIXED = ditto.Policy(

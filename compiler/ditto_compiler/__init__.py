@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ditto_compiler.diagnostics import CompileError as CompileError
-    from ditto_compiler.dialect.encoding import Cast as Cast
-    from ditto_compiler.dialect.encoding import Encoding as Encoding
-    from ditto_compiler.dialect.encoding import Fxp as Fxp
-    from ditto_compiler.dialect.encoding import Int as Int
-    from ditto_compiler.dialect.verify import verify_module as verify_module
+    from ditto_compiler.encoding import Cast as Cast
+    from ditto_compiler.encoding import Encoding as Encoding
+    from ditto_compiler.encoding import Fxp as Fxp
+    from ditto_compiler.encoding import Int as Int
     from ditto_compiler.errors import DittoError as DittoError
     from ditto_compiler.errors import InternalError as InternalError
     from ditto_compiler.pass_base import Pass as Pass
@@ -36,14 +35,15 @@ if TYPE_CHECKING:
     from ditto_compiler.program import Program as Program
     from ditto_compiler.source import parse_source as parse_source
     from ditto_compiler.spu.extract import extract_program as extract_program
+    from ditto_compiler.verifier import verify_module as verify_module
 
 _HOMES: dict[str, str] = {
-    "Cast": "dialect.encoding",
+    "Cast": "encoding",
     "CompileError": "diagnostics",
     "DittoError": "errors",
-    "Encoding": "dialect.encoding",
-    "Fxp": "dialect.encoding",
-    "Int": "dialect.encoding",
+    "Encoding": "encoding",
+    "Fxp": "encoding",
+    "Int": "encoding",
     "InternalError": "errors",
     "Pass": "pass_base",
     "PassManager": "pass_manager",
@@ -57,7 +57,7 @@ _HOMES: dict[str, str] = {
     "parse_pipeline": "pass_manager",
     "parse_source": "source",
     "precision_pipeline": "pipelines",
-    "verify_module": "dialect.verify",
+    "verify_module": "verifier",
 }
 """The module of each public name."""
 

@@ -20,7 +20,7 @@ from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import func, stablehlo
 from jaxlib.mlir.passmanager import PassManager
 
-from ditto_compiler.dialect.encoding import Encoding, Fxp, Int, parse_encoding
+from ditto_compiler.encoding import Encoding, Fxp, Int, parse_encoding
 
 __all__ = [
     "BARE_REGIONS",

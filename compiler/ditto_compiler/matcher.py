@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ditto_compiler.ir import defining_op, element_type, ir
-from ditto_compiler.op_attributes import direction_of, shape_of
-from ditto_compiler.spu.op_table import reducer
+from ditto_compiler.op_attributes import shape_of
+from ditto_compiler.structure import IDENTITIES, constant, reducer
 
 TOLERANCE: dict[str, float] = {"f64": 2e-4, "f32": 2e-4, "f16": 2e-3, "bf16": 1e-2}
 """How much a constant may differ, relatively: front ends round them to four digits, and to the dtype."""
@@ -116,62 +116,6 @@ def unchanged_operand(op: ir.Operation) -> int | None:
         chosen = constant(op.operands[0])
         return None if chosen is None else (1 if chosen else 2)
     return None
-
-
-def constant(value: ir.Value, depth: int = 8) -> float | None:
-    """The number that every element of `value` is, when constants alone decide it; else None.
-
-    What `depth` ops or more compute of constants is not worth looking for.
-    """
-    op = defining_op(value)
-    if op is None or depth == 0:
-        return None
-    if op.name == "stablehlo.constant":
-        attribute = op.attributes["value"]
-        if not isinstance(attribute, ir.DenseElementsAttr) or not attribute.is_splat:
-            return None
-        return float(attribute.get_splat_value().value)
-    if op.name in _TRANSPARENT:
-        return constant(op.operands[0], depth - 1)
-    compares = op.name == "stablehlo.compare"
-    evaluate = _COMPARISONS.get(direction_of(op)) if compares else _FOLDERS.get(op.name)
-    if evaluate is None:
-        return None
-    numbers: list[float] = []
-    for operand in op.operands:
-        number = constant(operand, depth - 1)
-        if number is None:
-            return None
-        numbers.append(number)
-    try:
-        return float(evaluate(*numbers))
-    except (ArithmeticError, ValueError):
-        return None
-
-
-_TRANSPARENT = frozenset(
-    f"stablehlo.{name}" for name in ["broadcast_in_dim", "reshape", "convert", "transpose"]
-)
-
-_FOLDERS: dict[str, Callable[..., float]] = {
-    "stablehlo.add": lambda x, y: x + y,
-    "stablehlo.subtract": lambda x, y: x - y,
-    "stablehlo.multiply": lambda x, y: x * y,
-    "stablehlo.divide": lambda x, y: x / y,
-    "stablehlo.negate": lambda x: -x,
-    "stablehlo.sqrt": math.sqrt,
-    "stablehlo.rsqrt": lambda x: 1.0 / math.sqrt(x),
-}
-"""What front ends compute of constants: 1/sqrt(head size), N - ddof, ..."""
-
-_COMPARISONS: dict[str, Callable[..., float]] = {
-    "EQ": lambda x, y: x == y,
-    "NE": lambda x, y: x != y,
-    "LT": lambda x, y: x < y,
-    "LE": lambda x, y: x <= y,
-    "GT": lambda x, y: x > y,
-    "GE": lambda x, y: x >= y,
-}
 
 
 def close(found: float, wanted: float, dtype: str) -> bool:
@@ -303,7 +247,10 @@ class Reduced(Pattern):
         op = view.op
         if op is None or op.name != "stablehlo.reduce" or len(op.results) != 1 or reducer(op) != self.kind:
             return
-        if constant(op.operands[1]) != _NEUTRAL[self.kind] or tuple(shape_of(op.operands[0])) != view.shape:
+        if (
+            constant(op.operands[1]) not in IDENTITIES[self.kind]
+            or tuple(shape_of(op.operands[0])) != view.shape
+        ):
             return
         axes = tuple(sorted(ir.DenseI64ArrayAttr(op.attributes["dimensions"])))
         kept = [axis for axis in range(len(view.shape)) if axis not in axes]
@@ -312,9 +259,6 @@ class Reduced(Pattern):
             return
         reduced = View.of(op.operands[0])
         yield from self.of.match(reduced, replace(found, axes=axes))
-
-
-_NEUTRAL = {"add": 0.0, "maximum": -math.inf, "minimum": math.inf}
 
 
 @dataclass(frozen=True)

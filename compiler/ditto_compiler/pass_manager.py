@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from ditto_compiler.diagnostics import CompileError, from_mlir
-from ditto_compiler.dialect.verify import verify_module
 from ditto_compiler.errors import InternalError
 from ditto_compiler.ir import PassManager as MlirPassManager
 from ditto_compiler.ir import ir
@@ -22,6 +21,7 @@ from ditto_compiler.options import (
 )
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.registry import PASSES
+from ditto_compiler.verifier import verify_module
 
 ROOT = "builtin.module"
 

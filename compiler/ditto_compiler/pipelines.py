@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ditto_compiler.calibration import Ranges
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import MlirPass
 from ditto_compiler.passes.ditto_annotate import DittoAnnotate
@@ -22,7 +23,6 @@ from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
 from ditto_compiler.policy import Policy, load_policy
-from ditto_compiler.ranges import Ranges
 
 
 def front_end_pipeline(

@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ditto_compiler.dialect.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
+from ditto_compiler.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
 from ditto_compiler.options import did_you_mean

@@ -14,9 +14,9 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from ditto_compiler.dialect.encoding import Cast, Encoding, EncodingError, parse_encoding
+from ditto_compiler.encoding import Cast, Encoding, EncodingError, parse_encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import write_whole
 
@@ -244,8 +244,8 @@ class Program:
         except OSError as error:
             raise ProgramFileError(f"cannot write program file '{path}': {error}") from None
 
-    @staticmethod
-    def load(path: str | Path) -> Program:
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
         """Reads a program file.
 
         Raises:
@@ -255,10 +255,10 @@ class Program:
             content = Path(path).read_bytes()
         except OSError as error:
             raise ProgramFileError(f"cannot read program file '{path}': {error}") from None
-        return Program.from_bytes(content, str(path))
+        return cls.from_bytes(content, str(path))
 
-    @staticmethod
-    def from_bytes(content: bytes, origin: str = "<bytes>") -> Program:
+    @classmethod
+    def from_bytes(cls, content: bytes, origin: str = "<bytes>") -> Self:
         """The program in a program file's content; `origin` is for errors."""
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -277,27 +277,11 @@ class Program:
                 f"version {VERSION}; compile the program again"
             )
         try:
-            return _from_document(document, texts)
+            return cls(**_fields(document, texts))
         except (EncodingError, KeyError, ValueError, TypeError, IndexError) as error:
             raise ProgramFileError(f"'{origin}' is damaged: {error!r}") from None
 
-    def report(self, format: str = "text", networks: Sequence[Any] = ("lan", "wan")) -> str:
-        """What the program will cost and where: rings, casts, bytes, rounds and time per scope.
-
-        Args:
-            format: `text`, `json` or `html` (a page of its own).
-            networks: that times are predicted for, by name or as `cost.network.Network`.
-
-        Raises:
-            ReportError: no such format.
-            NetworkError: no such network.
-        """
-        # Here, because parties load programs without MLIR, which the cost model reads them by.
-        from ditto_compiler.report import render
-
-        return render(self, format, networks)
-
-    def replace(self, **changes: Any) -> Program:
+    def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
@@ -333,9 +317,9 @@ def _comparison(source: int, thresholds: list[int], results: list[int]) -> Compa
     return Comparison(source, tuple(thresholds), tuple(results))
 
 
-def _from_document(document: dict[str, Any], texts: dict[str, str]) -> Program:
+def _fields(document: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
     scopes = document["scopes"]
-    return Program(
+    return dict(
         name=document["name"],
         policy=document["policy"],
         values=tuple(

@@ -7,7 +7,8 @@ with ditto.LocalCluster() as cluster:
 
 from ditto.api import compile
 from ditto.calibrate import calibrate
-from ditto.runtime.cluster import (
+from ditto.compiled_program import Program
+from ditto.runtime.caller.cluster import (
     ClusterError,
     HostsError,
     InputError,
@@ -19,7 +20,6 @@ from ditto.runtime.cluster import (
 from ditto.simulator import Simulation, simulate, simulated
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import Policy, Rule, load_policy
-from ditto_compiler.program import Program
 
 __all__ = [
     "ClusterError",

@@ -1,8 +1,8 @@
 """Local steps of the casts, the comparison and client-side sharing (python/native).
 
 Arrays are C-contiguous, at any address, and must not overlap. `slots` and `raw` hold ring elements as in
-`ditto.runtime.sharing`; every other array of a cast is a *section*: uint8, `word_bytes` bytes per element.
-Sections come whole: their words are split into planes, so a part of a section is not a shorter section.
+`ditto.runtime.protocols.sharing`; every other array of a cast is a *section*: uint8, `word_bytes` bytes per
+element. Sections come whole: their words are split into planes, so a part of one is not a shorter section.
 
 A comparison has *queries*, uint8, ring / 2 - 1 bytes per element, which come whole too; and *bits*, uint8,
 rows of one bit per element: 2 d - 1 rows for d digits, of which an element of the ring has ring / 4.

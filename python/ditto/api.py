@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ditto.compiled_program import Program
 from ditto.frontend import Visibility, read_stablehlo, trace
+from ditto_compiler.calibration import Ranges
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import ir
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
-from ditto_compiler.program import Program
-from ditto_compiler.ranges import Ranges
 from ditto_compiler.spu.extract import extract_program
 
 
@@ -61,7 +61,7 @@ def compile(
     annotated = module.operation.get_asm(enable_debug_info=True)
     PassManager(lowering_pipeline(policy), verify_each=False).run(module)
     name = policy if isinstance(policy, str) else policy.name
-    program = extract_program(module, policy=name, annotated=annotated)
+    program = Program.of(extract_program(module, policy=name, annotated=annotated))
     seconds = {"JAX tracing": traced.seconds, "Ditto passes": time.perf_counter() - start}
     return program.replace(
         name=traced.name or program.name,

@@ -20,9 +20,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ditto.compiled_program import Program
 from ditto.frontend import Visibility, trace
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
+from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import PassManager as MlirPassManager
 from ditto_compiler.ir import element_type, entry_function, ir, nested_ops
@@ -30,8 +32,7 @@ from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import Policy
-from ditto_compiler.program import Call, CallerTensor, Input, Program, Region, Value
-from ditto_compiler.spu.op_table import FLOAT_TYPES
+from ditto_compiler.program import Call, CallerTensor, Input, Region, Value
 
 EXPANSION = "builtin.module(func.func(chlo-legalize-to-stablehlo),canonicalize)"
 

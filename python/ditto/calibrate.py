@@ -10,15 +10,15 @@ import numpy as np
 
 from ditto.frontend import read_stablehlo, trace
 from ditto.xla import XlaFunction
+from ditto_compiler.calibration import Ranges, argument_key, result_keys
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import element_type, entry_function, func, ir, numel, ops_of, set_function_type
+from ditto_compiler.ops.scales import is_constant
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import Policy, load_policy
-from ditto_compiler.ranges import Ranges, argument_key, result_keys
-from ditto_compiler.spu.op_table import FLOAT_TYPES
-from ditto_compiler.spu.scales import is_constant
 
 
 def calibrate(

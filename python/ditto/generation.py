@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto.api import compile
-from ditto.dtypes import numpy_dtype
 from ditto.models.gpt2 import Gpt2Config, gpt2_prefill, gpt2_step
 from ditto.models.llama import LlamaConfig, llama_prefill, llama_step
-from ditto.runtime.cluster import LocalCluster, RunStats
+from ditto.runtime.caller.cluster import LocalCluster, RunStats
+from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import Policy
 

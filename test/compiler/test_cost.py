@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import ditto
+from ditto.compiled_program import Program
+from ditto_compiler.cost.measured import FREE, Cost, load_table
 from ditto_compiler.cost.model import estimate, seconds_on
-from ditto_compiler.cost.network import PRESETS
-from ditto_compiler.cost.rules import product_blocks
-from ditto_compiler.cost.table import FREE, Cost, load_table
-from ditto_compiler.dialect.encoding import RINGS
-from ditto_compiler.program import Program
+from ditto_compiler.cost.ops.products import product_blocks
+from ditto_compiler.encoding import RINGS
+from ditto_compiler.network import PRESETS
 from ditto_compiler.scopes import scope_path
 
 TABLE = load_table()

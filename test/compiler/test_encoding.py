@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ditto_compiler.dialect.encoding import (
+from ditto_compiler.encoding import (
     RINGS,
     Cast,
     Encoding,

@@ -8,14 +8,7 @@ from pathlib import Path
 import pytest
 
 from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
-from ditto_compiler.policy import (
-    PRESETS,
-    FormRule,
-    PolicyError,
-    form_of,
-    load_policy,
-    parse_policy,
-)
+from ditto_compiler.policy import PRESETS, FormRule, PolicyError, form_of, load_policy, parse_policy
 
 SCOPED = """
 base = "uniform64"

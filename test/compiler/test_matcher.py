@@ -19,7 +19,6 @@ from ditto_compiler.matcher import (
     Reduced,
     Var,
     View,
-    constant,
     either,
     matched_ops,
     mean,
@@ -30,6 +29,7 @@ from ditto_compiler.matcher import (
 )
 from ditto_compiler.pass_manager import PassManager, parse_pipeline
 from ditto_compiler.source import parse_source
+from ditto_compiler.structure import constant
 
 X, Y = Var("x"), Var("y")
 VECTOR = np.zeros(6, np.float32)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ditto_compiler.dialect.encoding import RINGS, Encoding, Fxp, Int
+from ditto_compiler.dtypes import DTYPES
+from ditto_compiler.encoding import RINGS, Encoding, Fxp, Int
 from ditto_compiler.policy import (
-    DTYPES,
     OPERANDS,
     PRESETS,
     OpFeatures,

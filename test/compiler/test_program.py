@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from test.support.processes import child_environment
 
-from ditto_compiler.dialect.encoding import Fxp, Int
+from ditto_compiler.encoding import Fxp, Int
 from ditto_compiler.files import write_whole
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
+from ditto_compiler.calibration import Ranges, RangesError, result_keys
 from ditto_compiler.ir import copy_module, entry_function, ir, ops_of, parse_module
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import load_policy
-from ditto_compiler.ranges import Ranges, RangesError, result_keys
 
 X = np.ones((4, 8), np.float32)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from ditto_compiler.diagnostics import CompileError
-from ditto_compiler.dialect.encoding import Cast, Fxp
+from ditto_compiler.encoding import Cast, Fxp
 from ditto_compiler.ir import encoding_of, entry_function, numel, ops_of, parse_module
+from ditto_compiler.ops.scales import is_constant, is_product
 from ditto_compiler.pass_manager import PassManager, parse_pipeline
 from ditto_compiler.pipelines import precision_pipeline
 from ditto_compiler.policy import load_policy
-from ditto_compiler.spu.scales import PRODUCTS, is_constant
 
 PRODUCT_BYTES = {32: 12, 64: 24, 128: 48}
 TRUNCATION_BYTES = {32: 20, 64: 28, 128: 44}
@@ -37,7 +37,7 @@ def cost(module):
             cast = Cast(encoding_of(op.operands[0]), encoding_of(op.results[0]))
             total += cast.bytes_per_element * numel(op.results[0])
             truncations += cast.wrap_bits > 0
-        elif op.name in PRODUCTS and isinstance(encoding_of(op.results[0]), Fxp):
+        elif is_product(op) and isinstance(encoding_of(op.results[0]), Fxp):
             encodings = {encoding_of(v) for v in (*op.operands, *op.results)}
             public = any(is_constant(v) for v in op.operands)
             elements = numel(op.results[0])

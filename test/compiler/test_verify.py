@@ -9,12 +9,12 @@ import pytest
 
 from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.encoding import Fxp
-from ditto_compiler.dialect.verify import verify_module
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.errors import InternalError
 from ditto_compiler.ir import entry_function, ir, parse_module, set_encoding
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import PassManager
+from ditto_compiler.verifier import verify_module
 
 WIDE = "tensor<4xf32, #ditto.fxp<64, 18>>"
 NARROW = "tensor<4xf32, #ditto.fxp<32, 10>>"

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 import ditto
-from ditto_compiler.cost.casts import MAX_CHUNK, WINDOW, chunk_count
-from ditto_compiler.dialect.encoding import Fxp, Int
+from ditto_compiler.encoding import Fxp, Int
 from ditto_compiler.policy import load_policy
 from ditto_compiler.program import CallerTensor, CastBatch, CompareBatch, Comparison, Input, Program, Value
+from ditto_compiler.protocols.chunks import MAX_CHUNK, WINDOW, chunk_count
 
 RNG = np.random.default_rng(11)
 

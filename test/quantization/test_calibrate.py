@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import ditto
+from ditto_compiler.calibration import Ranges
 from ditto_compiler.policy import load_policy
-from ditto_compiler.ranges import Ranges
 
 RNG = np.random.default_rng(5)
 EXPLICIT = dataclasses.replace(load_policy("ditto"), rescale="explicit")

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ditto.runtime.casts import CastEngine
-from ditto.runtime.channel import run_in_threads
-from ditto.runtime.prf import agree_streams
-from ditto.runtime.sharing import raw_shape, reconstruct, share, word_dtype
-from ditto_compiler.dialect.encoding import RINGS, Cast, Fxp, Int
+from ditto.runtime.protocols.cast_engine import CastEngine
+from ditto.runtime.protocols.prf import agree_streams
+from ditto.runtime.protocols.sharing import raw_shape, reconstruct, share, word_dtype
+from ditto.runtime.transport.channel import run_in_threads
+from ditto_compiler.encoding import RINGS, Cast, Fxp, Int
 
 CASTS = [
     *(Cast(Int(source), Int(target)) for source in RINGS for target in RINGS),

@@ -14,15 +14,17 @@ from parties import KEYS, Depths, Tapped, spu_product, spu_share, to_integers, t
 from scipy.stats import chi2
 from spu import libspu
 
-from ditto.bench.casts import bench_casts, cost_table
-from ditto.runtime.casts import CastEngine, CastError
-from ditto.runtime.channel import ChannelError, LinkChannel, run_in_threads
-from ditto.runtime.prf import Stream, agree_streams
-from ditto.runtime.shares import FIELDS, from_share
-from ditto.runtime.sharing import reconstruct, share
-from ditto_compiler.cost.casts import MAX_CHUNK, SINGLE_CHUNK, WINDOW, batch_cost, choose_mode
-from ditto_compiler.cost.network import Network
-from ditto_compiler.dialect.encoding import RINGS, Cast, EncodingError, Fxp, Int
+from ditto.bench.protocol_speed import bench_casts, cost_table
+from ditto.runtime.party.engine_shares import FIELDS, from_share
+from ditto.runtime.protocols.cast_engine import CastEngine, CastError
+from ditto.runtime.protocols.prf import Stream, agree_streams
+from ditto.runtime.protocols.sharing import reconstruct, share
+from ditto.runtime.transport.channel import ChannelError, LinkChannel, run_in_threads
+from ditto_compiler.cost.batches import casts_cost
+from ditto_compiler.encoding import RINGS, Cast, EncodingError, Fxp, Int
+from ditto_compiler.network import Network
+from ditto_compiler.protocols.cast_batches import choose_mode
+from ditto_compiler.protocols.chunks import MAX_CHUNK, SINGLE_CHUNK, WINDOW
 
 MODES = ("two-round", "one-round")
 
@@ -349,7 +351,7 @@ def test_a_batch_waits_once_per_window_in_the_mode_of_its_network(total, rtt_s):
 
     results = run_in_threads(party)
     assert np.array_equal(reconstruct([out for out, *_ in results], 64), np.arange(total))
-    cost = batch_cost(total, total * cast.bytes_per_element, network)
+    cost = casts_cost(total, total * cast.bytes_per_element, network)
     assert sum(sent for _, sent, _, _ in results) == cost.bytes
     assert sum(messages for _, _, messages, _ in results) == cost.messages
     assert max(depth for *_, depth in results) == cost.rounds

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import ditto
-from ditto.runtime import parties
-from ditto.runtime.parties import PARTIES
+from ditto.runtime.caller import parties
+from ditto_compiler.network import PARTIES
 
 X = np.ones((64, 64), np.float32)
 
@@ -162,8 +162,8 @@ def test_a_nonsensical_time_out_is_refused():
 
 def test_shares_look_nothing_like_the_input(cluster, program):
     """What a single party gets of an all-ones input is uniform: no byte value stands out."""
-    from ditto.runtime.sharing import encode, share
-    from ditto_compiler.dialect.encoding import Fxp
+    from ditto.runtime.protocols.sharing import encode, share
+    from ditto_compiler.encoding import Fxp
 
     slots = share(encode(np.ones(20000, np.float32), Fxp(64, 18)), 64)
     for party in slots:

@@ -13,16 +13,17 @@ from parties import KEYS, Depths, Tapped, spu_product, to_raw
 from scipy.stats import chi2
 from spu import libspu
 
-from ditto.bench.casts import bench_comparisons, comparison_table
-from ditto.runtime.channel import ChannelError, LinkChannel, run_in_threads
-from ditto.runtime.comparisons import Comparison, ComparisonEngine, ComparisonError
-from ditto.runtime.prf import Stream, agree_streams
-from ditto.runtime.shares import from_share
-from ditto.runtime.sharing import raw_shape, share, word_dtype
-from ditto_compiler.cost.casts import MAX_CHUNK, SINGLE_CHUNK, WINDOW
-from ditto_compiler.cost.comparisons import Group, batch_cost, comparison_rounds
-from ditto_compiler.cost.table import FREE
-from ditto_compiler.dialect.encoding import RINGS
+from ditto.bench.protocol_speed import bench_comparisons, comparison_table
+from ditto.runtime.party.engine_shares import from_share
+from ditto.runtime.protocols.comparison_engine import Comparison, ComparisonEngine, ComparisonError
+from ditto.runtime.protocols.prf import Stream, agree_streams
+from ditto.runtime.protocols.sharing import raw_shape, share, word_dtype
+from ditto.runtime.transport.channel import ChannelError, LinkChannel, run_in_threads
+from ditto_compiler.cost.batches import comparisons_cost
+from ditto_compiler.cost.measured import FREE
+from ditto_compiler.encoding import RINGS
+from ditto_compiler.protocols.chunks import MAX_CHUNK, SINGLE_CHUNK, WINDOW
+from ditto_compiler.protocols.comparison_batches import Group, comparison_rounds
 
 
 def less_many(batch):
@@ -65,7 +66,7 @@ def shared(values, ring):
 
 
 def cost_of(*groups):
-    cost = batch_cost([Group(*group) for group in groups])
+    cost = comparisons_cost([Group(*group) for group in groups])
     return cost.bytes, cost.messages, cost.rounds
 
 
@@ -168,8 +169,8 @@ def test_layouts(ring, layout):
     ("ring", "one", "three"), [(32, 22.875, 38.625), (64, 48.5, 83.5), (128, 100.125, 174.375)]
 )
 def test_costs_are_those_promised(ring, one, three):
-    assert batch_cost([Group(ring, 8000, 1)]).bytes == one * 8000
-    assert batch_cost([Group(ring, 8000, 3)]).bytes == three * 8000
+    assert comparisons_cost([Group(ring, 8000, 1)]).bytes == one * 8000
+    assert comparisons_cost([Group(ring, 8000, 3)]).bytes == three * 8000
     assert comparison_rounds(ring) == {32: 5, 64: 6, 128: 7}[ring]
 
 
@@ -180,7 +181,7 @@ def test_the_table_of_costs_in_the_docs_is_fresh():
 
 def test_the_benchmark_counts_what_the_formulas_say():
     (cost,) = bench_comparisons(1000, [(32, 2)])
-    assert (cost.bytes_per_element, cost.rounds) == (batch_cost([Group(32, 1000, 2)]).bytes / 1000, 5)
+    assert (cost.bytes_per_element, cost.rounds) == (comparisons_cost([Group(32, 1000, 2)]).bytes / 1000, 5)
     assert cost.spu_bytes_per_element == pytest.approx(2 * 60, rel=0.01)
 
 
@@ -204,7 +205,7 @@ def test_nothing_is_sent_for_nothing(batch):
     answers, cost = less_many(jobs)
     assert [len(a) for a in answers] == [thresholds for _, _, thresholds in batch]
     assert cost == (0, 0, 0)
-    assert batch_cost([Group(ring, int(np.prod(shape)), c) for ring, shape, c in batch]) == FREE
+    assert comparisons_cost([Group(ring, int(np.prod(shape)), c) for ring, shape, c in batch]) == FREE
 
 
 @pytest.mark.parametrize("total", [SINGLE_CHUNK, SINGLE_CHUNK + 1, 3 * MAX_CHUNK + 1, WINDOW * MAX_CHUNK + 1])

@@ -15,10 +15,10 @@ from test.support.certificates import Authority
 from test.support.processes import child_environment
 
 import ditto
-from ditto.runtime.hosts import Address, load_hosts
-from ditto.runtime.parties import PARTIES, _free_ports
+from ditto.runtime.caller.parties import PARTIES, _free_ports
+from ditto.runtime.transport.hosts import Address, load_hosts
 from ditto_compiler.cost.model import estimate
-from ditto_compiler.cost.network import load_network
+from ditto_compiler.network import load_network
 
 X = np.float32([[0.5, -1.0], [2.0, 0.25]])
 PROGRAM = ditto.compile(lambda x: jax.nn.softmax(x @ x), X)

@@ -10,7 +10,7 @@ import pytest
 
 import ditto
 from ditto import _native
-from ditto.runtime.sharing import raw_shape, word_dtype
+from ditto.runtime.protocols.sharing import raw_shape, word_dtype
 
 N = 300  # more than a block of the kernels
 NOTHING = np.empty(0, np.uint8)

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 import ditto
-from ditto.runtime.network import LOOPBACK, PRESETS, Network, NetworkError, Relay, load_network
+from ditto.runtime.transport.relay import LOOPBACK, Relay
+from ditto_compiler.network import PRESETS, Network, NetworkError, load_network
 
 FAST = Network("fast", 1e12, 0.0)
 
@@ -194,7 +195,8 @@ def test_refused_connection_is_closed():
 def test_relay_ends_with_the_process_that_started_it():
     script = (
         "import os, time\n"
-        "from ditto.runtime.network import Network, Relay\n"
+        "from ditto.runtime.transport.relay import Relay\n"
+        "from ditto_compiler.network import Network\n"
         "relay = Relay(Network('n', 1e9, 0.0), [1, 2, 3])\n"
         "print(relay.process.pid, flush=True)\n"
         "time.sleep(60)\n"

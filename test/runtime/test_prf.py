@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from ditto.runtime.channel import ChannelError, run_in_threads
-from ditto.runtime.prf import KEY_BYTES, Stream, agree_streams, fresh_stream
+from ditto.runtime.protocols.prf import KEY_BYTES, Stream, agree_streams, fresh_stream
+from ditto.runtime.transport.channel import ChannelError, run_in_threads
 
 KEY = bytes(range(16))
 

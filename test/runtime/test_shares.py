@@ -5,10 +5,10 @@ import pytest
 import spu
 from spu import libspu
 
-from ditto.runtime import shares
-from ditto.runtime.shares import FIELDS, Held, from_share, to_share
-from ditto.runtime.sharing import encode, share
-from ditto_compiler.dialect.encoding import Fxp, Int
+from ditto.runtime.party import engine_shares as shares
+from ditto.runtime.party.engine_shares import FIELDS, Held, from_share, to_share
+from ditto.runtime.protocols.sharing import encode, share
+from ditto_compiler.encoding import Fxp, Int
 
 
 def io(ring, frac=10):

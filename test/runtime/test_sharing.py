@@ -10,9 +10,9 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import chi2
 from spu import libspu
 
-from ditto.runtime.shares import FIELDS, from_share
-from ditto.runtime.sharing import SharingError, decode, encode, reconstruct, share, word_dtype
-from ditto_compiler.dialect.encoding import RINGS, Fxp, Int
+from ditto.runtime.party.engine_shares import FIELDS, from_share
+from ditto.runtime.protocols.sharing import SharingError, decode, encode, reconstruct, share, word_dtype
+from ditto_compiler.encoding import RINGS, Fxp, Int
 
 
 def integers(raw, ring):

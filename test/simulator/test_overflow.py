@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import ditto
 from ditto.simulator.overflow import Overflow
 from ditto_compiler.diagnostics import SourceLocation
-from ditto_compiler.dialect.encoding import Fxp, Int
+from ditto_compiler.encoding import Fxp, Int
 
 LIMIT = 2.0**22
 """Of a value with 8 fraction bits in ring 32: 2^(32-2-8)."""

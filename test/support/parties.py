@@ -4,8 +4,8 @@ import numpy as np
 import spu
 from spu import libspu
 
-from ditto.runtime.shares import FIELDS
-from ditto.runtime.sharing import word_dtype
+from ditto.runtime.party.engine_shares import FIELDS
+from ditto.runtime.protocols.sharing import word_dtype
 
 KEYS = {frozenset(pair): bytes([number + 1]) * 16 for number, pair in enumerate([(0, 1), (1, 2), (0, 2)])}
 """Of the streams, by the two parties that share each."""

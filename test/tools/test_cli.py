@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ditto_compiler.program import Program
-from ditto_compiler.ranges import Ranges
+from ditto.compiled_program import Program
+from ditto_compiler.calibration import Ranges
 
 
 def ditto(*arguments, cwd, check=True):

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ditto.compiled_program import Program
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import PRESETS
-from ditto_compiler.program import Program
-from ditto_tools.inputs import nested_inputs, read_arrays, write_outputs
+from ditto_tools.input_files import nested_inputs, read_arrays, write_outputs
 from ditto_tools.report_command import report_command
 from ditto_tools.simulate_command import simulate_command
 
@@ -75,7 +75,7 @@ def run(
     INPUTS are .npy files, one per input in order, or one .npz file whose arrays are taken in order.
     Prints the outputs, unless -o is given, and what the run cost.
     """
-    from ditto.runtime.cluster import LocalCluster, RemoteCluster
+    from ditto.runtime.caller.cluster import LocalCluster, RemoteCluster
 
     compiled = Program.load(program) if program.suffix == ".ditto" else _compile(program, policy)
     arguments = nested_inputs(compiled, inputs)
@@ -98,7 +98,7 @@ def party(hosts: Path, rank: int) -> None:
 
     HOSTS is a hosts file, see docs/hosts.md.
     """
-    from ditto.runtime.serve import serve
+    from ditto.runtime.party.serve import serve
 
     serve(hosts, rank, lambda line: click.echo(line, err=True))
 
@@ -148,7 +148,7 @@ def bench_compile(layers: int, seq: int, policy: str, rounds: int) -> None:
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
 def bench_casts(elements: int, json_path: Path | None) -> None:
     """Bytes, rounds and speed of each cast and comparison."""
-    from ditto.bench.casts import main as run_bench
+    from ditto.bench.protocol_speed import main as run_bench
 
     run_bench(elements, json_path)
 

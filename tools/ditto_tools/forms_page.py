@@ -15,10 +15,11 @@ import numpy as np
 import ditto
 from ditto_compiler.cost.model import estimate
 from ditto_compiler.diagnostics import CompileError
-from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
+from ditto_compiler.dtypes import DTYPES
+from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.table import DEFAULTS, EXACT, FORM_NAMES, FORMS
-from ditto_compiler.policy import DTYPES, FormRule, Policy, Rule, form_of, load_policy
+from ditto_compiler.policy import FormRule, Policy, Rule, form_of, load_policy
 
 HEADER = """\
 <!-- Written by `python -m ditto_tools.docs` from compiler/ditto_compiler/forms; change that. -->

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ditto.compiled_program import Program
 from ditto_compiler.files import write_whole
-from ditto_compiler.program import Program
 
 
 @click.command("report")
@@ -27,7 +27,8 @@ from ditto_compiler.program import Program
 )
 def report_command(program: Path, form: str, output: Path | None, networks: tuple[str, ...]) -> None:
     """Predict what a program costs: bytes, rounds and time, per scope, ring and kind of op."""
-    from ditto_compiler.report import make_report, render
+    from ditto_compiler.report import render
+    from ditto_compiler.report.summary import make_report
 
     loaded = Program.load(program)
     if output is not None:

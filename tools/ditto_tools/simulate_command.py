@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from ditto_compiler.program import Program
-from ditto_tools.inputs import nested_inputs, write_outputs
+from ditto.compiled_program import Program
+from ditto_tools.input_files import nested_inputs, write_outputs
 
 
 @click.command("simulate")

@@ -11,16 +11,14 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ditto_compiler.cost import casts, comparisons
-from ditto_compiler.cost.comparisons import Group
-from ditto_compiler.cost.network import Network
-from ditto_compiler.cost.rules import Rules
-from ditto_compiler.cost.table import FREE, Cost, CostTable, load_table
+from ditto_compiler.cost.batches import casts_cost, comparisons_cost
+from ditto_compiler.cost.measured import FREE, Cost, CostTable, load_table
+from ditto_compiler.cost.ops import Rules
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import functions, ir, nested_ops, numel, parse_module
+from ditto_compiler.network import PARTIES, Network
 from ditto_compiler.program import Call, CastBatch, CompareBatch, Program, Region
-
-PARTIES = 3
+from ditto_compiler.protocols.comparison_batches import Group
 
 
 class CostError(DittoError):
@@ -202,7 +200,7 @@ def _casts_cost(
         if forms[source] == "a" and program.cast(source, target).wrap_bits
     }
     elements = sum(program.values[target].elements for target in sent)
-    together = casts.batch_cost(elements, sum(sent.values()), network)
+    together = casts_cost(elements, sum(sent.values()), network)
     factor = together.bytes / (sum(sent.values()) or 1)
     shared = dataclasses.replace(together, bytes=0.0, seconds=table.cast_us * 1e-6 if sent else 0.0)
     ops = []
@@ -238,8 +236,8 @@ def _comparisons_cost(
     for about in secret:
         value = program.values[about.source]
         groups.append(Group(value.encoding.ring, value.elements, len(about.thresholds)))
-    together = comparisons.batch_cost(groups)
-    alone = [comparisons.batch_cost([group]).bytes for group in groups]
+    together = comparisons_cost(groups)
+    alone = [comparisons_cost([group]).bytes for group in groups]
     factor = together.bytes / (sum(alone) or 1)
     shared = dataclasses.replace(together, bytes=0.0, seconds=table.compare_us * 1e-6 if secret else 0.0)
     ops = []

@@ -35,7 +35,8 @@ STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")
 
 VISIBILITIES: tuple[str, ...] = ("secret", "public")
 
-CASTS: tuple[str, ...] = ("ditto.downcast", "ditto.upcast", "ditto.rescale")
+RESCALE = "ditto.rescale"
+CASTS: tuple[str, ...] = ("ditto.downcast", "ditto.upcast", RESCALE)
 LESS = "ditto.less"
 """`"ditto.less"(%x) {thresholds = array<i64: 0>}`: a boolean for each threshold t, [x < t * 2^-frac]."""
 THRESHOLDS = "thresholds"

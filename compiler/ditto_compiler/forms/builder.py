@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.encoding import Fxp
-from ditto_compiler.ir import defining_op, element_type, ir
+from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.encoding import Fxp
+from ditto_compiler.ir import defining_op, ir
+from ditto_compiler.structure import is_float
 
 
 class Builder:
@@ -72,7 +74,7 @@ class Builder:
         """A constant with the same number in every element."""
         tensor = ir.RankedTensorType(type_)
         element = tensor.element_type
-        is_float = str(element) in ("f16", "bf16", "f32", "f64")
+        is_float = str(element) in FLOAT_TYPES
         attribute = (
             ir.FloatAttr.get(element, number) if is_float else ir.IntegerAttr.get(element, int(number))
         )
@@ -177,7 +179,7 @@ class Tensor:
 
     def compare(self, direction: str, other: Tensor | float) -> Tensor:
         """The booleans of an elementwise comparison: EQ, NE, LT, LE, GT, GE."""
-        kind = "FLOAT" if element_type(self.value) in ("f16", "bf16", "f32", "f64") else "SIGNED"
+        kind = "FLOAT" if is_float(self.value) else "SIGNED"
         attributes = {
             "comparison_direction": ir.Attribute.parse(f"#stablehlo<comparison_direction {direction}>"),
             "compare_type": ir.Attribute.parse(f"#stablehlo<comparison_type {kind}>"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.sources import OURS, PUMA, SPU
 

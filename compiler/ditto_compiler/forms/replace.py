@@ -12,8 +12,9 @@ from ditto_compiler.forms.norm import Normalized
 from ditto_compiler.forms.softmax import Rows
 from ditto_compiler.forms.table import Form
 from ditto_compiler.ir import clone_op, defining_op, ir, numel
-from ditto_compiler.matcher import View, constant
+from ditto_compiler.matcher import View
 from ditto_compiler.recognizers import Found
+from ditto_compiler.structure import constant
 
 Results = list[Tensor]
 

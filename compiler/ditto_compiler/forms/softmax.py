@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.forms import octaves
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.exponential import LARGEST, Exponential

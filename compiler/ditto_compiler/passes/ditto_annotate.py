@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from ditto_compiler.analyses.headroom import Headroom
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.encoding import RINGS, Encoding, EncodingError, Fxp, Int
+from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.encoding import RINGS, Encoding, EncodingError, Fxp, Int
 from ditto_compiler.ir import (
     BARE_REGIONS,
     defining_op,
@@ -24,12 +26,12 @@ from ditto_compiler.ir import (
     set_encoding,
     set_function_type,
 )
+from ditto_compiler.ops import OPS, Kind, supported_rings
+from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import OPERANDS, Choice, OpFeatures, Policy, PolicyError, load_policy
-from ditto_compiler.spu.fractions import Headroom
-from ditto_compiler.spu.op_table import FLOAT_TYPES, OP_TABLE, Kind, reducer, supported_rings
-from ditto_compiler.spu.scales import PRODUCTS
+from ditto_compiler.structure import reducer
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class DittoAnnotate(Pass):
             return
         annotator = _Annotator(policy, RangeAnalysis(entry), errors)
         for op in nested_ops(entry.operation):
-            if op.name not in OP_TABLE:
+            if op.name not in OPS:
                 errors.add(op, "cannot be annotated; run inline-calls and ditto-check-supported first")
         errors.raise_if_any()
         for argument in entry.arguments:
@@ -117,7 +119,7 @@ class _Annotator:
         self._free.add(argument)
 
     def annotate(self, op: ir.Operation) -> None:
-        kind = OP_TABLE[op.name].kind
+        kind = OPS[op.name].kind
         if kind is Kind.TERMINATOR:
             return
         if kind is Kind.CONTROL:
@@ -147,7 +149,7 @@ class _Annotator:
                 for argument in block.arguments:
                     _set(argument, encoding)
             for inner in ops_of(region.blocks[0]):
-                if OP_TABLE[inner.name].kind is not Kind.TERMINATOR:
+                if OPS[inner.name].kind is not Kind.TERMINATOR:
                     self._check_ring(inner, encoding.ring, f"the '{op.name}' that holds it")
                 self._annotate_whole(inner, encoding)
 
@@ -168,7 +170,7 @@ class _Annotator:
             return Choice(
                 ring or choice.ring, frac if frac is not None else choice.frac, "what the op itself asks for"
             )
-        if choice.ring is None and OP_TABLE[op.name].kind in (Kind.LAYOUT, Kind.PREDICATE):
+        if choice.ring is None and OPS[op.name].kind in (Kind.LAYOUT, Kind.PREDICATE):
             return Choice(OPERANDS, choice.frac, choice.source)
         return choice
 
@@ -215,9 +217,9 @@ class _Annotator:
             return encoding
         room = self._headroom.bits(bound, encoding.ring)
         if self._policy.rescale == "explicit":
-            needed = encoding.frac + LEAST_BITS if op.name in PRODUCTS else min(encoding.frac, LEAST_BITS)
+            needed = encoding.frac + LEAST_BITS if is_product(op) else min(encoding.frac, LEAST_BITS)
         else:
-            needed = 2 * encoding.frac if op.name in PRODUCTS else encoding.frac
+            needed = 2 * encoding.frac if is_product(op) else encoding.frac
         if room >= needed:
             return encoding
         if choice.fallback is not None and self._check_ring(op, choice.fallback, choice.source):
@@ -238,7 +240,7 @@ class _Annotator:
             wanted += self._encodings(
                 v for v in inner.operands if v not in self._free and _is_outside(v, inside, op)
             )
-            if OP_TABLE[inner.name].kind is not Kind.ARITHMETIC:
+            if OPS[inner.name].kind is not Kind.ARITHMETIC:
                 continue
             choice = self._choice(inner)
             default = self._policy.dtypes[element_type(inner.results[0])]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from ditto_compiler.calibration import Ranges, RangesError, argument_key, result_keys
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import entry_function, ir, ops_of
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.ranges import Ranges, RangesError, argument_key, result_keys
 
 
 @dataclass(frozen=True)

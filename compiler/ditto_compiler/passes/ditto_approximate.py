@@ -10,11 +10,11 @@ from ditto_compiler.diagnostics import Diagnostic, ErrorCollector, describe, sou
 from ditto_compiler.forms.replace import Replacer
 from ditto_compiler.forms.table import EXACT, FORM_NAMES, FORMS
 from ditto_compiler.ir import func, functions, ir, nested_ops
-from ditto_compiler.matcher import constant
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, load_policy
 from ditto_compiler.recognizers import COSTLY, Found, recognize
+from ditto_compiler.structure import constant
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
+from ditto_compiler.analyses.headroom import Headroom
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.casts import insert_cast_after, insert_casts
-from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.dialect.cast_ops import insert_cast_after, insert_casts
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import encoding_of, ir, ops_of, set_encoding
+from ditto_compiler.ops.scales import is_free, is_product
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.fractions import Headroom
-from ditto_compiler.spu.op_table import constant_through_layout
-from ditto_compiler.spu.scales import PRODUCTS, is_free
+from ditto_compiler.structure import constant_numbers, constant_through_layout, splat_of
 
 CONSTANT_BITS = 24
 """Significant bits kept of a constant: those of a single-precision float."""
@@ -70,7 +70,7 @@ class DittoAssignFractions(Pass):
         errors = self.errors()
         entry = self.entry(module, after="ditto-expand-rescale")
         headroom = Headroom(RangeAnalysis(entry), self.margin_bits)
-        for op in [op for op in ops_of(entry.entry_block) if op.name in PRODUCTS]:
+        for op in [op for op in ops_of(entry.entry_block) if is_product(op)]:
             if len(op.operands) != 2 or not isinstance(encoding_of(op.results[0]), Fxp):
                 continue
             left, right = op.operands
@@ -141,7 +141,7 @@ def _home_of(op: ir.Operation) -> Fxp:
 def _is_table(value: ir.Value) -> bool:
     """Whether a value is a constant of different numbers."""
     constant = constant_through_layout(value)
-    return constant is not None and not ir.DenseElementsAttr(constant.attributes["value"]).is_splat
+    return constant is not None and splat_of(constant) is None
 
 
 def _dyadic_bits(value: ir.Value, ring: int) -> int:
@@ -149,9 +149,8 @@ def _dyadic_bits(value: ir.Value, ring: int) -> int:
     constant = constant_through_layout(value)
     if constant is None:
         return ring - 2
-    elements = ir.DenseFPElementsAttr(constant.attributes["value"])
-    numbers = [elements.get_splat_value().value] if elements.is_splat else list(elements)
-    finite = [Fraction(float(x)) for x in numbers if math.isfinite(float(x)) and float(x)]
+    numbers = [float(x) for x in constant_numbers(constant)]
+    finite = [Fraction(x) for x in numbers if math.isfinite(x) and x]
     if not finite:
         return 0
     exact = max(x.denominator.bit_length() - 1 for x in finite)

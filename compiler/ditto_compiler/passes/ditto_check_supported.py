@@ -8,10 +8,11 @@ from typing import ClassVar
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dtypes import FLOAT_TYPES, INT_TYPES
 from ditto_compiler.ir import element_type, entry_function, func, functions, ir, is_tensor, nested_ops, numel
+from ditto_compiler.ops import OPS, REMEDIES
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.recognizers.embedding import is_lookup
-from ditto_compiler.spu.op_table import FLOAT_TYPES, INT_TYPES, OP_TABLE, REMEDIES
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class DittoCheckSupported(Pass):
         errors.raise_if_any()
 
     def _check(self, op: ir.Operation, visibility: VisibilityAnalysis | None, errors: ErrorCollector) -> None:
-        row = OP_TABLE.get(op.name)
+        row = OPS.get(op.name)
         if row is None:
             if op.name not in (*names.CASTS, names.CALL):
                 remedy = f"; {REMEDIES[op.name]}" if op.name in REMEDIES else ""

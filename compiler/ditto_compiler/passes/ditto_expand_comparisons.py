@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.encoding import Fxp, Int
+from ditto_compiler.encoding import Fxp, Int
 from ditto_compiler.ir import defining_op, encode_type, encoding_of, insert_op, ir, numel, ops_of
-from ditto_compiler.matcher import constant
 from ditto_compiler.op_attributes import direction_of, shape_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.literals import held
+from ditto_compiler.structure import constant
 
 MAX_THRESHOLD = 2**63
 """Of the attribute, in units of the last place; constants that are not below it are subtracted."""

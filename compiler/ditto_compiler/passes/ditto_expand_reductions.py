@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import encoding_of, insert_op, ir, nested_ops, numel
 from ditto_compiler.op_attributes import get_i64s, shape_of
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.op_table import reducer
+from ditto_compiler.structure import reducer
 
 
 @dataclass(frozen=True)

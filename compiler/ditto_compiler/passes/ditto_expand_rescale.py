@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.casts import insert_cast_after
-from ditto_compiler.dialect.encoding import EncodingError, Fxp
+from ditto_compiler.dialect.cast_ops import insert_cast_after
+from ditto_compiler.encoding import EncodingError, Fxp
 from ditto_compiler.ir import (
     clone_op,
     defining_op,
-    element_type,
     encoding_of,
     insert_op,
     ir,
     ops_of,
     set_encoding,
 )
+from ditto_compiler.ops.scales import from_integer, is_product
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.op_table import FLOAT_TYPES, constant_through_layout
-from ditto_compiler.spu.scales import PRODUCTS, from_integer
+from ditto_compiler.structure import constant_numbers, constant_through_layout, is_float, splat_of
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class DittoExpandRescale(Pass):
             if result is None or not isinstance(home, Fxp):
                 continue
             try:
-                if op.name in PRODUCTS:
+                if is_product(op):
                     fracs = [e.frac for e in map(encoding_of, op.operands) if e is not None]
                     exact = Fxp(home.ring, sum(fracs) if len(fracs) == 2 else 2 * fracs[0])
                 elif from_integer(op):
@@ -89,7 +88,7 @@ class DittoExpandRescale(Pass):
 
 def _multiply_by_reciprocal(op: ir.Operation) -> ir.Operation:
     """Pattern: x / c -> x * (1/c)   [c a float constant, seen through layout ops]"""
-    if element_type(op.results[0]) not in FLOAT_TYPES or constant_through_layout(op.operands[1]) is None:
+    if not is_float(op.results[0]) or constant_through_layout(op.operands[1]) is None:
         return op
     inverse = _reciprocal(op.operands[1], ir.InsertionPoint(op))
     measured = {names.MAX_ABS: op.attributes[names.MAX_ABS]} if names.MAX_ABS in op.attributes else {}
@@ -107,14 +106,14 @@ def _reciprocal(value: ir.Value, ip: ir.InsertionPoint) -> ir.Value:
     if op.name != "stablehlo.constant":
         return clone_op(op, {op.operands[0]: _reciprocal(op.operands[0], ip)}, ip).results[0]
     clone = clone_op(op, {}, ip)
-    elements = ir.DenseFPElementsAttr(op.attributes["value"])
-    numbers = [elements.get_splat_value().value] if elements.is_splat else list(elements)
+    type_ = ir.RankedTensorType(op.results[0].type)
     inverted = [
-        ir.FloatAttr.get(elements.type.element_type, 1.0 / float(x) if x else float("inf")) for x in numbers
+        ir.FloatAttr.get(type_.element_type, 1.0 / float(x) if x else float("inf"))
+        for x in constant_numbers(op)
     ]
     clone.attributes["value"] = (
-        ir.DenseElementsAttr.get_splat(elements.type, inverted[0])
-        if elements.is_splat
-        else ir.DenseElementsAttr.get(inverted, elements.type)
+        ir.DenseElementsAttr.get_splat(type_, inverted[0])
+        if splat_of(op) is not None
+        else ir.DenseElementsAttr.get(inverted, type_)
     )
     return clone.results[0]

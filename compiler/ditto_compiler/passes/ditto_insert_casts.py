@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.casts import constant_at, insert_casts
-from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
+from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
+from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import (
     encoding_of,
     ir,
@@ -15,9 +15,9 @@ from ditto_compiler.ir import (
     nested_ops,
     top_level_ancestor,
 )
+from ditto_compiler.ops import OPS, Kind
+from ditto_compiler.ops.scales import is_constant
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.op_table import OP_TABLE, Kind
-from ditto_compiler.spu.scales import is_constant
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class DittoInsertCasts(Pass):
     def run(self, module: ir.Module) -> None:
         entry = self.entry(module, after="ditto-annotate")
         for op in list(nested_ops(entry.operation)):
-            if op.name not in OP_TABLE or op.name == "func.return":
+            if op.name not in OPS or op.name == "func.return":
                 continue
             scale = _scale(op)
             for index, operand in enumerate(op.operands):
@@ -75,7 +75,7 @@ class DittoInsertCasts(Pass):
 
 def _scale(op: ir.Operation) -> Fxp | None:
     """The ring and scale that `op` works in; for an op on integers only, the scale is arbitrary."""
-    if OP_TABLE[op.name].kind is Kind.TERMINATOR:
+    if OPS[op.name].kind is Kind.TERMINATOR:
         holder = op.parent
         assert holder is not None
         return _scale(holder.operation)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.casts import insert_casts
-from ditto_compiler.dialect.encoding import Cast, Encoding, EncodingError, Int
+from ditto_compiler.dialect.cast_ops import insert_casts
+from ditto_compiler.encoding import Cast, Encoding, EncodingError, Int
 from ditto_compiler.ir import (
     clone_op,
     defining_op,
@@ -19,8 +19,8 @@ from ditto_compiler.ir import (
     set_encoding,
     set_function_type,
 )
+from ditto_compiler.ops import is_layout, is_source
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.op_table import OP_TABLE, Kind
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,7 @@ class _Rewriter:
     def _rematerialize(self, cast: ir.Operation) -> bool:
         """Pattern: cast(constant) -> constant."""
         source = defining_op(cast.operands[0])
-        if (
-            source is None
-            or OP_TABLE.get(source.name) is None
-            or OP_TABLE[source.name].kind is not Kind.SOURCE
-        ):
+        if source is None or not is_source(source):
             return False
         clone = clone_op(source, {}, ir.InsertionPoint(cast))
         set_encoding(clone.results[0], encoding_of(cast.results[0]))
@@ -135,7 +131,7 @@ class _Rewriter:
     def _hoist(self, cast: ir.Operation) -> bool:
         """Pattern: cast(f(x)) -> f(cast(x)) where x is smaller, or can be supplied in another ring."""
         layout = defining_op(cast.operands[0])
-        if layout is None or not _is_layout(layout):
+        if layout is None or not _moves_one(layout):
             return False
         target = encoding_of(cast.results[0])
         assert target is not None
@@ -154,7 +150,7 @@ class _Rewriter:
 
     def _sink(self, op: ir.Operation) -> bool:
         """Pattern: f(cast(x)) -> cast(f(x)) where f(x) is smaller."""
-        if not _is_layout(op) or not len(op.results):
+        if not _moves_one(op):
             return False
         cast = defining_op(op.operands[0])
         if cast is None or cast.name not in names.CASTS or len(list(cast.results[0].uses)) != 1:
@@ -177,10 +173,7 @@ class _Rewriter:
         op = defining_op(value)
         if op is None:
             return True
-        row = OP_TABLE.get(op.name)
-        if row is None:
-            return False
-        return row.kind is Kind.SOURCE or (row.kind is Kind.LAYOUT and all(map(self._is_free, op.operands)))
+        return is_source(op) or (is_layout(op) and all(map(self._is_free, op.operands)))
 
     def supply_inputs(self) -> None:
         """Pattern: cast(argument) -> an argument in that encoding."""
@@ -213,9 +206,9 @@ class _Rewriter:
         set_function_type(self._entry)
 
 
-def _is_layout(op: ir.Operation) -> bool:
-    row = OP_TABLE.get(op.name)
-    return row is not None and row.kind is Kind.LAYOUT and len(op.results) == 1
+def _moves_one(op: ir.Operation) -> bool:
+    """Whether `op` moves the elements of one tensor."""
+    return is_layout(op) and len(op.results) == 1
 
 
 def _indices(layout: ir.Operation, ring: int, *, before: ir.Operation) -> dict[ir.Value, ir.Value]:

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ditto_compiler.analyses.headroom import Headroom
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.casts import constant_at, insert_casts
-from ditto_compiler.dialect.encoding import Fxp, plan_casts
+from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
+from ditto_compiler.encoding import Fxp, plan_casts
 from ditto_compiler.ir import (
     block_values,
     clone_op,
@@ -24,18 +25,9 @@ from ditto_compiler.ir import (
     set_encoding,
     set_function_type,
 )
+from ditto_compiler.ops import OPS, Kind, Scale, is_layout, is_source
+from ditto_compiler.ops.scales import from_integer, home_scale, is_constant, is_free, is_product, scale_of
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.fractions import Headroom
-from ditto_compiler.spu.op_table import OP_TABLE, Kind
-from ditto_compiler.spu.scales import (
-    PRODUCTS,
-    Scale,
-    from_integer,
-    home_scale,
-    is_constant,
-    is_free,
-    scale_of,
-)
 
 
 @dataclass(frozen=True)
@@ -103,7 +95,7 @@ class _Placer:
         ops = [op for op in ops_of(self._block) if len(op.results)]
         # By first result: newer bindings hash an op by its content, which changes here.
         self._home = {op.results[0]: home_scale(op) for op in ops}
-        self._working = {op.results[0]: _working_bits(op) for op in ops if op.name in PRODUCTS}
+        self._working = {op.results[0]: _working_bits(op) for op in ops if is_product(op)}
         self._made: dict[tuple[ir.Value, int], ir.Value] = {}
 
     def run(self) -> None:
@@ -118,9 +110,9 @@ class _Placer:
                 continue
             if op.name in names.CASTS:
                 self._place_cast(op, home)
-            elif OP_TABLE[op.name].kind is Kind.SOURCE:
+            elif is_source(op):
                 continue
-            elif op.name in PRODUCTS:
+            elif is_product(op):
                 self._place_product(op, home)
             elif scale_of(op) is Scale.ANY:
                 self._place_any(op, home)
@@ -157,9 +149,7 @@ class _Placer:
         op = defining_op(value)
         if op is None or is_free(value) or len(op.operands) != 1 or len(op.regions):
             return None
-        moves = op.name == "stablehlo.negate" or (
-            op.name in OP_TABLE and OP_TABLE[op.name].kind is Kind.LAYOUT
-        )
+        moves = op.name == "stablehlo.negate" or (is_layout(op))
         return op if moves and numel(op.operands[0]) <= numel(value) else None
 
     def _align(self, op: ir.Operation, frac: int) -> None:
@@ -172,7 +162,7 @@ class _Placer:
 
     def _place_any(self, op: ir.Operation, home: Fxp) -> None:
         fxp = [v for v in op.operands if isinstance(encoding_of(v), Fxp)]
-        layout = OP_TABLE[op.name].kind is Kind.LAYOUT
+        layout = is_layout(op)
         # An input or constant asks for the ring's usual bits, unless it is only moved.
         wanted = max(_frac(v) if layout or not is_free(v) else home.frac for v in fxp)
         values = [*fxp, *(v for v in op.results if isinstance(encoding_of(v), Fxp))]
@@ -268,6 +258,4 @@ def _working_bits(op: ir.Operation) -> int:
 
 
 def _is_fixed(op: ir.Operation) -> bool:
-    return (
-        op.name in OP_TABLE and OP_TABLE[op.name].kind is not Kind.TERMINATOR and scale_of(op) is Scale.FIXED
-    )
+    return op.name in OPS and OPS[op.name].kind is not Kind.TERMINATOR and scale_of(op) is Scale.FIXED

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import (
     block_values,
     clone_op,
@@ -20,9 +20,9 @@ from ditto_compiler.ir import (
     nested_ops,
     ops_of,
 )
+from ditto_compiler.ops import Scale, is_layout, is_source
+from ditto_compiler.ops.scales import adds_bits, scale_of
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.op_table import OP_TABLE, Kind
-from ditto_compiler.spu.scales import Scale, adds_bits, scale_of
 
 LEAST_FRAC = 1
 """Fraction bits of a runtime whose values are all integers to it."""
@@ -112,10 +112,9 @@ class _Outliner:
         """Ops repeated wherever they are used: constants, and layout ops of constants and arguments."""
         cheap: set[ir.Operation] = set()
         for op in self._ops:
-            row = OP_TABLE.get(op.name)
-            if row is None or row.kind not in (Kind.SOURCE, Kind.LAYOUT):
-                continue
-            if all(defining_op(v) is None or defining_op(v) in cheap for v in op.operands):
+            if (is_source(op) or is_layout(op)) and all(
+                defining_op(v) is None or defining_op(v) in cheap for v in op.operands
+            ):
                 cheap.add(op)
         returned = {defining_op(value) for value in self._return.operands}
         cast = {defining_op(op.operands[0]) for op in self._ops if _is_boundary(op)}

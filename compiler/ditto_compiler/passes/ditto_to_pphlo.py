@@ -16,20 +16,16 @@ from ditto_compiler.ir import (
     ops_of,
     set_function_type,
 )
+from ditto_compiler.ops import OPS
+from ditto_compiler.ops.emitter import Emitter, region_result
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.emit.emitter import Emitter
-from ditto_compiler.spu.emit.shares import region_result
-from ditto_compiler.spu.emit.table import EMITTERS
-
-PPHLO_VERSION = "0.9.5"
-"""The engine refuses programs of another version."""
 
 
 @dataclass(frozen=True)
 class DittoToPphlo(Pass):
     """Lower each region to pphlo, the dialect that the SPU engine runs.
 
-    Op by op, from one table (`spu/op_table.py`, `spu/emit.py`). Tensors lose their encoding: the runtime that
+    Op by op, by the emitters in the homes of the ops (`ops/`). Tensors lose their encoding: the runtime that
     runs the region has its ring and fraction bits. Secret tensors get elements `!pphlo.secret<f32>`.
     `@main`'s calls become `ditto.call`, because the types of its values and of the regions now differ.
 
@@ -64,7 +60,7 @@ class DittoToPphlo(Pass):
         regions = [f for f in functions(module) if f != entry]
         for region in regions:
             for op in nested_ops(region.operation):
-                if op.name not in (*EMITTERS, "stablehlo.return", "func.return"):
+                if op.name not in (*OPS, names.RESCALE):
                     errors.add(op, "there is no lowering to pphlo; run ditto-check-supported first")
         errors.raise_if_any()
         visibility = VisibilityAnalysis(module)
@@ -87,9 +83,7 @@ class DittoToPphlo(Pass):
             lowered = func.FuncOp(region.name.value, ([], []), visibility="private", loc=region.location)
         lowered.attributes[names.RING] = attributes[names.RING]
         lowered.attributes[names.FRAC] = attributes[names.FRAC]
-        emitter = Emitter(
-            visibility.is_secret, ring, frac, ir.InsertionPoint(region), region.location, EMITTERS
-        )
+        emitter = Emitter(visibility.is_secret, ring, frac, ir.InsertionPoint(region), region.location)
         types = [emitter.type_of(argument) for argument in region.arguments]
         block = lowered.regions[0].blocks.append(*types, arg_locs=[region.location] * len(types))
         emitter.values.update(zip(region.arguments, block.arguments, strict=True))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.ir import PassManager, clone_op, func, ir, nested_ops, ops_of
+from ditto_compiler.ops import OPS
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.op_table import OP_TABLE
 
 EXPANSION = "builtin.module(func.func(chlo-legalize-to-stablehlo))"
 
@@ -42,7 +42,7 @@ class LegalizeChlo(Pass):
 
     def run(self, module: ir.Module) -> None:
         for op in nested_ops(module.operation):
-            if op.name.startswith("chlo.") and op.name not in OP_TABLE:
+            if op.name.startswith("chlo.") and op.name not in OPS:
                 _expand(op)
 
 

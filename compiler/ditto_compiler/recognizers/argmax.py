@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ditto_compiler.ir import ir, ops_of
-from ditto_compiler.matcher import Match, Pattern, Var, View, constant, either, op
+from ditto_compiler.matcher import Match, Pattern, Var, View, either, op
 from ditto_compiler.op_attributes import direction_of, get_i64, get_i64s
 from ditto_compiler.recognizers.base import Found
+from ditto_compiler.structure import constant
 
 
 def _compare(direction: str, left: Pattern, right: Pattern) -> Pattern:

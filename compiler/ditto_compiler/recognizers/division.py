@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ditto_compiler.ir import numel
-from ditto_compiler.matcher import Match, Var, View, constant, op
+from ditto_compiler.matcher import Match, Var, View, op
 from ditto_compiler.recognizers.base import Recognizer
-from ditto_compiler.spu.op_table import constant_through_layout
+from ditto_compiler.structure import constant, constant_through_layout
 
 
 def _divisor_is_repeated(view: View, match: Match) -> bool:

@@ -9,9 +9,10 @@ import math
 from dataclasses import dataclass
 
 from ditto_compiler.ir import defining_op, ir
-from ditto_compiler.matcher import Match, View, constant, matched_ops
+from ditto_compiler.matcher import Match, View, matched_ops
 from ditto_compiler.op_attributes import dimension_field, direction_of, get_i64s, shape_of
 from ditto_compiler.recognizers.base import Found
+from ditto_compiler.structure import constant
 
 
 @dataclass(frozen=True)

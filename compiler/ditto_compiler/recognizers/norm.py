@@ -7,19 +7,7 @@ The variance may also be computed as mean(x^2) - mean(x)^2, cut off at 0, as Fla
 
 from __future__ import annotations
 
-from ditto_compiler.matcher import (
-    Match,
-    Number,
-    Pattern,
-    Var,
-    View,
-    either,
-    mean,
-    op,
-    product,
-    square,
-    total,
-)
+from ditto_compiler.matcher import Match, Number, Pattern, Var, View, either, mean, op, product, square, total
 from ditto_compiler.recognizers.base import Recognizer
 
 _X = Var("x")

@@ -17,7 +17,6 @@ from ditto_compiler.ir import (
     nested_ops,
     ops_of,
 )
-from ditto_compiler.passes.ditto_to_pphlo import PPHLO_VERSION
 from ditto_compiler.program import (
     Call,
     CallerTensor,
@@ -32,6 +31,7 @@ from ditto_compiler.program import (
     results_of,
 )
 from ditto_compiler.scopes import scope_of
+from ditto_compiler.spu import PPHLO_VERSION
 
 
 def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Program:

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from ditto_compiler.dialect.encoding import Encoding, Fxp
+from ditto_compiler.encoding import Encoding, Fxp
 from ditto_compiler.ir import element_type, ir
-from ditto_compiler.spu.op_table import FLOAT_TYPES, constant_through_layout
+from ditto_compiler.structure import constant_through_layout, is_float, splat_of
 
 
 def held(value: float, encoding: Fxp) -> int:
@@ -41,12 +41,12 @@ def tiny_factor(value: ir.Value, encoding: Encoding, *, reciprocal: bool = False
     by such a literal exactly: x * (c * 2^k), and then it truncates k bits more, for the largest 2^k < 1/c.
     """
     constant = constant_through_layout(value)
-    if constant is None or element_type(value) not in FLOAT_TYPES:
+    if constant is None or not is_float(value):
         return None
-    elements = ir.DenseElementsAttr(constant.attributes["value"])
-    if not elements.is_splat:
+    found = splat_of(constant)
+    if found is None:
         return None
-    number = float(elements.get_splat_value().value)
+    number = float(found)
     if reciprocal:
         number = 1 / number if number else math.inf
     if element_type(value) != "f64":

@@ -28,13 +28,14 @@ import click
 import numpy as np
 from rich.console import Console
 
-from ditto.dtypes import numpy_dtype
-from ditto.runtime.cluster import LocalCluster, RunStats
-from ditto.runtime.network import Network
-from ditto_compiler.cost.table import TABLE_PATH, Segment, Sort
-from ditto_compiler.dialect.encoding import RINGS, Encoding, Fxp, Int
+from ditto.runtime.caller.cluster import LocalCluster, RunStats
+from ditto_compiler.cost.measured import TABLE_PATH, Segment, Sort
+from ditto_compiler.dtypes import numpy_dtype
+from ditto_compiler.encoding import RINGS, Encoding, Fxp, Int
 from ditto_compiler.errors import InternalError
 from ditto_compiler.files import write_whole
+from ditto_compiler.network import Network
+from ditto_compiler.ops import WIDE
 from ditto_compiler.program import (
     Call,
     CallerTensor,
@@ -46,7 +47,6 @@ from ditto_compiler.program import (
     Region,
     Value,
 )
-from ditto_compiler.spu.op_table import WIDE
 
 DELAY_S = 0.03
 """One-way delay under which rounds are counted."""
@@ -74,7 +74,7 @@ class Case:
 
     Attributes:
         row: its name.
-        forms: of each operand, see `ditto_compiler.cost.rules`.
+        forms: of each operand, see `ditto_compiler.cost.ops.base`.
         op: the pphlo op.
         operands: element type of each operand.
         result: element type of the result.

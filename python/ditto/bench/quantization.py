@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 import ditto
+from ditto.compiled_program import Program
 from ditto.demo.corpus import QUERIES, SENTENCES
 from ditto.demo.search import encoder, model_inputs
 from ditto.models.minilm import load_minilm
-from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.calibration import Ranges
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import encoding_of, entry_function, ir, nested_ops, parse_module
+from ditto_compiler.ops.scales import is_product
 from ditto_compiler.policy import Policy, load_policy
-from ditto_compiler.program import Program
-from ditto_compiler.ranges import Ranges
-from ditto_compiler.spu.scales import PRODUCTS
 
 
 def count_truncations(program: Program) -> int:
@@ -39,7 +39,7 @@ def count_truncations(program: Program) -> int:
 
 
 def _engine_truncates(op: ir.Operation) -> bool:
-    if op.name not in (*PRODUCTS, "stablehlo.divide"):
+    if not is_product(op) and op.name != "stablehlo.divide":
         return False
     scales = {encoding_of(value) for value in (*op.operands, *op.results)}
     return len(scales) == 1 and isinstance(scales.pop(), Fxp)

@@ -29,17 +29,17 @@ from ditto.baseline import compile_stock
 from ditto.bench.plot import Bar, Panel, plot
 from ditto.bench.workloads import Workload, workload
 from ditto.frontend import trace
-from ditto.runtime.cluster import LocalCluster, RunStats
+from ditto.runtime.caller.cluster import LocalCluster, RunStats
 from ditto.xla import XlaFunction
-from ditto_compiler.cost.model import PARTIES, estimate, seconds_on, total
-from ditto_compiler.cost.network import Network, load_network
-from ditto_compiler.cost.table import FREE, Cost
+from ditto_compiler.cost.measured import FREE, Cost
+from ditto_compiler.cost.model import estimate, seconds_on, total
 from ditto_compiler.files import write_whole
+from ditto_compiler.network import PARTIES, Network, load_network
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import load_policy
 from ditto_compiler.program import Program
-from ditto_compiler.report import OUTSIDE, Report, fold, format_bytes, format_seconds, make_report
+from ditto_compiler.report.summary import OUTSIDE, Report, fold, format_bytes, format_seconds, make_report
 
 STOCK = "spu"
 

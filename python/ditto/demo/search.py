@@ -20,11 +20,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 import ditto
+from ditto.compiled_program import Program
 from ditto.demo.corpus import QUERIES, SENTENCES
 from ditto.models.bert import sentence_embedding
 from ditto.models.minilm import MiniLM, load_minilm, one_hot
-from ditto.runtime.cluster import LocalCluster, RunStats
-from ditto_compiler.program import Program
+from ditto.runtime.caller.cluster import LocalCluster, RunStats
 
 LENGTH = 16
 """Tokens per sentence; every text of the corpus fits."""

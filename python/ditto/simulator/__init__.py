@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import tree
-from ditto.dtypes import numpy_dtype
-from ditto.runtime.inputs import InputError, SharedArray, check_inputs
+from ditto.runtime.caller.inputs import InputError, SharedArray, check_inputs
 from ditto.simulator import ring as rings
 from ditto.simulator.exact import Exact, Functions, Tensor
-from ditto.simulator.exact_rules import EXACT
-from ditto.simulator.fast import FAST, Fast
+from ditto.simulator.fast import Fast
 from ditto.simulator.interpreter import Entry, SimulationError
+from ditto.simulator.ops import EXACT, FAST
 from ditto.simulator.overflow import Overflow
-from ditto_compiler.dialect.encoding import Fxp
+from ditto_compiler.dtypes import numpy_dtype
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import element_type, encoding_of, ir
 from ditto_compiler.program import Program
 

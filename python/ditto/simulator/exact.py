@@ -29,7 +29,7 @@ from ditto.simulator.interpreter import Interpreter, Rule, value_encoding
 from ditto.simulator.overflow import Overflow
 from ditto.simulator.ring import Floats, Raw
 from ditto_compiler.diagnostics import SourceLocation, source_location
-from ditto_compiler.dialect.encoding import Encoding, Fxp, Int
+from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import shape_of
 

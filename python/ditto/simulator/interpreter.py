@@ -23,7 +23,7 @@ from ditto_compiler.ir import (
 )
 from ditto_compiler.program import Program
 from ditto_compiler.spu.literals import on_grid, tiny_factor
-from ditto_compiler.spu.op_table import FLOAT_TYPES, constant_through_layout
+from ditto_compiler.structure import constant_numbers, constant_through_layout, is_float
 
 V = TypeVar("V")
 
@@ -82,15 +82,6 @@ def value_encoding(value: ir.Value) -> Encoding:
     return encoding
 
 
-def constant_numbers(op: ir.Operation) -> list[Any]:
-    """The numbers in a constant op: one when it holds the same everywhere."""
-    attribute = ir.DenseElementsAttr(op.attributes["value"])
-    if attribute.is_splat:
-        return [attribute.get_splat_value().value]
-    is_float = element_type(op.results[0]) in FLOAT_TYPES
-    return list((ir.DenseFPElementsAttr if is_float else ir.DenseIntElementsAttr)(attribute))
-
-
 def call_target(op: ir.Operation) -> str:
     """The name of what a custom call calls."""
     return str(ir.StringAttr(op.attributes["call_target_name"]).value)
@@ -104,8 +95,7 @@ def dropped_bits(op: ir.Operation) -> int:
 
 def divides_by_constant(op: ir.Operation) -> bool:
     """Pattern: x / c -> x * (1/c)   [c a public float constant], as the program is lowered"""
-    is_float = element_type(op.results[0]) in FLOAT_TYPES
-    return is_float and constant_through_layout(op.operands[1]) is not None
+    return is_float(op.results[0]) and constant_through_layout(op.operands[1]) is not None
 
 
 class TinyOperand(NamedTuple):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ditto_compiler.diagnostics import SourceLocation
-from ditto_compiler.dialect.encoding import Encoding, Int
+from ditto_compiler.encoding import Encoding, Int
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,148 @@
+"""What an op is to the compiler: its entry in the registry, facet by facet."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ditto_compiler.encoding import RINGS
+from ditto_compiler.intervals import UNKNOWN, Interval
+from ditto_compiler.ir import ir
+
+WIDE: tuple[int, ...] = (64, 128)
+"""Rings of ops that the engine cannot run in ring 32."""
+
+
+class Kind(enum.Enum):
+    """How an op's ring follows from its surroundings when no policy rule speaks of it."""
+
+    SOURCE = "makes a public value in whatever ring is asked for"
+    LAYOUT = "moves elements without arithmetic, so it stays in its operand's ring"
+    PREDICATE = "gives booleans, in the ring of what it reads"
+    ARITHMETIC = "the ring of its result's dtype"
+    CONTROL = "holds regions that stay whole in one ring"
+    TERMINATOR = "gives values back to the op that holds it"
+
+
+class Scale(enum.Enum):
+    """How the fraction bits of an op's result follow from those of its operands."""
+
+    PRODUCT = "the sum of the operands': an exact integer product"
+    ANY = "those that all operands have: the op adds, compares or moves integers"
+    FIXED = "the engine runtime's own: the op is a fixed-point function"
+
+
+class Share(enum.Enum):
+    """In which kind of share the engine may leave an op's result."""
+
+    ARITHMETIC = "slots that add up to the value"
+    BITWISE = "slots whose exclusive or is the value"
+    MOVED = "as the first operand"
+    PRODUCT = "bitwise if all operands are: a product of single bits is a conjunction"
+
+
+class Ranges(Protocol):
+    """What range rules may ask."""
+
+    def interval(self, value: ir.Value) -> Interval:
+        """[lo, hi] of a value."""
+
+
+Values = list[ir.Value]
+IsSecret = Callable[[ir.Value], bool]
+RangeRule = Callable[[Ranges, ir.Operation], Interval]
+"""The interval of a float result, from those of the operands."""
+
+ScaleRule = Callable[[ir.Operation], Scale]
+
+
+def unknown_range(_: Ranges, __: ir.Operation) -> Interval:
+    """Nothing is known of the result."""
+    return UNKNOWN
+
+
+def first_range(ranges: Ranges, op: ir.Operation) -> Interval:
+    """The result has elements of the first operand."""
+    return ranges.interval(op.operands[0])
+
+
+@dataclass(frozen=True)
+class Op:
+    """What the compiler knows of one op.
+
+    The simulator's rules for it are in `ditto.simulator.ops`, the costs of the engine's ops that it becomes
+    in `ditto_compiler.cost.ops`; both have the same families of files.
+
+    Attributes:
+        name: with its dialect.
+        home: the module that defines it.
+        kind: how its ring is found.
+        scale: what it does to fraction bits once rescaling is explicit.
+        range: how large its result gets.
+        emit: writes it in the engine's dialect; None for what another op's emitter writes.
+        share: what the engine may leave of its result.
+        rings: in which the engine runs it.
+        rings_of: overrides `rings` where they depend on the operands.
+        unsupported: says why this instance cannot run, or None; given the op and whether a value is secret.
+        reads_bits: whether it takes boolean shares as they are.
+    """
+
+    name: str
+    home: str
+    kind: Kind
+    scale: ScaleRule
+    range: RangeRule
+    emit: Callable[..., Values] | None
+    share: Share = Share.ARITHMETIC
+    rings: tuple[int, ...] = RINGS
+    rings_of: Callable[[ir.Operation], tuple[int, ...]] | None = None
+    unsupported: Callable[[ir.Operation, IsSecret], str | None] | None = None
+    reads_bits: bool = False
+
+    def named(self, name: str, **changes: object) -> Op:
+        """The same under another name, with some facets changed."""
+        return replace(self, name=name, **changes)  # type: ignore[arg-type]
+
+
+OPS: dict[str, Op] = {}
+"""Every op that can be compiled, by name. `register` adds to it."""
+
+
+def register(*ops: Op) -> None:
+    """Makes ops known to the compiler; a later entry of the same name wins."""
+    OPS.update((op.name, op) for op in ops)
+
+
+def supported_rings(op: ir.Operation) -> tuple[int, ...]:
+    """The rings in which the engine can run this op."""
+    entry = OPS[op.name]
+    return entry.rings if entry.rings_of is None else entry.rings_of(op)
+
+
+def is_layout(op: ir.Operation) -> bool:
+    """Whether `op` only moves elements."""
+    entry = OPS.get(op.name)
+    return entry is not None and entry.kind is Kind.LAYOUT
+
+
+def is_source(op: ir.Operation) -> bool:
+    """Whether `op` makes a public value of nothing."""
+    entry = OPS.get(op.name)
+    return entry is not None and entry.kind is Kind.SOURCE
+
+
+def product_scale(_: ir.Operation) -> Scale:
+    """See `Scale.PRODUCT`."""
+    return Scale.PRODUCT
+
+
+def any_scale(_: ir.Operation) -> Scale:
+    """See `Scale.ANY`."""
+    return Scale.ANY
+
+
+def fixed_scale(_: ir.Operation) -> Scale:
+    """See `Scale.FIXED`."""
+    return Scale.FIXED

@@ -1,0 +1,81 @@
+"""Ops that move elements to and from places that indices say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ditto_compiler.ir import ir
+from ditto_compiler.op_attributes import dimension_field, get_i64s
+from ditto_compiler.ops.base import (
+    IsSecret,
+    Kind,
+    Op,
+    Share,
+    Values,
+    any_scale,
+    first_range,
+    register,
+)
+from ditto_compiler.ops.emitter import Emitter, i64, i64s
+from ditto_compiler.ops.movement import joined_range
+
+
+def _dynamic_slice(e: Emitter, op: ir.Operation) -> Values:
+    sizes = i64s(get_i64s(op, "slice_sizes"))
+    return [e.one("dynamic_slice", e.type_of(op.results[0]), *e.operands(op), slice_sizes=sizes)]
+
+
+def _dynamic_update_slice(e: Emitter, op: ir.Operation) -> Values:
+    values = e.operands(op)
+    if e.is_secret(op.results[0]):
+        values[:2] = [e.secret(value) for value in values[:2]]
+    return [e.one("dynamic_update_slice", e.type_of(op.results[0]), *values)]
+
+
+def _gather(e: Emitter, op: ir.Operation) -> Values:
+    numbers = op.attributes["dimension_numbers"]
+    attributes = {
+        "collapsed_slice_dims": i64s(dimension_field(numbers, "collapsed_slice_dims")),
+        "index_vector_dim": i64((dimension_field(numbers, "index_vector_dim") or [0])[0]),
+        "offset_dims": i64s(dimension_field(numbers, "offset_dims")),
+        "slice_sizes": i64s(get_i64s(op, "slice_sizes")),
+        "start_index_map": i64s(dimension_field(numbers, "start_index_map")),
+    }
+    extra = {"pphlo.attributes": ir.DictAttr.get(attributes)}
+    target = ir.StringAttr.get("spu.gather")
+    return [e.one("custom_call", e.type_of(op.results[0]), *e.operands(op), call_target_name=target, **extra)]
+
+
+def _no_secret_indices(first: int) -> Callable[[ir.Operation, IsSecret], str | None]:
+    def check(op: ir.Operation, is_secret: IsSecret) -> str | None:
+        if any(is_secret(operand) for operand in list(op.operands)[first:]):
+            return (
+                "the index is secret; multiply by a one-hot matrix instead "
+                "(jax.nn.one_hot(ids, n) @ table), or make the index public"
+            )
+        return None
+
+    return check
+
+
+def _plain_gather(op: ir.Operation, is_secret: IsSecret) -> str | None:
+    if dimension_field(op.attributes["dimension_numbers"], "operand_batching_dims"):
+        return (
+            "each batch is looked up by its own indices, which the engine cannot do; "
+            "look up in one table, or multiply by one-hot vectors (jax.nn.one_hot)"
+        )
+    return _no_secret_indices(1)(op, is_secret)
+
+
+_LOOKUP = Op("", __name__, Kind.LAYOUT, any_scale, first_range, _gather, share=Share.MOVED)
+
+register(
+    _LOOKUP.named("stablehlo.dynamic_slice", emit=_dynamic_slice, unsupported=_no_secret_indices(1)),
+    _LOOKUP.named(
+        "stablehlo.dynamic_update_slice",
+        emit=_dynamic_update_slice,
+        range=joined_range,
+        unsupported=_no_secret_indices(2),
+    ),
+    _LOOKUP.named("stablehlo.gather", unsupported=_plain_gather),
+)

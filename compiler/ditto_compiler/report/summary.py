@@ -1,0 +1,366 @@
+"""What a program will cost and where: per scope, per ring, per kind of op; as text or JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ditto_compiler.cost.measured import Cost
+from ditto_compiler.cost.model import OpCost, ProgramCost, estimate, seconds_on, total
+from ditto_compiler.network import Network, load_network
+from ditto_compiler.program import Call, Program
+
+OUTSIDE = "(no scope)"
+"""Shown for ops that the user put in no scope."""
+
+_FREE_OPS = ("constant", "iota", "reshape", "broadcast", "transpose", "slice", "bitcast_convert")
+
+RING_STYLES = {32: "green", 64: "blue", 128: "magenta"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The ops of one scope.
+
+    Attributes:
+        group: what the scope belongs to: a layer, or its first component.
+        name: the rest of the scope.
+        ops: its ops and casts.
+    """
+
+    group: str
+    name: str
+    ops: tuple[OpCost, ...]
+
+    @property
+    def cost(self) -> Cost:
+        """Over all its ops."""
+        return total(op.cost for op in self.ops)
+
+    @property
+    def rings(self) -> tuple[int, ...]:
+        """Rings that it computes in, narrow to wide."""
+        return tuple(sorted({op.ring for op in self.ops if not op.is_cast}))
+
+    @property
+    def computing(self) -> int:
+        """How many ops do more than move or make values."""
+        return sum(not op.is_cast and op.op not in _FREE_OPS for op in self.ops)
+
+    @property
+    def truncated(self) -> int:
+        """Elements that are truncated."""
+        return sum(op.truncated for op in self.ops)
+
+    @property
+    def casts(self) -> Counter[str]:
+        """How many casts of each kind, such as `32→64`."""
+        return Counter(cast_label(op) for op in self.ops if op.is_cast)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the schedule: a region, or casts between regions.
+
+    Attributes:
+        name: of the region; empty for casts.
+        ring: of the region, or None for casts.
+        ops: ops, or casts and rescales.
+    """
+
+    name: str
+    ring: int | None
+    ops: tuple[OpCost, ...]
+
+    @property
+    def cost(self) -> Cost:
+        """Over all its ops."""
+        return total(op.cost for op in self.ops)
+
+
+def cast_label(op: OpCost) -> str:
+    """`32→64`."""
+    return f"{op.ring}→{op.target_ring}"
+
+
+def split_scope(scope: str) -> tuple[str, str]:
+    """The group and the rest of a scope: `encoder/layer0` and `attention/qkv`.
+
+    A group ends with the first component that has a number at its end, as layers have, or is the first.
+    """
+    parts = scope.split("/")
+    end = next((i for i, part in enumerate(parts) if re.search(r"\d$", part)), 0) + 1
+    return "/".join(parts[:end]) or OUTSIDE, "/".join(parts[end:])
+
+
+@dataclass(frozen=True)
+class Report:
+    """A program's cost, grouped.
+
+    Attributes:
+        program: its name.
+        policy: its precision policy.
+        cost: of each op.
+        parts: by scope, in the order in which scopes end.
+        stages: the schedule.
+        networks: that times are predicted for.
+        compile_seconds: wall time of each stage of compilation.
+    """
+
+    program: str
+    policy: str
+    cost: ProgramCost
+    parts: tuple[Part, ...]
+    stages: tuple[Stage, ...]
+    networks: tuple[Network, ...]
+    compile_seconds: dict[str, float]
+
+    @property
+    def groups(self) -> list[str]:
+        """Groups in order."""
+        return list(dict.fromkeys(part.group for part in self.parts))
+
+    def by_op(self) -> list[tuple[str, int, Cost]]:
+        """(op, how often, cost) of each kind of op that costs anything, most bytes first."""
+        kinds: dict[str, list[Cost]] = {}
+        for op in self.cost.ops:
+            if op.cost.messages or op.cost.seconds:
+                kinds.setdefault(op.op, []).append(op.cost)
+        rows = [(op, len(costs), total(costs)) for op, costs in kinds.items()]
+        return sorted(rows, key=lambda row: (-row[2].bytes, -row[2].seconds))
+
+    def seconds(self, cost: Cost) -> dict[str, float]:
+        """Predicted wall time on each network."""
+        return {network.name: seconds_on(cost, network) for network in self.networks}
+
+    def __rich__(self) -> RenderableType:
+        return Group(
+            Text(self._headline(), style="bold"), self._scope_table(), self._op_table(), self._notes()
+        )
+
+    def text(self, width: int = 118) -> str:
+        """Tables for a terminal, without colours."""
+        stream = io.StringIO()
+        Console(file=stream, width=width, color_system=None).print(self)
+        return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+    def json(self) -> str:
+        """Everything, for programs to read."""
+        document = {
+            "program": self.program,
+            "policy": self.policy,
+            "machine": self.cost.machine,
+            "networks": {network.name: dataclasses.asdict(network) for network in self.networks},
+            "compile_seconds": self.compile_seconds,
+            "total": self._cost_json(self.cost.total),
+            "scopes": [self._part_json(part) for part in self.parts],
+            "ops": [{"op": op, "count": count, **self._cost_json(cost)} for op, count, cost in self.by_op()],
+            "steps": [
+                {
+                    "region": stage.name,
+                    "ring": stage.ring,
+                    "ops": len(stage.ops),
+                    **self._cost_json(stage.cost),
+                }
+                for stage in self.stages
+            ],
+            "unknown": list(self.cost.unknown),
+        }
+        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+    def _cost_json(self, cost: Cost) -> dict[str, Any]:
+        return {
+            "bytes": round(cost.bytes),
+            "messages": round(cost.messages),
+            "rounds": round(cost.rounds),
+            "compute_seconds": cost.seconds,
+            "seconds": self.seconds(cost),
+        }
+
+    def _part_json(self, part: Part) -> dict[str, Any]:
+        return {
+            "group": part.group,
+            "part": part.name,
+            "rings": list(part.rings),
+            "ops": part.computing,
+            "casts": dict(part.casts),
+            "truncated_elements": part.truncated,
+            **self._cost_json(part.cost),
+        }
+
+    def _headline(self) -> str:
+        cost = self.cost.total
+        times = ", ".join(f"{format_seconds(s)} on {name}" for name, s in self.seconds(cost).items())
+        return (
+            f"{self.program} under policy {self.policy}: {format_bytes(cost.bytes)} "
+            f"in {cost.messages:.0f} messages, {cost.rounds:.0f} rounds; {times}"
+        )
+
+    def _scope_table(self) -> Table:
+        table = Table(box=SIMPLE_HEAD, title="By scope", title_justify="left", pad_edge=False)
+        table.add_column("scope", no_wrap=True, min_width=24)
+        table.add_column("rings", no_wrap=True)
+        table.add_column("casts", overflow="fold")
+        numbers = (
+            "ops",
+            "truncated",
+            "MB",
+            "%",
+            "rounds",
+            *(f"{network.name} s" for network in self.networks),
+        )
+        for name in numbers:
+            table.add_column(name, justify="right", no_wrap=True)
+        whole = self.cost.total.bytes
+        shown = ""
+        for group, name, parts in fold(self.parts):
+            if name and group != shown:
+                table.add_row(Text(group, style="bold"))
+            shown = group
+            cost = total(part.cost for part in parts)
+            casts = sum((part.casts for part in parts), Counter[str]())
+            seconds = self.seconds(cost).values()
+            table.add_row(
+                f"  {name}" if name else Text(group, style="bold"),
+                _rings_text(sorted({ring for part in parts for ring in part.rings})),
+                " ".join(f"{label}×{count}" for label, count in sorted(casts.items())),
+                f"{sum(part.computing for part in parts)}",
+                f"{sum(part.truncated for part in parts):,}",
+                f"{cost.bytes / 1e6:.3f}",
+                f"{100 * cost.bytes / whole:.1f}" if whole else "",
+                f"{cost.rounds:.0f}",
+                *(f"{s:.3f}" for s in seconds),
+            )
+        return table
+
+    def _op_table(self) -> Table:
+        table = Table(box=SIMPLE_HEAD, title="By op", title_justify="left", pad_edge=False)
+        table.add_column("op", no_wrap=True, min_width=24)
+        for name in (
+            "count",
+            "MB",
+            "messages",
+            "rounds",
+            *(f"{network.name} s" for network in self.networks),
+        ):
+            table.add_column(name, justify="right", no_wrap=True)
+        for op, count, cost in self.by_op():
+            if cost.messages:
+                cells = (f"{cost.bytes / 1e6:.3f}", f"{cost.messages:.0f}", f"{cost.rounds:.0f}")
+                table.add_row(op, f"{count}", *cells, *(f"{s:.3f}" for s in self.seconds(cost).values()))
+        return table
+
+    def _notes(self) -> Text:
+        return Text("\n".join(self.notes()), style="dim")
+
+    def notes(self) -> list[str]:
+        """How the numbers came about."""
+        networks = "; ".join(f"{network.name}: {network}" for network in self.networks)
+        lines = [
+            "Bytes, messages and rounds are sums over the three parties; rounds follow one another.",
+            f"Seconds = computing + bytes / 3 / bandwidth + rounds × RTT / 2 ({networks}).",
+            f"Computing is a third of the processor time, measured op by op on: {self.cost.machine}.",
+        ]
+        if self.cost.unknown:
+            lines.append(f"Not known and counted as free: {', '.join(self.cost.unknown)}.")
+        return lines
+
+
+def make_report(
+    program: Program, networks: Sequence[str | Network] = ("lan", "wan"), between: Network | None = None
+) -> Report:
+    """Estimates a program's cost and groups it.
+
+    Args:
+        program: what to report on.
+        networks: that times are predicted for.
+        between: the network that casts are adapted to; None for those of fewest bytes.
+
+    Raises:
+        NetworkError: no such network.
+    """
+    known = tuple(load_network(network) for network in networks)
+    cost = estimate(program, network=between)
+    scopes: dict[tuple[str, str], list[OpCost]] = {}
+    for op in cost.ops:
+        scopes.setdefault(split_scope(op.scope), []).append(op)
+    # In the order in which they end: what depends on nothing, such as masks of late layers, begins early.
+    # Free ops do not count, for equal constants of many scopes are one op.
+    last = dict.fromkeys(scopes, -1)
+    last.update({split_scope(op.scope): index for index, op in enumerate(cost.ops) if op.op not in _FREE_OPS})
+    ends: dict[str, int] = {}
+    for (group, _), index in last.items():
+        ends[group] = max(index, ends.get(group, 0))
+    ordered = sorted(scopes, key=lambda key: (ends[key[0]], last[key]))
+    parts = tuple(Part(group, name, tuple(scopes[group, name])) for group, name in ordered)
+    costing = tuple(part for part in parts if part.cost.messages or part.computing)
+    return Report(
+        program=program.name,
+        policy=program.policy,
+        cost=cost,
+        parts=costing,
+        stages=tuple(_stages(program, cost)),
+        networks=known,
+        compile_seconds=program.seconds,
+    )
+
+
+def _stages(program: Program, cost: ProgramCost) -> Iterable[Stage]:
+    by_step: dict[int, list[OpCost]] = {}
+    for op in cost.ops:
+        by_step.setdefault(op.step, []).append(op)
+    for number, step in enumerate(program.steps):
+        ops = by_step.get(number, [])
+        region = program.regions[step.region] if isinstance(step, Call) else None
+        name, ring = ("", None) if region is None else (region.name, region.ring)
+        yield Stage(name, ring, tuple(ops))
+
+
+def fold(parts: Sequence[Part]) -> list[tuple[str, str, list[Part]]]:
+    """(group, name, parts): layers that differ by a number only become one, such as `encoder/layer* (6)`."""
+    members: dict[str, dict[str, None]] = {}
+    rows: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        kind = re.sub(r"\d+", "*", part.group)
+        members.setdefault(kind, {})[part.group] = None
+        rows.setdefault((kind, part.name), []).append(part)
+    kinds = list(members)
+    titles = {
+        kind: next(iter(groups)) if len(groups) == 1 else f"{kind} ({len(groups)})"
+        for kind, groups in members.items()
+    }
+    ordered = sorted(rows, key=lambda key: kinds.index(key[0]))
+    return [(titles[kind], name, rows[kind, name]) for kind, name in ordered]
+
+
+def _rings_text(rings: Sequence[int]) -> Text:
+    text = Text()
+    for ring in rings:
+        text.append(f"{ring} ", style=RING_STYLES[ring])
+    return text
+
+
+def format_bytes(count: float) -> str:
+    """`12.3 MB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}" if count < 100 * factor else f"{count / factor:.0f} {unit}"
+    return f"{count:.0f} B"
+
+
+def format_seconds(seconds: float) -> str:
+    """`1.23 s`, `45 ms` or `0.12 ms`."""
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.01 or not seconds else f"{seconds * 1e3:.2g} ms"

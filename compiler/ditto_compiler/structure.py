@@ -1,0 +1,155 @@
+"""What values are made of: constants, seen through layout ops, and the bodies of reductions and sorts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.ir import defining_op, element_type, ir
+from ditto_compiler.op_attributes import direction_of
+
+REPEATING: frozenset[str] = frozenset(("stablehlo.broadcast_in_dim", "stablehlo.reshape"))
+"""Ops that give every element of their operand, some perhaps more than once, and no other."""
+
+
+def constant_numbers(op: ir.Operation) -> list[Any]:
+    """The numbers in a constant op: one when it holds the same everywhere."""
+    attribute = ir.DenseElementsAttr(op.attributes["value"])
+    if attribute.is_splat:
+        return [attribute.get_splat_value().value]
+    element = str(ir.RankedTensorType(attribute.type).element_type)
+    return list((ir.DenseFPElementsAttr if element in FLOAT_TYPES else ir.DenseIntElementsAttr)(attribute))
+
+
+def splat_of(op: ir.Operation) -> Any | None:
+    """The one number in every element of a constant op; None when there are several, or none."""
+    attribute = op.attributes["value"]
+    if not isinstance(attribute, ir.DenseElementsAttr) or not attribute.is_splat:
+        return None
+    return attribute.get_splat_value().value
+
+
+def through_repeating(value: ir.Value) -> ir.Value:
+    """What broadcasts and reshapes were applied to."""
+    op = defining_op(value)
+    while op is not None and op.name in REPEATING:
+        value = op.operands[0]
+        op = defining_op(value)
+    return value
+
+
+def constant_through_layout(value: ir.Value) -> ir.Operation | None:
+    """The constant that `value` is, seen through broadcasts and reshapes, or None."""
+    op = defining_op(through_repeating(value))
+    return op if op is not None and op.name == "stablehlo.constant" else None
+
+
+def constant(value: ir.Value, depth: int = 8) -> float | None:
+    """The number that every element of `value` is, when constants alone decide it; else None.
+
+    What `depth` ops or more compute of constants is not worth looking for.
+    """
+    op = defining_op(value)
+    if op is None or depth == 0:
+        return None
+    if op.name == "stablehlo.constant":
+        number = splat_of(op)
+        return None if number is None else float(number)
+    if op.name in _TRANSPARENT:
+        return constant(op.operands[0], depth - 1)
+    compares = op.name == "stablehlo.compare"
+    evaluate = _COMPARISONS.get(direction_of(op)) if compares else _FOLDERS.get(op.name)
+    if evaluate is None:
+        return None
+    numbers: list[float] = []
+    for operand in op.operands:
+        known = constant(operand, depth - 1)
+        if known is None:
+            return None
+        numbers.append(known)
+    try:
+        return float(evaluate(*numbers))
+    except (ArithmeticError, ValueError):
+        return None
+
+
+_TRANSPARENT = REPEATING | {"stablehlo.convert", "stablehlo.transpose"}
+
+_FOLDERS: Mapping[str, Callable[..., float]] = {
+    "stablehlo.add": lambda x, y: x + y,
+    "stablehlo.subtract": lambda x, y: x - y,
+    "stablehlo.multiply": lambda x, y: x * y,
+    "stablehlo.divide": lambda x, y: x / y,
+    "stablehlo.negate": lambda x: -x,
+    "stablehlo.sqrt": math.sqrt,
+    "stablehlo.rsqrt": lambda x: 1.0 / math.sqrt(x),
+}
+"""What front ends compute of constants: 1/sqrt(head size), N - ddof, ..."""
+
+_COMPARISONS: Mapping[str, Callable[..., float]] = {
+    "EQ": lambda x, y: x == y,
+    "NE": lambda x, y: x != y,
+    "LT": lambda x, y: x < y,
+    "LE": lambda x, y: x <= y,
+    "GT": lambda x, y: x > y,
+    "GE": lambda x, y: x >= y,
+}
+
+IDENTITIES: Mapping[str, tuple[float, ...]] = {
+    "add": (0.0,),
+    "multiply": (1.0,),
+    "and": (1.0, -1.0),
+    "or": (0.0,),
+    "maximum": (-math.inf,),
+    "minimum": (math.inf,),
+}
+"""What a reduction by one op may start from without changing its result."""
+
+
+def reducer(op: ir.Operation) -> str | None:
+    """`add`, `maximum`, ... when the body of a reduction is one binary op on its two arguments."""
+    block = op.regions[0].blocks[0]
+    inner = list(block.operations)
+    if len(block.arguments) != 2 or len(inner) != 2 or len(inner[0].operands) != 2:
+        return None
+    same = {inner[0].operands[0], inner[0].operands[1]} == set(block.arguments)
+    returned = inner[1].operands[0] == inner[0].operation.results[0]
+    return str(inner[0].operation.name).removeprefix("stablehlo.") if same and returned else None
+
+
+def sort_key(op: ir.Operation) -> tuple[int, str] | None:
+    """(operand number, `LT` or `GT`) when the comparator orders by one operand, else None.
+
+    JAX's comparators of floats canonicalize zeros and NaNs by selects before they compare; fixed
+    point has neither, so looking through the selects keeps the order.
+    """
+    block = op.regions[0].blocks[0]
+    returned = defining_op(block.operations[len(block.operations) - 1].operands[0])
+    if returned is None or returned.name != "stablehlo.compare":
+        return None
+    direction = direction_of(returned)
+    keys = [_sort_argument(operand, block) for operand in returned.operands]
+    if None in keys or direction not in ("LT", "GT"):
+        return None
+    left, right = int(keys[0] or 0), int(keys[1] or 0)
+    if left == right - 1 and left % 2 == 0:
+        return left // 2, direction
+    if right == left - 1 and right % 2 == 0:
+        return right // 2, {"LT": "GT", "GT": "LT"}[direction]
+    return None
+
+
+def _sort_argument(value: ir.Value, block: ir.Block) -> int | None:
+    while (op := defining_op(value)) is not None:
+        if op.name != "stablehlo.select":
+            return None
+        value = op.operands[2]
+    arguments = list(block.arguments)
+    return arguments.index(value) if value in arguments else None
+
+
+def is_float(value: ir.Value) -> bool:
+    """Whether a tensor's elements are floats, which are held in fixed point."""
+    return element_type(value) in FLOAT_TYPES

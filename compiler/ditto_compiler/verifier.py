@@ -1,0 +1,347 @@
+"""The verifier of the ditto dialect: what MLIR would generate for a registered one, and the invariants.
+
+The rules, by number; `docs/attributes.md` is their normative text and lit tests name them.
+
+- d1: every `ditto.*` attribute and op is known, stands where it may, and holds a value it may.
+- d2: every tensor encoding is a canonical `#ditto.fxp<..>` or `#ditto.int<..>` that fits the
+  element type: fixed point for floats, int for integers and booleans.
+- d3: a cast op keeps shape and element type, and a protocol offers its pair of encodings.
+- d4: a `ditto.less` has one fixed-point operand, and for each of its thresholds a boolean of the same shape
+  and ring.
+- c1: once annotated, every tensor value has an encoding, but for those in the comparator of a sort.
+- c2: once casts are in, all operands and results of any other op are in one ring, and all its
+  fixed-point operands and results have one number of fraction bits; likewise the arguments of its
+  regions and what they return.
+- c3: once rescaling is explicit, a product has exactly the sum of its operands' fraction bits, but for
+  products in loops and branches, which the engine truncates itself.
+- c4: once annotated, an op sits only in a ring in which the engine can run it.
+- c5: once outlined, the entry function holds only calls, casts, comparisons and the return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ditto_compiler.diagnostics import ErrorCollector, from_mlir
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.encoding import RINGS, Cast, EncodingError, Fxp, Int
+from ditto_compiler.ir import (
+    BARE_REGIONS,
+    Encoding,
+    attributes_of,
+    entry_function,
+    func,
+    functions,
+    ir,
+    is_tensor,
+    nested_ops,
+    type_encoding,
+)
+from ditto_compiler.ops import OPS, Kind, supported_rings
+from ditto_compiler.ops.scales import is_product
+from ditto_compiler.options import did_you_mean
+
+ANNOTATED, CAST, OUTLINED = (names.STAGES.index(stage) + 1 for stage in ("annotated", "cast", "outlined"))
+
+ON_ARGUMENTS: tuple[str, ...] = (names.VISIBILITY, names.INPUT)
+
+
+def verify_module(module: ir.Module) -> None:
+    """Checks MLIR's own rules, then the dialect's.
+
+    Raises:
+        CompileError: every violation, with op, location, what was found and what would be right.
+    """
+    try:
+        module.operation.verify()
+    except ir.MLIRError as error:
+        raise from_mlir(error) from None
+    errors = ErrorCollector("verify")
+    for op in (module.operation, *nested_ops(module.operation)):
+        _verify_names(op, errors)
+    errors.raise_if_any()
+    stage = names.stage_of(module)
+    entry = entry_function(module)
+    types = _Types()
+    for function in functions(module):
+        if function.is_external or stage == len(names.STAGES):
+            continue
+        annotated = stage >= OUTLINED or (entry is not None and function == entry)
+        _verify_function(
+            function, stage if annotated else 0, types, errors, explicit=names.is_explicit(module)
+        )
+    if stage >= OUTLINED and entry is not None:
+        for op in nested_ops(entry.operation):
+            if op.name not in (*names.CASTS, names.LESS, names.CALL, "func.call", "func.return"):
+                errors.add(
+                    op,
+                    "c5: the entry function of an outlined module holds only calls, casts, comparisons and a "
+                    "return; move it into a function with attribute 'ditto.ring'",
+                )
+    errors.raise_if_any()
+
+
+class _Types:
+    """What there is to say of types, found out once for each: a program has many values and few types."""
+
+    def __init__(self) -> None:
+        self._problems: dict[tuple[ir.Type, bool], str | None] = {}
+        self._encodings: dict[ir.Type, Encoding | None] = {}
+
+    def problem(self, type_: ir.Type, *, annotated: bool) -> str | None:
+        """Which rule the type itself breaks, or None."""
+        key = (type_, annotated)
+        if key not in self._problems:
+            self._problems[key] = _type_problem(type_, annotated=annotated) if is_tensor(type_) else None
+        return self._problems[key]
+
+    def encodings(self, values: Iterable[ir.Value]) -> list[Encoding]:
+        """The encodings of the values that have one."""
+        found = []
+        for value in values:
+            type_ = value.type
+            if type_ not in self._encodings:
+                self._encodings[type_] = type_encoding(type_)
+            encoding = self._encodings[type_]
+            if encoding is not None:
+                found.append(encoding)
+        return found
+
+
+def _verify_function(
+    function: func.FuncOp, stage: int, types: _Types, errors: ErrorCollector, *, explicit: bool
+) -> None:
+    """Checks types, then ops, as far as the function has come."""
+    ops = nested_ops(function.operation, skip=BARE_REGIONS)
+    found = len(errors.diagnostics)
+    for op, value, which, index in _values(function, ops):
+        problem = types.problem(value.type, annotated=stage >= ANNOTATED)
+        if problem is not None:
+            errors.add(op, f"{problem} ({which} {index} has type '{value.type}')")
+    if len(errors.diagnostics) > found:
+        return
+    for op in ops:
+        if op.name in names.CASTS:
+            _verify_cast(op, errors)
+        elif op.name == names.LESS:
+            _verify_less(op, errors)
+        elif stage >= ANNOTATED and op.name in OPS and op.name != "func.return":
+            top_level = op.parent is not None and op.parent.name == "func.func"
+            if explicit and top_level and is_product(op):
+                _verify_product(op, types, errors)
+            else:
+                _verify_ring(op, types, errors, cast=stage >= CAST)
+
+
+def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
+    known = (*names.CASTS, names.LESS, names.CALL)
+    if op.name.startswith("ditto.") and op.name not in known:
+        errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
+    if not len(op.attributes):
+        return
+    attributes = attributes_of(op)
+    for name, value in attributes.items():
+        if name.startswith("ditto."):
+            _add_if(errors, op, f"attribute '{name}'", _attribute_problem(op, name, value))
+    if op.name != "func.func":
+        return
+    for which, key in (("argument", "arg_attrs"), ("result", "res_attrs")):
+        for index, entries in enumerate(attributes.get(key, ())):
+            for entry in entries:
+                if entry.name.startswith("ditto."):
+                    problem = _signature_problem(which, entry.name, entry.attr)
+                    _add_if(errors, op, f"attribute '{entry.name}' of {which} {index}", problem)
+
+
+def _add_if(errors: ErrorCollector, op: ir.Operation, what: str, problem: str | None) -> None:
+    if problem is not None:
+        errors.add(op, f"d1: {what} {problem}")
+
+
+def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str | None:
+    if name not in names.NAMES:
+        return f"is unknown{did_you_mean(name, names.NAMES)}"
+    if name == names.STAGE:
+        if op.name != "builtin.module":
+            return "may stand only on the module"
+        return _string_problem(value, names.STAGES)
+    if name in ON_ARGUMENTS:
+        return "may stand only on function arguments"
+    if name == names.EXPLICIT:
+        return None if op.name == "builtin.module" else "may stand only on the module"
+    if name == names.MAX_ABS:
+        return _magnitudes_problem(value, len(op.results))
+    return _integer_problem(value, RINGS if name == names.RING else range(max(RINGS) - 1))
+
+
+def _signature_problem(which: str, name: str, value: ir.Attribute) -> str | None:
+    if name not in names.NAMES:
+        return f"is unknown{did_you_mean(name, names.NAMES)}"
+    if which == "argument" and name == names.MAX_ABS:
+        return _magnitudes_problem(value, 1)
+    if which == "result" or name not in ON_ARGUMENTS:
+        return f"may not stand on a function's {which}s"
+    if name == names.VISIBILITY:
+        return _string_problem(value, names.VISIBILITIES)
+    return _integer_problem(value, range(2**31))
+
+
+def _magnitudes_problem(value: ir.Attribute, count: int) -> str | None:
+    entries = list(value) if isinstance(value, ir.ArrayAttr) else [value]
+    if len(entries) == count and all(_is_magnitude(entry) for entry in entries):
+        return None
+    return f"must be a non-negative f64, or an array of {count} for as many results, got {value}"
+
+
+def _is_magnitude(value: ir.Attribute) -> bool:
+    return isinstance(value, ir.FloatAttr) and str(value.type) == "f64" and value.value >= 0
+
+
+def _string_problem(value: ir.Attribute, allowed: tuple[str, ...]) -> str | None:
+    if isinstance(value, ir.StringAttr) and value.value in allowed:
+        return None
+    expected = ", ".join(f'"{word}"' for word in allowed)
+    return f"must be one of {expected}, got {value}"
+
+
+def _integer_problem(value: ir.Attribute, allowed: Sequence[int]) -> str | None:
+    if isinstance(value, ir.IntegerAttr) and str(value.type) == "i32" and value.value in allowed:
+        return None
+    if isinstance(allowed, range):
+        return f"must be an i32 in [0, {allowed[-1]}], got {value}"
+    return f"must be one of {', '.join(map(str, allowed))} as an i32, got {value}"
+
+
+def _values(
+    function: func.FuncOp, ops: list[ir.Operation]
+) -> Iterator[tuple[ir.Operation, ir.Value, str, int]]:
+    """Each value with the op to blame for it, what it is of that op, and its number there."""
+    for index, argument in enumerate(function.arguments):
+        yield function.operation, argument, "argument", index
+    for op in ops:
+        for index, result in enumerate(op.results):
+            yield op, result, "result", index
+        for region in () if op.name in BARE_REGIONS else op.regions:
+            for block in region.blocks:
+                for index, argument in enumerate(block.arguments):
+                    yield op, argument, "region argument", index
+
+
+def _type_problem(type_: ir.Type, *, annotated: bool) -> str | None:
+    try:
+        encoding = type_encoding(type_)
+    except EncodingError as error:
+        return f"d2: {error}"
+    if encoding is None:
+        return (
+            "c1: a tensor of an annotated program must have an encoding; run ditto-annotate"
+            if annotated
+            else None
+        )
+    element = str(ir.RankedTensorType(type_).element_type)
+    if element in FLOAT_TYPES and isinstance(encoding, Int):
+        return f"d2: a float tensor is held in fixed point, so '{encoding}' should be '#ditto.fxp<..>'"
+    if element not in FLOAT_TYPES and isinstance(encoding, Fxp):
+        return (
+            f"d2: an integer or boolean tensor has no fraction bits, so '{encoding}' "
+            "should be '#ditto.int<..>'"
+        )
+    return None
+
+
+def _verify_cast(op: ir.Operation, errors: ErrorCollector) -> None:
+    if len(op.operands) != 1 or len(op.results) != 1:
+        errors.add(
+            op, f"d3: a cast has one operand and one result, got {len(op.operands)} and {len(op.results)}"
+        )
+        return
+    source, target = op.operands[0].type, op.results[0].type
+    if not (is_tensor(source) and is_tensor(target)) or not same_tensor(source, target):
+        errors.add(op, f"d3: a cast keeps shape and element type, got '{source}' -> '{target}'")
+        return
+    old, new = type_encoding(source), type_encoding(target)
+    if old is None or new is None:
+        errors.add(op, f"d3: both sides of a cast need an encoding, got '{source}' -> '{target}'")
+        return
+    try:
+        cast = Cast(old, new)
+    except EncodingError as error:
+        errors.add(op, f"d3: {error}")
+        return
+    if f"ditto.{cast.op}" != op.name:
+        errors.add(op, f"d3: {old} -> {new} is 'ditto.{cast.op}'")
+
+
+def _verify_less(op: ir.Operation, errors: ErrorCollector) -> None:
+    if len(op.operands) != 1 or not isinstance(type_encoding(op.operands[0].type), Fxp):
+        found = ", ".join(f"'{operand.type}'" for operand in op.operands) or "none"
+        errors.add(op, f"d4: '{names.LESS}' has one fixed-point operand, got {found}")
+        return
+    thresholds = names.get_attribute(op, names.THRESHOLDS)
+    if not isinstance(thresholds, ir.DenseI64ArrayAttr) or not len(thresholds):
+        found = "none" if thresholds is None else str(thresholds)
+        errors.add(op, f"d4: '{names.THRESHOLDS}' must be an array of one i64 or more, got {found}")
+        return
+    operand = ir.RankedTensorType(op.operands[0].type)
+    encoding = type_encoding(operand)
+    assert encoding is not None
+    extents = "".join(f"{extent}x" for extent in operand.shape)
+    expected = f"tensor<{extents}i1, {Int(encoding.ring)}>"
+    results = [str(result.type) for result in op.results]
+    if results != [expected] * len(thresholds):
+        got = ", ".join(results) or "none"
+        errors.add(op, f"d4: {len(thresholds)} threshold(s) give as many '{expected}', got {got}")
+
+
+def same_tensor(left: ir.Type, right: ir.Type) -> bool:
+    """Whether two tensor types differ at most in their encodings."""
+    a, b = ir.RankedTensorType(left), ir.RankedTensorType(right)
+    return list(a.shape) == list(b.shape) and a.element_type == b.element_type
+
+
+def _verify_ring(op: ir.Operation, types: _Types, errors: ErrorCollector, *, cast: bool) -> None:
+    rings = supported_rings(op)
+    for encoding in types.encodings(op.results):
+        if encoding.ring not in rings:
+            errors.add(op, f"c4: cannot run in ring {encoding.ring}, only in {', '.join(map(str, rings))}")
+            return
+    if not cast:
+        return
+    encodings = types.encodings(_joined_values(op))
+    if len({e.ring for e in encodings}) > 1 or len({e for e in encodings if isinstance(e, Fxp)}) > 1:
+        errors.add(
+            op,
+            f"c2: operands and results must be in one ring and scale, found {_list(encodings)}; "
+            "run ditto-insert-casts",
+        )
+
+
+def _joined_values(op: ir.Operation) -> list[ir.Value]:
+    """What must agree: an op's operands and results, its regions' arguments and what they return."""
+    values = [*op.operands, *op.results]
+    if OPS[op.name].kind is Kind.TERMINATOR and op.parent is not None:
+        return [*values, *op.parent.results]
+    if op.name not in BARE_REGIONS:
+        for region in op.regions:
+            values += region.blocks[0].arguments
+    return values
+
+
+def _verify_product(op: ir.Operation, types: _Types, errors: ErrorCollector) -> None:
+    encodings = types.encodings([*op.operands, *op.results])
+    fracs = [encoding.frac for encoding in types.encodings(op.operands)]
+    expected = sum(fracs) if len(fracs) == 2 else 2 * sum(fracs)
+    found = encodings[-1]
+    if len({e.ring for e in encodings}) > 1:
+        errors.add(op, f"c2: operands and results must be in one ring, found {_list(encodings)}")
+    elif found.frac != expected:
+        errors.add(
+            op,
+            f"c3: a product has the sum of its operands' fraction bits, so {expected}, "
+            f"found {_list(encodings)}; only casts change the fraction",
+        )
+
+
+def _list(encodings: list[Encoding]) -> str:
+    return ", ".join(str(encoding) for encoding in encodings)

@@ -1,0 +1,1 @@
+"""The caller: sharing inputs, driving the parties, putting outputs together."""

@@ -1,0 +1,85 @@
+"""What the caller gives to a program: arrays, or handles of arrays that the parties hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditto import tree
+from ditto_compiler.dtypes import numpy_dtype
+from ditto_compiler.encoding import Encoding
+from ditto_compiler.errors import DittoError
+from ditto_compiler.program import CallerTensor, Program
+
+
+class InputError(DittoError):
+    """Arguments that are not what the program was compiled for."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharedArray:
+    """A handle of an array that the parties of a cluster hold, and that nobody sees.
+
+    Attributes:
+        shape: extents.
+        dtype: front-end element type, spelled as in MLIR.
+        encodings: those in which it is held; parties cast it when a program wants another.
+        secret: whether it is held as shares.
+        key: its name among the parties.
+        generation: of the cluster's party processes, with which it ends.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    encodings: tuple[Encoding, ...]
+    secret: bool
+    key: int
+    generation: object
+
+    def __array__(self, *_: Any, **__: Any) -> NDArray[Any]:
+        raise TypeError("a SharedArray is held by the parties; pass it to LocalCluster.run")
+
+
+def check_inputs(program: Program, args: Sequence[Any]) -> list[NDArray[Any] | SharedArray]:
+    """The caller's arguments as flat arrays, or handles, of the shapes and dtypes that the program takes.
+
+    Raises:
+        InputError: they are not; says which argument, what was found and what is expected.
+    """
+    try:
+        leaves = tree.flatten(program.input_tree, args)
+    except tree.TreeError as error:
+        raise InputError(f"program '{program.name}': {error}") from None
+    if len(leaves) != len(program.caller_inputs):
+        raise InputError(
+            f"program '{program.name}' takes {len(program.caller_inputs)} arrays, got {len(leaves)}"
+        )
+    pairs = zip(program.caller_inputs, leaves, strict=True)
+    return [_check_input(program.name, i, expected, leaf) for i, (expected, leaf) in enumerate(pairs)]
+
+
+def _check_input(program: str, index: int, expected: CallerTensor, value: Any) -> NDArray[Any] | SharedArray:
+    if isinstance(value, SharedArray):
+        if (value.shape, value.dtype) != (expected.shape, expected.dtype):
+            raise InputError(
+                f"program '{program}', input {index}: expected {expected.dtype} of shape {expected.shape}, "
+                f"got a shared {value.dtype} of shape {value.shape}"
+            )
+        return value
+    array = np.asarray(value)
+    wanted = numpy_dtype(expected.dtype)
+    if array.shape != expected.shape:
+        raise InputError(
+            f"program '{program}', input {index}: expected shape {expected.shape}, got {array.shape}; "
+            "compile again for other shapes"
+        )
+    if array.dtype != wanted:
+        # A Python number has no dtype of its own, so it takes the program's.
+        if isinstance(value, (bool, int, float)) and np.can_cast(array.dtype, wanted, "same_kind"):
+            return array.astype(wanted)
+        raise InputError(f"program '{program}', input {index}: expected dtype {wanted}, got {array.dtype}")
+    return array

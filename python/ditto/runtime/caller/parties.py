@@ -1,0 +1,235 @@
+"""The three parties as their caller sees them: talking to them, and noticing when one dies."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+import selectors
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ditto.runtime.party.spawn import PartyProcess, spawn_party
+from ditto.runtime.transport.relay import LOOPBACK, Relay
+from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
+from ditto_compiler.errors import DittoError
+from ditto_compiler.network import PARTIES, Network
+
+PORTS = range(10_240, 32_768)
+"""That parties listen on: below those that Linux gives to connections."""
+
+Answer = tuple[dict[str, Any], list[bytearray]]
+
+
+class ClusterError(DittoError):
+    """A party died, failed, or did not answer in time. The next run starts fresh parties."""
+
+
+class Parties(ABC):
+    """Three connected parties, from construction until `close`.
+
+    Args:
+        timeout: seconds that whatever they are asked may take, unless it is said otherwise.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._sockets: list[socket.socket] = []
+        self._relay: Relay | None = None
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the parties' work for this caller."""
+
+    @abstractmethod
+    def _death(self, rank: int, doing: str, error: Exception | None = None) -> ClusterError:
+        """What is known of a party whose connection has ended."""
+
+    def _connect_command(
+        self, rank: int, addresses: Sequence[str], network: Network | None
+    ) -> dict[str, Any]:
+        return {
+            "command": "connect",
+            "rank": rank,
+            "addresses": list(addresses),
+            "timeout_s": self._timeout,
+            "network": None if network is None else dataclasses.asdict(network),
+        }
+
+    def send(self, rank: int, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
+        """Sends a command to one party.
+
+        Raises:
+            ClusterError: it is dead.
+        """
+        try:
+            self._sockets[rank].settimeout(self._timeout)
+            send_frame(self._sockets[rank], header, buffers)
+        except OSError as error:
+            raise self._death(rank, "was sent data", error) from None
+
+    def send_all(self, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
+        """Sends a command to every party."""
+        for rank in range(PARTIES):
+            self.send(rank, header, buffers)
+
+    def answers(
+        self,
+        deadline: float,
+        doing: str,
+        on_progress: Callable[[Sequence[int]], None] | None = None,
+        time_out: float | None = None,
+    ) -> list[Answer]:
+        """One answer per party; a death or an error of one ends the wait for all.
+
+        Args:
+            deadline: on the monotonic clock.
+            doing: what they are doing, for errors.
+            on_progress: called with the step that each party has done.
+            time_out: what the deadline was made from, for errors.
+
+        Raises:
+            ClusterError: a party is dead, failed, or is late.
+        """
+        answers: dict[int, Answer] = {}
+        steps = [-1] * PARTIES
+        with selectors.DefaultSelector() as selector:
+            for rank, sock in enumerate(self._sockets):
+                selector.register(sock, selectors.EVENT_READ, rank)
+            if self._relay is not None:
+                selector.register(self._relay.output, selectors.EVENT_READ, None)
+            while len(answers) < PARTIES:
+                left = deadline - time.monotonic()
+                ready = selector.select(max(left, 0)) if left > 0 else []
+                if not ready:
+                    late = ", ".join(f"P{rank}" for rank in range(PARTIES) if rank not in answers)
+                    raise ClusterError(
+                        f"{doing} took longer than the time-out of {time_out or self._timeout:g} s "
+                        f"(no answer from {late}); "
+                        "give the cluster a larger timeout"
+                    )
+                # Without the relay the parties fail as well, but they cannot know why.
+                if self._relay is not None and self._relay.process.poll() is not None:
+                    raise ClusterError(f"{self._relay.epitaph()} while {doing}")
+                for key, _ in ready:
+                    rank = key.data
+                    if rank is None:
+                        continue
+                    sock = self._sockets[rank]
+                    for header, buffers in self._frames(rank, deadline, doing):
+                        if "progress" in header:
+                            steps[rank] = header["progress"]
+                            if on_progress is not None:
+                                on_progress(steps)
+                        elif "error" in header:
+                            raise ClusterError(f"party P{rank} failed while {doing}: {header['error']}")
+                        else:
+                            answers[rank] = (header, buffers)
+                            selector.unregister(sock)
+        return [answers[rank] for rank in range(PARTIES)]
+
+    def _frames(self, rank: int, deadline: float, doing: str) -> Iterator[Answer]:
+        """A frame of a party that has sent something, and those that came along with it."""
+        sock = self._sockets[rank]
+        while True:
+            sock.settimeout(max(deadline - time.monotonic(), 0.1))
+            try:
+                frame = recv_frame(sock)
+            except (WireError, OSError) as error:
+                raise self._death(rank, f"was {doing}", error) from None
+            yield frame
+            # What TLS has already decrypted, no selector knows of.
+            if not isinstance(sock, ssl.SSLSocket) or not sock.pending():
+                return
+
+
+class LocalParties(Parties):
+    """Three party processes on this machine.
+
+    Args:
+        timeout: seconds until they must be up; also SPU's receive time-out.
+        network: what lies between them; None for loopback as it is.
+
+    Raises:
+        ClusterError: a party did not come up.
+    """
+
+    def __init__(self, timeout: float, network: Network | None) -> None:
+        super().__init__(timeout)
+        self._folder = tempfile.TemporaryDirectory(prefix="ditto-")
+        self._processes: list[PartyProcess] = []
+        deadline = time.monotonic() + timeout
+        try:
+            ports = _free_ports(PARTIES)
+            addresses = [[f"{LOOPBACK}:{port}" for port in ports]] * PARTIES
+            if network is not None:
+                self._relay = Relay(network, ports)
+                addresses = [self._relay.addresses(rank) for rank in range(PARTIES)]
+            self._processes = [spawn_party(rank, Path(self._folder.name)) for rank in range(PARTIES)]
+            self._sockets = [party.sock for party in self._processes]
+            # Links connect at once when all try at the same time, otherwise after seconds.
+            self.answers(deadline, "starting")
+            for rank in range(PARTIES):
+                self.send(rank, self._connect_command(rank, addresses[rank], network))
+            self.answers(deadline, "starting")
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids by rank."""
+        return [party.process.pid for party in self._processes]
+
+    @property
+    def relay_pid(self) -> int | None:
+        """Process id of the relay, if there is one."""
+        return None if self._relay is None else self._relay.process.pid
+
+    def close(self) -> None:
+        """Ends the processes; nothing is left behind."""
+        for party in self._processes:
+            party.process.kill()
+            party.sock.close()
+        for party in self._processes:
+            party.process.wait()
+        self._processes = []
+        if self._relay is not None:
+            self._relay.close()
+            self._relay = None
+        self._folder.cleanup()
+
+    def _death(self, rank: int, doing: str, error: Exception | None = None) -> ClusterError:
+        party = self._processes[rank]
+        try:
+            status = party.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return ClusterError(f"party P{rank} closed its connection while it {doing}")
+        cause = f"by signal {-status}" if status < 0 else f"with exit code {status}"
+        lines = party.log.read_text(errors="replace").strip().splitlines()
+        last = f"; it last said: {lines[-1]}" if lines else ""
+        return ClusterError(f"party P{rank} died {cause} while it {doing}{last}")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of loopback that were free a moment ago.
+
+    Not those that the system would choose: it may give such a port to any connection, also to one among the
+    parties, before the party listens on it.
+    """
+    ports: set[int] = set()
+    for _ in range(1000):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind((LOOPBACK, port))
+            ports.add(port)
+        if len(ports) == count:
+            return list(ports)
+    raise ClusterError(f"no {count} free ports between {PORTS.start} and {PORTS.stop} on {LOOPBACK}")

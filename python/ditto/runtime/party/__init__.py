@@ -1,0 +1,1 @@
+"""A party: its process, the engine that runs programs in it, and `ditto party`."""

@@ -1,0 +1,206 @@
+"""One party as a process: takes commands from its caller over a socket, talks to its peers over a link.
+
+    python -m ditto.runtime.party.process FD FOLDER [HOSTS RANK]
+
+FOLDER is for SPU's log; who started the party removes it. With a hosts file and its own rank there, a party
+takes the addresses of its peers from the file and not from its caller, and its links are TLS.
+
+The process never outlives its caller: a thread reads the socket all the time, and the end of the
+connection ends the process, whatever it is computing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import queue
+import resource
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spu import libspu
+
+from ditto.runtime.party.engine import Engine, reason_of
+from ditto.runtime.party.engine_shares import Held, boolean_words
+from ditto.runtime.protocols.sharing import raw_shape, word_dtype
+from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
+from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
+from ditto_compiler.encoding import Encoding, parse_encoding
+from ditto_compiler.errors import DittoError, InternalError
+from ditto_compiler.network import Network
+from ditto_compiler.program import Program
+
+Frame = tuple[dict[str, Any], list[bytearray]]
+
+
+class Party:
+    """Executes commands one by one.
+
+    Commands: `connect` (rank, addresses, receive time-out, network), `load` (a program file), `input` (one
+    share of the next run, or the key of a kept one), `run` (and what of the outputs to keep), `keep` (one
+    share for later runs), `forget` (kept shares). `connect`, `load` and `run` are answered by `{"ok": ...}`
+    or `{"error": ...}`; a party that is ready for commands says ok unasked, and while it runs it reports
+    `{"progress": step}`.
+    """
+
+    def __init__(self, sock: socket.socket, folder: Path, hosts: Hosts | None = None, rank: int = 0) -> None:
+        self._sock = sock
+        self._folder = folder
+        self._hosts = hosts
+        self._rank = rank
+        self._engine: Engine | None = None
+        self._programs: dict[str, Program] = {}
+        self._inputs: dict[int, tuple[Encoding, Held]] = {}
+        self._kept: dict[int, dict[Encoding, Held]] = {}
+
+    def serve(self) -> None:
+        """Answers commands until the caller closes the connection, which ends the process."""
+        commands: queue.Queue[Frame] = queue.Queue()
+        threading.Thread(target=_read_commands, args=(self._sock, commands), daemon=True).start()
+        send_frame(self._sock, {"ok": True})
+        while True:
+            header, buffers = commands.get()
+            try:
+                answer, reply_buffers = self._execute(header, buffers)
+            except (DittoError, InternalError) as error:
+                answer, reply_buffers = {"error": str(error)}, []
+            except RuntimeError as error:  # what SPU raises for anything
+                answer, reply_buffers = {"error": f"SPU failed: {reason_of(error)}"}, []
+            if answer:
+                send_frame(self._sock, answer, reply_buffers)
+
+    def _execute(self, header: dict[str, Any], buffers: list[bytearray]) -> tuple[dict[str, Any], list[Any]]:
+        match header["command"]:
+            case "connect":
+                between = header["network"]
+                network = None if between is None else Network(**between)
+                self._connect(header["rank"], header["addresses"], header["timeout_s"], network)
+                return {"ok": True}, []
+            case "load":
+                self._programs[header["digest"]] = Program.from_bytes(bytes(buffers[0]))
+                return {"ok": True}, []
+            case "input":
+                self._inputs[header["value"]] = self._input(header, buffers)
+                return {}, []
+            case "keep":
+                kept = self._kept.setdefault(header["key"], {})
+                encoding, held = self._input(header, buffers)
+                kept[encoding] = held
+                return {}, []
+            case "forget":
+                for key in header["keys"]:
+                    self._kept.pop(key, None)
+                return {}, []
+            case "run":
+                return self._run(self._programs[header["digest"]], dict(header["keep"]))
+        raise InternalError(f"unknown command {header['command']!r}")
+
+    def _connect(self, rank: int, addresses: list[str], timeout_s: float, network: Network | None) -> None:
+        log = self._folder / "spu.log"
+        options = libspu.logging.LogOptions()
+        options.enable_console_logger = False
+        options.system_log_path = str(log)
+        libspu.logging.setup_logging(options)
+        description = libspu.link.Desc()
+        description.recv_timeout_ms = int(timeout_s * 1000)
+        if self._hosts is not None:
+            if rank != self._rank:
+                raise HostsError(f"this is party {self._rank}; the caller's hosts file has party {rank} here")
+            self._hosts.describe_link(description)
+        else:
+            for number, address in enumerate(addresses):
+                description.add_party(f"P{number}", address)
+        self._engine = Engine(libspu.link.create_brpc(description, rank), log, network)
+
+    def _input(self, header: dict[str, Any], buffers: list[bytearray]) -> tuple[Encoding, Held]:
+        """What this party holds of an input: its share of what the caller sends, or of what it keeps."""
+        encoding = parse_encoding(header["encoding"])
+        if "key" in header and not buffers:
+            return encoding, self._kept[header["key"]][encoding]
+        words = np.frombuffer(buffers[0], word_dtype(encoding.ring))
+        if header["secret"]:
+            return encoding, Held("arithmetic", words.reshape(raw_shape((-1, 2), encoding.ring)))
+        return encoding, Held("public", words.reshape(raw_shape((-1,), encoding.ring)))
+
+    def _run(self, program: Program, keep: dict[int, int]) -> tuple[dict[str, Any], list[Any]]:
+        if self._engine is None:
+            raise InternalError("the party is not connected")
+        inputs, self._inputs = self._inputs, {}
+        _forget_peak_memory()
+        start, cpu_start = time.perf_counter(), time.process_time()
+        outputs, traffic = self._engine.run(program, inputs, self._report)
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+        described = []
+        for position, held in enumerate(outputs):
+            if position in keep:
+                encoding = program.values[program.outputs[position]].encoding
+                self._kept[keep[position]] = {encoding: held}
+                described.append(({"kind": held.kind}, b""))
+            else:
+                described.append(_describe(held))
+        answer = {
+            "ok": True,
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            "peak_memory": _peak_memory(),
+            "traffic": dataclasses.asdict(traffic),
+            "outputs": [about for about, _ in described],
+        }
+        return answer, [data for _, data in described]
+
+    def _report(self, step: int) -> None:
+        send_frame(self._sock, {"progress": step})
+
+
+def _describe(held: Held) -> tuple[dict[str, Any], Any]:
+    """What the caller needs to put an output together, and the bytes."""
+    if held.kind == "boolean":
+        words, bits = boolean_words(held.share)
+        return {"kind": held.kind, "word_bytes": words.itemsize, "bits": bits}, np.ascontiguousarray(words)
+    assert held.data is not None
+    return {"kind": held.kind}, np.ascontiguousarray(held.data)
+
+
+def _forget_peak_memory() -> None:
+    """Lets the next peak be that of what follows, where the system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory() -> int:
+    """Most bytes of memory that this process held at a time."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
+    while True:
+        try:
+            commands.put(recv_frame(sock))
+        except (WireError, OSError):
+            # The caller is gone. The main thread may be deep in the engine, so do not ask it.
+            os._exit(0)
+
+
+def main() -> None:
+    """Runs a party whose caller is at the other end of the inherited socket `argv[1]`."""
+    sock, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    hosts, rank = (load_hosts(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 3 else (None, 0)
+    try:
+        Party(sock, folder, hosts, rank).serve()
+    except OSError:
+        # The caller is gone while it is being answered. SPU's threads do not end on their own.
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

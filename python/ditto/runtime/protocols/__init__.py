@@ -1,0 +1,1 @@
+"""What the parties run among themselves outside of the engine: sharing, casts, comparisons."""

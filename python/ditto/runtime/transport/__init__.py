@@ -1,0 +1,1 @@
+"""How bytes travel: frames, links, networks, hosts."""

@@ -1,0 +1,46 @@
+"""The casts of our own dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jax import Array
+
+from ditto.simulator import ring as rings
+from ditto.simulator.exact import (
+    CAST_ULPS,
+    Exact,
+    Tensor,
+    operand_encoding,
+    result_encoding,
+)
+from ditto.simulator.fast import Fast
+from ditto.simulator.ops.base import register
+from ditto.simulator.ops.elementwise import scaled
+from ditto_compiler.diagnostics import source_location
+from ditto_compiler.dialect.attributes import CASTS
+from ditto_compiler.encoding import Cast, Int
+from ditto_compiler.ir import ir
+
+
+def _exact_cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
+    cast = Cast(operand_encoding(op), result_encoding(op))
+    if cast.op == "upcast" and isinstance(cast.source, Int):
+        # Integers may wrap around in their ring, but not on the way into another.
+        raw = x[0].raw
+        unsafe = e.check(op, op.name, source_location(op.location), raw, rings.to_float(raw), cast.source)
+        x = [Tensor(raw, np.maximum(x[0].error, unsafe))]
+    if not cast.shift_right:
+        return [scaled(e, op, x[0], cast.shift_left)]
+    raw = rings.shift_right(x[0].raw, cast.shift_right)
+    error = np.ldexp(x[0].error, -cast.shift_right) + CAST_ULPS
+    return [e.hold(op, raw, rings.to_float(raw), error)]
+
+
+def _fast_cast(f: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Array]:
+    return [f.hold(op.results[0], x[0])]
+
+
+for _name in CASTS:
+    register(_name, exact=_exact_cast, fast=_fast_cast)

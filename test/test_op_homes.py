@@ -1,0 +1,91 @@
+"""Every op has a home with all its facets, and they stand in files of its family."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import jax
+import pytest
+from op_cases import CASES, TEXTS
+
+import ditto
+from ditto.simulator.ops import EXACT, FAST
+from ditto_compiler.cost.ops import RULES
+from ditto_compiler.dialect.attributes import CASTS
+from ditto_compiler.encoding import RINGS
+from ditto_compiler.ops import FAMILIES, OPS, WIDE, Kind, Op
+
+COMPUTED = [name for name, op in OPS.items() if op.kind is not Kind.TERMINATOR]
+
+WITHOUT_CASE = ("chlo.square",)
+"""JAX 0.4.34 does not give it."""
+
+
+def cased_ops() -> set[str]:
+    """The ops in the programs of test/support/op_cases.py."""
+    texts = [jax.jit(function).lower(*arguments).as_text() for function, arguments, _ in CASES.values()]
+    return {name for name in OPS for text in (*texts, *TEXTS.values()) if re.search(rf'{name}[ ("]', text)}
+
+
+def missing_facets(op: Op, cased: set[str]) -> list[str]:
+    """What has to be added for an op, and where."""
+    family = op.home.rpartition(".")[2]
+    facets = {
+        f"`emit` in compiler/ditto_compiler/ops/{family}.py": op.emit is not None,
+        f"an exact rule in python/ditto/simulator/ops/{family}.py": op.name in EXACT,
+        f"a fast rule in python/ditto/simulator/ops/{family}.py": op.name in FAST,
+        "a case in test/support/op_cases.py": op.name in cased or op.name in WITHOUT_CASE,
+    }
+    return [what for what, there in facets.items() if not there]
+
+
+@pytest.fixture(scope="module")
+def cased() -> set[str]:
+    return cased_ops()
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_no_facet_is_missing(name: str, cased: set[str]) -> None:
+    missing = missing_facets(OPS[name], cased)
+    assert not missing, f"{name} lacks {', '.join(missing)}"
+
+
+def test_what_is_missing_is_named_with_its_file(cased: set[str]) -> None:
+    stranger = replace(OPS["stablehlo.add"], name="stablehlo.stranger", emit=None)
+    assert missing_facets(stranger, cased) == [
+        "`emit` in compiler/ditto_compiler/ops/elementwise.py",
+        "an exact rule in python/ditto/simulator/ops/elementwise.py",
+        "a fast rule in python/ditto/simulator/ops/elementwise.py",
+        "a case in test/support/op_cases.py",
+    ]
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_facets_stand_in_one_family(name: str) -> None:
+    op = OPS[name]
+    assert op.home in [family.__name__ for family in FAMILIES]
+    assert op.emit is not None
+    for facet in (op.range, op.scale, op.emit, op.unsupported):
+        home = getattr(facet, "__module__", op.home)
+        shared = ("ditto_compiler.ops.base", "ditto_compiler.ops.emitter", "ditto_compiler.ops.movement")
+        assert home in (op.home, *shared), facet
+
+
+def test_nothing_is_simulated_that_is_no_op() -> None:
+    assert set(EXACT) == set(FAST) == {*COMPUTED, *CASTS}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_op_of_the_engine_that_is_emitted_has_a_cost(name: str) -> None:
+    function, arguments, tolerance = CASES[name]
+    program = ditto.compile(function, *arguments, policy=f"uniform{max(tolerance)}")
+    for region in program.regions.values():
+        emitted = set(re.findall(r"pphlo\.([a-z_]+)\b(?=\"?\()", region.code)) - {"return"}
+        lacking = sorted(emitted - set(RULES))
+        assert not lacking, f"give {lacking} a rule in compiler/ditto_compiler/cost/ops/"
+
+
+def test_rings_exist() -> None:
+    for op in OPS.values():
+        assert op.rings in (RINGS, WIDE), op.name
