@@ -1,4 +1,4 @@
-"""Calibrated ranges: the largest magnitude of each float value of a program, by stable names.
+"""Calibrated ranges: the least and the largest number in each tensor of a program, by stable names.
 
 A name is `scope:op#k`, where scope is JAX's name stack without its `jit(...)` parts, and k numbers the
 ops of that name in that scope; arguments are `argument#i`. So names survive recompilation, renaming of the
@@ -11,17 +11,18 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ditto_compiler.diagnostics import source_location
-from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import write_whole
+from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import element_type, func, ir, is_tensor, ops_of
 
 FORMAT = "ditto-ranges"
-VERSION = 1
+VERSION = 2
+"""Files of version 1 have magnitudes only."""
 
 
 class RangesError(DittoError):
@@ -30,18 +31,39 @@ class RangesError(DittoError):
 
 @dataclass(frozen=True)
 class Ranges:
-    """Largest magnitudes seen, by name."""
+    """What was seen of values, by name.
+
+    Attributes:
+        values: largest magnitudes.
+        intervals: least and largest numbers, where more than a magnitude is known.
+    """
 
     values: Mapping[str, float]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+    @staticmethod
+    def of(intervals: Mapping[str, Interval]) -> Ranges:
+        """What was seen, from the least and the largest number of each value."""
+        return Ranges({key: max(-low, high, 0.0) for key, (low, high) in intervals.items()}, dict(intervals))
 
     def merge(self, other: Ranges) -> Ranges:
-        """The larger of both, name by name."""
+        """What either saw."""
         keys = [*self.values, *(key for key in other.values if key not in self.values)]
-        return Ranges({key: max(self.values.get(key, 0.0), other.values.get(key, 0.0)) for key in keys})
+        values = {key: max(self.values.get(key, 0.0), other.values.get(key, 0.0)) for key in keys}
+        intervals = {}
+        for key in keys:
+            seen = [ranges.intervals.get(key) for ranges in (self, other) if key in ranges.values]
+            known = [interval for interval in seen if interval is not None]
+            if len(known) == len(seen):
+                intervals[key] = min(low for low, _ in known), max(high for _, high in known)
+        return Ranges(values, intervals)
 
     def save(self, path: str | Path) -> None:
         """Writes the ranges as JSON, whole or not at all."""
-        document = {"format": FORMAT, "version": VERSION, "ranges": dict(self.values)}
+        ranges = {
+            key: list(self.intervals[key]) if key in self.intervals else v for key, v in self.values.items()
+        }
+        document = {"format": FORMAT, "version": VERSION, "ranges": ranges}
         try:
             write_whole(Path(path), json.dumps(document, indent=1).encode())
         except OSError as error:
@@ -49,7 +71,7 @@ class Ranges:
 
     @staticmethod
     def load(path: str | Path) -> Ranges:
-        """Reads what `save` wrote.
+        """Reads what `save` wrote, in this version or an earlier one.
 
         Raises:
             RangesError: no such file, or not such a file.
@@ -60,21 +82,27 @@ class Ranges:
             raise RangesError(f"cannot read ranges from '{path}': {error}") from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise RangesError(f"'{path}' is not a file of calibrated ranges; write one by ditto calibrate")
-        if document.get("version") != VERSION:
+        if document.get("version") not in range(1, VERSION + 1):
             raise RangesError(f"'{path}' has version {document.get('version')}, this ditto reads {VERSION}")
-        values = document.get("ranges")
-        if not isinstance(values, dict) or not all(_is_magnitude(value) for value in values.values()):
-            raise RangesError(f"'{path}': ranges must be a table of non-negative numbers")
-        return Ranges({str(key): float(value) for key, value in values.items()})
+        entries = document.get("ranges")
+        if not isinstance(entries, dict) or not all(map(_is_entry, entries.values())):
+            raise RangesError(
+                f"'{path}': ranges must be a table of intervals [least, largest], or of non-negative numbers"
+            )
+        pairs = {str(key): (float(e[0]), float(e[1])) for key, e in entries.items() if isinstance(e, list)}
+        plain = {str(key): float(e) for key, e in entries.items() if not isinstance(e, list)}
+        known = Ranges.of(pairs)
+        return Ranges({str(key): {**plain, **known.values}[str(key)] for key in entries}, known.intervals)
 
 
-def _is_magnitude(value: object) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value >= 0
-    )
+def _is_entry(entry: object) -> bool:
+    if isinstance(entry, list):
+        return len(entry) == 2 and all(map(_is_number, entry)) and entry[0] <= entry[1]
+    return _is_number(entry) and isinstance(entry, (int, float)) and entry >= 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def argument_key(index: int) -> str:
@@ -83,7 +111,7 @@ def argument_key(index: int) -> str:
 
 
 def result_keys(entry: func.FuncOp) -> dict[ir.Value, str]:
-    """The name of every single float result in the function's entry block."""
+    """The name of every single result in the function's entry block; booleans need none."""
     counts: Counter[str] = Counter()
     keys: dict[ir.Value, str] = {}
     for op in ops_of(entry.entry_block):
@@ -95,7 +123,7 @@ def result_keys(entry: func.FuncOp) -> dict[ir.Value, str]:
             if not part.startswith(("jit(", "pjit"))
         )
         stem = f"{scope}:{op.name}"
-        if element_type(op.results[0]) in FLOAT_TYPES:
+        if element_type(op.results[0]) != "i1":
             keys[op.results[0]] = f"{stem}#{counts[stem]}"
         counts[stem] += 1
     return keys

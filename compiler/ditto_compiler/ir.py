@@ -40,6 +40,7 @@ __all__ = [
     "entry_function",
     "func",
     "functions",
+    "functions_beside",
     "insert_op",
     "ir",
     "is_private",
@@ -111,6 +112,13 @@ def copy_module(module: ir.Module) -> ir.Module:
 def functions(module: ir.Module) -> list[func.FuncOp]:
     """The module's functions, declarations included."""
     return [op for op in module.body.operations if isinstance(op, func.FuncOp)]
+
+
+def functions_beside(function: func.FuncOp) -> list[func.FuncOp]:
+    """The functions of the module that `function` is in, itself included."""
+    module = function.operation.parent
+    ops = () if module is None else module.regions[0].blocks[0].operations
+    return [op for op in ops if isinstance(op, func.FuncOp)]
 
 
 def is_private(function: func.FuncOp) -> bool:

@@ -19,6 +19,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ditto_compiler.ir import defining_op, element_type, ir
 from ditto_compiler.op_attributes import shape_of
@@ -410,6 +411,48 @@ def mean(of: Pattern) -> Pattern:
 def square(of: Pattern) -> Pattern:
     """`of` times itself."""
     return Product(1.0, (of, of))
+
+
+class RowStatistic(NamedTuple):
+    """A reducer, and the axes over which it reduces."""
+
+    reducer: str
+    axes: tuple[int, ...]
+
+
+def row_statistic(like: ir.Value, x: ir.Value, y: ir.Value) -> RowStatistic | None:
+    """How y is a statistic of x whose every element covers the element of x in its place; None if it is not.
+
+    `x - max(x)` along an axis is not positive only if the maximum is spread along that axis: for a square x,
+    it may as well be spread along the other.
+
+    Args:
+        like: of the shape in which x and y meet.
+        x: what is reduced.
+        y: what may be the statistic, as spread.
+    """
+    view = View.of(like)
+    spread = replace(view, value=y, source=y).peeled()
+    op = spread.op
+    # Pattern: max(-inf, reduced)
+    while op is not None and op.name in ("stablehlo.maximum", "stablehlo.minimum"):
+        sides = [spread.operand(index) for index in (0, 1)]
+        identity = IDENTITIES[op.name.removeprefix("stablehlo.")]
+        spread = next((sides[1 - i] for i in (0, 1) if constant(sides[i].value) in identity), None) or spread
+        if spread.op == op:
+            break
+        op = spread.op
+    if op is None or op.name != "stablehlo.reduce" or len(op.results) != 1 or op.operands[0] != x:
+        return None
+    axes = list(ir.DenseI64ArrayAttr(op.attributes["dimensions"]))
+    kept = [axis for axis in range(len(view.shape)) if axis not in axes]
+    expected = [
+        None if axis in axes or extent == 1 else kept.index(axis) for axis, extent in enumerate(view.shape)
+    ]
+    name = reducer(op) or ""
+    covers = tuple(shape_of(x)) == view.shape and spread.dims == tuple(expected)
+    from_identity = name in IDENTITIES and constant(op.operands[1]) in IDENTITIES[name]
+    return RowStatistic(name, tuple(sorted(axes))) if covers and from_identity else None
 
 
 def matched_ops(root: ir.Value, found: Match) -> set[ir.Operation]:

@@ -6,7 +6,7 @@ printed form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,13 @@ def get_padding(op: ir.Operation, rank: int) -> tuple[list[int], list[int]]:
 def direction_of(op: ir.Operation) -> str:
     """`EQ`, `NE`, `LT`, `LE`, `GT` or `GE` of a comparison."""
     return str(op.attributes["comparison_direction"]).split()[-1].rstrip(">")
+
+
+MIRRORED: Mapping[str, str] = {
+    **{"EQ": "EQ", "NE": "NE"},
+    **{"LT": "GT", "GT": "LT", "LE": "GE", "GE": "LE"},
+}
+"""The direction of a comparison with its sides exchanged."""
 
 
 def dimension_field(attribute: ir.Attribute, name: str) -> list[int]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ditto_compiler.diagnostics import ErrorCollector
+from ditto_compiler.diagnostics import Diagnostic, ErrorCollector, describe, source_location
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import entry_function, func, ir
 from ditto_compiler.options import PipelineElement, options_text
@@ -38,7 +38,8 @@ class Pass(ABC):
 
     The pass manager verifies the module after every pass, so `run` need not, but the module that
     it is given has been verified. A pass is deterministic and does no input or output. It reports
-    bad input by an `ErrorCollector`, all errors at once, and never by another exception.
+    bad input by an `ErrorCollector`, all errors at once, and never by another exception. What the user should
+    know of a program that compiles goes to `remarks`.
 
     To add one: subclass in `passes/<name>.py`, set `name`, write `run`, list it in `registry.py`,
     and put its lit file at `test/passes/<name>.mlir`.
@@ -46,6 +47,8 @@ class Pass(ABC):
 
     name: ClassVar[str]
     """The name in pipelines and of the `ditto-opt` flag, in kebab case."""
+    remarks: list[Diagnostic] = field(default_factory=list, init=False, compare=False, repr=False)
+    """After a run: its warnings and remarks, in program order."""
 
     @abstractmethod
     def run(self, module: ir.Module) -> None:
@@ -58,6 +61,11 @@ class Pass(ABC):
     def errors(self) -> ErrorCollector:
         """An empty collector whose messages name this pass."""
         return ErrorCollector(self.name)
+
+    def note(self, severity: str, op: ir.Operation, text: str) -> None:
+        """Adds a `warning` or a `remark` about an operation to `remarks`."""
+        message = f"[{self.name}] {describe(op)}: {text}"
+        self.remarks.append(Diagnostic(severity, source_location(op.location), message))
 
     def entry(self, module: ir.Module, after: str) -> func.FuncOp:
         """The entry function of a module that the pass named `after` has seen.

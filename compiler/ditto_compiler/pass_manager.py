@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from ditto_compiler.diagnostics import CompileError, from_mlir
+from ditto_compiler.diagnostics import CompileError, Diagnostic, from_mlir
 from ditto_compiler.errors import InternalError
 from ditto_compiler.ir import PassManager as MlirPassManager
 from ditto_compiler.ir import ir
@@ -100,6 +100,7 @@ class PassManager:
         render: what to print of a module.
         verify_each: verify after each pass; otherwise after the last one only, which takes half as long.
         seconds: wall time of each pass after `run`, verification included, in order.
+        remarks: what the passes warned of and remarked, in order.
     """
 
     passes: Sequence[Pass]
@@ -109,6 +110,7 @@ class PassManager:
     render: Callable[[ir.Module], str] = str
     verify_each: bool = True
     seconds: list[tuple[str, float]] = field(default_factory=list)
+    remarks: list[Diagnostic] = field(default_factory=list)
 
     def run(self, module: ir.Module) -> None:
         """Runs the pipeline on `module`, in place.
@@ -122,7 +124,9 @@ class PassManager:
             for pass_ in self.passes:
                 start = time.perf_counter()
                 self._print(pass_, "Before", self.print_ir_before, module)
+                pass_.remarks.clear()
                 pass_.run(module)
+                self.remarks += pass_.remarks
                 if self.verify_each or pass_ is self.passes[-1]:
                     self._verify(pass_, module)
                 self.seconds.append((str(pass_), time.perf_counter() - start))

@@ -15,6 +15,7 @@ from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
+from ditto_compiler.passes.ditto_print_ranges import DittoPrintRanges
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
@@ -27,6 +28,7 @@ PASSES: dict[str, type[Pass]] = {
         DittoCheckSupported,
         DittoApproximate,
         DittoApplyRanges,
+        DittoPrintRanges,
         DittoAnnotate,
         DittoInsertCasts,
         DittoOptimizeCasts,

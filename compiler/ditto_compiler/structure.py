@@ -8,7 +8,7 @@ from typing import Any
 
 from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.ir import defining_op, element_type, ir
-from ditto_compiler.op_attributes import direction_of
+from ditto_compiler.op_attributes import MIRRORED, direction_of
 
 REPEATING: frozenset[str] = frozenset(("stablehlo.broadcast_in_dim", "stablehlo.reshape"))
 """Ops that give every element of their operand, some perhaps more than once, and no other."""
@@ -137,7 +137,7 @@ def sort_key(op: ir.Operation) -> tuple[int, str] | None:
     if left == right - 1 and left % 2 == 0:
         return left // 2, direction
     if right == left - 1 and right % 2 == 0:
-        return right // 2, {"LT": "GT", "GT": "LT"}[direction]
+        return right // 2, MIRRORED[direction]
     return None
 
 

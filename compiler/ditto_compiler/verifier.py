@@ -20,6 +20,7 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from ditto_compiler.diagnostics import ErrorCollector, from_mlir
@@ -172,6 +173,10 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         return None if op.name == "builtin.module" else "may stand only on the module"
     if name == names.MAX_ABS:
         return _magnitudes_problem(value, len(op.results))
+    if name == names.RANGE:
+        return _range_problem(value)
+    if name == names.KNOWN_RANGE:
+        return _texts_problem(value, len(op.results))
     return _integer_problem(value, RINGS if name == names.RING else range(max(RINGS) - 1))
 
 
@@ -180,6 +185,10 @@ def _signature_problem(which: str, name: str, value: ir.Attribute) -> str | None
         return f"is unknown{did_you_mean(name, names.NAMES)}"
     if which == "argument" and name == names.MAX_ABS:
         return _magnitudes_problem(value, 1)
+    if which == "argument" and name == names.RANGE:
+        return _range_problem(value)
+    if which == "argument" and name == names.KNOWN_RANGE:
+        return _texts_problem(value, 1)
     if which == "result" or name not in ON_ARGUMENTS:
         return f"may not stand on a function's {which}s"
     if name == names.VISIBILITY:
@@ -192,6 +201,20 @@ def _magnitudes_problem(value: ir.Attribute, count: int) -> str | None:
     if len(entries) == count and all(_is_magnitude(entry) for entry in entries):
         return None
     return f"must be a non-negative f64, or an array of {count} for as many results, got {value}"
+
+
+def _range_problem(value: ir.Attribute) -> str | None:
+    ends = list(value) if isinstance(value, ir.DenseF64ArrayAttr) else []
+    if len(ends) == 2 and -math.inf < ends[0] <= ends[1] < math.inf:
+        return None
+    return f"must be an array of two f64, the least and the largest number, got {value}"
+
+
+def _texts_problem(value: ir.Attribute, count: int) -> str | None:
+    entries = list(value) if isinstance(value, ir.ArrayAttr) else [value]
+    if len(entries) == count and all(isinstance(entry, ir.StringAttr) for entry in entries):
+        return None
+    return f"must be a string, or an array of {count} for as many results, got {value}"
 
 
 def _is_magnitude(value: ir.Attribute) -> bool:

@@ -1,73 +1,187 @@
 """How large values can get: proved where the program allows it, measured where it was calibrated.
 
-Each float value has an interval [lo, hi]. The transfer functions are those of interval arithmetic on real
-numbers, and stand in the homes of the ops; what is not known is (-inf, inf). Two facts sharpen it: the
-attribute `ditto.max_abs`, which calibration puts on ops and arguments, and the shape of a softmax
-(e / sum(e) for e >= 0 lies in [0, 1]). Rounding of fixed point is not part of it; fraction assignment leaves
-a margin.
+A forward dataflow analysis. What is known of a value is a `Range`: an interval of numbers, and whether
+something stands beside numbers. The transfer functions stand in the homes of the ops (`ditto_compiler.ops`);
+they are those of interval arithmetic on real numbers and on integers with wrap-around. Branches are joined;
+loops and reducers are iterated to a fixed point, in which bounds that go on growing are widened to powers
+of 16. A called function is analysed for each call.
+
+The attributes `ditto.max_abs`, which forms set, and `ditto.range`, which calibration sets, sharpen what is
+proved. A measurement that a proof rules out is a contradiction, and is believed: one of the two is wrong,
+and what has been seen is possible. Rounding of fixed point is not part of it; fraction assignment leaves a
+margin.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.intervals import INFINITE, UNKNOWN, Interval, intersection
-from ditto_compiler.ir import defining_op, func, ir, ops_of
+from ditto_compiler.intervals import INFINITE, UNKNOWN, Interval, Range, join
+from ditto_compiler.ir import defining_op, func, functions_beside, ir, is_tensor, ops_of
 from ditto_compiler.ops import OPS
-from ditto_compiler.structure import is_float
+from ditto_compiler.ops.base import anything
+
+TOLERANCE = 1e-3
+"""By how much, relatively, rounding may take a measurement out of what is proved."""
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A measurement that a proof rules out.
+
+    Attributes:
+        op: whose result it is of; the function for an argument.
+        proved: what is proved.
+        measured: what was measured.
+    """
+
+    op: ir.Operation
+    proved: Range
+    measured: Range
 
 
 class RangeAnalysis:
-    """Intervals of the values in a function's entry block.
+    """Ranges of the values of a function, and of what it calls.
 
     A pass that goes on asking erases ops by `erase`.
+
+    Attributes:
+        contradictions: found so far.
     """
 
     def __init__(self, entry: func.FuncOp) -> None:
-        self._intervals: dict[ir.Value, Interval] = {}
-        for argument, attributes in zip(entry.arguments, names.argument_attributes(entry), strict=True):
-            self._intervals[argument] = _measured(attributes.get(names.MAX_ABS))
-        for op in ops_of(entry.entry_block):
+        self.contradictions: list[Contradiction] = []
+        self._entry = entry
+        self._ranges: dict[ir.Value, Range] = {}
+        self._functions = {f.name.value: f for f in functions_beside(entry)}
+        self._calling: list[str] = [entry.name.value]
+        arguments = [
+            self._sharpened(entry.operation, _anything(argument), known)
+            for argument, known in zip(entry.arguments, _of_arguments(entry), strict=True)
+        ]
+        self.run(entry.entry_block, arguments)
+
+    def run(self, block: ir.Block, arguments: Sequence[Range]) -> list[Range]:
+        """Finds the ranges of a block's values, given those of its arguments; gives those that it returns."""
+        self._ranges.update(zip(block.arguments, arguments, strict=True))
+        ops = ops_of(block)
+        for op in ops[:-1]:
             self.visit(op)
+        return [self.of(value) for value in ops[-1].operands]
 
     def visit(self, op: ir.Operation) -> None:
-        """Finds the intervals of an op's results, from its operands'."""
-        proved = self._proved(op) if len(op.results) and is_float(op.results[0]) else UNKNOWN
-        measured = names.get_attribute(op, names.MAX_ABS)
-        for index, result in enumerate(op.results):
-            interval = proved if index == 0 else UNKNOWN
-            if measured is not None:
-                entry = measured[index] if isinstance(measured, ir.ArrayAttr) else measured
-                interval = intersection(interval, _measured(entry))
-            self._intervals[result] = interval
+        """Finds the ranges of an op's results, from its operands'."""
+        for result, proved, known in zip(op.results, self._proved(op), _of_results(op), strict=True):
+            self._ranges[result] = self._sharpened(op, proved, known)
 
-    def _proved(self, op: ir.Operation) -> Interval:
+    def _proved(self, op: ir.Operation) -> Sequence[Range]:
         if op.name in names.CASTS:
-            return self.interval(op.operands[0])
+            return [self.of(op.operands[0])]
+        if op.name == "func.call":
+            return self._called(op)
         entry = OPS.get(op.name)
-        return UNKNOWN if entry is None else entry.range(self, op)
+        if entry is None:
+            return [_anything(result) for result in op.results]
+        return entry.range(self, op)
+
+    def _called(self, op: ir.Operation) -> Sequence[Range]:
+        name = ir.FlatSymbolRefAttr(op.attributes["callee"]).value
+        callee = self._functions.get(name)
+        if callee is None or callee.is_external or name in self._calling:
+            return [_anything(result) for result in op.results]
+        self._calling.append(name)
+        before = [self._ranges.get(argument) for argument in callee.arguments]
+        arguments = [self.of(operand) for operand in op.operands]
+        results = self.run(callee.entry_block, arguments)
+        if None not in before:
+            # What is kept of its values holds for all of its calls.
+            every = [join(old, new) for old, new in zip(before, arguments, strict=True) if old is not None]
+            self.run(callee.entry_block, every)
+        self._calling.pop()
+        return results
+
+    def _sharpened(self, op: ir.Operation, proved: Range, known: _Attributes) -> Range:
+        """What proof, stated bound and measurement know together."""
+        found = proved
+        if known.bound is not None:
+            low, high = max(found.low, -known.bound), min(found.high, known.bound)
+            if low <= high:
+                found = found.numbers(low, high)
+            else:
+                self.contradictions.append(Contradiction(op, proved, Range(-known.bound, known.bound)))
+                found = found.numbers(-known.bound, known.bound)
+        if known.measured is not None:
+            low, high = known.measured
+            slack = TOLERANCE * max(-low, high, high - low) + 1e-6
+            # Both ends have been seen, up to rounding.
+            if found.has_numbers and not (found.low - slack <= low and high <= found.high + slack):
+                self.contradictions.append(Contradiction(op, found, Range(low, high)))
+            found = replace(found, low=low, high=high, nan=False)
+        return found
+
+    def of(self, value: ir.Value) -> Range:
+        """What the elements of a value can be; of one that is made later, by the op it is made from."""
+        if value not in self._ranges:
+            op = defining_op(value)
+            if op is None or not len(op.results):
+                return UNKNOWN
+            self.visit(op)
+        return self._ranges[value]
+
+    def has_seen(self, function: func.FuncOp) -> bool:
+        """Whether the function analysed reaches another one."""
+        return function == self._entry or any(argument in self._ranges for argument in function.arguments)
 
     def interval(self, value: ir.Value) -> Interval:
-        """[lo, hi] of a value; of one that is made later, that of the op it is made from."""
-        if value not in self._intervals:
-            op = defining_op(value)
-            if op is not None:
-                self.visit(op)
-        return self._intervals.get(value, UNKNOWN)
+        """[lo, hi] of a value, see `Range.interval`."""
+        return self.of(value).interval
+
+    def bound(self, value: ir.Value) -> float:
+        """The largest |x|; inf when unknown."""
+        return self.of(value).bound
 
     def erase(self, op: ir.Operation) -> None:
         """Erases `op` and forgets its results: values are known by address, which a later op may get."""
         for result in op.results:
-            self._intervals.pop(result, None)
+            self._ranges.pop(result, None)
         op.erase()
 
-    def bound(self, value: ir.Value) -> float:
-        """The largest |x|; inf when unknown."""
-        low, high = self.interval(value)
-        return max(abs(low), abs(high))
+
+def _anything(value: ir.Value) -> Range:
+    return anything(value) if is_tensor(value.type) else UNKNOWN
 
 
-def _measured(attribute: ir.Attribute | None) -> Interval:
-    if attribute is None:
-        return UNKNOWN
-    bound = ir.FloatAttr(attribute).value
-    return (-bound, bound) if bound < INFINITE else UNKNOWN
+class _Attributes(NamedTuple):
+    """What attributes say of a value: a bound on its magnitude, and the least and largest number seen."""
+
+    bound: float | None
+    measured: Interval | None
+
+
+_NO_ATTRIBUTES = _Attributes(None, None)
+
+
+def _of_arguments(entry: func.FuncOp) -> list[_Attributes]:
+    attributes = names.argument_attributes(entry)
+    return [_read(entries.get(names.MAX_ABS), entries.get(names.RANGE)) for entries in attributes]
+
+
+def _of_results(op: ir.Operation) -> list[_Attributes]:
+    magnitudes, measured = names.get_attribute(op, names.MAX_ABS), names.get_attribute(op, names.RANGE)
+    if magnitudes is None and measured is None:
+        return [_NO_ATTRIBUTES] * len(op.results)
+    each = list(magnitudes) if isinstance(magnitudes, ir.ArrayAttr) else [magnitudes] * len(op.results)
+    return [_read(magnitude, measured if index == 0 else None) for index, magnitude in enumerate(each)]
+
+
+def _read(magnitude: ir.Attribute | None, measured: ir.Attribute | None) -> _Attributes:
+    """Attributes as numbers; huge ones say nothing."""
+    bound = None if magnitude is None else ir.FloatAttr(magnitude).value
+    low, high = (0.0, 0.0) if measured is None else ir.DenseF64ArrayAttr(measured)
+    return _Attributes(
+        bound if bound is not None and bound < INFINITE else None,
+        (low, high) if measured is not None and max(-low, high) < INFINITE else None,
+    )

@@ -8,7 +8,9 @@
 |                    | any other operation      | i32                  | the user's choice for its result |
 | `ditto.frac`       | likewise                 | i32                  | likewise the fraction bits       |
 | `ditto.stage`      | the module               | one of `STAGES`      | which invariants hold            |
-| `ditto.max_abs`    | operations, arguments    | f64, or one a result | largest magnitude, as calibrated |
+| `ditto.max_abs`    | operations, arguments    | f64, or one a result | a bound on the magnitude         |
+| `ditto.range`      | operations, arguments    | two f64              | least and largest, as calibrated |
+| `ditto.known_range` | operations, arguments   | string, or one a result | what ditto-print-ranges found |
 | `ditto.explicit_rescale` | the module         | unit                 | c3 holds: products are exact     |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
@@ -26,9 +28,11 @@ RING = "ditto.ring"
 FRAC = "ditto.frac"
 STAGE = "ditto.stage"
 MAX_ABS = "ditto.max_abs"
+RANGE = "ditto.range"
+KNOWN_RANGE = "ditto.known_range"
 EXPLICIT = "ditto.explicit_rescale"
 
-NAMES: tuple[str, ...] = (VISIBILITY, INPUT, RING, FRAC, STAGE, MAX_ABS, EXPLICIT)
+NAMES: tuple[str, ...] = (VISIBILITY, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT)
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")
 """In order: what `ditto-annotate`, `ditto-insert-casts`, `ditto-outline-regions`, `ditto-to-pphlo` ensure."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ditto_compiler.dtypes import INT_TYPES, integer_limits
 from ditto_compiler.encoding import RINGS
-from ditto_compiler.intervals import UNKNOWN, Interval
-from ditto_compiler.ir import ir
+from ditto_compiler.intervals import UNKNOWN, Range, join
+from ditto_compiler.ir import element_type, ir
 
 WIDE: tuple[int, ...] = (64, 128)
 """Rings of ops that the engine cannot run in ring 32."""
@@ -46,26 +47,63 @@ class Share(enum.Enum):
 class Ranges(Protocol):
     """What range rules may ask."""
 
-    def interval(self, value: ir.Value) -> Interval:
-        """[lo, hi] of a value."""
+    def of(self, value: ir.Value) -> Range:
+        """What the elements of a value can be."""
+
+    def run(self, block: ir.Block, arguments: Sequence[Range]) -> list[Range]:
+        """What a block returns, given its arguments; it may read values of the blocks around it."""
 
 
 Values = list[ir.Value]
 IsSecret = Callable[[ir.Value], bool]
-RangeRule = Callable[[Ranges, ir.Operation], Interval]
-"""The interval of a float result, from those of the operands."""
+RangeRule = Callable[[Ranges, ir.Operation], Sequence[Range]]
+"""What the elements of each result can be, given those of the operands.
+
+It must hold for every choice of elements that the operands' ranges allow. It speaks of the front end's
+numbers: rounding, of floats and of fixed point, is not part of it.
+"""
 
 ScaleRule = Callable[[ir.Operation], Scale]
 
 
-def unknown_range(_: Ranges, __: ir.Operation) -> Interval:
-    """Nothing is known of the result."""
-    return UNKNOWN
+def elementwise(function: Callable[..., Range]) -> RangeRule:
+    """The range rule of an op that computes each element of its one result from one of each operand."""
+
+    def rule(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+        return [fitted(function(*(ranges.of(v) for v in op.operands)), op.results[0])]
+
+    return rule
 
 
-def first_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    """The result has elements of the first operand."""
-    return ranges.interval(op.operands[0])
+def fitted(range_: Range, value: ir.Value) -> Range:
+    """What integers of the value's element type can be when these are reduced to its width; floats stay."""
+    dtype = element_type(value)
+    if dtype not in INT_TYPES:
+        return range_
+    low, high = integer_limits(dtype)
+    inside = range_.is_numeric and low <= range_.low and range_.high <= high
+    return range_ if inside else Range(low, high)
+
+
+def anything(value: ir.Value) -> Range:
+    """What a value of this element type can be."""
+    return fitted(UNKNOWN, value)
+
+
+def unknown_range(_: Ranges, op: ir.Operation) -> Sequence[Range]:
+    """Nothing is known of the results."""
+    return [anything(result) for result in op.results]
+
+
+def same_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    """Each result has elements of the operand in its place."""
+    return [ranges.of(op.operands[index]) for index in range(len(op.results))]
+
+
+def joined_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    """The result has elements of all operands of its element type."""
+    dtype = element_type(op.results[0])
+    return [join(*(ranges.of(v) for v in op.operands if element_type(v) == dtype))]
 
 
 @dataclass(frozen=True)

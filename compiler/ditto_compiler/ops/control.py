@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ditto_compiler.ir import ir
+from ditto_compiler.intervals import Range, join, widened
+from ditto_compiler.ir import defining_op, ir, ops_of
+from ditto_compiler.op_attributes import MIRRORED, direction_of
 from ditto_compiler.ops.base import (
     IsSecret,
     Kind,
     Op,
+    Ranges,
     Share,
     Values,
     fixed_scale,
@@ -16,6 +19,7 @@ from ditto_compiler.ops.base import (
     unknown_range,
 )
 from ditto_compiler.ops.emitter import Emitter, as_arithmetic, as_secret, inline_block, plain_element
+from ditto_compiler.structure import is_float
 
 
 def _while(e: Emitter, op: ir.Operation) -> Values:
@@ -92,11 +96,76 @@ def _no_secret_condition(op: ir.Operation, is_secret: IsSecret) -> str | None:
     return None
 
 
-_CONTROL = Op("", __name__, Kind.CONTROL, fixed_scale, unknown_range, _if, share=Share.BITWISE)
+def _while_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    condition, body = (region.blocks[0] for region in op.regions)
+    initial = [ranges.of(operand) for operand in op.operands]
+
+    def after_one(state: list[Range]) -> list[Range]:
+        ranges.run(condition, state)
+        return ranges.run(body, _while_it_holds(ranges, condition, state))
+
+    state = initial
+    while True:
+        grown = [widened(old, join(old, new)) for old, new in zip(state, after_one(state), strict=True)]
+        if grown == state:
+            break
+        state = grown
+    # Widening went too far: what one more round gives still holds for every round.
+    state = [join(old, new) for old, new in zip(initial, after_one(state), strict=True)]
+    after_one(state)
+    return state
+
+
+def _while_it_holds(ranges: Ranges, condition: ir.Block, state: list[Range]) -> list[Range]:
+    """The state in which the body starts: integers that the condition compares are within its bounds."""
+    refined = list(state)
+    pending = list(ops_of(condition)[-1].operands)
+    arguments = list(condition.arguments)
+    while pending:
+        op = defining_op(pending.pop())
+        if op is None:
+            continue
+        if op.name == "stablehlo.and":
+            pending += op.operands
+        elif op.name == "stablehlo.compare" and not is_float(op.operands[0]):
+            direction = direction_of(op)
+            for value, other, which in (
+                (*op.operands, direction),
+                (*reversed(op.operands), MIRRORED[direction]),
+            ):
+                if value in arguments:
+                    index = arguments.index(value)
+                    refined[index] = _bounded(refined[index], which, ranges.of(other))
+    return refined
+
+
+def _bounded(x: Range, direction: str, y: Range) -> Range:
+    """The integers x of which x < y, x <= y, ... for some y."""
+    low, high = x.low, x.high
+    if direction in ("LT", "LE", "EQ"):
+        high = min(high, y.high - (direction == "LT"))
+    if direction in ("GT", "GE", "EQ"):
+        low = max(low, y.low + (direction == "GT"))
+    return x.numbers(low, high) if low <= high else x
+
+
+def _branch_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    index = ranges.of(op.operands[0])
+    blocks = [region.blocks[0] for region in op.regions]
+    if op.name == "stablehlo.if":
+        blocks.reverse()
+    results = [ranges.run(block, []) for block in blocks]
+    if index.low == index.high:
+        # An index out of range chooses the last branch.
+        return results[int(index.low) if 0 <= index.low < len(blocks) else -1]
+    return [join(*each) for each in zip(*results, strict=True)]
+
+
+_CONTROL = Op("", __name__, Kind.CONTROL, fixed_scale, _branch_range, _if, share=Share.BITWISE)
 _TERMINATOR = Op("", __name__, Kind.TERMINATOR, fixed_scale, unknown_range, None)
 
 register(
-    _CONTROL.named("stablehlo.while", emit=_while, unsupported=_no_secret_condition),
+    _CONTROL.named("stablehlo.while", emit=_while, range=_while_range, unsupported=_no_secret_condition),
     _CONTROL.named("stablehlo.case", emit=_case),
     _CONTROL.named("stablehlo.if"),
     _TERMINATOR.named("stablehlo.return"),

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
+from ditto_compiler import intervals
 from ditto_compiler.encoding import Fxp
-from ditto_compiler.intervals import UNKNOWN, Interval
+from ditto_compiler.intervals import BOOLEAN, INFINITE, Range, exactly
 from ditto_compiler.ir import element_type, encoding_of, ir
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.base import (
     Kind,
     Op,
+    RangeRule,
     Ranges,
     Scale,
     Share,
     Values,
+    elementwise,
+    fitted,
     fixed_scale,
     register,
-    unknown_range,
 )
 from ditto_compiler.ops.emitter import Emitter, on_whole_words, plain_element, same
 from ditto_compiler.structure import is_float
@@ -64,10 +68,31 @@ def _convert_scale(op: ir.Operation) -> Scale:
     return Scale.ANY if isinstance(encoding_of(op.results[0]), Fxp) else Scale.FIXED
 
 
-def _convert_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    if element_type(op.operands[0]) == "i1":
-        return 0.0, 1.0
-    return ranges.interval(op.operands[0]) if is_float(op.operands[0]) else UNKNOWN
+def _convert_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    x, result = ranges.of(op.operands[0]), op.results[0]
+    if element_type(result) == "i1":
+        return [exactly(int(0 not in x)) if x.is_numeric and (0 not in x or x.low == x.high) else BOOLEAN]
+    if is_float(op.operands[0]) and not is_float(result):
+        x = _TRUNCATED(x)
+    if is_float(result) and not is_float(op.operands[0]):
+        x = _known_numbers(x)
+    return [fitted(x, result)]
+
+
+def _known_numbers(x: Range) -> Range:
+    """Integers as floats; what only the width of their type bounds is not known at all."""
+    return x.numbers(x.low if x.low > -INFINITE else -math.inf, x.high if x.high < INFINITE else math.inf)
+
+
+_TRUNCATED = intervals.monotone(math.trunc, -math.inf, math.inf)
+
+
+def _whole(function: Callable[[float], float]) -> RangeRule:
+    return elementwise(intervals.monotone(function, -math.inf, math.inf))
+
+
+def _half_away(x: float) -> float:
+    return math.copysign(math.floor(abs(x) + 0.5), x)
 
 
 _ROUNDING = Op(
@@ -75,15 +100,15 @@ _ROUNDING = Op(
     __name__,
     Kind.ARITHMETIC,
     fixed_scale,
-    unknown_range,
+    _whole(math.floor),
     on_whole_words,
     share=Share.BITWISE,
 )
 
 register(
     _ROUNDING,
-    _ROUNDING.named("stablehlo.ceil", emit=same("ceil")),
-    _ROUNDING.named("stablehlo.round_nearest_even"),
-    _ROUNDING.named("stablehlo.round_nearest_afz", emit=_round_nearest_afz),
+    _ROUNDING.named("stablehlo.ceil", emit=same("ceil"), range=_whole(math.ceil)),
+    _ROUNDING.named("stablehlo.round_nearest_even", range=_whole(round)),
+    _ROUNDING.named("stablehlo.round_nearest_afz", emit=_round_nearest_afz, range=_whole(_half_away)),
     _ROUNDING.named("stablehlo.convert", emit=_convert, scale=_convert_scale, range=_convert_range),
 )

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ditto_compiler.intervals import Interval, hull
-from ditto_compiler.ir import defining_op, ir
+import math
+from collections.abc import Sequence
+
+from ditto_compiler import intervals
+from ditto_compiler.intervals import BOOLEAN, INFINITE, Range, exactly, join
+from ditto_compiler.ir import ir
+from ditto_compiler.matcher import row_statistic
 from ditto_compiler.op_attributes import direction_of, shape_of
 from ditto_compiler.ops.base import (
     Kind,
@@ -12,12 +17,12 @@ from ditto_compiler.ops.base import (
     Share,
     Values,
     any_scale,
+    elementwise,
+    fitted,
     fixed_scale,
     register,
-    unknown_range,
 )
 from ditto_compiler.ops.emitter import Emitter, same
-from ditto_compiler.structure import reducer, through_repeating
 
 
 def _is_finite(e: Emitter, op: ir.Operation) -> Values:
@@ -55,71 +60,92 @@ def _clamp(e: Emitter, op: ir.Operation) -> Values:
     return [e.one("clamp", e.type_of(op.results[0]), low, x, high)]
 
 
-def _add_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    a, b = (ranges.interval(v) for v in op.operands)
-    return a[0] + b[0], a[1] + b[1]
+def _subtract_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    found = intervals.subtract(*(ranges.of(v) for v in op.operands))
+    # Pattern: x - max(x) <= 0, x - min(x) >= 0   [along the same axes]
+    statistic = row_statistic(op.results[0], op.operands[0], op.operands[1])
+    if statistic is not None and statistic.reducer == "maximum" and found.has_numbers:
+        found = found.numbers(min(found.low, 0), min(found.high, 0))
+    if statistic is not None and statistic.reducer == "minimum" and found.has_numbers:
+        found = found.numbers(max(found.low, 0), max(found.high, 0))
+    return [fitted(found, op.results[0])]
 
 
-def _subtract_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    a, b = (ranges.interval(v) for v in op.operands)
-    low, high = a[0] - b[1], a[1] - b[0]
-    # Pattern: x - max(x) <= 0
-    reduced = defining_op(through_repeating(op.operands[1]))
-    if reduced is not None and reduced.name == "stablehlo.maximum":
-        candidates = [defining_op(v) for v in reduced.operands]
-        reduced = next((c for c in candidates if c is not None and c.name == "stablehlo.reduce"), reduced)
-    is_maximum = reduced is not None and reduced.name == "stablehlo.reduce" and reducer(reduced) == "maximum"
-    if is_maximum and reduced is not None and reduced.operands[0] == op.operands[0]:
-        high = min(high, 0.0)
+def _clamped(low: Range, x: Range, high: Range) -> Range:
+    return intervals.minimum(intervals.maximum(x, low), high)
+
+
+def _sign(x: Range) -> Range:
+    signs = [(r > 0) - (r < 0) for r in (x.low, x.high)] if x.has_numbers else []
+    signs += [-1] * x.below + [1] * x.above
+    return Range(min(signs, default=math.inf), max(signs, default=-math.inf), nan=x.nan)
+
+
+def _compare_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    x, y = (ranges.of(v) for v in op.operands)
+    same = op.operands[0] == op.operands[1]
+    known = compared(direction_of(op), x, y, same=same)
+    return [BOOLEAN if known is None else exactly(int(known))]
+
+
+def compared(direction: str, x: Range, y: Range, *, same: bool = False) -> bool | None:
+    """What a comparison gives for all elements, or None where the ranges leave it open.
+
+    Args:
+        direction: EQ, NE, LT, LE, GT or GE.
+        x: of the left side.
+        y: of the right side.
+        same: whether both sides are one value.
+    """
+    if x.nan or y.nan:
+        return None
+    if same:
+        return direction in ("EQ", "LE", "GE")
+    (x_low, x_high), (y_low, y_high) = _extended(x), _extended(y)
+    if direction in ("GT", "GE"):
+        x_low, x_high, y_low, y_high = y_low, y_high, x_low, x_high
+        direction = {"GT": "LT", "GE": "LE"}[direction]
+    if direction in ("EQ", "NE"):
+        apart = x_high < y_low or y_high < x_low
+        one = x_low == x_high == y_low == y_high and math.isfinite(x_low)
+        return (direction == "EQ") == one if apart or one else None
+    if x_high < y_low or (direction == "LE" and x_high == y_low):
+        return True
+    return False if y_high < x_low or (direction == "LT" and y_high == x_low) else None
+
+
+def _extended(x: Range) -> tuple[float, float]:
+    """The least and the largest element, with infinity for what stands for it."""
+    low = -math.inf if x.below else x.low if x.has_numbers else INFINITE
+    high = math.inf if x.above else x.high if x.has_numbers else -INFINITE
     return low, high
 
 
-def _negate_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    low, high = ranges.interval(op.operands[0])
-    return -high, -low
+def _is_finite_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    x = ranges.of(op.operands[0])
+    return [exactly(1) if x.is_numeric else BOOLEAN]
 
 
-def _abs_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    low, high = ranges.interval(op.operands[0])
-    return (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
+def _select_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    predicate, yes, no = (ranges.of(v) for v in op.operands)
+    if predicate.low == predicate.high:
+        return [yes if predicate.low else no]
+    return [join(yes, no)]
 
 
-def _maximum_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    a, b = (ranges.interval(v) for v in op.operands)
-    return max(a[0], b[0]), max(a[1], b[1])
-
-
-def _minimum_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    a, b = (ranges.interval(v) for v in op.operands)
-    return min(a[0], b[0]), min(a[1], b[1])
-
-
-def _clamp_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    low, x, high = (ranges.interval(v) for v in op.operands)
-    return min(max(x[0], low[0]), high[1]), max(min(x[1], high[1]), low[0])
-
-
-def _select_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    return hull(ranges.interval(op.operands[1]), ranges.interval(op.operands[2]))
-
-
-def _sign_range(_: Ranges, __: ir.Operation) -> Interval:
-    return -1.0, 1.0
-
-
-_LINEAR = Op("stablehlo.add", __name__, Kind.ARITHMETIC, any_scale, _add_range, same("add"))
-_PREDICATE = Op("stablehlo.compare", __name__, Kind.PREDICATE, any_scale, unknown_range, _compare)
+_LINEAR = Op("stablehlo.add", __name__, Kind.ARITHMETIC, any_scale, elementwise(intervals.add), same("add"))
+_PREDICATE = Op("stablehlo.compare", __name__, Kind.PREDICATE, any_scale, _compare_range, _compare)
 
 register(
     _LINEAR,
     _LINEAR.named("stablehlo.subtract", emit=same("subtract"), range=_subtract_range),
-    _LINEAR.named("stablehlo.negate", emit=same("negate"), range=_negate_range),
-    _LINEAR.named("stablehlo.abs", emit=same("abs"), range=_abs_range),
-    _LINEAR.named("stablehlo.maximum", emit=same("maximum"), range=_maximum_range),
-    _LINEAR.named("stablehlo.minimum", emit=same("minimum"), range=_minimum_range),
-    _LINEAR.named("stablehlo.clamp", emit=_clamp, range=_clamp_range),
+    _LINEAR.named("stablehlo.negate", emit=same("negate"), range=elementwise(intervals.negate)),
+    _LINEAR.named("stablehlo.abs", emit=same("abs"), range=elementwise(intervals.magnitude)),
+    _LINEAR.named("stablehlo.maximum", emit=same("maximum"), range=elementwise(intervals.maximum)),
+    _LINEAR.named("stablehlo.minimum", emit=same("minimum"), range=elementwise(intervals.minimum)),
+    _LINEAR.named("stablehlo.clamp", emit=_clamp, range=elementwise(_clamped)),
     _LINEAR.named("stablehlo.select", emit=_select, range=_select_range, share=Share.BITWISE),
-    _LINEAR.named("stablehlo.sign", emit=same("sign"), range=_sign_range, scale=fixed_scale),
+    _LINEAR.named("stablehlo.sign", emit=same("sign"), range=elementwise(_sign), scale=fixed_scale),
     _PREDICATE,
-    _PREDICATE.named("stablehlo.is_finite", emit=_is_finite),
+    _PREDICATE.named("stablehlo.is_finite", emit=_is_finite, range=_is_finite_range),
 )

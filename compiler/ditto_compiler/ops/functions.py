@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from ditto_compiler import intervals
 from ditto_compiler.encoding import RINGS, Fxp
-from ditto_compiler.intervals import UNKNOWN, Interval, product
-from ditto_compiler.ir import defining_op, encoding_of, ir
+from ditto_compiler.intervals import Range, exactly, join
+from ditto_compiler.ir import encoding_of, ir
+from ditto_compiler.matcher import row_statistic
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.base import (
     WIDE,
@@ -17,6 +20,9 @@ from ditto_compiler.ops.base import (
     RangeRule,
     Ranges,
     Values,
+    anything,
+    elementwise,
+    fitted,
     fixed_scale,
     register,
     unknown_range,
@@ -25,7 +31,7 @@ from ditto_compiler.ops.emitter import Emitter, same
 from ditto_compiler.ops.products import times_tiny
 from ditto_compiler.ops.sources import reciprocal_of
 from ditto_compiler.spu.literals import tiny_factor
-from ditto_compiler.structure import constant, constant_through_layout, is_float, reducer, through_repeating
+from ditto_compiler.structure import constant, constant_through_layout, is_float
 
 
 def _logistic(e: Emitter, op: ir.Operation) -> Values:
@@ -88,63 +94,144 @@ def _division_rings(op: ir.Operation) -> tuple[int, ...]:
     return RINGS if is_float(op.results[0]) and constant_through_layout(op.operands[1]) is not None else WIDE
 
 
-def _divide_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    # Pattern: e / sum(e) in [0, 1]   [e >= 0]
-    summed = defining_op(through_repeating(op.operands[1]))
-    numerator = ranges.interval(op.operands[0])
-    is_share = (
-        summed is not None
-        and summed.name == "stablehlo.reduce"
-        and reducer(summed) == "add"
-        and summed.operands[0] == op.operands[0]
-        and numerator[0] >= 0
-    )
-    if is_share:
-        return 0.0, 1.0
-    low, high = ranges.interval(op.operands[1])
-    if low <= 0 <= high:
-        return UNKNOWN
-    return product(numerator, (1 / high, 1 / low))
+def _divide_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    x, y = (ranges.of(v) for v in op.operands)
+    result = op.results[0]
+    if not is_float(result):
+        return [fitted(_integer_quotient(x, y), result)]
+    # Pattern: e / sum(e) in [0, 1]   [e >= 0, along the same axes]
+    statistic = row_statistic(result, op.operands[0], op.operands[1])
+    if x.low >= 0 and x.is_numeric and statistic is not None and statistic.reducer == "add":
+        return [Range(0.0, 1.0, nan=0 in y)]
+    return [_quotient(x, y)]
 
 
-def _monotone(function: Callable[[float], float]) -> RangeRule:
-    def rule(ranges: Ranges, op: ir.Operation) -> Interval:
-        low, high = ranges.interval(op.operands[0])
-        return function(low), function(high)
+def _quotient(x: Range, y: Range) -> Range:
+    if 0 in y or y.nan or not y.has_numbers:
+        return Range(-math.inf, math.inf, nan=True)
+    inverse = Range(1 / y.high, 1 / y.low)
+    if y.below or y.above:
+        inverse = join(inverse, exactly(0.0))
+    return intervals.multiply(x, inverse)
 
-    return rule
+
+def _integer_quotient(x: Range, y: Range) -> Range:
+    """Toward zero; x / 0 is -1, as XLA has it."""
+    most = max(abs(x.low), abs(x.high))
+    return Range(-most, most) if x.low < 0 or y.low < 0 else Range(-1 if 0 in y else 0, most)
 
 
-def _within(low: float, high: float) -> RangeRule:
-    return lambda _, __: (low, high)
+def _remainder_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    x, y = (ranges.of(v) for v in op.operands)
+    # It has the sign of x, and less than the magnitude of y and of x; x % 0 is x for integers.
+    most = x.largest if 0 in y else min(x.largest, y.largest)
+    found = Range(-most if x.low < 0 else 0, most if x.high > 0 else 0)
+    if is_float(op.results[0]):
+        found = replace(found, nan=x.nan or y.nan or 0 in y or not x.is_numeric)
+    return [fitted(found, op.results[0])]
+
+
+def _power_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    x, y = (ranges.of(v) for v in op.operands)
+    if not is_float(op.results[0]):
+        return [anything(op.results[0])]
+    if x.is_bounded and y.is_bounded and x.low > 0:
+        ends = [_pow(base, exponent) for base in (x.low, x.high) for exponent in (y.low, y.high)]
+        return [Range(min(ends), max(ends))]
+    return [Range(-math.inf if x.low < 0 else 0.0, math.inf, nan=True)]
+
+
+def _pow(base: float, exponent: float) -> float:
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return math.inf
+
+
+def _from(least: float, function: Callable[[float], float], limit: float) -> RangeRule:
+    """Of a rising function that is defined above `least`, where it has this limit."""
+
+    def image(x: Range) -> Range:
+        outside = not x.is_numeric or x.low <= least
+        low = limit if x.low <= least else function(x.low) if math.isfinite(x.low) else math.inf
+        high = math.inf if x.above or x.high == math.inf else limit if x.high <= least else function(x.high)
+        return Range(low, max(low, high), nan=outside)
+
+    return elementwise(image)
+
+
+def _root(x: Range) -> Range:
+    low = 0.0 if x.low <= 0 else math.sqrt(x.low)
+    high = math.inf if x.above or x.high == math.inf else math.sqrt(max(x.high, 0.0))
+    return Range(low, high, nan=x.nan or x.below or x.low < 0)
+
+
+def _inverse_root(x: Range) -> Range:
+    if x.low <= 0 or not x.is_numeric:
+        return Range(0.0, math.inf, nan=True)
+    low = 0.0 if x.high == math.inf else 1 / math.sqrt(x.high)
+    return Range(low, 1 / math.sqrt(x.low) if math.isfinite(x.low) else math.inf)
 
 
 def _exp(x: float) -> float:
     return math.exp(x) if x < 700 else math.inf
 
 
+def _logistic_of(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
+
+
+def _falling(function: Callable[[Range], Range]) -> Callable[[Range], Range]:
+    return lambda x: intervals.negate(function(x))
+
+
+_EXP = intervals.monotone(_exp, 0.0, math.inf)
+_EXPM1 = intervals.monotone(lambda x: _exp(x) - 1, -1.0, math.inf)
+_TANH = intervals.monotone(math.tanh, -1.0, 1.0)
+_ERF = intervals.monotone(math.erf, -1.0, 1.0)
+_ERFC = _falling(intervals.monotone(lambda x: -math.erfc(x), -2.0, 0.0))
+
+
+def _custom_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    x = ranges.of(op.operands[0])
+    return [_ERF(x) if ir.StringAttr(op.attributes["call_target_name"]).value == "mhlo.erf" else x]
+
+
 _FUNCTION = Op("", __name__, Kind.ARITHMETIC, fixed_scale, unknown_range, same("log"))
-_ANY_RING = {
-    "exponential": _monotone(_exp),
-    "exponential_minus_one": unknown_range,
-    "cosine": _within(-1.0, 1.0),
-    "sine": _within(-1.0, 1.0),
-    "tanh": _within(-1.0, 1.0),
+_ANY_RING: Mapping[str, RangeRule] = {
+    "exponential": elementwise(_EXP),
+    "exponential_minus_one": elementwise(_EXPM1),
+    "cosine": elementwise(intervals.within(-1.0, 1.0)),
+    "sine": elementwise(intervals.within(-1.0, 1.0)),
+    "tanh": elementwise(_TANH),
+}
+_WIDE_RINGS: Mapping[str, RangeRule] = {
+    "atan2": elementwise(intervals.within(-math.pi, math.pi)),
+    "log": _from(0.0, math.log, -math.inf),
+    "log_plus_one": _from(-1.0, math.log1p, -math.inf),
+    "power": _power_range,
+    "remainder": _remainder_range,
+    "rsqrt": elementwise(_inverse_root),
+    "sqrt": elementwise(_root),
 }
 
 register(
+    *(_FUNCTION.named(f"stablehlo.{name}", emit=same(name), range=rule) for name, rule in _ANY_RING.items()),
     *(
-        _FUNCTION.named(f"stablehlo.{name}", emit=same(name), range=range_)
-        for name, range_ in _ANY_RING.items()
+        _FUNCTION.named(f"stablehlo.{name}", emit=same(name), range=rule, rings=WIDE)
+        for name, rule in _WIDE_RINGS.items()
     ),
-    *(
-        _FUNCTION.named(f"stablehlo.{name}", emit=same(name), rings=WIDE)
-        for name in ("atan2", "log", "log_plus_one", "power", "remainder", "rsqrt", "sqrt")
+    _FUNCTION.named(
+        "stablehlo.logistic",
+        emit=_logistic,
+        range=elementwise(intervals.monotone(_logistic_of, 0.0, 1.0)),
+        rings=WIDE,
     ),
-    _FUNCTION.named("stablehlo.logistic", emit=_logistic, range=_within(0.0, 1.0), rings=WIDE),
-    _FUNCTION.named("chlo.erf", emit=_erf, range=_within(-1.0, 1.0), rings=WIDE),
-    _FUNCTION.named("chlo.erfc", emit=_erfc, range=_within(0.0, 2.0), rings=WIDE),
-    _FUNCTION.named("stablehlo.custom_call", emit=_custom_call, rings=WIDE, unsupported=_known_target),
+    _FUNCTION.named("chlo.erf", emit=_erf, range=elementwise(_ERF), rings=WIDE),
+    _FUNCTION.named("chlo.erfc", emit=_erfc, range=elementwise(_ERFC), rings=WIDE),
+    _FUNCTION.named(
+        "stablehlo.custom_call", emit=_custom_call, range=_custom_range, rings=WIDE, unsupported=_known_target
+    ),
     _FUNCTION.named(
         "stablehlo.divide", emit=_divide, range=_divide_range, rings=WIDE, rings_of=_division_rings
     ),

@@ -13,11 +13,11 @@ from ditto_compiler.ops.base import (
     Share,
     Values,
     any_scale,
-    first_range,
+    joined_range,
     register,
+    same_range,
 )
 from ditto_compiler.ops.emitter import Emitter, i64, i64s
-from ditto_compiler.ops.movement import joined_range
 
 
 def _dynamic_slice(e: Emitter, op: ir.Operation) -> Values:
@@ -67,7 +67,7 @@ def _plain_gather(op: ir.Operation, is_secret: IsSecret) -> str | None:
     return _no_secret_indices(1)(op, is_secret)
 
 
-_LOOKUP = Op("", __name__, Kind.LAYOUT, any_scale, first_range, _gather, share=Share.MOVED)
+_LOOKUP = Op("", __name__, Kind.LAYOUT, any_scale, same_range, _gather, share=Share.MOVED)
 
 register(
     _LOOKUP.named("stablehlo.dynamic_slice", emit=_dynamic_slice, unsupported=_no_secret_indices(1)),

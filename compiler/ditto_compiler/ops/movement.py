@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ditto_compiler.intervals import Interval, hull
+from ditto_compiler.intervals import Range, join
 from ditto_compiler.ir import ir, numel
 from ditto_compiler.op_attributes import get_i64s, shape_of
-from ditto_compiler.ops.base import Kind, Op, Ranges, Share, Values, any_scale, first_range, register
+from ditto_compiler.ops.base import (
+    Kind,
+    Op,
+    Ranges,
+    Share,
+    Values,
+    any_scale,
+    joined_range,
+    register,
+    same_range,
+)
 from ditto_compiler.ops.emitter import Emitter, forward, i64, i64s, plain_element
-from ditto_compiler.structure import is_float
 
 
 def _broadcast(e: Emitter, op: ir.Operation) -> Values:
@@ -98,18 +107,20 @@ def pad(
     return x
 
 
-def joined_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    """The result has elements of all float operands."""
-    return hull(*(ranges.interval(v) for v in op.operands if is_float(v)))
+def _pad_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    x, value = (ranges.of(operand) for operand in op.operands)
+    names = ("edge_padding_low", "edge_padding_high", "interior_padding")
+    grows = any(amount > 0 for name in names for amount in get_i64s(op, name))
+    return [join(x, value) if grows else x]
 
 
-_MOVE = Op("", __name__, Kind.LAYOUT, any_scale, first_range, forward, share=Share.MOVED)
+_MOVE = Op("", __name__, Kind.LAYOUT, any_scale, same_range, forward, share=Share.MOVED)
 
 register(
     _MOVE.named("stablehlo.broadcast_in_dim", emit=_broadcast),
     _MOVE.named("stablehlo.concatenate", emit=_concatenate, range=joined_range),
     _MOVE.named("stablehlo.optimization_barrier"),
-    _MOVE.named("stablehlo.pad", emit=_pad, range=joined_range),
+    _MOVE.named("stablehlo.pad", emit=_pad, range=_pad_range),
     _MOVE.named("stablehlo.reduce_precision"),
     _MOVE.named("stablehlo.reshape", emit=_reshape),
     _MOVE.named("stablehlo.reverse", emit=_reverse),

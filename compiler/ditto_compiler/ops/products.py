@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from ditto_compiler import intervals
 from ditto_compiler.encoding import Fxp
-from ditto_compiler.intervals import Interval, product, scaled, square
+from ditto_compiler.intervals import Range, exactly, join
 from ditto_compiler.ir import encoding_of, ir
 from ditto_compiler.op_attributes import convolution_layout, dot_dimensions, get_i64s, get_padding, shape_of
 from ditto_compiler.ops.base import (
@@ -15,9 +17,9 @@ from ditto_compiler.ops.base import (
     Ranges,
     Share,
     Values,
+    fitted,
     product_scale,
     register,
-    unknown_range,
 )
 from ditto_compiler.ops.emitter import Emitter, i64s
 from ditto_compiler.ops.movement import pad
@@ -151,20 +153,28 @@ def _plain_convolution(op: ir.Operation, _: IsSecret) -> str | None:
     return None
 
 
-def _square_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    return square(ranges.interval(op.operands[0]))
+def _multiply_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    if op.operands[0] == op.operands[-1]:
+        found = intervals.square(ranges.of(op.operands[0]))
+    else:
+        found = intervals.multiply(*(ranges.of(v) for v in op.operands))
+    return [fitted(found, op.results[0])]
 
 
-def _multiply_range(ranges: Ranges, op: ir.Operation) -> Interval:
-    if op.operands[0] == op.operands[1]:
-        return _square_range(ranges, op)
-    return product(*(ranges.interval(v) for v in op.operands))
-
-
-def _dot_range(ranges: Ranges, op: ir.Operation) -> Interval:
+def _dot_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     left = shape_of(op.operands[0])
     terms = math.prod(left[d] for d in dot_dimensions(op).left_contracted)
-    return scaled(product(*(ranges.interval(v) for v in op.operands)), terms)
+    product = intervals.multiply(*(ranges.of(v) for v in op.operands))
+    return [fitted(intervals.scaled(product, terms), op.results[0])]
+
+
+def _convolution_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    kernel, layout = shape_of(op.operands[1]), convolution_layout(op)
+    terms = math.prod(extent for extent, what in zip(kernel, layout.kernel, strict=True) if what != "o")
+    image, weights = (ranges.of(v) for v in op.operands)
+    # Padding and dilation put zeros in.
+    product = intervals.multiply(join(image, exactly(0)), weights)
+    return [fitted(intervals.scaled(product, terms), op.results[0])]
 
 
 _PRODUCT = Op(
@@ -182,10 +192,10 @@ _SUM_OF_PRODUCTS = _PRODUCT.named(
 
 register(
     _PRODUCT,
-    _PRODUCT.named("chlo.square", range=_square_range),
+    _PRODUCT.named("chlo.square"),
     _SUM_OF_PRODUCTS,
     _SUM_OF_PRODUCTS.named("stablehlo.dot"),
     _SUM_OF_PRODUCTS.named(
-        "stablehlo.convolution", emit=_convolution, range=unknown_range, unsupported=_plain_convolution
+        "stablehlo.convolution", emit=_convolution, range=_convolution_range, unsupported=_plain_convolution
     ),
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from ditto_compiler import intervals
 from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.encoding import Fxp
-from ditto_compiler.intervals import UNKNOWN, Interval, scaled
-from ditto_compiler.ir import element_type, encoding_of, ir, numel
+from ditto_compiler.intervals import NOTHING, UNKNOWN, Range, join, widened
+from ditto_compiler.ir import defining_op, element_type, encoding_of, ir, numel
+from ditto_compiler.matcher import row_statistic
 from ditto_compiler.op_attributes import get_i64s, get_padding, shape_of
-from ditto_compiler.ops.base import IsSecret, Kind, Op, Ranges, Scale, Values, register
+from ditto_compiler.ops.base import IsSecret, Kind, Op, Ranges, Scale, Values, fitted, register
 from ditto_compiler.ops.emitter import Emitter, i64s
 from ditto_compiler.ops.movement import pad
 from ditto_compiler.structure import IDENTITIES, constant_through_layout, reducer, splat_of
@@ -99,18 +101,76 @@ def _scale(op: ir.Operation) -> Scale:
     return Scale.ANY if exact or not any(isinstance(encoding_of(v), Fxp) for v in op.results) else Scale.FIXED
 
 
-def _range(ranges: Ranges, op: ir.Operation) -> Interval:
-    if len(op.results) != 1:
-        return UNKNOWN
-    inside = ranges.interval(op.operands[0])
-    name = reducer(op)
-    if name in ("maximum", "minimum"):
-        return inside
-    if name != "add" or not numel(op.results[0]):
-        return UNKNOWN
-    if op.name == "stablehlo.reduce_window":
-        return scaled(inside, math.prod(op.attributes["window_dimensions"]))
-    return scaled(inside, numel(op.operands[0]) // numel(op.results[0]))
+def _range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
+    half = len(op.operands) // 2
+    cells = [ranges.of(v) for v in list(op.operands)[:half]]
+    initial = [ranges.of(v) for v in list(op.operands)[half:]]
+    if op.name == "stablehlo.reduce":
+        count = math.prod(shape_of(op.operands[0])[d] for d in get_i64s(op, "dimensions"))
+        if not numel(op.results[0]):
+            return [NOTHING] * half
+    else:
+        count = math.prod(get_i64s(op, "window_dimensions"))
+        # Padding and dilation put initial values into the windows.
+        cells = [join(x, start) for x, start in zip(cells, initial, strict=True)]
+    rule = _BY_REDUCER.get(reducer(op) or "") if half == 1 else None
+    if rule is not None:
+        found = rule(cells[0], count, initial[0])
+        # Pattern: sum(exp(x - max(x))) >= 1   [along the same axes]
+        if _adds_up_to_one(op) and found.high >= 1:
+            found = found.numbers(max(found.low, 1.0), found.high)
+        return [fitted(found, op.results[0])]
+    return _fixed_point(
+        ranges, op.regions[0].blocks[0], [join(*pair) for pair in zip(cells, initial, strict=True)]
+    )
+
+
+def _adds_up_to_one(op: ir.Operation) -> bool:
+    """Whether `op` sums exp(x - max(x)) of whole rows, of which one is exp(0)."""
+    exp = defining_op(op.operands[0])
+    shifted = (
+        defining_op(exp.operands[0]) if exp is not None and exp.name == "stablehlo.exponential" else None
+    )
+    if op.name != "stablehlo.reduce" or shifted is None or shifted.name != "stablehlo.subtract":
+        return False
+    statistic = row_statistic(shifted.results[0], *shifted.operands)
+    return statistic == ("maximum", tuple(sorted(get_i64s(op, "dimensions")))) and reducer(op) == "add"
+
+
+def _fixed_point(ranges: Ranges, body: ir.Block, start: list[Range]) -> Sequence[Range]:
+    """What any tree of applications of the reducer's body can give."""
+    found = start
+    while True:
+        results = ranges.run(body, [*found, *found])
+        grown = [widened(old, join(old, new)) for old, new in zip(found, results, strict=True)]
+        if grown == found:
+            return found
+        found = grown
+
+
+def _product_of(x: Range, count: int, start: Range) -> Range:
+    """Of `count` factors and the initial value."""
+    if not x.is_numeric or not x.has_numbers:
+        return UNKNOWN if count else start
+    most = _power(x.largest, count)
+    least = _power(x.low, count) if x.low >= 0 else -most
+    return intervals.multiply(Range(least, most), start)
+
+
+def _power(base: float, count: int) -> float:
+    try:
+        return base**count
+    except OverflowError:
+        return math.inf
+
+
+_BY_REDUCER: Mapping[str, Callable[[Range, int, Range], Range]] = {
+    "add": lambda x, count, start: intervals.add(intervals.scaled(x, count), start),
+    "multiply": _product_of,
+    "maximum": lambda x, count, start: intervals.maximum(x, start) if count else start,
+    "minimum": lambda x, count, start: intervals.minimum(x, start) if count else start,
+}
+"""Of `count` elements and the initial value, by the reducer."""
 
 
 _REDUCTION = Op(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import shape_of
-from ditto_compiler.ops.base import IsSecret, Kind, Op, Share, Values, any_scale, first_range, register
+from ditto_compiler.ops.base import IsSecret, Kind, Op, Share, Values, any_scale, register, same_range
 from ditto_compiler.ops.emitter import Emitter, i64
 from ditto_compiler.structure import sort_key
 
@@ -45,7 +45,7 @@ register(
         __name__,
         Kind.ARITHMETIC,
         any_scale,
-        first_range,
+        same_range,
         _sort,
         share=Share.BITWISE,
         unsupported=_plain_sort,

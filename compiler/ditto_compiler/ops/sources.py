@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from ditto_compiler.encoding import Fxp
-from ditto_compiler.intervals import INFINITE, UNKNOWN, Interval
-from ditto_compiler.ir import defining_op, element_type, encoding_of, ir, numel
-from ditto_compiler.op_attributes import get_i64s, shape_of
-from ditto_compiler.ops.base import Kind, Op, Ranges, Values, any_scale, register
+from ditto_compiler.intervals import NOTHING, Range
+from ditto_compiler.ir import defining_op, element_type, encoding_of, ir
+from ditto_compiler.op_attributes import get_i64, get_i64s, shape_of
+from ditto_compiler.ops.base import Kind, Op, Ranges, Values, any_scale, fitted, register
 from ditto_compiler.ops.emitter import LITERAL_BITS, Emitter, i64, i64s, shift_left
 from ditto_compiler.spu.literals import held, on_grid
 from ditto_compiler.structure import constant_numbers, is_float
@@ -68,11 +68,12 @@ def reciprocal_of(e: Emitter, value: ir.Value) -> ir.Value:
     return e.one("broadcast", e.type_of(op.results[0]), inner, broadcast_dimensions=dimensions)
 
 
-def _constant_range(_: Ranges, op: ir.Operation) -> Interval:
-    numbers = [float(x) for x in constant_numbers(op)] if is_float(op.results[0]) else []
-    if not numbers or any(math.isnan(x) or abs(x) >= INFINITE for x in numbers):
-        return UNKNOWN
-    return min(numbers), max(numbers)
+def _constant_range(_: Ranges, op: ir.Operation) -> Sequence[Range]:
+    numbers = constant_numbers(op)
+    if is_float(op.results[0]):
+        return [Range.of_constants(map(float, numbers))]
+    integers = list(map(int, numbers))
+    return [Range(min(integers), max(integers)) if integers else NOTHING]
 
 
 def _emit_iota(e: Emitter, op: ir.Operation) -> Values:
@@ -84,8 +85,9 @@ def _emit_iota(e: Emitter, op: ir.Operation) -> Values:
     return [shift_left(e, numbers, encoding.frac) if is_integer and encoding else numbers]
 
 
-def _iota_range(_: Ranges, op: ir.Operation) -> Interval:
-    return 0.0, float(max(numel(op.results[0]) - 1, 0))
+def _iota_range(_: Ranges, op: ir.Operation) -> Sequence[Range]:
+    extent = shape_of(op.results[0])[get_i64(op, "iota_dimension")]
+    return [fitted(Range(0, extent - 1), op.results[0]) if extent else NOTHING]
 
 
 register(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.calibration import Ranges, RangesError, argument_key, result_keys
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import entry_function, ir, ops_of
@@ -16,19 +17,20 @@ from ditto_compiler.pass_base import Pass
 class DittoApplyRanges(Pass):
     """Attach calibrated magnitudes to the ops and arguments they were measured on.
 
-    `ditto calibrate` writes, for each float value, the largest magnitude it saw, under a name made of the
-    op's scope and its number among equal ops there. This pass finds the ops by the same names and sets
-    `ditto.max_abs`, which range analysis reads.
+    `ditto calibrate` writes, for each value, the least and the largest number it saw, under a name made of
+    the op's scope and its number among equal ops there. This pass finds the ops by the same names and sets
+    `ditto.range`, which range analysis reads (`ditto.max_abs` where a file has magnitudes only). Where range
+    analysis proves that what was measured cannot be, it warns, and the measurement is believed.
 
     Requires: the pipeline that calibration ran, up to here. Keeps: everything else.
 
-    Before, with a file that says `"layer0/mlp:stablehlo.tanh#0" = 0.93`:
+    Before, with a file that says `"layer0/mlp:stablehlo.tanh#0": [-0.5, 0.93]`:
 
         %0 = stablehlo.tanh %x : tensor<4xf32>
 
     After:
 
-        %0 = stablehlo.tanh %x {ditto.max_abs = 9.300000e-01 : f64} : tensor<4xf32>
+        %0 = stablehlo.tanh %x {ditto.range = array<f64: -5.000000e-01, 9.300000e-01>} : tensor<4xf32>
 
     Errors: a file that cannot be read; a file of another program, none of whose names are here.
     """
@@ -53,17 +55,15 @@ class DittoApplyRanges(Pass):
         found = 0
         attributes = names.argument_attributes(entry)
         for index, entries in enumerate(attributes):
-            bound = ranges.values.get(argument_key(index))
-            if bound is not None:
-                entries[names.MAX_ABS] = _magnitude(bound)
-                found += 1
+            entries.update(measured := _attributes(ranges, argument_key(index)))
+            found += len(measured)
         names.set_argument_attributes(entry, attributes)
         keys = result_keys(entry)
         for op in ops_of(entry.entry_block):
-            bounds = [ranges.values.get(keys.get(result, "")) for result in op.results]
-            if len(bounds) == 1 and bounds[0] is not None:
-                op.attributes[names.MAX_ABS] = _magnitude(bounds[0])
-                found += 1
+            if len(op.results) == 1 and op.results[0] in keys:
+                for name, value in (measured := _attributes(ranges, keys[op.results[0]])).items():
+                    op.attributes[name] = value
+                found += len(measured)
         if ranges.values and not found:
             errors.add(
                 module.operation,
@@ -71,7 +71,20 @@ class DittoApplyRanges(Pass):
                 "calibrate it again",
             )
         errors.raise_if_any()
+        for contradiction in RangeAnalysis(entry).contradictions:
+            self.note(
+                "warning",
+                contradiction.op,
+                f"it was measured in {contradiction.measured}, but whatever the inputs it is in "
+                f"{contradiction.proved}; the measurement is believed. Are the ranges of another version of "
+                "the program? Calibrate it again",
+            )
 
 
-def _magnitude(bound: float) -> ir.FloatAttr:
-    return ir.FloatAttr.get_f64(bound)
+def _attributes(ranges: Ranges, key: str) -> dict[str, ir.Attribute]:
+    """What was seen of a value, as an attribute of its op; nothing if nothing was."""
+    if key in ranges.intervals:
+        return {names.RANGE: ir.DenseF64ArrayAttr.get(list(ranges.intervals[key]))}
+    if key in ranges.values:
+        return {names.MAX_ABS: ir.FloatAttr.get_f64(ranges.values[key])}
+    return {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.diagnostics import Diagnostic, ErrorCollector, describe, source_location
+from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.forms.replace import Replacer
 from ditto_compiler.forms.table import EXACT, FORM_NAMES, FORMS
 from ditto_compiler.ir import func, functions, ir, nested_ops
@@ -77,12 +77,9 @@ class DittoApproximate(Pass):
     """Lookup by secret ids: one-hot, digits; the engine has none of its own."""
     policy_object: Policy | None = field(default=None, metadata=NO_TEXT)
     """A policy made in Python, instead of `policy`."""
-    remarks: list[Diagnostic] = field(default_factory=list, init=False, compare=False, repr=False)
-    """After a run: the costly ops on secrets that stayed exact, and why."""
 
     def run(self, module: ir.Module) -> None:
         """Recognises, replaces, and drops what has become idle."""
-        self.remarks.clear()
         errors = self.errors()
         rules = self._rules(module, errors)
         errors.raise_if_any()
@@ -133,8 +130,7 @@ class DittoApproximate(Pass):
             reason = "it belongs to no function that was recognised"
             if op in holders:
                 reason = f"it belongs to {holders[op]}, whose form is exact"
-            text = f"[{self.name}] {describe(op)}: stays exact: {reason}"
-            self.remarks.append(Diagnostic("remark", source_location(op.location), text))
+            self.note("remark", op, f"stays exact: {reason}")
 
 
 def _what_costs(found: Found) -> ir.Value:

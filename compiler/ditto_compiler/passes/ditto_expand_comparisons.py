@@ -10,7 +10,7 @@ from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp, Int
 from ditto_compiler.ir import defining_op, encode_type, encoding_of, insert_op, ir, numel, ops_of
-from ditto_compiler.op_attributes import direction_of, shape_of
+from ditto_compiler.op_attributes import MIRRORED, direction_of, shape_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.literals import held
 from ditto_compiler.structure import constant
@@ -18,7 +18,7 @@ from ditto_compiler.structure import constant
 MAX_THRESHOLD = 2**63
 """Of the attribute, in units of the last place; constants that are not below it are subtracted."""
 
-_MIRRORED = {"LT": "GT", "GT": "LT", "LE": "GE", "GE": "LE"}
+_ORDERED = ("LT", "LE", "GT", "GE")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class DittoExpandComparisons(Pass):
             return False
         if not isinstance(encoding_of(op.operands[0]), Fxp) or not visibility.is_secret(op.results[0]):
             return False
-        if op.name == "stablehlo.compare" and direction_of(op) not in _MIRRORED:
+        if op.name == "stablehlo.compare" and direction_of(op) not in _ORDERED:
             return False
         return numel(op.results[0]) >= max(self.min_elements, 1)
 
@@ -135,7 +135,7 @@ class _Comparisons:
         left, right = op.operands
         direction = direction_of(op)
         if constant(left) is not None and constant(right) is None:
-            left, right, direction = right, left, _MIRRORED[direction]
+            left, right, direction = right, left, MIRRORED[direction]
         threshold = _threshold(right, direction)
         if threshold is not None:
             negated = direction in ("GE", "GT")
@@ -145,7 +145,7 @@ class _Comparisons:
                 return _Terms(inner, (threshold, 1 - threshold), negated)
             return _Terms(left, (threshold,), negated)
         if direction in ("GE", "GT"):
-            left, right, direction = right, left, _MIRRORED[direction]
+            left, right, direction = right, left, MIRRORED[direction]
         difference = insert_op("subtract", left.type, left, right, before=op)
         return _Terms(difference, (1 if direction == "LE" else 0,), False)
 
