@@ -36,9 +36,9 @@ def calibrate(
     """Runs `fn` in plaintext and records the least and the largest number in every tensor.
 
     What stands for infinity among numbers, as in attention masks, is left out, and so is what loops and
-    branches compute within. The inputs should be typical, and as extreme as those the program will see: a value that
-    later exceeds its range by more than the margin (see ditto-assign-fractions) wraps around unnoticed. Pass
-    the result to `ditto.compile(..., ranges=...)` with the same policy, or save it for later.
+    branches compute within. The inputs should be typical, and as extreme as those the program will see: a
+    value that later exceeds its range by more than the margin (see ditto-assign-fractions) wraps around
+    unnoticed. Pass the result to `ditto.compile(..., ranges=...)` with the same policy, or save it for later.
 
     Args:
         fn: the function, or StableHLO as text, bytecode or a portable artifact.
