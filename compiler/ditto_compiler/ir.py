@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -47,6 +47,7 @@ __all__ = [
     "is_tensor",
     "nested_ops",
     "new_context",
+    "new_module",
     "numel",
     "ops_of",
     "parse_module",
@@ -107,6 +108,14 @@ def copy_module(module: ir.Module) -> ir.Module:
     buffer = io.BytesIO()
     module.operation.write_bytecode(buffer)
     return parse_module(buffer.getvalue())
+
+
+def new_module(arguments: Sequence[ir.Type], results: Sequence[ir.Type]) -> tuple[ir.Module, ir.Block]:
+    """A module in the current context with an empty `@main`, and the block that its caller fills and ends."""
+    module = ir.Module.create(ir.Location.unknown())
+    with ir.InsertionPoint(module.body):
+        function = func.FuncOp("main", (list(arguments), list(results)), loc=ir.Location.unknown())
+    return module, function.add_entry_block()
 
 
 def functions(module: ir.Module) -> list[func.FuncOp]:

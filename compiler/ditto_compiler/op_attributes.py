@@ -42,6 +42,14 @@ def direction_of(op: ir.Operation) -> str:
     return str(op.attributes["comparison_direction"]).split()[-1].rstrip(">")
 
 
+def comparison_attributes(direction: str, kind: str = "FLOAT") -> dict[str, ir.Attribute]:
+    """The attributes of a comparison: EQ, NE, LT, LE, GT or GE; of FLOAT, SIGNED or UNSIGNED elements."""
+    return {
+        "comparison_direction": ir.Attribute.parse(f"#stablehlo<comparison_direction {direction}>"),
+        "compare_type": ir.Attribute.parse(f"#stablehlo<comparison_type {kind}>"),
+    }
+
+
 MIRRORED: Mapping[str, str] = {
     **{"EQ": "EQ", "NE": "NE"},
     **{"LT": "GT", "GT": "LT", "LE": "GE", "GE": "LE"},

@@ -11,11 +11,15 @@ from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
+from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
+from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
+from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
+from ditto_compiler.passes.ditto_legalize_constants import DittoLegalizeConstants
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
@@ -37,6 +41,9 @@ def front_end_pipeline(
         LegalizeChlo(),
         # Before anything else is rewritten, so that errors speak of the user's own ops.
         DittoCheckSupported(max_public_constant),
+        # Before ranges are asked for, which know more of numbers than of how they came about.
+        DittoFoldConstants(),
+        DittoFoldRanges(),
         # Equal constants and dead code would only be cast and outlined for nothing.
         MlirPass("canonicalize"),
         MlirPass("cse"),
@@ -68,9 +75,12 @@ def precision_pipeline(
         DittoOptimizeCasts(),
         # Hoisting casts repeats layout ops in the other ring; equal ones are merged again.
         MlirPass("cse"),
+        # Every constant is now in the encodings that it is used in.
+        DittoLegalizeConstants(),
+        MlirPass("cse"),
     )
     if policy.rescale == "engine":
-        return (*front_end, *measured, *annotate)
+        return (*front_end, *measured, *annotate, DittoCheckConstants())
     return (
         *front_end,
         *measured,
@@ -81,6 +91,8 @@ def precision_pipeline(
         # The rescales of inputs and constants become inputs and constants at those scales.
         DittoOptimizeCasts(),
         MlirPass("cse"),
+        # Every constant has the scale that it is held at.
+        DittoCheckConstants(),
     )
 
 

@@ -7,11 +7,15 @@ from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
+from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
+from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
+from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
+from ditto_compiler.passes.ditto_legalize_constants import DittoLegalizeConstants
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
@@ -26,15 +30,19 @@ PASSES: dict[str, type[Pass]] = {
         InlineCalls,
         LegalizeChlo,
         DittoCheckSupported,
+        DittoFoldConstants,
+        DittoFoldRanges,
         DittoApproximate,
         DittoApplyRanges,
         DittoPrintRanges,
         DittoAnnotate,
         DittoInsertCasts,
         DittoOptimizeCasts,
+        DittoLegalizeConstants,
         DittoExpandRescale,
         DittoAssignFractions,
         DittoOptimizeRescale,
+        DittoCheckConstants,
         DittoExpandReductions,
         DittoExpandComparisons,
         DittoOutlineRegions,

@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.ir import defining_op, element_type, ir
 from ditto_compiler.op_attributes import MIRRORED, direction_of
@@ -21,6 +24,21 @@ def constant_numbers(op: ir.Operation) -> list[Any]:
         return [attribute.get_splat_value().value]
     element = str(ir.RankedTensorType(attribute.type).element_type)
     return list((ir.DenseFPElementsAttr if element in FLOAT_TYPES else ir.DenseIntElementsAttr)(attribute))
+
+
+def constant_of_array(array: NDArray[Any], type_: ir.Type) -> ir.Attribute:
+    """The value of a constant of this type."""
+    tensor = ir.RankedTensorType(type_)
+    element = tensor.element_type
+    if array.size and (array == array.flat[0]).all():
+        number = array.flat[0]
+        make = ir.FloatAttr.get if str(element) in FLOAT_TYPES else ir.IntegerAttr.get
+        held = float(number) if str(element) in FLOAT_TYPES else int(number)
+        return ir.DenseElementsAttr.get_splat(tensor, make(element, held))
+    if str(element) == "i1":
+        array = np.packbits(array.reshape(-1), bitorder="little")
+    body = np.ascontiguousarray(array).tobytes().hex().upper()
+    return ir.Attribute.parse(f'dense<"0x{body}"> : {tensor}' if body else f"dense<> : {tensor}")
 
 
 def splat_of(op: ir.Operation) -> Any | None:

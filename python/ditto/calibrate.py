@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto.frontend import read_stablehlo, trace
-from ditto.xla import XlaFunction
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.calibration import Ranges, argument_key, result_keys
 from ditto_compiler.dialect import attributes as names
@@ -23,6 +22,7 @@ from ditto_compiler.ops.scales import is_constant
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import Policy, load_policy
+from ditto_compiler.xla import XlaFunction
 
 
 def calibrate(

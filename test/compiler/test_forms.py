@@ -16,7 +16,6 @@ from scipy.special import erf, expit
 
 from ditto.calibrate import instrument
 from ditto.frontend import trace
-from ditto.xla import XlaFunction
 from ditto_compiler.calibration import result_keys
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms.exponential import EXPONENTIALS
@@ -25,6 +24,7 @@ from ditto_compiler.ir import entry_function, ir, ops_of
 from ditto_compiler.options import option_docs
 from ditto_compiler.pass_manager import PassManager, parse_pipeline
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
+from ditto_compiler.xla import XlaFunction
 
 RNG = np.random.default_rng(11)
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from jax import lax
 from random_programs import random_programs
 
-from ditto.xla import XlaFunction
 from ditto_compiler import intervals
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.dialect import attributes as names
@@ -28,6 +27,7 @@ from ditto_compiler.ir import (
     set_function_type,
 )
 from ditto_compiler.pass_manager import PassManager, parse_pipeline
+from ditto_compiler.xla import XlaFunction
 
 BINARY = {
     intervals.add: operator.add,

@@ -1,4 +1,4 @@
-// RUN: ditto-opt %s --split-input-file --pass-pipeline="builtin.module(ditto-annotate{policy=uniform64},ditto-insert-casts,ditto-outline-regions,ditto-to-pphlo)" | filecheck %s
+// RUN: ditto-opt %s --split-input-file --pass-pipeline="builtin.module(ditto-annotate{policy=uniform64},ditto-insert-casts,ditto-legalize-constants,ditto-outline-regions,ditto-to-pphlo)" | filecheck %s
 
 // On the grid of 18 fraction bits: 0.1 * 2^18 = 26214.4, and 26214 / 2^18 is 0.0999984741; the engine would truncate.
 // CHECK-LABEL: func.func @rounds_to_grid(
@@ -69,14 +69,16 @@ func.func @multiplies_by_next_to_nothing(%x: tensor<4xf32>) -> tensor<4xf32> {
 
 // -----
 
-// Half of the range: 2^(64-3-18).
+// Beyond all that the ring holds, by eight leading bits: 255 * 2^(64-10-18).
 // CHECK-LABEL: func.func @infinities(
-// CHECK-DAG:     dense<-8.79609302E+12> : tensor<f32>
-// CHECK-DAG:     dense<8.79609302E+12> : tensor<f32>
-func.func @infinities() -> (tensor<f32>, tensor<f32>) {
+// CHECK-DAG:     dense<-1.75234{{[0-9]*}}E+13> : tensor<f32>
+// CHECK-DAG:     dense<1.75234{{[0-9]*}}E+13> : tensor<f32>
+func.func @infinities(%x: tensor<f32>) -> (tensor<f32>, tensor<f32>) {
   %0 = stablehlo.constant dense<0xFF800000> : tensor<f32>
   %1 = stablehlo.constant dense<0x7F800000> : tensor<f32>
-  return %0, %1 : tensor<f32>, tensor<f32>
+  %2 = stablehlo.maximum %x, %0 : tensor<f32>
+  %3 = stablehlo.minimum %x, %1 : tensor<f32>
+  return %2, %3 : tensor<f32>, tensor<f32>
 }
 
 // -----

@@ -1,4 +1,4 @@
-// RUN: ditto-opt %s --split-input-file --pass-pipeline="builtin.module(ditto-annotate{policy=uniform64},ditto-insert-casts,ditto-expand-reductions,ditto-outline-regions,ditto-to-pphlo)" | filecheck %s
+// RUN: ditto-opt %s --split-input-file --pass-pipeline="builtin.module(ditto-annotate{policy=uniform64},ditto-insert-casts,ditto-legalize-constants,ditto-expand-reductions,ditto-outline-regions,ditto-to-pphlo)" | filecheck %s
 
 // A sum is a product with ones: local, for those are public, and of integers, which are not truncated.
 // CHECK-LABEL: func.func @sum(

@@ -54,4 +54,6 @@ class Headroom:
         room = ring - 2
         if bound <= 0:
             return room
-        return min(room, room - self.margin_bits - math.ceil(math.log2(bound)))
+        # Without a margin the bound itself, which may be a power of two, has to stay below the end.
+        taken = max(self.margin_bits + math.ceil(math.log2(bound)), math.frexp(bound)[1])
+        return min(room, room - taken)

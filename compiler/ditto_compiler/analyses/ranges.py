@@ -126,8 +126,8 @@ class RangeAnalysis:
         """What the elements of a value can be; of one that is made later, by the op it is made from."""
         if value not in self._ranges:
             op = defining_op(value)
-            if op is None or not len(op.results):
-                return UNKNOWN
+            if op is None:
+                return _anything(value)
             self.visit(op)
         return self._ranges[value]
 

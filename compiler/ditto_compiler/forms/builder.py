@@ -11,6 +11,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import defining_op, ir
+from ditto_compiler.op_attributes import comparison_attributes
 from ditto_compiler.structure import is_float
 
 
@@ -180,10 +181,7 @@ class Tensor:
     def compare(self, direction: str, other: Tensor | float) -> Tensor:
         """The booleans of an elementwise comparison: EQ, NE, LT, LE, GT, GE."""
         kind = "FLOAT" if is_float(self.value) else "SIGNED"
-        attributes = {
-            "comparison_direction": ir.Attribute.parse(f"#stablehlo<comparison_direction {direction}>"),
-            "compare_type": ir.Attribute.parse(f"#stablehlo<comparison_type {kind}>"),
-        }
+        attributes = comparison_attributes(direction, kind)
         booleans = ir.RankedTensorType.get(self.shape, ir.IntegerType.get_signless(1))
         op = self.builder.op("compare", [booleans], [self.value, self._same(other)], attributes)
         return Tensor(self.builder, op.results[0])
@@ -202,6 +200,10 @@ class Tensor:
         assert op is not None
         op.attributes[names.MAX_ABS] = ir.FloatAttr.get_f64(bound)
         return self
+
+    def clamped(self, low: float, high: float) -> Tensor:
+        """The nearest number between the two."""
+        return self._elementwise("clamp", self._same(low), self.value, self._same(high))
 
     def exponential(self) -> Tensor:
         """The engine's own exp."""

@@ -6,20 +6,20 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
+from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.norm import Normalized
 from ditto_compiler.forms.softmax import Rows
 from ditto_compiler.forms.table import Form
-from ditto_compiler.ir import clone_op, defining_op, ir, numel
+from ditto_compiler.ir import defining_op, ir, numel
 from ditto_compiler.matcher import View
 from ditto_compiler.recognizers import Found
 from ditto_compiler.structure import constant
 
 Results = list[Tensor]
-
-LOWEST = -4096.0
-"""The lowest constant of a mask: -1e9, -3.4e38 or -inf would wrap in a cast to a narrower ring."""
 
 VISIBLE = -64.0
 """What a mask may add to a score that still counts."""
@@ -70,7 +70,7 @@ class Replacer:
     def _softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         x = found.match.views["x"]
         rows = Rows(
-            builder.tensor(self._bounded(builder, x.source, found.root)),
+            builder.tensor(self.current(x.source)),
             found.match.axes or (),
             self._tensor(builder, found, "mask") if "mask" in found.match.views else None,
             self._visible(builder, x),
@@ -80,7 +80,7 @@ class Replacer:
     def _log_softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         (result,) = self._softmax(builder, found, form, exp)
         if "mask" in found.match.views:
-            result = result.where(self._tensor(builder, found, "mask"), LOWEST)
+            result = result.where(self._tensor(builder, found, "mask"), -math.inf)
         return [result]
 
     def _norm(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
@@ -105,6 +105,13 @@ class Replacer:
 
     def _embedding(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         table, ids = (self._tensor(builder, found, name) for name in ("table", "ids"))
+        dtype = numpy_dtype(str(ids.type.element_type))
+        if found.root.name == "stablehlo.gather":
+            # An id that is out of range stands for the nearest row; with a fill value its row is not used.
+            ids = ids.clamped(0, min(table.shape[0] - 1, int(np.iinfo(dtype).max)))
+        if dtype.itemsize < 4:
+            # So that it can count all rows.
+            ids = ids.converted(ir.IntegerType.get_signless(32))
         rows: Tensor = form.build(table, ids.reshaped((math.prod(ids.shape),)))
         return [rows.reshaped(ir.RankedTensorType(found.root.results[0].type).shape)]
 
@@ -133,29 +140,6 @@ class Replacer:
     def _above(self, builder: Builder, part: View) -> Tensor:
         return self._spread(self._small(builder, part) > VISIBLE, part)
 
-    def _bounded(self, builder: Builder, value: ir.Value, before: ir.Operation) -> ir.Value:
-        """`value` with the constants that masks are made of no lower than `LOWEST`."""
-        number = constant(value)
-        if number is not None:
-            return builder.splat(LOWEST, value.type) if number < LOWEST else value
-        op = defining_op(value)
-        if op is None or op.name not in _MASKING:
-            return self.current(value)
-        first = 1 if op.name == "stablehlo.select" else 0
-        operands = list(op.operands)
-        bounded = {old: self._bounded(builder, old, before) for old in operands[first:]}
-        if all(new == self.current(old) for old, new in bounded.items()) or value in self._new:
-            return self.current(value)
-        mapping = {old: self.current(old) for old in operands} | bounded
-        clone = clone_op(op, mapping, ir.InsertionPoint(before))
-        self.ops.append(clone)
-        return clone.results[0]
-
-
-_MASKING = frozenset(
-    f"stablehlo.{name}" for name in ["add", "select", "broadcast_in_dim", "reshape", "multiply", "convert"]
-)
-"""Ops by which a mask comes into the scores."""
 
 _WRITERS: dict[str, Callable[[Replacer, Builder, Found, Form, str], Results]] = {
     **{name: Replacer._elementwise for name in ("gelu", "silu", "tanh", "logistic")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 from ditto_compiler import intervals
@@ -23,6 +24,7 @@ from ditto_compiler.ops.base import (
     register,
 )
 from ditto_compiler.ops.emitter import Emitter, same
+from ditto_compiler.structure import constant
 
 
 def _is_finite(e: Emitter, op: ir.Operation) -> Values:
@@ -84,8 +86,18 @@ def _sign(x: Range) -> Range:
 def _compare_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     x, y = (ranges.of(v) for v in op.operands)
     same = op.operands[0] == op.operands[1]
+    # Infinity itself, and not what only stands for it, is beyond every number.
+    x, y = (_literal(v, range_) for v, range_ in zip(op.operands, (x, y), strict=True))
     known = compared(direction_of(op), x, y, same=same)
     return [BOOLEAN if known is None else exactly(int(known))]
+
+
+def _literal(value: ir.Value, range_: Range) -> Range:
+    number = constant(value) if not range_.has_numbers else None
+    return exactly(number) if number is not None and math.isinf(number) else range_
+
+
+LARGEST = sys.float_info.max
 
 
 def compared(direction: str, x: Range, y: Range, *, same: bool = False) -> bool | None:
@@ -101,21 +113,24 @@ def compared(direction: str, x: Range, y: Range, *, same: bool = False) -> bool 
         return None
     if same:
         return direction in ("EQ", "LE", "GE")
-    (x_low, x_high), (y_low, y_high) = _extended(x), _extended(y)
+    (x_low, x_high), (y_low, y_high) = _extended(x, y), _extended(y, x)
     if direction in ("GT", "GE"):
         x_low, x_high, y_low, y_high = y_low, y_high, x_low, x_high
         direction = {"GT": "LT", "GE": "LE"}[direction]
     if direction in ("EQ", "NE"):
         apart = x_high < y_low or y_high < x_low
-        one = x_low == x_high == y_low == y_high and math.isfinite(x_low)
+        one = x_low == x_high == y_low == y_high
         return (direction == "EQ") == one if apart or one else None
     if x_high < y_low or (direction == "LE" and x_high == y_low):
         return True
     return False if y_high < x_low or (direction == "LT" and y_high == x_low) else None
 
 
-def _extended(x: Range) -> tuple[float, float]:
+def _extended(x: Range, other: Range) -> tuple[float, float]:
     """The least and the largest element, with infinity for what stands for it."""
+    if x.is_numeric and other.low == other.high and math.isinf(other.low):
+        # Bounds that are not known are bounds of numbers.
+        return max(x.low, -LARGEST), min(x.high, LARGEST)
     low = -math.inf if x.below else x.low if x.has_numbers else INFINITE
     high = math.inf if x.above else x.high if x.has_numbers else -INFINITE
     return low, high

@@ -114,6 +114,8 @@ def _range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
         # Padding and dilation put initial values into the windows.
         cells = [join(x, start) for x, start in zip(cells, initial, strict=True)]
     rule = _BY_REDUCER.get(reducer(op) or "") if half == 1 else None
+    if half == 1 and count and element_type(op.results[0]) == "i1":
+        rule = _OF_BITS.get(reducer(op) or "", rule)
     if rule is not None:
         found = rule(cells[0], count, initial[0])
         # Pattern: sum(exp(x - max(x))) >= 1   [along the same axes]
@@ -171,6 +173,12 @@ _BY_REDUCER: Mapping[str, Callable[[Range, int, Range], Range]] = {
     "minimum": lambda x, count, start: intervals.minimum(x, start) if count else start,
 }
 """Of `count` elements and the initial value, by the reducer."""
+
+_OF_BITS: Mapping[str, Callable[[Range, int, Range], Range]] = {
+    "and": lambda x, count, start: intervals.minimum(x, start),
+    "or": lambda x, count, start: intervals.maximum(x, start),
+}
+"""The same of one boolean or more."""
 
 
 _REDUCTION = Op(

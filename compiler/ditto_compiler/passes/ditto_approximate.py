@@ -9,11 +9,12 @@ from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.forms.replace import Replacer
 from ditto_compiler.forms.table import EXACT, FORM_NAMES, FORMS
-from ditto_compiler.ir import func, functions, ir, nested_ops
+from ditto_compiler.ir import func, functions, insert_op, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, load_policy
 from ditto_compiler.recognizers import COSTLY, Found, recognize
+from ditto_compiler.recognizers.embedding import filled_lookup
 from ditto_compiler.structure import constant
 
 
@@ -25,7 +26,8 @@ class DittoApproximate(Pass):
     replaced by the form that the policy chooses for it and its scope: a piecewise polynomial, a reciprocal
     per row instead of a division per element, and so on. docs/forms.md lists the forms, with formulas,
     errors and costs. Options name forms directly and win over the policy; what neither names stays
-    exact, and so does everything public, which costs nothing.
+    exact, and so does everything public, which costs nothing. A lookup by public ids gives zeros where JAX
+    gives NaN, for ids that are out of range.
 
     Replacements have the location of the op they replace, so they stay in its scope. Some pin the ring
     and the fraction bits of their ops by `ditto.ring` and `ditto.frac`.
@@ -85,12 +87,8 @@ class DittoApproximate(Pass):
         errors.raise_if_any()
         visibility = VisibilityAnalysis(module)
         bodies = [function for function in functions(module) if not function.is_external]
-        found = [
-            one
-            for function in bodies
-            for one in recognize(function)
-            if visibility.is_secret(_what_costs(one))
-        ]
+        every = [one for function in bodies for one in recognize(function)]
+        found = [one for one in every if visibility.is_secret(_what_costs(one))]
         replacer = Replacer()
         kept: list[Found] = []
         for one in found:
@@ -101,6 +99,9 @@ class DittoApproximate(Pass):
             else:
                 replacer.replace(one, FORMS[one.function][name], form_of(rules, "exp", scope))
         replacer.finish()
+        for one in every:
+            if one.function == "embedding" and one not in found and filled_lookup(one.root) is not None:
+                _fill_with_zeros(one.root)
         for function in bodies:
             self._remark(function, visibility, kept, set(replacer.ops))
 
@@ -131,6 +132,14 @@ class DittoApproximate(Pass):
             if op in holders:
                 reason = f"it belongs to {holders[op]}, whose form is exact"
             self.note("remark", op, f"stays exact: {reason}")
+
+
+def _fill_with_zeros(root: ir.Operation) -> None:
+    """Has a lookup by public ids give zeros, not NaN, where an id is out of range: fixed point has no NaN."""
+    fill = root.operands[2]
+    tensor = ir.RankedTensorType(fill.type)
+    zero = ir.DenseElementsAttr.get_splat(tensor, ir.FloatAttr.get(tensor.element_type, 0.0))
+    root.operands[2] = insert_op("constant", tensor, before=root, value=zero)
 
 
 def _what_costs(found: Found) -> ir.Value:

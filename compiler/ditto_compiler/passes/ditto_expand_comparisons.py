@@ -12,7 +12,7 @@ from ditto_compiler.encoding import Fxp, Int
 from ditto_compiler.ir import defining_op, encode_type, encoding_of, insert_op, ir, numel, ops_of
 from ditto_compiler.op_attributes import MIRRORED, direction_of, shape_of
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.spu.literals import held
+from ditto_compiler.spu.literals import fits, held
 from ditto_compiler.structure import constant
 
 MAX_THRESHOLD = 2**63
@@ -177,7 +177,7 @@ def _threshold(value: ir.Value, direction: str) -> int | None:
     """The t for which `x < t`, or its negation, is the comparison of x with a constant, as it is held."""
     number, encoding = constant(value), encoding_of(value)
     assert isinstance(encoding, Fxp)
-    if number is None:
+    if number is None or not fits(number, encoding):
         return None
     threshold = held(number, encoding) + (direction in ("LE", "GT"))
     return threshold if abs(threshold) < MAX_THRESHOLD else None

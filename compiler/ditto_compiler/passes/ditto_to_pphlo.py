@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.encoding import EncodingError
 from ditto_compiler.ir import (
     func,
     functions,
@@ -47,7 +49,7 @@ class DittoToPphlo(Pass):
           return %0 : tensor<4x!pphlo.secret<f32>>
         }
 
-    Errors: a module that is not outlined; an op without a lowering.
+    Errors: a module that is not outlined; an op without a lowering; a constant that its encoding cannot hold.
     """
 
     name: ClassVar[str] = "ditto-to-pphlo"
@@ -65,7 +67,7 @@ class DittoToPphlo(Pass):
         errors.raise_if_any()
         visibility = VisibilityAnalysis(module)
         for region in regions:
-            self._lower(region, visibility)
+            self._lower(region, visibility, errors)
         # Only now: the analysis knows values by address, which a new op could get.
         for region in regions:
             region.operation.erase()
@@ -74,7 +76,7 @@ class DittoToPphlo(Pass):
                 _replace_call(op)
         names.set_stage(module, "lowered")
 
-    def _lower(self, region: func.FuncOp, visibility: VisibilityAnalysis) -> None:
+    def _lower(self, region: func.FuncOp, visibility: VisibilityAnalysis, errors: ErrorCollector) -> None:
         """Replaces `region` by a function of the same name with pphlo ops."""
         attributes = region.attributes
         ring, frac = names.get_int(region.operation, names.RING), names.get_int(region.operation, names.FRAC)
@@ -90,7 +92,11 @@ class DittoToPphlo(Pass):
         emitter.ip = ir.InsertionPoint(block)
         ops = ops_of(region.entry_block)
         for op in ops[:-1]:
-            emitter.emit(op)
+            try:
+                emitter.emit(op)
+            except EncodingError as error:
+                errors.add(op, str(error))
+                errors.raise_if_any()
         emitter.loc = ops[-1].location
         returned = [region_result(emitter, value) for value in ops[-1].operands]
         func.ReturnOp(returned, ip=emitter.ip, loc=ops[-1].location)

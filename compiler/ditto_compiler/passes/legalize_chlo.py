@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ditto_compiler.ir import PassManager, clone_op, func, ir, nested_ops, ops_of
+from ditto_compiler.ir import PassManager, clone_op, func, ir, nested_ops, new_module, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.pass_base import Pass
 
@@ -48,10 +48,7 @@ class LegalizeChlo(Pass):
 
 def _expand(op: ir.Operation) -> None:
     """Replaces `op` by what MLIR makes of it in a module of its own."""
-    alone = ir.Module.create(op.location)
-    with ir.InsertionPoint(alone.body):
-        function = func.FuncOp("main", ([v.type for v in op.operands], [v.type for v in op.results]))
-    block = function.add_entry_block()
+    alone, block = new_module([v.type for v in op.operands], [v.type for v in op.results])
     inside = ir.InsertionPoint(block)
     results = clone_op(op, dict(zip(op.operands, block.arguments, strict=True)), inside).results
     func.ReturnOp(list(results), ip=inside)

@@ -23,7 +23,7 @@ class EmbeddingRecognizer:
 
     def find(self, root: ir.Operation) -> Found | None:
         """The lookup that `root` is the last op of, or None."""
-        gather = _filled(root) or root
+        gather = filled_lookup(root) or root
         if not is_lookup(gather):
             return None
         table, ids = gather.operands
@@ -51,7 +51,7 @@ def is_lookup(op: ir.Operation) -> bool:
     )
 
 
-def _filled(root: ir.Operation) -> ir.Operation | None:
+def filled_lookup(root: ir.Operation) -> ir.Operation | None:
     """The lookup in `select(ids in range, lookup, NaN)`."""
     if root.name != "stablehlo.select":
         return None

@@ -7,25 +7,42 @@ from fractions import Fraction
 
 import numpy as np
 
-from ditto_compiler.encoding import Encoding, Fxp
+from ditto_compiler.encoding import Encoding, EncodingError, Fxp
 from ditto_compiler.ir import element_type, ir
 from ditto_compiler.structure import constant_through_layout, is_float, splat_of
 
 
-def held(value: float, encoding: Fxp) -> int:
-    """The integer that holds a constant: x * 2^frac, rounded to nearest, ties to even; 0 for NaN.
+def fits(value: float, encoding: Fxp) -> bool:
+    """Whether |x| * 2^frac, rounded, is below 2^(ring-2)."""
+    return math.isfinite(value) and abs(_rounded(value, encoding)) < 1 << (encoding.ring - 2)
 
-    What does not fit stands for infinity, as in attention masks. It is held at half of the range, at
-    2^(ring-3), so that the difference between it and another number still fits.
+
+def _rounded(value: float, encoding: Fxp) -> int:
+    integer: int = round(Fraction(value) * 2**encoding.frac)
+    return integer
+
+
+def outermost(ring: int) -> int:
+    """The integer that holds infinity: eight leading bits, which are exact in every dtype."""
+    return 255 << (ring - 10)
+
+
+def held(value: float, encoding: Fxp) -> int:
+    """The integer that holds a constant: x * 2^frac, rounded to nearest, ties to even.
+
+    Infinity is only compared, see ditto-legalize-constants: it is held beyond every number, at any scale.
+
+    Raises:
+        EncodingError: it does not fit.
     """
-    limit = 1 << (encoding.ring - 2)
-    if math.isnan(value):
-        return 0
-    if math.isfinite(value):
-        integer: int = round(Fraction(value) * 2**encoding.frac)
-        if abs(integer) < limit:
-            return integer
-    return limit >> 1 if value > 0 else -(limit >> 1)
+    if math.isinf(value):
+        return outermost(encoding.ring) if value > 0 else -outermost(encoding.ring)
+    if not fits(value, encoding):
+        raise EncodingError(
+            f"the constant {value:.6g} does not fit {encoding}, whose magnitudes stay below "
+            f"{2.0 ** (encoding.ring - 2 - encoding.frac):.6g}; use a wider ring or fewer fraction bits"
+        )
+    return _rounded(value, encoding)
 
 
 def on_grid(value: float, encoding: Fxp, dtype: str) -> float:

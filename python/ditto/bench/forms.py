@@ -22,12 +22,12 @@ from ditto.demo.corpus import QUERIES, SENTENCES
 from ditto.demo.search import LENGTH, encoder, model_inputs, rank
 from ditto.frontend import trace
 from ditto.models.minilm import load_minilm
-from ditto.xla import XlaFunction
 from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.table import FORMS
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import FormRule, Policy, load_policy
+from ditto_compiler.xla import XlaFunction
 
 PRESETS = ("uniform64", "puma", "mpcformer", "ditto", "ditto-quad")
 

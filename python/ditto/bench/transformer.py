@@ -30,7 +30,6 @@ from ditto.bench.plot import Bar, Panel, plot
 from ditto.bench.workloads import Workload, workload
 from ditto.frontend import trace
 from ditto.runtime.caller.cluster import LocalCluster, RunStats
-from ditto.xla import XlaFunction
 from ditto_compiler.cost.measured import FREE, Cost
 from ditto_compiler.cost.model import estimate, seconds_on, total
 from ditto_compiler.files import write_whole
@@ -40,6 +39,7 @@ from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import load_policy
 from ditto_compiler.program import Program
 from ditto_compiler.report.summary import OUTSIDE, Report, fold, format_bytes, format_seconds, make_report
+from ditto_compiler.xla import XlaFunction
 
 STOCK = "spu"
 

@@ -32,6 +32,7 @@ from ditto_compiler.diagnostics import SourceLocation, source_location
 from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import shape_of
+from ditto_compiler.spu.literals import held
 
 Functions = Literal["ideal", "engine"]
 
@@ -91,9 +92,10 @@ class Exact(Interpreter[Tensor]):
         """As in the base class."""
         encoding, shape = result_encoding(op), shape_of(op.results[0])
         if isinstance(encoding, Fxp):
-            raw, _ = rings.quantize(numbers, encoding.ring, encoding.frac)
+            integers = [held(float(number), encoding) for number in numbers]
         else:
-            raw = rings.wrap([int(number) for number in numbers], encoding.ring)
+            integers = [int(number) for number in numbers]
+        raw = rings.wrap(integers, encoding.ring)
         return exactly(np.broadcast_to(raw.reshape(()), shape) if raw.size == 1 else raw.reshape(shape))
 
     def hold(

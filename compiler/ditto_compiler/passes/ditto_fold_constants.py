@@ -1,0 +1,124 @@
+"""The pass `ditto-fold-constants`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.ir import (
+    block_values,
+    clone_op,
+    defining_op,
+    entry_function,
+    func,
+    ir,
+    is_tensor,
+    nested_ops,
+    new_module,
+    ops_of,
+)
+from ditto_compiler.ops import is_layout, is_source
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.structure import constant_of_array
+from ditto_compiler.xla import XlaFunction
+
+
+@dataclass(frozen=True)
+class DittoFoldConstants(Pass):
+    """Compute what depends on constants alone as the front end would, in floating point.
+
+    Left to the engine, such public values would be computed in fixed point, in which the square root of the
+    largest float, say, does not fit. XLA computes them here. Constants that are only moved or repeated stay
+    as they are, and so do results of more than `max_elements` elements, unless they are the same everywhere.
+
+    Requires: calls inlined. Keeps: everything else.
+
+    Before:
+
+        %0 = stablehlo.constant dense<3.40282347E+38> : tensor<f32>
+        %1 = stablehlo.sqrt %0 : tensor<f32>
+        %2 = stablehlo.compare GE, %x, %1 : (tensor<f32>, tensor<f32>) -> tensor<i1>
+
+    After:
+
+        %1 = stablehlo.constant dense<1.84467429E+19> : tensor<f32>
+        %2 = stablehlo.compare GE, %x, %1 : (tensor<f32>, tensor<f32>) -> tensor<i1>
+
+    Errors: none.
+    """
+
+    name: ClassVar[str] = "ditto-fold-constants"
+    max_elements: int = 65536
+    """Larger results stay computed."""
+
+    def run(self, module: ir.Module) -> None:
+        entry = entry_function(module)
+        if entry is None:
+            return
+        known = _known(entry)
+        roots = [
+            result
+            for op in known
+            if _computes(op)
+            for result in op.results
+            if any(not (user in known and _computes(user)) for user in _users(result))
+        ]
+        if not roots:
+            return
+        for root, array in zip(roots, XlaFunction(_alone(known, roots))(), strict=True):
+            same = array.size > 0 and (array == array.flat[0]).all()
+            if same or array.size <= self.max_elements:
+                owner = defining_op(root)
+                assert owner is not None
+                attribute = constant_of_array(array, root.type)
+                constant = ir.Operation.create(
+                    "stablehlo.constant",
+                    results=[root.type],
+                    attributes={"value": attribute},
+                    loc=owner.location,
+                    ip=ir.InsertionPoint(owner),
+                )
+                root.replace_all_uses_with(constant.results[0])
+        for op in reversed(list(known)):
+            if not any(list(result.uses) for result in op.results):
+                op.erase()
+
+
+def _users(value: ir.Value) -> list[ir.Operation]:
+    return [use.owner.operation for use in value.uses]
+
+
+def _computes(op: ir.Operation) -> bool:
+    """Whether there is more to do than to move constants."""
+    return not is_source(op) and not is_layout(op)
+
+
+def _known(entry: func.FuncOp) -> dict[ir.Operation, None]:
+    """The ops of the entry block that constants alone decide, in order."""
+    known: dict[ir.Operation, None] = {}
+    for op in ops_of(entry.entry_block)[:-1]:
+        shaped = all(is_tensor(result.type) and result.type.has_static_shape for result in op.results)
+        if shaped and op.name.startswith(("stablehlo.", "chlo.")) and _has_no_effect(op):
+            inner = nested_ops(op) if len(op.regions) else []
+            inside = set(block_values(op))
+            used = [*op.operands, *(v for one in inner for v in one.operands if v not in inside)]
+            if all(defining_op(value) in known for value in used):
+                known[op] = None
+    return known
+
+
+def _has_no_effect(op: ir.Operation) -> bool:
+    """Whether XLA gives the same result whenever it computes the op."""
+    return op.name not in ("stablehlo.custom_call", "stablehlo.rng", "stablehlo.optimization_barrier")
+
+
+def _alone(ops: Iterable[ir.Operation], roots: list[ir.Value]) -> ir.Module:
+    """A module whose `@main` returns the roots."""
+    alone, block = new_module([], [root.type for root in roots])
+    mapping: dict[ir.Value, ir.Value] = {}
+    inside = ir.InsertionPoint(block)
+    for op in ops:
+        clone_op(op, mapping, inside)
+    func.ReturnOp([mapping[root] for root in roots], ip=inside)
+    return alone

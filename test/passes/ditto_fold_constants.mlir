@@ -1,0 +1,72 @@
+// RUN: ditto-opt %s --split-input-file --ditto-fold-constants | filecheck %s
+// RUN: ditto-opt %s --split-input-file --ditto-fold-constants='max-elements=4' | filecheck %s --check-prefix=SMALL
+
+// The square root of the largest float does not fit fixed point, but it need not: it is known.
+// CHECK-LABEL: func.func @scalars(
+// CHECK-NOT:     stablehlo.sqrt
+// CHECK:         %[[C:.*]] = stablehlo.constant dense<1.84467{{[0-9]*}}E+19> : tensor<f32>
+// CHECK:         stablehlo.compare GE, %arg0, %[[C]]
+func.func @scalars(%x: tensor<f32>) -> tensor<i1> {
+  %0 = stablehlo.constant dense<3.40282347E+38> : tensor<f32>
+  %1 = stablehlo.sqrt %0 : tensor<f32>
+  %2 = stablehlo.compare GE, %x, %1 : (tensor<f32>, tensor<f32>) -> tensor<i1>
+  return %2 : tensor<i1>
+}
+
+// -----
+
+// Tables are computed as the front end would, up to a size.
+// CHECK-LABEL: func.func @tables(
+// CHECK-NOT:     stablehlo.sine
+// CHECK:         stablehlo.constant dense<[0.000000e+00, 0.84147{{.*}}]> : tensor<8xf32>
+// SMALL-LABEL: func.func @tables(
+// SMALL:         stablehlo.sine
+// SMALL-NOT:     stablehlo.power
+func.func @tables(%x: tensor<8xf32>) -> (tensor<8xf32>, tensor<8xf32>) {
+  %0 = stablehlo.iota dim = 0 : tensor<8xf32>
+  %1 = stablehlo.sine %0 : tensor<8xf32>
+  %two = stablehlo.constant dense<2.0> : tensor<8xf32>
+  %same = stablehlo.power %two, %two : tensor<8xf32>
+  %2 = stablehlo.add %x, %1 : tensor<8xf32>
+  %3 = stablehlo.add %x, %same : tensor<8xf32>
+  return %2, %3 : tensor<8xf32>, tensor<8xf32>
+}
+
+// -----
+
+// What is only moved, or depends on an argument, stays.
+// CHECK-LABEL: func.func @near_misses(
+// CHECK:         stablehlo.iota
+// CHECK:         stablehlo.broadcast_in_dim
+// CHECK:         stablehlo.sine %arg0
+func.func @near_misses(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
+  %0 = stablehlo.iota dim = 0 : tensor<4xf32>
+  %one = stablehlo.constant dense<1.0> : tensor<f32>
+  %ones = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f32>) -> tensor<4xf32>
+  %1 = stablehlo.sine %x : tensor<4xf32>
+  %2 = stablehlo.add %1, %0 : tensor<4xf32>
+  %3 = stablehlo.add %x, %ones : tensor<4xf32>
+  return %2, %3 : tensor<4xf32>, tensor<4xf32>
+}
+
+// -----
+
+// A loop on constants runs now.
+// CHECK-LABEL: func.func @loops(
+// CHECK-NOT:     stablehlo.while
+// CHECK:         stablehlo.constant dense<10> : tensor<i32>
+func.func @loops(%x: tensor<i32>) -> tensor<i32> {
+  %start = stablehlo.constant dense<0> : tensor<i32>
+  %end = stablehlo.constant dense<10> : tensor<i32>
+  %one = stablehlo.constant dense<1> : tensor<i32>
+  %0 = stablehlo.while(%i = %start) : tensor<i32>
+   cond {
+    %c = stablehlo.compare LT, %i, %end : (tensor<i32>, tensor<i32>) -> tensor<i1>
+    stablehlo.return %c : tensor<i1>
+  } do {
+    %next = stablehlo.add %i, %one : tensor<i32>
+    stablehlo.return %next : tensor<i32>
+  }
+  %1 = stablehlo.add %x, %0 : tensor<i32>
+  return %1 : tensor<i32>
+}

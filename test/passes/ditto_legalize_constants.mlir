@@ -1,0 +1,101 @@
+// RUN: ditto-opt %s --split-input-file --ditto-legalize-constants | filecheck %s
+
+// A mask in front of a softmax: what is added to it, or subtracted, must still fit. Nothing is known of the
+// scores, so it is said what is assumed of them.
+// CHECK-LABEL: func.func @mask(
+// CHECK-SAME:    %arg0: tensor<4x4xf32, #ditto.fxp<32, 10>> {ditto.max_abs = 6.553600e+04 : f64}
+// CHECK:         stablehlo.constant dense<-1.310720e+05> : tensor<4x4xf32, #ditto.fxp<32, 10>>
+module attributes {ditto.stage = "cast"} {
+  func.func @mask(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>, %max: tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>> {
+    %huge = stablehlo.constant dense<-1.0e9> : tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %0 = stablehlo.select %mask, %x, %huge : tensor<4x4xi1, #ditto.int<32>>, tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %1 = stablehlo.subtract %0, %max : tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %2 = stablehlo.exponential %1 : tensor<4x4xf32, #ditto.fxp<32, 10>>
+    return %2 : tensor<4x4xf32, #ditto.fxp<32, 10>>
+  }
+}
+
+// -----
+
+// With a known bound it is some way beyond it, and beyond all that is added on the way.
+// CHECK-LABEL: func.func @bounded_mask(
+// CHECK-NOT:     ditto.max_abs
+// CHECK:         stablehlo.constant dense<-4.096000e+03>
+module attributes {ditto.stage = "cast"} {
+  func.func @bounded_mask(%x: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.range = array<f64: -20.0, 15.0>}, %mask: tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
+    %zero = stablehlo.constant dense<0.0> : tensor<4xf32, #ditto.fxp<32, 10>>
+    %huge = stablehlo.constant dense<0xFF800000> : tensor<4xf32, #ditto.fxp<32, 10>>
+    %0 = stablehlo.select %mask, %zero, %huge : tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>
+    %1 = stablehlo.add %x, %0 : tensor<4xf32, #ditto.fxp<32, 10>>
+    %2 = stablehlo.exponential %1 : tensor<4xf32, #ditto.fxp<32, 10>>
+    return %2 : tensor<4xf32, #ditto.fxp<32, 10>>
+  }
+}
+
+// -----
+
+// A product with 0 and 1 is a mask, too.
+// CHECK-LABEL: func.func @product(
+// CHECK:         stablehlo.constant dense<-1.310720e+05>
+module attributes {ditto.stage = "cast"} {
+  func.func @product(%x: tensor<4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
+    %one = stablehlo.constant dense<1.0> : tensor<4xf32, #ditto.fxp<32, 10>>
+    %huge = stablehlo.constant dense<-3.40282347E+38> : tensor<4xf32, #ditto.fxp<32, 10>>
+    %0 = stablehlo.convert %mask : (tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+    %1 = stablehlo.subtract %one, %0 : tensor<4xf32, #ditto.fxp<32, 10>>
+    %2 = stablehlo.multiply %1, %huge : tensor<4xf32, #ditto.fxp<32, 10>>
+    %3 = stablehlo.add %x, %2 : tensor<4xf32, #ditto.fxp<32, 10>>
+    %4 = stablehlo.exponential %3 : tensor<4xf32, #ditto.fxp<32, 10>>
+    return %4 : tensor<4xf32, #ditto.fxp<32, 10>>
+  }
+}
+
+// -----
+
+// What is only compared is held beyond every number, whatever the scale will be.
+// CHECK-LABEL: func.func @extrema(
+// CHECK-DAG:     stablehlo.constant dense<0x7F800000> : tensor<4xf32, #ditto.fxp<32, 10>>
+// CHECK-DAG:     stablehlo.constant dense<0xFF800000> : tensor<4xf32, #ditto.fxp<32, 10>>
+module attributes {ditto.stage = "cast"} {
+  func.func @extrema(%x: tensor<4xf32, #ditto.fxp<32, 10>>) -> (tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xf32, #ditto.fxp<32, 10>>) {
+    %most = stablehlo.constant dense<3.0e38> : tensor<4xf32, #ditto.fxp<32, 10>>
+    %1 = stablehlo.minimum %x, %most : tensor<4xf32, #ditto.fxp<32, 10>>
+    %low = stablehlo.constant dense<-1.0e30> : tensor<4xf32, #ditto.fxp<32, 10>>
+    %2 = stablehlo.clamp %low, %x, %x : tensor<4xf32, #ditto.fxp<32, 10>>
+    return %1, %2 : tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xf32, #ditto.fxp<32, 10>>
+  }
+}
+
+// -----
+
+// Every number that the ring holds is on one side of it.
+// CHECK-LABEL: func.func @compared(
+// CHECK:         %[[F:.*]] = stablehlo.constant dense<false>
+// CHECK:         return %[[F]], %arg0
+module attributes {ditto.stage = "cast"} {
+  func.func @compared(%x: tensor<4xf32, #ditto.fxp<32, 10>>, %y: tensor<4xf32, #ditto.fxp<32, 10>>) -> (tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>) {
+    %huge = stablehlo.constant dense<1.0e30> : tensor<4xf32, #ditto.fxp<32, 10>>
+    %0 = stablehlo.compare GE, %x, %huge : (tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xi1, #ditto.int<32>>
+    %1 = stablehlo.select %0, %y, %x : tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>
+    return %0, %1 : tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>
+  }
+}
+
+// -----
+
+// An ordinary number, though a large one; a divisor, of which only the reciprocal is held; numbers that fit.
+// CHECK-LABEL: func.func @near_misses(
+// CHECK-DAG:     stablehlo.constant dense<1.000000e+09> : tensor<4xf32, #ditto.fxp<64, 18>>
+// CHECK-DAG:     stablehlo.constant dense<1.000000e+30> : tensor<4xf32, #ditto.fxp<64, 18>>
+// CHECK-DAG:     stablehlo.constant dense<-1.000000e+04> : tensor<4xf32, #ditto.fxp<64, 18>>
+module attributes {ditto.stage = "cast"} {
+  func.func @near_misses(%x: tensor<4xf32, #ditto.fxp<64, 18>>, %mask: tensor<4xi1, #ditto.int<64>>) -> (tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 18>>) {
+    %large = stablehlo.constant dense<1.0e9> : tensor<4xf32, #ditto.fxp<64, 18>>
+    %0 = stablehlo.add %x, %large : tensor<4xf32, #ditto.fxp<64, 18>>
+    %huge = stablehlo.constant dense<1.0e30> : tensor<4xf32, #ditto.fxp<64, 18>>
+    %1 = stablehlo.divide %x, %huge : tensor<4xf32, #ditto.fxp<64, 18>>
+    %low = stablehlo.constant dense<-1.0e4> : tensor<4xf32, #ditto.fxp<64, 18>>
+    %2 = stablehlo.select %mask, %x, %low : tensor<4xi1, #ditto.int<64>>, tensor<4xf32, #ditto.fxp<64, 18>>
+    return %0, %1, %2 : tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 18>>, tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
