@@ -8,6 +8,7 @@ dataclasses; `policies/*.toml` are the presets.
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -262,13 +263,20 @@ PRESETS: tuple[str, ...] = (
 )
 
 
-def load_policy(name_or_path: str | Path) -> Policy:
-    """A preset by name, or a policy file by path (with a suffix or a folder).
+def load_policy(source: str | Path | Policy) -> Policy:
+    """A preset by name, a policy file by path (with a suffix or a folder), or a policy, as it is.
 
     Raises:
         PolicyError: no such preset or file, or the file is not a policy; names the key that is wrong.
     """
-    return _load(str(name_or_path), ())
+    if isinstance(source, Policy):
+        return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise PolicyError(
+            f"a policy is a preset ({', '.join(PRESETS)}), the path of a .toml file or a ditto.Policy, "
+            f"got {source!r}"
+        )
+    return _load(os.fspath(source), ())
 
 
 def _load(text: str, dependents: tuple[str, ...]) -> Policy:

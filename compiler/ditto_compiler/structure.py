@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ditto_compiler.dtypes import FLOAT_TYPES
+import numpy as np
+
+from ditto_compiler.dtypes import FLOAT_TYPES, numpy_dtype
 from ditto_compiler.ir import defining_op, element_type, ir
 from ditto_compiler.op_attributes import direction_of
 
@@ -20,7 +23,30 @@ def constant_numbers(op: ir.Operation) -> list[Any]:
     if attribute.is_splat:
         return [attribute.get_splat_value().value]
     element = str(ir.RankedTensorType(attribute.type).element_type)
+    if element in ("f16", "bf16"):
+        return _half_numbers(str(attribute), numpy_dtype(element))
     return list((ir.DenseFPElementsAttr if element in FLOAT_TYPES else ir.DenseIntElementsAttr)(attribute))
+
+
+_HALF = re.compile(r"0x[0-9A-F]{4}|-?[0-9][-+.0-9eE]*")
+"""A number of two bytes as MLIR prints it: in decimal, or, when it is infinite or NaN, as its bits."""
+
+
+def _half_numbers(text: str, dtype: np.dtype[Any]) -> list[float]:
+    """The numbers in a printed constant of f16 or bf16.
+
+    The bindings give no single element of these types, and as an array none of bf16.
+    """
+    literal = text[len("dense<") : text.rindex("> : ")]
+    if literal.startswith('"0x'):  # many numbers are printed as bytes
+        numbers = np.frombuffer(bytes.fromhex(literal[3:-1]), dtype)
+    else:
+        bits = [
+            int(word, 16) if word.startswith("0x") else dtype.type(float(word)).view(np.uint16)
+            for word in _HALF.findall(literal)
+        ]
+        numbers = np.array(bits, np.uint16).view(dtype)
+    return [float(number) for number in numbers]
 
 
 def splat_of(op: ir.Operation) -> Any | None:

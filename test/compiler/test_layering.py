@@ -21,13 +21,14 @@ DATA_MODULES = ("dtypes", "encoding", "errors", "files", "network", "options", "
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors files intervals",
-        "encoding options",
+        "dtypes errors intervals",
+        "encoding files options",
         "ir network program",
         "diagnostics dialect op_attributes protocols",
         "calibration pass_base scopes source structure verify_diagnostics",
         "cost matcher spu",
         "ops recognizers report",
+        "supported",
         "analyses forms verifier",
         "policy",
         "passes",

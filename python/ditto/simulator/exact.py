@@ -29,8 +29,9 @@ from ditto.simulator.interpreter import Interpreter, Rule, value_encoding
 from ditto.simulator.overflow import Overflow
 from ditto.simulator.ring import Floats, Raw
 from ditto_compiler.diagnostics import SourceLocation, source_location
+from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, Fxp, Int
-from ditto_compiler.ir import ir
+from ditto_compiler.ir import element_type, ir
 from ditto_compiler.op_attributes import shape_of
 
 Functions = Literal["ideal", "engine"]
@@ -93,7 +94,8 @@ class Exact(Interpreter[Tensor]):
         if isinstance(encoding, Fxp):
             raw, _ = rings.quantize(numbers, encoding.ring, encoding.frac)
         else:
-            raw = rings.wrap([int(number) for number in numbers], encoding.ring)
+            dtype = numpy_dtype(element_type(op.results[0]))
+            raw = rings.wrap(np.asarray(numbers, dtype), encoding.ring)
         return exactly(np.broadcast_to(raw.reshape(()), shape) if raw.size == 1 else raw.reshape(shape))
 
     def hold(
