@@ -7,6 +7,7 @@ from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
+from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
@@ -25,6 +26,7 @@ PASSES: dict[str, type[Pass]] = {
         InlineCalls,
         LegalizeChlo,
         DittoCheckSupported,
+        DittoCheckPolicy,
         DittoApproximate,
         DittoApplyRanges,
         DittoAnnotate,

@@ -134,6 +134,10 @@ IDENTITIES: Mapping[str, tuple[float, ...]] = {
 """What a reduction by one op may start from without changing its result."""
 
 
+REDUCERS: tuple[str, ...] = ("add", "multiply", "maximum", "minimum", "and", "or", "xor")
+"""The names that `reducer` gives for what can be reduced by."""
+
+
 def reducer(op: ir.Operation) -> str | None:
     """`add`, `maximum`, ... when the body of a reduction is one binary op on its two arguments."""
     block = op.regions[0].blocks[0]
