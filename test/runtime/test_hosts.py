@@ -162,6 +162,23 @@ def test_a_signal_ends_it_while_it_loads(tmp_path):
     assert server.process.returncode != 0
 
 
+def test_a_party_that_cannot_start_a_process_says_so(tmp_path):
+    server = OneServer(tmp_path)
+    server.waits()
+    for answer in (b"ok", b"it cannot start a party process: [Errno 2]", b"ok"):
+        with server.call() as caller:
+            assert answer in caller.recv(1000)
+        wait_until(lambda: not children(server.process.pid))
+        if server.temporary.exists():
+            wait_until(lambda: not list(server.temporary.iterdir()))
+            server.temporary.rmdir()
+        else:
+            server.temporary.mkdir()
+    server.process.terminate()
+    said = server.process.communicate(timeout=60)[1]
+    assert said.count("cannot start a party process: [Errno 2]") == 1 and "Traceback" not in said
+
+
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
     servers = Servers(tmp_path_factory.mktemp("hosts"))

@@ -120,7 +120,7 @@ def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str
     """
     from ditto.calibrate import calibrate as measure
 
-    ranges = measure(_read(source), [tuple(read_arrays((path,))) for path in batches], policy=policy)
+    ranges = measure(source, [tuple(read_arrays((path,))) for path in batches], policy=policy)
     ranges.save(output)
     click.echo(f"{len(ranges.values)} ranges from {len(batches)} batches written to {output}", err=True)
 
@@ -207,14 +207,7 @@ def _compile(
 ) -> Program:
     import ditto
 
-    return ditto.compile(_read(source), policy=policy, max_public_constant=max_public_constant, ranges=ranges)
-
-
-def _read(source: Path) -> bytes:
-    try:
-        return source.read_bytes()
-    except OSError as error:
-        raise DittoError(f"cannot read '{source}': {error.strerror}") from None
+    return ditto.compile(source, policy=policy, max_public_constant=max_public_constant, ranges=ranges)
 
 
 def main() -> None:

@@ -98,9 +98,10 @@ class PartyServer:
             writer.close()
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with tempfile.TemporaryDirectory(prefix="ditto-") as folder:
+        with contextlib.ExitStack() as stack:
             try:
-                party = spawn_party(self._rank, Path(folder), str(self._path), str(self._rank))
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ditto-")))
+                party = spawn_party(self._rank, folder, str(self._path), str(self._rank))
             except (OSError, DittoError) as error:
                 self._report(f"cannot start a party process: {error}")
                 writer.write(pack_header({"error": f"it cannot start a party process: {error}"}))
