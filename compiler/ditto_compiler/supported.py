@@ -56,7 +56,7 @@ def problems(function: func.FuncOp) -> Iterator[tuple[ir.Operation, str]]:
     """All that is wrong with a function and its ops: each op to blame, and why."""
     yield from function_problems(function)
     for op in nested_ops(function.operation):
-        problem = op_problem(op) or result_problem(op)
+        problem = result_problem(op) or op_problem(op)
         if problem is not None:
             yield op, problem
 

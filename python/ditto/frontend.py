@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import sysconfig
@@ -9,7 +10,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -109,7 +109,7 @@ def trace(
     start = time.perf_counter()
     static = static_positions(static_argnums, len(example_args))
     try:
-        lowered = jax.jit(fn, static_argnums=static, keep_unused=True).lower(*example_args)
+        lowered = jax.jit(_anew(fn), static_argnums=static, keep_unused=True).lower(*example_args)
     except (DittoError, InternalError):
         raise
     except Exception as error:  # JAX runs the user's code, which may raise anything
@@ -124,7 +124,7 @@ def trace(
     set_visibility(module, _flat_visibility(visibility, dynamic))
     output = jax.tree_util.tree_unflatten(lowered.out_tree, [object()] * lowered.out_tree.num_leaves)
     seconds = time.perf_counter() - start
-    nest = partial(jax.tree_util.tree_unflatten, lowered.out_tree)
+    nest = functools.partial(jax.tree_util.tree_unflatten, lowered.out_tree)
     return Traced(module, tree.structure_of(dynamic), tree.structure_of(output), _name(fn), seconds, nest)
 
 
@@ -145,6 +145,17 @@ def static_positions(static_argnums: int | Sequence[int], count: int) -> tuple[i
         if operator.index(number) < -count:
             raise TraceError(f"static_argnums has {number}, but there are only {count} arguments")
     return tuple(sorted({operator.index(number) % count if number < 0 else number for number in numbers}))
+
+
+def _anew(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn` as a function that JAX has not traced yet: what `fn` closes over may have changed since."""
+
+    def anew(*args: Any) -> Any:
+        return fn(*args)
+
+    functools.update_wrapper(anew, fn)
+    anew.__name__ = _name(fn)
+    return anew
 
 
 def _name(fn: Callable[..., Any]) -> str:

@@ -70,7 +70,7 @@ class DittoCheckSupported(Pass):
         errors.raise_if_any()
 
     def _check(self, op: ir.Operation, visibility: VisibilityAnalysis | None, errors: ErrorCollector) -> None:
-        problem = op_problem(op) or result_problem(op)
+        problem = result_problem(op) or op_problem(op)
         if problem is not None:
             errors.add(op, problem)
             return
