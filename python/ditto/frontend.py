@@ -20,9 +20,9 @@ from ditto import tree
 from ditto_compiler.diagnostics import PARSED_TEXT
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError, InternalError
+from ditto_compiler.guard import read_program
 from ditto_compiler.ir import copy_module, entry_function, ir, prepare
-from ditto_compiler.source import decode_source, parse_source
-from ditto_compiler.verifier import verify_module
+from ditto_compiler.source import decode_source
 
 # The innermost line that is neither JAX's nor ours is the user's. The demo and the benchmarks are users.
 for _path in Path(__file__).parent.iterdir():
@@ -214,7 +214,7 @@ def read_stablehlo(
             content = _read(file)
         else:
             content = _content(source)
-        module = parse_source(decode_source(content, file), file, guarded=True)
+        module = read_program(decode_source(content, file), file)
     entry = entry_function(module)
     if visibility != "secret" and entry is not None:
         if not isinstance(visibility, (str, list, tuple)):
@@ -223,8 +223,6 @@ def read_stablehlo(
                 f"arguments, got {visibility!r}"
             )
         words = [visibility] * len(entry.arguments) if isinstance(visibility, str) else list(visibility)
-        with module.context:
-            verify_module(module)
         set_visibility(module, words)
     return Traced(module, None, None, "", time.perf_counter() - start, file=file)
 

@@ -30,7 +30,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "ops recognizers report",
         "supported",
         "analyses forms verifier",
-        "policy",
+        "guard policy",
         "passes",
         "registry",
         "pass_manager",

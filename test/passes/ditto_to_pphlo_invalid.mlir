@@ -36,3 +36,12 @@ module attributes {ditto.stage = "outlined"} {
     return %0 : tensor<2xi64, #ditto.int<32>>
   }
 }
+
+// -----
+
+// expected-error @+1 {{'builtin.module' op: ditto-to-pphlo has run already; run this pass before it}}
+module attributes {ditto.stage = "lowered"} {
+  func.func @lowered(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    return %x : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}

@@ -16,6 +16,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ import click
 from ditto_compiler.diagnostics import CompileError, Diagnostic, captured
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.files import write_whole
+from ditto_compiler.guard import death_error, time_limit
 from ditto_compiler.ir import ir
 from ditto_compiler.options import PipelineElement, PipelineError, UnknownPassError, did_you_mean, option_docs
 from ditto_compiler.pass_base import Pass
@@ -33,7 +35,7 @@ from ditto_compiler.pass_manager import PassManager, parse_pipeline, pass_name, 
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.pipelines import PIPELINES
 from ditto_compiler.registry import PASSES
-from ditto_compiler.source import death_error, decode_source, parse_source, split_source
+from ditto_compiler.source import decode_source, parse_source, split_source
 from ditto_compiler.verify_diagnostics import check_diagnostics
 
 PROGRAM = "ditto-opt"
@@ -54,6 +56,7 @@ class Optimizer:
         generic: print ops in their generic form.
         report_unmatched: remark on costly ops that `ditto-approximate` left exact.
         progress: told what is about to be done.
+        expendable: whether this process may end over a program that cannot be read.
         seconds: wall time of parsing, of each pass, and of printing, after `run`; sums over all chunks.
     """
 
@@ -66,6 +69,7 @@ class Optimizer:
     generic: bool = False
     report_unmatched: bool = False
     progress: Callable[[str], None] = lambda _: None
+    expendable: bool = False
     seconds: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self, content: bytes, file: str) -> tuple[str, list[Diagnostic]]:
@@ -108,11 +112,13 @@ class Optimizer:
         try:
             start = time.perf_counter()
             self.progress("parsing it")
-            module = parse_source(source, file)
+            with time_limit(len(source)) if self.expendable else nullcontext():
+                module = parse_source(source, file)
             self._count(0, time.perf_counter() - start)
             with captured(module.context) as reported:
                 manager.run(module)
             start = time.perf_counter()
+            self.progress("printing it")
             text = render(module)
             self._count(-1, time.perf_counter() - start)
             if self.report_unmatched:
@@ -258,7 +264,8 @@ def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> No
         debug_info=options["mlir_print_debuginfo"],
         generic=options["mlir_print_op_generic"],
         report_unmatched=options["report_unmatched"],
-        progress=lambda doing: ctx.obj(name, doing),
+        progress=lambda doing: ctx.obj and ctx.obj(name, doing),
+        expendable=ctx.obj is not None,
     )
     content = sys.stdin.buffer.read() if file == STANDARD_STREAM else _read(file)
     try:
@@ -352,8 +359,8 @@ _PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal that a process gets when its parent ends."""
 
 
-def run(arguments: Sequence[str], note: Note = lambda file, doing: None) -> int:
-    """Runs the tool in this process; returns the exit code."""
+def run(arguments: Sequence[str], note: Note | None = None) -> int:
+    """Runs the tool in this process, which is expendable if there is a `note`; returns the exit code."""
     try:
         result = command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=note)
     except CompileError as error:
