@@ -25,9 +25,12 @@ from ditto_compiler.ir import copy_module, entry_function, ir, prepare
 from ditto_compiler.source import decode_source
 
 # The innermost line that is neither JAX's nor ours is the user's. The demo and the benchmarks are users.
-for _path in Path(__file__).parent.iterdir():
-    if _path.stem not in ("bench", "demo"):
-        source_info_util.register_exclusion(f"{_path}{os.sep if _path.is_dir() else ''}")
+if hasattr(source_info_util, "register_exclusion"):  # JAX does not promise it
+    for _path in Path(__file__).parent.iterdir():
+        if _path.stem not in ("bench", "demo"):
+            source_info_util.register_exclusion(f"{_path}{os.sep if _path.is_dir() else ''}")
+
+_is_user_filename = getattr(source_info_util, "is_user_filename", lambda file: True)
 
 _LIBRARIES = tuple(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
 
@@ -171,7 +174,7 @@ def _place(error: BaseException) -> str:
     frames = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if source_info_util.is_user_filename(frame.f_code.co_filename)
+        if _is_user_filename(frame.f_code.co_filename)
     ]
     own = [place for place in frames if not place[0].startswith(_LIBRARIES)] or frames
     return f", at {own[-1][0]}:{own[-1][1]}" if own else ""
