@@ -52,6 +52,11 @@ def test_what_cannot_be_compiled(source: Any) -> None:
             call()
 
 
+def test_text_that_is_no_text() -> None:
+    with pytest.raises(CompileError, match="the input is neither StableHLO text nor MLIR bytecode"):
+        ditto.compile("module { // \ud800\n}")
+
+
 def test_a_class_is_no_function() -> None:
     class Model:
         def __init__(self, x: Any) -> None:
@@ -160,7 +165,7 @@ def test_visibility_must_nest_like_the_arguments(visibility: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("visibility", [5, "sekret", (5,), ["open"], b"secret"])
+@pytest.mark.parametrize("visibility", [5, "sekret", (5,), ["open"], b"secret", (np.arange(3),)])
 def test_visibility_is_one_of_two_words(visibility: Any) -> None:
     with pytest.raises(TraceError, match="visibility must be one of secret, public, got "):
         ditto.compile(double, X, visibility=visibility)

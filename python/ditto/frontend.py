@@ -23,6 +23,7 @@ from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.guard import read_program
 from ditto_compiler.ir import copy_module, entry_function, ir, prepare
 from ditto_compiler.source import decode_source
+from ditto_compiler.verifier import verify_module
 
 # The innermost line that is neither JAX's nor ours is the user's. The demo and the benchmarks are users.
 if hasattr(source_info_util, "register_exclusion"):  # JAX does not promise it
@@ -139,15 +140,14 @@ def static_positions(static_argnums: int | Sequence[int], count: int) -> tuple[i
     """
     several = isinstance(static_argnums, (tuple, list, set, frozenset, range))
     numbers: Any = static_argnums if several else (static_argnums,)
-    for number in numbers:
-        if isinstance(number, bool) or not hasattr(number, "__index__"):
-            raise TraceError(
-                "static_argnums must be the position of an argument or a sequence of them, "
-                f"got {static_argnums!r}"
-            )
-        if operator.index(number) < -count:
-            raise TraceError(f"static_argnums has {number}, but there are only {count} arguments")
-    return tuple(sorted({operator.index(number) % count if number < 0 else number for number in numbers}))
+    if any(isinstance(number, bool) or not hasattr(number, "__index__") for number in numbers):
+        raise TraceError(
+            f"static_argnums must be the position of an argument or a sequence of them, got {static_argnums!r}"
+        )
+    positions = [operator.index(number) for number in numbers]
+    if min(positions, default=0) < -count:
+        raise TraceError(f"static_argnums has {min(positions)}, but there are only {count} arguments")
+    return tuple(sorted({position + count if position < 0 else position for position in positions}))
 
 
 def _anew(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -156,7 +156,7 @@ def _anew(fn: Callable[..., Any]) -> Callable[..., Any]:
     def anew(*args: Any) -> Any:
         return fn(*args)
 
-    functools.update_wrapper(anew, fn)
+    functools.update_wrapper(anew, fn, updated=())
     anew.__name__ = _name(fn)
     return anew
 
@@ -211,6 +211,8 @@ def read_stablehlo(
     file = "<string>"
     if isinstance(source, ir.Module):
         module = prepare(source)
+        with module.context:
+            verify_module(module)
     else:
         if isinstance(source, os.PathLike):
             file = os.fspath(source)
@@ -241,12 +243,12 @@ def _content(source: str | bytes) -> bytes:
     """StableHLO given as a string, unless that is a path."""
     if isinstance(source, bytes):
         return source
-    is_line = source.strip() != "" and not set("\n{(") & set(source)
-    if is_line or os.path.exists(source):
+    is_word = source.strip() != "" and len(source) < 1000 and not set("\n{(") & set(source)
+    if is_word or os.path.exists(source):
         raise TraceError(
             f"'{source}' is no StableHLO; if it is the path of a file, write pathlib.Path({source!r})"
         )
-    return source.encode()
+    return source.encode(errors="surrogatepass")
 
 
 def set_visibility(module: ir.Module, words: Sequence[Any]) -> None:
@@ -259,7 +261,7 @@ def set_visibility(module: ir.Module, words: Sequence[Any]) -> None:
     if entry is None:
         return
     for word in words:
-        if word not in names.VISIBILITIES:
+        if not isinstance(word, str) or word not in names.VISIBILITIES:
             raise TraceError(f"visibility must be one of {', '.join(names.VISIBILITIES)}, got {word!r}")
     if len(words) != len(entry.arguments):
         raise TraceError(
