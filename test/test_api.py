@@ -135,7 +135,7 @@ def test_a_static_argument_with_a_default_may_be_left_out() -> None:
         (5, r"static_argnums=\(5,\), but only accepts 2"),
         (-3, "static_argnums has -3, but there are only 2 arguments"),
         *(
-            (wrong, "static_argnums must be the position")
+            (wrong, "static_argnums must be one position")
             for wrong in ("1", 1.0, True, None, ["a"], [None], {})
         ),
     ],

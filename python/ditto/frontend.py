@@ -142,7 +142,7 @@ def static_positions(static_argnums: int | Sequence[int], count: int) -> tuple[i
     numbers: Any = static_argnums if several else (static_argnums,)
     if any(isinstance(number, bool) or not hasattr(number, "__index__") for number in numbers):
         raise TraceError(
-            f"static_argnums must be the position of an argument or a sequence of them, got {static_argnums!r}"
+            f"static_argnums must be one position of an argument or several, got {static_argnums!r}"
         )
     positions = [operator.index(number) for number in numbers]
     if min(positions, default=0) < -count:
