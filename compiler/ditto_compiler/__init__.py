@@ -6,8 +6,8 @@
     PassManager(lowering_pipeline()).run(module)             # engine programs and a schedule
     program = extract_program(module, policy=policy.name, annotated=annotated)
 
-Names are imported when first used, because passes need JAX while programs do not: a machine that only
-runs a `Program` has no JAX.
+Names are imported when first used, because passes need jaxlib while programs do not: a machine that only
+runs a `Program` has none.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ditto_compiler.diagnostics import source_location
 from ditto_compiler.errors import DittoError
-from ditto_compiler.files import write_whole
+from ditto_compiler.files import as_path, write_whole
 from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import element_type, func, ir, is_tensor, ops_of
 
@@ -65,7 +65,9 @@ class Ranges:
         }
         document = {"format": FORMAT, "version": VERSION, "ranges": ranges}
         try:
-            write_whole(Path(path), json.dumps(document, indent=1).encode())
+            write_whole(
+                as_path(path, "a file of ranges", RangesError), json.dumps(document, indent=1).encode()
+            )
         except OSError as error:
             raise RangesError(f"cannot write '{path}': {error}") from None
 
@@ -76,8 +78,9 @@ class Ranges:
         Raises:
             RangesError: no such file, or not such a file.
         """
+        file = as_path(path, "a file of ranges that ditto.calibrate measured", RangesError)
         try:
-            document = json.loads(Path(path).read_text())
+            document = json.loads(file.read_text())
         except (OSError, ValueError) as error:
             raise RangesError(f"cannot read ranges from '{path}': {error}") from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:

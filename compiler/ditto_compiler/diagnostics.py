@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,18 @@ class SourceLocation:
 def source_location(location: ir.Location) -> SourceLocation:
     """The innermost user line and the scope in an MLIR location."""
     return parse_location(str(location))
+
+
+def place_of(op: ir.Operation) -> SourceLocation:
+    """Where an operation comes from; when that is not known, where it is used, or what it holds comes from.
+
+    JAX gives no location to the constants that it makes, nor to functions.
+    """
+    users = (use.owner.operation for result in op.results for use in result.uses)
+    blocks = (block for region in op.regions for block in region.blocks)
+    inside = (inner.operation for block in blocks for inner in block.operations)
+    places = (source_location(other.location) for other in itertools.chain((op,), users, inside))
+    return next((place for place in places if place != SourceLocation()), SourceLocation())
 
 
 def parse_location(text: str) -> SourceLocation:
@@ -89,6 +102,15 @@ class CompileError(DittoError):
         return CompileError(diagnostic.in_file(file) for diagnostic in self.diagnostics)
 
 
+@contextmanager
+def named(file: str) -> Iterator[None]:
+    """Gives errors about a parsed text the source's real name."""
+    try:
+        yield
+    except CompileError as error:
+        raise error.in_file(file) from None
+
+
 def from_mlir(error: ir.MLIRError) -> CompileError:
     """An error of MLIR's own parser, verifier or passes as ours."""
     return CompileError(_convert(info) for info in error.error_diagnostics)
@@ -131,9 +153,9 @@ class ErrorCollector:
         self.diagnostics.append(
             Diagnostic(
                 "error",
-                source_location(op.location),
+                place_of(op),
                 f"[{self.pass_name}] {describe(op)}: {message}",
-                tuple(Diagnostic("note", source_location(where.location), text) for where, text in notes),
+                tuple(Diagnostic("note", place_of(where), text) for where, text in notes),
             )
         )
 

@@ -71,6 +71,10 @@ class Int:
         """Fraction bits: none."""
         return 0
 
+    def numbers(self, *, signed: bool) -> range:
+        """What integers of such a type can be."""
+        return range(-1 << (self.ring - 1), 1 << (self.ring - 1)) if signed else range(1 << self.ring)
+
     def __str__(self) -> str:
         return f"#ditto.int<{self.ring}>"
 

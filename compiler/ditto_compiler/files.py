@@ -6,6 +6,19 @@ import os
 import secrets
 from pathlib import Path
 
+from ditto_compiler.errors import DittoError
+
+
+def as_path(path: object, what: str, error: type[DittoError]) -> Path:
+    """A path that somebody gave; `what` it should name is for the error.
+
+    Raises:
+        error: it is no path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise error(f"expected the path of {what}, got {path!r}")
+    return Path(path)
+
 
 def write_whole(path: str | Path, content: bytes) -> None:
     """Writes a file whole or not at all: what was there stays until all of `content` is on disk.

@@ -15,12 +15,16 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
-from jax.interpreters import mlir as _jax_mlir
 from jaxlib.mlir import ir
-from jaxlib.mlir.dialects import func, stablehlo
+from jaxlib.mlir.dialects import chlo, func, mhlo, sdy, stablehlo
 from jaxlib.mlir.passmanager import PassManager
 
 from ditto_compiler.encoding import Encoding, Fxp, Int, parse_encoding
+
+try:
+    from jaxlib.mlir._mlir_libs import register_jax_dialects
+except ImportError:  # newer jaxlib
+    register_jax_dialects = None
 
 __all__ = [
     "BARE_REGIONS",
@@ -66,6 +70,12 @@ BARE_REGIONS: tuple[str, ...] = ("stablehlo.sort",)
 
 stablehlo.register_stablehlo_passes()
 
+_UPSTREAM = ir.DialectRegistry()
+"""MLIR's own dialects. Registering them registers MLIR's passes, too."""
+
+if register_jax_dialects is not None:
+    register_jax_dialects.register_dialects(_UPSTREAM)
+
 # The bindings look for a Python module of an op's dialect whenever they meet an op. For dialects that have
 # none they search the file system each time, which took half of all compilation.
 for _dialect in ("ditto", "pphlo"):
@@ -73,8 +83,24 @@ for _dialect in ("ditto", "pphlo"):
 
 
 def new_context() -> ir.Context:
-    """A context with func, StableHLO and CHLO loaded that accepts the `ditto` and `pphlo` dialects."""
-    context = _jax_mlir.make_ir_context()
+    """A context with the dialects that JAX's have, which accepts the `ditto` and `pphlo` dialects too."""
+    if register_jax_dialects is None:
+        from jax.interpreters import mlir
+
+        return _open(mlir.make_ir_context())
+    # As `make_ir_context` does, without the half second that importing JAX takes.
+    context = ir.Context()
+    context.append_dialect_registry(_UPSTREAM)
+    context.load_all_available_dialects()
+    context.enable_multithreading(False)
+    sdy.register_dialect(context)
+    mhlo.register_mhlo_dialect(context)
+    chlo.register_dialect(context)
+    stablehlo.register_dialect(context)
+    return _open(context)
+
+
+def _open(context: ir.Context) -> ir.Context:
     context.allow_unregistered_dialects = True
     return context
 

@@ -68,6 +68,10 @@ def load_network(text: str | Network) -> Network:
     """
     if isinstance(text, Network):
         return text
+    if not isinstance(text, str):
+        raise NetworkError(
+            f"a network is {', '.join(PRESETS)} or BANDWIDTH,RTT such as 400mbit,40ms, got {text!r}"
+        )
     if text in PRESETS:
         return PRESETS[text]
     bandwidth, comma, rtt = text.partition(",")

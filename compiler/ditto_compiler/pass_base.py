@@ -68,10 +68,10 @@ class Pass(ABC):
         self.remarks.append(Diagnostic(severity, source_location(op.location), message))
 
     def entry(self, module: ir.Module, after: str) -> func.FuncOp:
-        """The entry function of a module that the pass named `after` has seen.
+        """The entry function of a module that the pass named `after` has seen, and no later stage's.
 
         Raises:
-            CompileError: that pass has not run, or there is no entry function.
+            CompileError: that pass has not run, a later one has, or there is no entry function.
         """
         found = entry_function(module)
         has_run, what = _LEFT_BY[after]
@@ -80,7 +80,22 @@ class Pass(ABC):
             errors.add(module.operation, f"{what}; run {after} first")
             errors.raise_if_any()
         assert found is not None
+        if after == "ditto-outline-regions":
+            self.check_before("ditto-to-pphlo", module, has_run=names.has_reached(module, "lowered"))
+        else:
+            self.check_before("ditto-outline-regions", module, has_run=names.has_reached(module, "outlined"))
         return found
+
+    def check_before(self, later: str, module: ir.Module, *, has_run: bool) -> None:
+        """For a pass that cannot run after the one named `later`.
+
+        Raises:
+            CompileError: that one has run.
+        """
+        if has_run:
+            errors = self.errors()
+            errors.add(module.operation, f"{later} has run already; run this pass before it")
+            errors.raise_if_any()
 
     @classmethod
     def summary(cls) -> str:

@@ -99,6 +99,7 @@ class PassManager:
         stream: where to print.
         render: what to print of a module.
         verify_each: verify after each pass; otherwise after the last one only, which takes half as long.
+        progress: told what is about to be done.
         seconds: wall time of each pass after `run`, verification included, in order.
         remarks: what the passes warned of and remarked, in order.
     """
@@ -109,6 +110,7 @@ class PassManager:
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     render: Callable[[ir.Module], str] = str
     verify_each: bool = True
+    progress: Callable[[str], None] = lambda _: None
     seconds: list[tuple[str, float]] = field(default_factory=list)
     remarks: list[Diagnostic] = field(default_factory=list)
 
@@ -120,8 +122,10 @@ class PassManager:
             InternalError: a pass of ours left the module invalid.
         """
         with module.context, ir.Location.unknown(module.context):
+            self.progress("verifying it")
             verify_module(module)
             for pass_ in self.passes:
+                self.progress(f"pass '{pass_}'")
                 start = time.perf_counter()
                 self._print(pass_, "Before", self.print_ir_before, module)
                 pass_.remarks.clear()

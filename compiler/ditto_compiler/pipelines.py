@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.pass_base import Pass
@@ -12,6 +13,7 @@ from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
+from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
@@ -30,7 +32,7 @@ from ditto_compiler.policy import Policy, load_policy
 
 
 def front_end_pipeline(
-    policy: str | Policy, *, max_public_constant: int = DittoCheckSupported.max_public_constant
+    policy: str | Path | Policy, *, max_public_constant: int = DittoCheckSupported.max_public_constant
 ) -> tuple[Pass, ...]:
     """From what JAX exports to one function of supported ops. Calibration measures its values here."""
     text, policy = _text_and_policy(policy)
@@ -41,6 +43,8 @@ def front_end_pipeline(
         LegalizeChlo(),
         # Before anything else is rewritten, so that errors speak of the user's own ops.
         DittoCheckSupported(max_public_constant),
+        # Before ops are merged, and their scopes with them.
+        DittoCheckPolicy(text, policy),
         # Before ranges are asked for, which know more of numbers than of how they came about.
         DittoFoldConstants(),
         DittoFoldRanges(),
@@ -53,13 +57,14 @@ def front_end_pipeline(
     )
 
 
-def _text_and_policy(policy: str | Policy) -> tuple[str, Policy]:
+def _text_and_policy(policy: str | Path | Policy) -> tuple[str, Policy]:
     """The text that a policy is asked for by, which may be a path, and the policy."""
-    return (policy, load_policy(policy)) if isinstance(policy, str) else (policy.name, policy)
+    loaded = load_policy(policy)
+    return (loaded.name if isinstance(policy, Policy) else str(policy)), loaded
 
 
 def precision_pipeline(
-    policy: str | Policy = "ditto",
+    policy: str | Path | Policy = "ditto",
     *,
     max_public_constant: int = DittoCheckSupported.max_public_constant,
     ranges: Ranges | None = None,
@@ -96,7 +101,7 @@ def precision_pipeline(
     )
 
 
-def lowering_pipeline(policy: str | Policy = "ditto") -> tuple[Pass, ...]:
+def lowering_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]:
     """From there to engine programs and a schedule."""
     _, policy = _text_and_policy(policy)
     # Before regions are outlined, for each comparison ends one.
@@ -104,7 +109,7 @@ def lowering_pipeline(policy: str | Policy = "ditto") -> tuple[Pass, ...]:
     return (DittoExpandReductions(), *comparisons, DittoOutlineRegions(), DittoToPphlo())
 
 
-def default_pipeline(policy: str | Policy = "ditto") -> tuple[Pass, ...]:
+def default_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]:
     """Everything, as `ditto.compile` runs it."""
     return precision_pipeline(policy) + lowering_pipeline(policy)
 

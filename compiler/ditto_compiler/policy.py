@@ -8,6 +8,7 @@ dataclasses; `policies/*.toml` are the presets.
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,16 +18,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ditto_compiler.dtypes import DTYPES
 from ditto_compiler.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
+from ditto_compiler.ops import OPS
 from ditto_compiler.options import did_you_mean
-
-DTYPES: tuple[str, ...] = (
-    *("f16", "bf16", "f32", "f64"),
-    *("i1", "i8", "i16", "i32", "i64", "ui8", "ui16", "ui32", "ui64"),
-)
-"""The front-end dtypes a policy maps, spelled as in MLIR."""
+from ditto_compiler.structure import REDUCERS
 
 RESCALES: tuple[str, ...] = ("engine", "explicit")
 """Who truncates products."""
@@ -56,13 +54,14 @@ class Rule:
     op: tuple[str, ...] = ()
     """Op names, e.g. `stablehlo.dot_general`."""
     scope: tuple[str, ...] = ()
-    """JAX name stacks: `jax.named_scope`s and function names, e.g. `*/layer0/*`."""
+    """JAX name stacks: `jax.named_scope`s and function names, e.g. `*/layer0/*`. One that a program does not
+    have is an error when that is compiled, see ditto-check-policy."""
     dtype: tuple[str, ...] = ()
     """Element types of the first result."""
     rank: int | None = None
     """Rank of the first result."""
     reducer: tuple[str, ...] = ()
-    """For reductions: `add`, `maximum`, ..."""
+    """For reductions: `add`, `maximum`, ...; empty for all other ops."""
     ring: int | str | None = None
     """32, 64, 128, or "operands"."""
     frac: int | None = None
@@ -86,11 +85,14 @@ class Rule:
             raise PolicyError(
                 f"rule '{self.name}': fallback must be a ring wider than ring, got {self.fallback}"
             )
-        for dtype in self.dtype:
-            if not fnmatch.filter(DTYPES, dtype):
-                raise PolicyError(
-                    f"rule '{self.name}': no dtype matches '{dtype}'{did_you_mean(dtype, DTYPES)}"
-                )
+        for key, known in (("op", OPS), ("dtype", DTYPES), ("reducer", ("", *REDUCERS))):
+            for pattern in getattr(self, key):
+                if not fnmatch.filter(known, pattern):
+                    # An op is easily written without its dialect.
+                    full = next((name for name in known if name.endswith(f".{pattern}")), pattern)
+                    raise PolicyError(
+                        f"rule '{self.name}': no {key} matches '{pattern}'{did_you_mean(full, known)}"
+                    )
 
     @cached_property
     def _patterns(self) -> dict[str, re.Pattern[str] | None]:
@@ -262,13 +264,20 @@ PRESETS: tuple[str, ...] = (
 )
 
 
-def load_policy(name_or_path: str | Path) -> Policy:
-    """A preset by name, or a policy file by path (with a suffix or a folder).
+def load_policy(source: str | Path | Policy) -> Policy:
+    """A preset by name, a policy file by path (with a suffix or a folder), or a policy, as it is.
 
     Raises:
         PolicyError: no such preset or file, or the file is not a policy; names the key that is wrong.
     """
-    return _load(str(name_or_path), ())
+    if isinstance(source, Policy):
+        return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise PolicyError(
+            f"a policy is a preset ({', '.join(PRESETS)}), the path of a .toml file or a ditto.Policy, "
+            f"got {source!r}"
+        )
+    return _load(os.fspath(source), ())
 
 
 def _load(text: str, dependents: tuple[str, ...]) -> Policy:

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from ditto_compiler.encoding import Cast, Encoding, EncodingError, parse_encoding
 from ditto_compiler.errors import DittoError
-from ditto_compiler.files import write_whole
+from ditto_compiler.files import as_path, write_whole
 
 FORMAT = "ditto-program"
 VERSION = 2
@@ -240,7 +240,7 @@ class Program:
             ProgramFileError: the file cannot be written.
         """
         try:
-            write_whole(path, self.to_bytes())
+            write_whole(as_path(path, "a program file", ProgramFileError), self.to_bytes())
         except OSError as error:
             raise ProgramFileError(f"cannot write program file '{path}': {error}") from None
 
@@ -251,8 +251,9 @@ class Program:
         Raises:
             ProgramFileError: no such file, not a program file, damaged, or of another version.
         """
+        file = as_path(path, "a program file", ProgramFileError)
         try:
-            content = Path(path).read_bytes()
+            content = file.read_bytes()
         except OSError as error:
             raise ProgramFileError(f"cannot read program file '{path}': {error}") from None
         return cls.from_bytes(content, str(path))

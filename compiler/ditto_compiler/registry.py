@@ -8,6 +8,7 @@ from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
+from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
@@ -30,6 +31,7 @@ PASSES: dict[str, type[Pass]] = {
         InlineCalls,
         LegalizeChlo,
         DittoCheckSupported,
+        DittoCheckPolicy,
         DittoFoldConstants,
         DittoFoldRanges,
         DittoApproximate,

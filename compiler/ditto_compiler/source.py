@@ -12,6 +12,12 @@ NOT_A_PROGRAM = (
     "(jax.export gives the last as `Exported.mlir_module_serialized`)"
 )
 
+_BEYOND_ASCII = re.compile(r"\\[89A-Fa-f][0-9A-Fa-f]")
+"""A byte that is not ASCII, as MLIR writes it in a string."""
+
+_ESCAPED = re.compile(r"\\\\|((?:\\[0-9A-F]{2})+)")
+"""A backslash, or bytes."""
+
 _SEPARATOR = re.compile(r"^// -----[ \t]*$", re.MULTILINE)
 
 
@@ -54,13 +60,24 @@ def parse_source(source: str | bytes, file: str) -> ir.Module:
     context = new_context()
     with captured(context) as reported:
         try:
-            return parse_module(source, context)
+            module = parse_module(source, context)
+            if isinstance(source, bytes) or _BEYOND_ASCII.search(source):
+                _check_strings(module.operation.get_asm(enable_debug_info=True))
+            return module
         except ir.MLIRError as error:
             raise from_mlir(error).in_file(file) from None
+        except UnicodeDecodeError:
+            raise _error(file, "it has names or strings that are not in UTF-8") from None
         except (ValueError, SystemError):
             # What the bindings raise for a portable artifact; the reasons were only reported.
             reasons = "; ".join(diagnostic.message for diagnostic in reported) or "it is damaged"
             raise _error(file, f"cannot read the portable artifact: {reasons}") from None
+
+
+def _check_strings(text: str) -> None:
+    """Raises a UnicodeDecodeError if a string in MLIR's text is not in UTF-8: the bindings cannot read it."""
+    for escaped in _ESCAPED.findall(text):
+        bytes.fromhex(escaped.replace("\\", "")).decode()
 
 
 def _error(file: str, message: str) -> CompileError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.dtypes import FLOAT_TYPES, numpy_dtype
 from ditto_compiler.ir import defining_op, element_type, ir
 from ditto_compiler.op_attributes import MIRRORED, direction_of
 
@@ -23,7 +24,30 @@ def constant_numbers(op: ir.Operation) -> list[Any]:
     if attribute.is_splat:
         return [attribute.get_splat_value().value]
     element = str(ir.RankedTensorType(attribute.type).element_type)
+    if element in ("f16", "bf16"):
+        return _half_numbers(str(attribute), numpy_dtype(element))
     return list((ir.DenseFPElementsAttr if element in FLOAT_TYPES else ir.DenseIntElementsAttr)(attribute))
+
+
+_HALF = re.compile(r"0x[0-9A-F]{4}|-?[0-9][-+.0-9eE]*")
+"""A number of two bytes as MLIR prints it: in decimal, or, when it is infinite or NaN, as its bits."""
+
+
+def _half_numbers(text: str, dtype: np.dtype[Any]) -> list[float]:
+    """The numbers in a printed constant of f16 or bf16.
+
+    The bindings give no single element of these types, and as an array none of bf16.
+    """
+    literal = text[len("dense<") : text.rindex("> : ")]
+    if literal.startswith('"0x'):  # many numbers are printed as bytes
+        numbers = np.frombuffer(bytes.fromhex(literal[3:-1]), dtype)
+    else:
+        bits = [
+            int(word, 16) if word.startswith("0x") else dtype.type(float(word)).view(np.uint16)
+            for word in _HALF.findall(literal)
+        ]
+        numbers = np.array(bits, np.uint16).view(dtype)
+    return [float(number) for number in numbers]
 
 
 def constant_of_array(array: NDArray[Any], type_: ir.Type) -> ir.Attribute:
@@ -124,6 +148,10 @@ IDENTITIES: Mapping[str, tuple[float, ...]] = {
     "minimum": (math.inf,),
 }
 """What a reduction by one op may start from without changing its result."""
+
+
+REDUCERS: tuple[str, ...] = ("add", "multiply", "maximum", "minimum", "and", "or", "xor")
+"""The names that `reducer` gives for what can be reduced by."""
 
 
 def reducer(op: ir.Operation) -> str | None:

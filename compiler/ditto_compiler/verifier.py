@@ -8,14 +8,16 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - d3: a cast op keeps shape and element type, and a protocol offers its pair of encodings.
 - d4: a `ditto.less` has one fixed-point operand, and for each of its thresholds a boolean of the same shape
   and ring.
-- c1: once annotated, every tensor value has an encoding, but for those in the comparator of a sort.
+- c1: once annotated, every op is one that the compiler knows, and every value a tensor of static shape with
+  an encoding, but for those in the comparator of a sort.
 - c2: once casts are in, all operands and results of any other op are in one ring, and all its
   fixed-point operands and results have one number of fraction bits; likewise the arguments of its
   regions and what they return.
 - c3: once rescaling is explicit, a product has exactly the sum of its operands' fraction bits, but for
   products in loops and branches, which the engine truncates itself.
 - c4: once annotated, an op sits only in a ring in which the engine can run it.
-- c5: once outlined, the entry function holds only calls, casts, comparisons and the return.
+- c5: once outlined, the entry function holds only calls, casts, comparisons and the return, and every other
+  function says its ring and fraction bits.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from ditto_compiler.ir import (
 from ditto_compiler.ops import OPS, Kind, supported_rings
 from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import did_you_mean
+from ditto_compiler.supported import function_problems, op_problem, type_problem
 
 ANNOTATED, CAST, OUTLINED = (names.STAGES.index(stage) + 1 for stage in ("annotated", "cast", "outlined"))
 
@@ -73,6 +76,10 @@ def verify_module(module: ir.Module) -> None:
             function, stage if annotated else 0, types, errors, explicit=names.is_explicit(module)
         )
     if stage >= OUTLINED and entry is not None:
+        for region in functions(module):
+            says = all(name in region.attributes for name in (names.RING, names.FRAC))
+            if region != entry and not says:
+                errors.add(region.operation, "c5: a region must have 'ditto.ring' and 'ditto.frac'")
         for op in nested_ops(entry.operation):
             if op.name not in (*names.CASTS, names.LESS, names.CALL, "func.call", "func.return"):
                 errors.add(
@@ -94,7 +101,7 @@ class _Types:
         """Which rule the type itself breaks, or None."""
         key = (type_, annotated)
         if key not in self._problems:
-            self._problems[key] = _type_problem(type_, annotated=annotated) if is_tensor(type_) else None
+            self._problems[key] = _type_problem(type_, annotated=annotated)
         return self._problems[key]
 
     def encodings(self, values: Iterable[ir.Value]) -> list[Encoding]:
@@ -120,6 +127,9 @@ def _verify_function(
         problem = types.problem(value.type, annotated=stage >= ANNOTATED)
         if problem is not None:
             errors.add(op, f"{problem} ({which} {index} has type '{value.type}')")
+    if len(errors.diagnostics) == found and stage >= ANNOTATED:
+        for op, problem in (*function_problems(function), *_unknown(function, stage)):
+            errors.add(op, f"c1: {problem}")
     if len(errors.diagnostics) > found:
         return
     for op in ops:
@@ -135,24 +145,42 @@ def _verify_function(
                 _verify_ring(op, types, errors, cast=stage >= CAST)
 
 
+def _unknown(function: func.FuncOp, stage: int) -> Iterator[tuple[ir.Operation, str]]:
+    """Ops that have no place in an annotated function, and why."""
+    ours = (*names.CASTS, names.LESS)
+    for op in nested_ops(function.operation):
+        is_call = stage >= OUTLINED and op.name == "func.call"
+        problem = None if op.name in ours or is_call else op_problem(op)
+        if problem is not None:
+            yield op, problem
+
+
 def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
     known = (*names.CASTS, names.LESS, names.CALL)
     if op.name.startswith("ditto.") and op.name not in known:
         errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
     if not len(op.attributes):
         return
-    attributes = attributes_of(op)
+    try:
+        attributes = attributes_of(op)
+        signature = [
+            (which, index, entry.name, entry.attr)
+            for which, key in (("argument", "arg_attrs"), ("result", "res_attrs"))
+            for index, entries in enumerate(attributes.get(key, ()) if op.name == "func.func" else ())
+            for entry in entries
+        ]
+    except RuntimeError:  # the bindings have no class for an array of complex numbers
+        unreadable = "it has an attribute of complex numbers, which cannot be read; remove it"
+        problems = (problem for result in op.results if (problem := type_problem(result.type)))
+        errors.add(op, next(problems, unreadable))
+        return
     for name, value in attributes.items():
         if name.startswith("ditto."):
             _add_if(errors, op, f"attribute '{name}'", _attribute_problem(op, name, value))
-    if op.name != "func.func":
-        return
-    for which, key in (("argument", "arg_attrs"), ("result", "res_attrs")):
-        for index, entries in enumerate(attributes.get(key, ())):
-            for entry in entries:
-                if entry.name.startswith("ditto."):
-                    problem = _signature_problem(which, entry.name, entry.attr)
-                    _add_if(errors, op, f"attribute '{entry.name}' of {which} {index}", problem)
+    for which, index, name, value in signature:
+        if name.startswith("ditto."):
+            problem = _signature_problem(which, name, value)
+            _add_if(errors, op, f"attribute '{name}' of {which} {index}", problem)
 
 
 def _add_if(errors: ErrorCollector, op: ir.Operation, what: str, problem: str | None) -> None:
@@ -252,6 +280,9 @@ def _values(
 
 
 def _type_problem(type_: ir.Type, *, annotated: bool) -> str | None:
+    problem = type_problem(type_) if annotated else None
+    if problem is not None:
+        return f"c1: {problem}"
     try:
         encoding = type_encoding(type_)
     except EncodingError as error:

@@ -25,5 +25,7 @@ class XlaFunction:
 
     def __call__(self, *arguments: Any) -> list[NDArray[Any]]:
         """Results of `@main` on flat arguments."""
-        buffers: Sequence[Any] = [jax.device_put(argument, self._device) for argument in arguments]
+        # Not `jax.device_put`, which would make f32 of f64.
+        put = self._device.client.buffer_from_pyval
+        buffers: Sequence[Any] = [put(np.asarray(argument), self._device) for argument in arguments]
         return [np.asarray(result) for result in self._executable.execute(buffers)]

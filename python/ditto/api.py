@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ditto.compiled_program import Program
-from ditto.frontend import Visibility, read_stablehlo, trace
+from ditto.frontend import Source, Visibility, to_stablehlo
 from ditto_compiler.calibration import Ranges
-from ditto_compiler.errors import DittoError
-from ditto_compiler.ir import ir
+from ditto_compiler.diagnostics import named
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
@@ -19,9 +18,9 @@ from ditto_compiler.spu.extract import extract_program
 
 
 def compile(
-    fn: Callable[..., Any] | str | bytes | ir.Module,
+    fn: Source,
     *example_args: Any,
-    policy: str | Policy = "ditto",
+    policy: str | Path | Policy = "ditto",
     visibility: Visibility = "secret",
     static_argnums: int | Sequence[int] = (),
     max_public_constant: int = 1024,
@@ -30,8 +29,8 @@ def compile(
     """Compiles a function for private execution among three parties.
 
     Args:
-        fn: any function that `jax.jit` takes, or StableHLO: as text, MLIR bytecode, a portable artifact
-            or a module (which is changed).
+        fn: any function that `jax.jit` takes, or StableHLO: as text, MLIR bytecode, a portable artifact,
+            the `pathlib.Path` of a file, or a module (which is changed).
         example_args: arrays, numbers or `jax.ShapeDtypeStruct`s in the nesting that the program will be
             called with; for StableHLO, nothing.
         policy: preset, path of a TOML file, or a `Policy`.
@@ -44,23 +43,20 @@ def compile(
 
     Raises:
         CompileError: the program cannot be run privately; has one diagnostic per reason.
-        PolicyError, TraceError: the policy or the arguments are wrong.
+        TraceError: the arguments are wrong, or the function raises something while JAX traces it.
+        PolicyError, RangesError: the policy or the ranges are wrong.
     """
-    if callable(fn):
-        traced = trace(fn, example_args, visibility=visibility, static_argnums=static_argnums)
-    else:
-        if example_args:
-            raise DittoError("StableHLO has its shapes in it: compile it without example arguments")
-        traced = read_stablehlo(fn, visibility=visibility)
+    measured = ranges if ranges is None or isinstance(ranges, Ranges) else Ranges.load(ranges)
+    passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured)
+    traced = to_stablehlo(fn, example_args, visibility=visibility, static_argnums=static_argnums)
     start = time.perf_counter()
     module = traced.module
-    measured = Ranges.load(ranges) if isinstance(ranges, (str, Path)) else ranges
-    passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured)
-    PassManager(passes, verify_each=False).run(module)
-    # With locations, for the simulator's diagnostics.
-    annotated = module.operation.get_asm(enable_debug_info=True)
-    PassManager(lowering_pipeline(policy), verify_each=False).run(module)
-    name = policy if isinstance(policy, str) else policy.name
+    with named(traced.file):
+        PassManager(passes, verify_each=False).run(module)
+        # With locations, for the simulator's diagnostics.
+        annotated = module.operation.get_asm(enable_debug_info=True)
+        PassManager(lowering_pipeline(policy), verify_each=False).run(module)
+    name = policy.name if isinstance(policy, Policy) else str(policy)
     program = Program.of(extract_program(module, policy=name, annotated=annotated))
     seconds = {"JAX tracing": traced.seconds, "Ditto passes": time.perf_counter() - start}
     return program.replace(

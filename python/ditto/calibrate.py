@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
-from ditto.frontend import read_stablehlo, trace
+from ditto import tree
+from ditto.frontend import Source, static_positions, to_stablehlo
+from ditto.runtime.caller.inputs import InputError, as_array
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.calibration import Ranges, argument_key, result_keys
+from ditto_compiler.diagnostics import named
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.errors import DittoError
 from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.intervals import INFINITE
-from ditto_compiler.ir import element_type, entry_function, func, ir, numel, ops_of, set_function_type
+from ditto_compiler.ir import (
+    copy_module,
+    element_type,
+    entry_function,
+    func,
+    ir,
+    numel,
+    ops_of,
+    set_function_type,
+)
+from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.scales import is_constant
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
@@ -26,10 +40,10 @@ from ditto_compiler.xla import XlaFunction
 
 
 def calibrate(
-    fn: Callable[..., Any] | str | bytes,
+    fn: Source,
     batches: Iterable[Sequence[Any]],
     *,
-    policy: str | Policy = "ditto",
+    policy: str | Path | Policy = "ditto",
     static_argnums: int | Sequence[int] = (),
     max_public_constant: int = 1024,
 ) -> Ranges:
@@ -41,41 +55,114 @@ def calibrate(
     unnoticed. Pass the result to `ditto.compile(..., ranges=...)` with the same policy, or save it for later.
 
     Args:
-        fn: the function, or StableHLO as text, bytecode or a portable artifact.
-        batches: tuples of arguments, as `fn` takes them.
+        fn: the function, or StableHLO, as for `ditto.compile`; a module is not changed.
+        batches: tuples of arguments, as `fn` takes them, all of the same shapes and dtypes.
         policy: what the program will be compiled under: it decides by which formulas values are computed.
         static_argnums: as for `ditto.compile`.
         max_public_constant: as for `ditto.compile`.
 
     Raises:
-        DittoError: no batches, or `fn` cannot be run privately.
+        InputError: no batches, or one that does not fit the first.
+        DittoError: `fn` cannot be run privately.
     """
-    policy = load_policy(policy) if isinstance(policy, str) else policy
-    static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
-    measure: XlaFunction | None = None
-    keys: list[str] = []
-    seen: list[NDArray[np.float64]] = []
-    for arguments in batches:
-        if measure is None:
-            if isinstance(fn, (str, bytes)):
-                module = read_stablehlo(fn).module
-            else:
-                module = trace(fn, arguments, static_argnums=static_argnums).module
+    policy = load_policy(policy)
+    if not isinstance(batches, Iterable):
+        raise InputError(f"calibration takes an iterable of tuples of arguments, got {batches!r}")
+    probe: _Probe | None = None
+    for number, arguments in enumerate(batches):
+        if not isinstance(arguments, (tuple, list)):
+            raise InputError(
+                f"calibration: batch {number} must be a tuple of arguments, got a {type(arguments).__name__}"
+            )
+        if probe is None:
+            probe = _Probe(fn, arguments, policy, static_argnums, max_public_constant)
+        probe.add(arguments, number)
+    if probe is None:
+        raise InputError("calibration needs at least one batch of sample inputs")
+    return probe.ranges()
+
+
+class _Probe:
+    """A program that measures its values, compiled for the first batch.
+
+    Attributes:
+        keys: names of the values.
+        low, high: the least and the largest number of each that were seen.
+    """
+
+    def __init__(
+        self,
+        fn: Source,
+        arguments: Sequence[Any],
+        policy: Policy,
+        static_argnums: int | Sequence[int],
+        max_public_constant: int,
+    ) -> None:
+        self._static = static_positions(static_argnums, len(arguments) if callable(fn) else 0)
+        self._statics = self._static_values(arguments)
+        source = copy_module(fn) if isinstance(fn, ir.Module) else fn
+        examples = arguments if callable(fn) else ()
+        traced = to_stablehlo(source, examples, static_argnums=static_argnums)
+        module = traced.module
+        with named(traced.file):
             PassManager(front_end_pipeline(policy, max_public_constant=max_public_constant)).run(module)
-            keys = instrument(module)
-            measure = XlaFunction(module)
-        dynamic = [argument for i, argument in enumerate(arguments) if i not in static]
-        found = np.array(measure(*jax.tree_util.tree_leaves(dynamic)), np.float64).reshape(-1, 2)
+        entry = entry_function(module)
+        assert entry is not None
+        self._tree = traced.input_tree
+        self._types = [(tuple(shape_of(a)), numpy_dtype(element_type(a))) for a in entry.arguments]
+        self.keys = instrument(module)
+        self.low = np.full(len(self.keys), math.inf)
+        self.high = np.full(len(self.keys), -math.inf)
+        self._measure = XlaFunction(module)
+
+    def add(self, arguments: Sequence[Any], number: int) -> None:
+        """Takes the values of batch `number` into account."""
+        ends = self._measure(*self._arrays(arguments, f"batch {number}"))
+        found = np.array(ends, np.float64).reshape(-1, 2)
         if np.isnan(found).any():
-            bad = keys[int(np.argmax(np.isnan(found).any(axis=1)))]
+            bad = self.keys[int(np.argmax(np.isnan(found).any(axis=1)))]
             raise DittoError(f"calibration: '{bad}' is NaN on a sample; use samples on which the model works")
-        seen.append(found)
-    if measure is None:
-        raise DittoError("calibration needs at least one batch of sample inputs")
-    low, high = np.min([ends[:, 0] for ends in seen], 0), np.max([ends[:, 1] for ends in seen], 0)
-    pairs = zip(keys, low.tolist(), high.tolist(), strict=True)
-    # A tensor without any numbers says nothing.
-    return Ranges.of({key: (least, most) for key, least, most in pairs if least <= most})
+        self.low, self.high = np.minimum(self.low, found[:, 0]), np.maximum(self.high, found[:, 1])
+
+    def ranges(self) -> Ranges:
+        """What was seen; a tensor without any numbers says nothing."""
+        pairs = zip(self.keys, self.low.tolist(), self.high.tolist(), strict=True)
+        return Ranges.of({key: (least, most) for key, least, most in pairs if least <= most})
+
+    def _static_values(self, arguments: Sequence[Any]) -> list[Any]:
+        return [argument for i, argument in enumerate(arguments) if i in self._static]
+
+    def _arrays(self, arguments: Sequence[Any], batch: str) -> list[Any]:
+        """A batch as the flat arrays that the program takes."""
+        dynamic = tuple(argument for i, argument in enumerate(arguments) if i not in self._static)
+        statics = self._static_values(arguments)
+        if statics != self._statics:
+            raise InputError(
+                f"calibration: {batch} has other static arguments than the first, {statics} instead of "
+                f"{self._statics}; calibrate for each"
+            )
+        try:
+            leaves = tree.flatten(self._tree, dynamic)
+        except tree.TreeError as error:
+            raise InputError(f"calibration: {batch}: {error}") from None
+        if len(leaves) != len(self._types):
+            raise InputError(
+                f"calibration: {batch} has {len(leaves)} arrays, the program takes {len(self._types)}"
+            )
+        arrays = []
+        for index, (leaf, (shape, dtype)) in enumerate(zip(leaves, self._types, strict=True)):
+            array = as_array(leaf, f"calibration: {batch}, array {index}")
+            is_number = isinstance(leaf, (bool, int, float)) and np.can_cast(array.dtype, dtype, "same_kind")
+            # JAX holds 64-bit numbers in 32, unless it is told not to.
+            if is_number or jax.dtypes.canonicalize_dtype(array.dtype) == dtype:
+                array = array.astype(dtype)
+            if (array.shape, array.dtype) != (shape, dtype):
+                raise InputError(
+                    f"calibration: {batch}, array {index}: expected {dtype} of shape {shape}, "
+                    f"got {array.dtype} of shape {array.shape}"
+                )
+            arrays.append(array)
+        return arrays
 
 
 def instrument(module: ir.Module) -> list[str]:

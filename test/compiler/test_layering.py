@@ -21,15 +21,16 @@ DATA_MODULES = ("dtypes", "encoding", "errors", "files", "network", "options", "
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors files intervals",
-        "encoding options",
+        "dtypes errors intervals",
+        "encoding files options",
         "ir network program",
         "diagnostics dialect op_attributes protocols",
         "calibration pass_base scopes source structure verify_diagnostics xla",
         "cost matcher spu",
         "ops recognizers report",
+        "supported",
         "analyses forms verifier",
-        "policy",
+        "guard policy",
         "passes",
         "registry",
         "pass_manager",

@@ -228,6 +228,83 @@ module attributes {ditto.stage = "annotated"} {
 
 // -----
 
+module attributes {ditto.stage = "annotated"} {
+  // expected-error @+1 {{c1: elements of type f8E4M3FN cannot be secret-shared}}
+  func.func @c1_dtype(%x: tensor<4xf8E4M3FN, #ditto.int<64>>) {
+    return
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "annotated"} {
+  // expected-error @+1 {{c1: values must be ranked tensors, found '!stablehlo.token'}}
+  func.func @c1_no_tensor(%x: !stablehlo.token) {
+    return
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "annotated"} {
+  // expected-error @+1 {{c1: shapes must be static, found 'tensor<?xf32, #ditto.fxp<64, 18>>'}}
+  func.func @c1_dynamic(%x: tensor<?xf32, #ditto.fxp<64, 18>>) {
+    return
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "annotated"} {
+  func.func @c1_unknown_op(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    // expected-error @+1 {{'stablehlo.cbrt' op: c1: the engine has no private implementation of it}}
+    %0 = stablehlo.cbrt %x : tensor<4xf32, #ditto.fxp<64, 18>>
+    return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "annotated"} {
+  // expected-error @+1 {{'func.func' op: c1: its region must be one block}}
+  func.func @c1_two_blocks(%x: tensor<4xf32, #ditto.fxp<64, 18>>) {
+    return
+  ^unreachable:
+    return
+  }
+}
+
+// -----
+
+module attributes {ditto.stage = "outlined"} {
+  func.func @main(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    %0 = call @c5_no_ring(%x) : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+    return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+  // expected-error @+1 {{'func.func' op: c5: a region must have 'ditto.ring' and 'ditto.frac'}}
+  func.func private @c5_no_ring(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> attributes {ditto.ring = 64 : i32} {
+    return %x : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+// Constants of complex numbers have no class in MLIR's bindings for Python.
+func.func @unreadable_constant() {
+  // expected-error @+1 {{[verify] 'stablehlo.constant' op: elements of type complex<f32> cannot be secret-shared; use one of}}
+  %0 = stablehlo.constant dense<(1.0, 2.0)> : tensor<4xcomplex<f32>>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{'func.func' op: it has an attribute of complex numbers, which cannot be read; remove it}}
+func.func @unreadable_attribute(%x: tensor<4xf32> {other.key = dense<(1.0, 2.0)> : tensor<1xcomplex<f32>>}) {
+  return
+}
+
+// -----
+
 module attributes {ditto.stage = "cast"} {
   func.func @c2_two_rings(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
     // expected-error @+1 {{'stablehlo.negate' op: c2: operands and results must be in one ring and scale, found #ditto.fxp<64, 18>, #ditto.fxp<32, 10>; run ditto-insert-casts}}

@@ -68,3 +68,12 @@ module attributes {ditto.stage = "cast"} {
     return %x : tensor<4xf32, #ditto.fxp<64, 18>>
   }
 }
+
+// -----
+
+// expected-error @+1 {{'func.func' op: cannot be annotated; run inline-calls and ditto-check-supported first (argument 0: elements of type f8E4M3FN cannot be secret-shared}}
+func.func @unshareable(%x: tensor<4xf8E4M3FN>, %y: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{'other.op' op: cannot be annotated; run inline-calls and ditto-check-supported first (values must be ranked tensors, found '!other.type')}}
+  %0 = "other.op"(%y) : (tensor<4xf32>) -> !other.type
+  return %y : tensor<4xf32>
+}

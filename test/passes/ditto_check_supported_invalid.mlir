@@ -152,3 +152,48 @@ module {
     return %x : tensor<4xf32>
   }
 }
+
+// -----
+
+// expected-error @+1 {{there is no entry function: a program has a public function @main (functions found: @main, without a body)}}
+module {
+  func.func private @main(tensor<4xf32>) -> tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{'func.func' op: its region must be one block; write loops and branches as stablehlo.while, .if and .case}}
+func.func @several_blocks(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{'other.branch' op: the engine has no private implementation of it}}
+  "other.branch"(%x)[^next] : (tensor<4xf32>) -> ()
+^next(%y: tensor<4xf32>):
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+func.func @ends_in_something_else(%x: tensor<4xf32>) {
+  // expected-error @+1 {{'stablehlo.return' op: a function must end in func.return}}
+  stablehlo.return %x : tensor<4xf32>
+}
+
+// -----
+
+func.func @numbers_elsewhere(%x: tensor<2xf32>) -> tensor<2xf32> {
+  // expected-error @+1 {{'stablehlo.constant' op: a constant must be written as dense<..>, found 'sparse<0, 1.000000e+00> : tensor<2xf32>'}}
+  %0 = stablehlo.constant sparse<[[0]], [1.0]> : tensor<2xf32>
+  return %0 : tensor<2xf32>
+}
+
+// -----
+
+func.func @function_as_value(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{'func.constant' op: values must be ranked tensors, found '(tensor<4xf32>) -> tensor<4xf32>'}}
+  %f = func.constant @called_indirectly : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @+1 {{'func.call_indirect' op: the engine has no private implementation of it}}
+  %0 = func.call_indirect %f(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func private @called_indirectly(%x: tensor<4xf32>) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}

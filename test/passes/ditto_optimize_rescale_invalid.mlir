@@ -17,3 +17,13 @@ module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
     return %0 : tensor<4xf32, #ditto.fxp<32, 20>>
   }
 }
+
+// -----
+
+// expected-error @+1 {{'builtin.module' op: ditto-expand-comparisons has run already; run this pass before it}}
+module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
+  func.func @compares(%x: tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xi1, #ditto.int<32>> {
+    %0 = "ditto.less"(%x) {thresholds = array<i64: 0>} : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xi1, #ditto.int<32>>
+    return %0 : tensor<4xi1, #ditto.int<32>>
+  }
+}

@@ -6,3 +6,15 @@ module attributes {ditto.stage = "annotated"} {
     return %x : tensor<4xf32, #ditto.fxp<64, 18>>
   }
 }
+
+// -----
+
+module attributes {ditto.stage = "cast"} {
+  func.func @main(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    return %x : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+  // expected-error @+1 {{'func.func' op: only @main can be outlined; run inline-calls first}}
+  func.func public @beside(%x: tensor<4xf32>) -> tensor<4xf32> {
+    return %x : tensor<4xf32>
+  }
+}

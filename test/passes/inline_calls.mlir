@@ -101,6 +101,58 @@ func.func public @negate(%x: tensor<4xf32>) -> tensor<4xf32> {
 
 // -----
 
+// Beside @main nobody calls it: a program is its entry function.
+// CHECK-LABEL: func.func @main(
+// CHECK-NEXT:    %[[R:.*]] = stablehlo.abs
+// CHECK-NEXT:    return %[[R]]
+// CHECK-NOT:   func.func
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = call @abs(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func public @abs(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = stablehlo.abs %x : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func public @called_by_nobody(%x: tensor<3xf32>) -> tensor<3xf32> {
+  return %x : tensor<3xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @main(
+// CHECK-NEXT:    return %arg0
+func.func private @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// Used otherwise than by a call, a function stays.
+// CHECK-LABEL: func.func @uses_functions_as_values(
+// CHECK-NEXT:    constant @value
+// CHECK:       func.func private @value(
+func.func @uses_functions_as_values(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %f = func.constant @value : (tensor<4xf32>) -> tensor<4xf32>
+  %0 = func.call_indirect %f(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func private @value(%x: tensor<4xf32>) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// What an unknown op with a region uses, MLIR cannot tell.
+// CHECK-LABEL: func.func @unknown_region(
+// CHECK-NEXT:    "other.op"(%arg0)
+func.func @unknown_region(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = "other.op"(%x) ({}) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
 // JAX 0.4 names a callee's ops by the first call site: the second call replaces that scope by its own.
 // LOC-LABEL: func.func public @absolute_scopes(
 // LOC:         stablehlo.negate %{{.*}} loc(#[[FIRST:.*]])

@@ -55,3 +55,15 @@ func.func @keeps_location(%x: tensor<4xf32>) -> tensor<4xf32> {
   %0 = chlo.sinh %x : tensor<4xf32> -> tensor<4xf32> loc("jit(f)/layer0/sinh"("model.py":3:1))
   return %0 : tensor<4xf32>
 }
+
+// MLIR's own pass ends the process over a top_k of unknown shapes.
+// CHECK-LABEL: func.func @leaves_what_cannot_be_shared(
+// CHECK-NEXT:    chlo.sinh %arg0 : tensor<*xf32>
+// CHECK-NEXT:    chlo.cosh %arg1 : tensor<4xcomplex<f32>>
+// CHECK-NEXT:    chlo.top_k(%arg2, k = -1)
+func.func @leaves_what_cannot_be_shared(%x: tensor<*xf32>, %y: tensor<4xcomplex<f32>>, %z: tensor<4xf32>) {
+  %0 = chlo.sinh %x : tensor<*xf32> -> tensor<*xf32>
+  %1 = chlo.cosh %y : tensor<4xcomplex<f32>> -> tensor<4xcomplex<f32>>
+  %values, %indices = chlo.top_k(%z, k = -1) : tensor<4xf32> -> (tensor<?xf32>, tensor<?xi32>)
+  return
+}

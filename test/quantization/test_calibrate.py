@@ -68,8 +68,11 @@ def test_ranges_from_a_file_are_those_of_the_object(tmp_path):
     ranges = ditto.calibrate(mlp, ARGUMENTS)
     ranges.save(tmp_path / "mlp.json")
     x, w, v = ARGUMENTS[0]
-    by_file = ditto.compile(mlp, x, w, v, policy=EXPLICIT, ranges=tmp_path / "mlp.json")
-    assert by_file == ditto.compile(mlp, x, w, v, policy=EXPLICIT, ranges=ranges)
+    by_file, by_object = (
+        ditto.compile(mlp, x, w, v, policy=EXPLICIT, ranges=given)
+        for given in (tmp_path / "mlp.json", ranges)
+    )
+    assert by_file == by_object
 
 
 def test_ranges_of_another_program_are_an_error():
@@ -120,3 +123,78 @@ def test_a_tensor_that_does_not_fit_its_ring_moves_to_the_fallback():
 def test_a_fallback_must_be_wider():
     with pytest.raises(ditto.DittoError, match="fallback must be a ring wider than ring, got 32"):
         policy_with(fallback=32)
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        (3, "takes an iterable of tuples of arguments, got 3"),
+        (None, "takes an iterable of tuples of arguments, got None"),
+        ([], "needs at least one batch"),
+        (iter(()), "needs at least one batch"),
+        ([np.ones((2, 3))], "batch 0 must be a tuple of arguments, got a ndarray"),
+        (np.ones((2, 3)), "batch 0 must be a tuple of arguments, got a ndarray"),
+        (["x"], "batch 0 must be a tuple of arguments, got a str"),
+        ([None], "batch 0 must be a tuple of arguments, got a NoneType"),
+    ],
+)
+def test_batches_are_tuples(batches, message):
+    with pytest.raises(ditto.InputError, match=message):
+        ditto.calibrate(jnp.abs, batches)
+
+
+ONES = np.ones((2, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (
+            (np.ones((3, 3), np.float32), 2),
+            r"array 0: expected float32 of shape \(2, 3\), got float32 of shape \(3, 3\)",
+        ),
+        ((ONES.astype(np.float16), 2), r"array 0: expected float32 of shape \(2, 3\), got float16"),
+        ((ONES.astype(np.int32), 2), r"array 0: expected float32 of shape \(2, 3\), got int32"),
+        ((jax.ShapeDtypeStruct((2, 3), np.float32), 2), "array 0: expected float32 .*, got object"),
+        (([[1, 2, 3], [4]], 2), r"arguments\[0\]: expected an array, got a list"),
+        (("x", 2), r"array 0: expected float32 of shape \(2, 3\), got <U1 of shape \(\)"),
+        ((ONES,), "has other static arguments than the first"),
+        ((ONES, 2, ONES), "expected 1 entries, got 2"),
+        ((ONES, 3), r"has other static arguments than the first, \[3\] instead of \[2\]"),
+    ],
+)
+def test_every_batch_is_like_the_first(second, message):
+    def f(x, n):
+        return x * n
+
+    with pytest.raises(ditto.InputError, match=f"calibration: batch 1.*{message}"):
+        ditto.calibrate(f, [(ONES, 2), second], static_argnums=-1)
+
+
+def test_batches_nest_like_the_first():
+    with pytest.raises(ditto.InputError, match=r"batch 1: arguments\[0\]: dict keys differ: missing \['x'\]"):
+        ditto.calibrate(lambda d: d["x"] + 1, [({"x": ONES},), ({"y": ONES},)])
+
+
+def test_numbers_and_wide_arrays_are_taken_as_jax_takes_them():
+    ranges = ditto.calibrate(lambda x, n: x * n, [(ONES, 3.0), (ONES.astype(np.float64), 5)])
+    assert ranges.values["argument#1"] == 5.0
+
+
+def test_stablehlo_is_measured_in_its_own_dtypes():
+    text = """func.func @main(%x: tensor<2xf64>, %i: tensor<i64>) -> (tensor<2xf64>, tensor<i64>) {
+      return %x, %i : tensor<2xf64>, tensor<i64> }"""
+    number = 1.0 + 2.0**-40
+    ranges = ditto.calibrate(text, [(np.array([number, -0.5]), np.int64(1))])
+    assert ranges.values["argument#0"] == pytest.approx(number)
+    with pytest.raises(ditto.InputError, match=r"array 0: expected float64 of shape \(2,\), got float32"):
+        ditto.calibrate(text, [(np.ones(2, np.float32), np.int64(1))])
+    with pytest.raises(ditto.InputError, match="batch 0 has 1 arrays, the program takes 2"):
+        ditto.calibrate(text, [(np.ones(2),)])
+
+
+def test_a_module_is_not_changed():
+    module = jax.jit(jnp.abs).lower(ONES).compiler_ir("stablehlo")
+    before = str(module)
+    ditto.calibrate(module, [(ONES,)])
+    assert str(module) == before

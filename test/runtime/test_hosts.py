@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,7 @@ class Servers:
             (own / "hosts.toml").write_text(text)
             authority.issue(own)
             if name != "caller":
-                command = [sys.executable, "-m", "ditto_tools.cli", "party", str(own / "hosts.toml")]
+                command = [sys.executable, "-m", "ditto_tools", "party", str(own / "hosts.toml")]
                 self.processes.append(
                     subprocess.Popen(
                         [*command, "--rank", str(name)], env=environment, stderr=subprocess.PIPE, text=True
@@ -72,6 +73,110 @@ class Servers:
     def sessions(self):
         """Process ids of the parties that serve a caller."""
         return [pid for process in self.processes for pid in children(process.pid)]
+
+
+class OneServer:
+    """`ditto party` 0, in a folder, and callers of it."""
+
+    def __init__(self, folder):
+        Authority(folder / "authority").issue(folder)
+        (folder / "hosts.toml").write_text(hosts_text(_free_ports(2 * PARTIES)))
+        self.hosts = load_hosts(folder / "hosts.toml")
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        command = [sys.executable, "-m", "ditto_tools", "party", str(folder / "hosts.toml"), "--rank", "0"]
+        environment = child_environment(TMPDIR=str(self.temporary))
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    def waits(self):
+        """Waits until it does."""
+        assert self.process.stderr.readline().startswith("party P0 waits for a caller at 127.0.0.1:")
+
+    def connect(self):
+        address = self.hosts.addresses[0]
+        return socket.create_connection((address.host, address.port), timeout=20)
+
+    def call(self):
+        """Connects as a caller does."""
+        sock = self.connect()
+        return self.hosts.tls(server=False).wrap_socket(sock, server_hostname=self.hosts.addresses[0].host)
+
+
+def is_waiting(_):
+    return []
+
+
+def is_shaking_hands(server):
+    sock = server.connect()
+    sock.sendall(b"\x16\x03\x01")
+    return [sock]
+
+
+def starts_a_session(server):
+    return [server.call()]
+
+
+def serves_a_caller(server):
+    caller = server.call()
+    wait_until(lambda: children(server.process.pid))
+    return [caller]
+
+
+def makes_others_wait(server):
+    callers = [server.call() for _ in range(3)]
+    wait_until(lambda: children(server.process.pid))
+    return callers
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        (is_waiting, signal.SIGINT),
+        (is_shaking_hands, signal.SIGTERM),
+        (starts_a_session, signal.SIGTERM),
+        (serves_a_caller, signal.SIGINT),
+        (makes_others_wait, signal.SIGTERM),
+    ],
+)
+def test_a_signal_ends_it_at_any_moment(tmp_path, moment, number):
+    server = OneServer(tmp_path)
+    server.waits()
+    callers = moment(server)
+    sessions = children(server.process.pid)
+    server.process.send_signal(number)
+    said = server.process.communicate(timeout=60)[1]
+    assert server.process.returncode == 0
+    # Who was served, and nothing else.
+    assert [line for line in said.splitlines() if "127.0.0.1" not in line] == []
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in sessions)
+    assert list(server.temporary.iterdir()) == []
+    for caller in callers:
+        caller.close()
+
+
+def test_a_signal_ends_it_while_it_loads(tmp_path):
+    server = OneServer(tmp_path)
+    wait_until(lambda: "jaxlib" in Path(f"/proc/{server.process.pid}/maps").read_text())
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.communicate(timeout=60)[1] in ("", "Aborted!\n")
+    assert server.process.returncode != 0
+
+
+def test_a_party_that_cannot_start_a_process_says_so(tmp_path):
+    server = OneServer(tmp_path)
+    server.waits()
+    for answer in (b"ok", b"it cannot start a party process: [Errno 2]", b"ok"):
+        with server.call() as caller:
+            assert answer in caller.recv(1000)
+        wait_until(lambda: not children(server.process.pid))
+        if server.temporary.exists():
+            wait_until(lambda: not list(server.temporary.iterdir()))
+            server.temporary.rmdir()
+        else:
+            server.temporary.mkdir()
+    server.process.terminate()
+    said = server.process.communicate(timeout=60)[1]
+    assert said.count("cannot start a party process: [Errno 2]") == 1 and "Traceback" not in said
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +226,7 @@ def estimated_casts(network):
 def test_the_command_line(servers, tmp_path):
     PROGRAM.save(tmp_path / "p.ditto")
     np.save(tmp_path / "x.npy", X)
-    command = [sys.executable, "-m", "ditto_tools.cli", "run", "p.ditto", "x.npy", "-o", "y.npz"]
+    command = [sys.executable, "-m", "ditto_tools", "run", "p.ditto", "x.npy", "-o", "y.npz"]
     done = subprocess.run(
         [*command, "--hosts", str(servers.hosts)],
         cwd=tmp_path,
@@ -255,7 +360,7 @@ def test_a_party_that_cannot_serve(tmp_path, rank, message):
     Authority(tmp_path / "authority").issue(tmp_path)
     # An address for documentation, which no machine has.
     (tmp_path / "hosts.toml").write_text(GOOD.replace("127.0.0.1:1", "192.0.2.1:1"))
-    command = [sys.executable, "-m", "ditto_tools.cli", "party", str(tmp_path / "hosts.toml"), "--rank", rank]
+    command = [sys.executable, "-m", "ditto_tools", "party", str(tmp_path / "hosts.toml"), "--rank", rank]
     done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert message in done.stderr and "Traceback" not in done.stderr

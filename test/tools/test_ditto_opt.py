@@ -58,7 +58,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             data = content.encode() if isinstance(content, str) else content
             (tmp_path / "input.mlir").write_bytes(data)
             arguments = ("input.mlir", *arguments)
-        return Result(opt.main(list(arguments)), capsys.readouterr())
+        return Result(opt.run(arguments), capsys.readouterr())
 
     return go
 

@@ -47,7 +47,8 @@ chooses forms for each function, everywhere and by scope; of two entries that ma
     scope = "*/layer0/*"          # JAX name stacks, as in rules
     gelu = "exact"
 
-What no policy names is `exact`: left as it is, for the engine to compute.
+What no policy names is `exact`: left as it is, for the engine to compute. A scope that the program does not
+have is an error.
 """
 
 COLUMNS = """\

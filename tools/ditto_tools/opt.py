@@ -1,14 +1,22 @@
-"""`ditto-opt`: reads a program, runs passes on it, writes it. It follows `mlir-opt`."""
+"""`ditto-opt`: reads a program, runs passes on it, writes it. It follows `mlir-opt`.
+
+MLIR ends the process over some input, so the work is done in a child process.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import json
+import mmap
+import os
 import re
+import signal
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +27,7 @@ import click
 from ditto_compiler.diagnostics import CompileError, Diagnostic, captured
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.files import write_whole
+from ditto_compiler.guard import death_error, time_limit
 from ditto_compiler.ir import ir
 from ditto_compiler.options import PipelineElement, PipelineError, UnknownPassError, did_you_mean, option_docs
 from ditto_compiler.pass_base import Pass
@@ -46,6 +55,8 @@ class Optimizer:
         debug_info: print locations.
         generic: print ops in their generic form.
         report_unmatched: remark on costly ops that `ditto-approximate` left exact.
+        progress: told what is about to be done.
+        expendable: whether this process may end over a program that cannot be read.
         seconds: wall time of parsing, of each pass, and of printing, after `run`; sums over all chunks.
     """
 
@@ -57,6 +68,8 @@ class Optimizer:
     debug_info: bool = False
     generic: bool = False
     report_unmatched: bool = False
+    progress: Callable[[str], None] = lambda _: None
+    expendable: bool = False
     seconds: list[tuple[str, float]] = field(default_factory=list)
 
     def run(self, content: bytes, file: str) -> tuple[str, list[Diagnostic]]:
@@ -93,15 +106,19 @@ class Optimizer:
             print_ir_after=self.print_ir_after,
             print_ir_before=self.print_ir_before,
             render=render,
+            progress=self.progress,
         )
         reported: list[Diagnostic] = []
         try:
             start = time.perf_counter()
-            module = parse_source(source, file)
+            self.progress("parsing it")
+            with time_limit(len(source)) if self.expendable else nullcontext():
+                module = parse_source(source, file)
             self._count(0, time.perf_counter() - start)
             with captured(module.context) as reported:
                 manager.run(module)
             start = time.perf_counter()
+            self.progress("printing it")
             text = render(module)
             self._count(-1, time.perf_counter() - start)
             if self.report_unmatched:
@@ -173,13 +190,16 @@ def _indent(text: str) -> str:
     return textwrap.indent(text, "    ")
 
 
+_FLAGS = "ditto_tools.opt.flags"
+
+
 class _OptCommand(click.Command):
     """A command that takes a flag for each pass, in order, besides its declared options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Takes the pass flags out of `args` into `ctx.obj`; click would lose their order."""
+        """Takes the pass flags out of `args` into `ctx.meta`; click would lose their order."""
         rest: list[str] = []
-        ctx.obj = []
+        flags = ctx.meta[_FLAGS] = []
         for index, argument in enumerate(args):
             flag, _, value = argument.removeprefix("--").partition("=")
             if argument == "--":
@@ -188,7 +208,7 @@ class _OptCommand(click.Command):
             if not argument.startswith("--") or flag in _OWN_FLAGS:
                 rest.append(argument)
             else:
-                ctx.obj.append((flag, value))
+                flags.append((flag, value))
         return super().parse_args(ctx, rest)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -230,10 +250,11 @@ def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> No
     or with -, it is read from stdin. Passes are named in a --pass-pipeline, or by flags that run in the
     order given.
     """
-    passes = _passes(ctx.obj, options["pass_pipeline"])
+    passes = _passes(ctx.meta[_FLAGS], options["pass_pipeline"])
     if options["show_pipeline"]:
         click.echo(pipeline_text(passes))
         return
+    name = "<stdin>" if file == STANDARD_STREAM else file
     optimizer = Optimizer(
         passes,
         split=options["split_input_file"],
@@ -243,8 +264,9 @@ def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> No
         debug_info=options["mlir_print_debuginfo"],
         generic=options["mlir_print_op_generic"],
         report_unmatched=options["report_unmatched"],
+        progress=lambda doing: ctx.obj and ctx.obj(name, doing),
+        expendable=ctx.obj is not None,
     )
-    name = "<stdin>" if file == STANDARD_STREAM else file
     content = sys.stdin.buffer.read() if file == STANDARD_STREAM else _read(file)
     try:
         text, diagnostics = optimizer.run(content, name)
@@ -307,10 +329,40 @@ def _write(file: str, text: str) -> None:
         raise DittoError(f"cannot write '{file}': {error.strerror}") from None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the tool; returns the exit code."""
+Note = Callable[[str, str], None]
+"""Told of each step: the name of the source, and what is about to be done with it."""
+
+
+def main() -> int:
+    """The tool as a command: works in a child process, and outlives it. Returns the exit code."""
+    last = mmap.mmap(-1, mmap.PAGESIZE)  # what the child does, to be read when it is dead
+
+    def note(file: str, doing: str) -> None:
+        last[:] = f"{file}\0{doing}".encode()[: len(last)].ljust(len(last), b"\0")
+
+    child = os.fork()
+    if child == 0:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        return run(sys.argv[1:], note)
     try:
-        result = command.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except KeyboardInterrupt:
+        return 130
+    if code < 0:
+        file, doing, *_ = last[:].decode(errors="replace").split("\0")
+        click.echo(str(death_error(file or PROGRAM, doing or "starting", -code)), err=True)
+        return 1
+    return code
+
+
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that a process gets when its parent ends."""
+
+
+def run(arguments: Sequence[str], note: Note | None = None) -> int:
+    """Runs the tool in this process, which is expendable if there is a `note`; returns the exit code."""
+    try:
+        result = command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=note)
     except CompileError as error:
         click.echo(str(error), err=True)
         return 1

@@ -19,7 +19,7 @@ class VisibilityAnalysis:
 
     def __init__(self, module: ir.Module) -> None:
         self._secret: dict[ir.Value, bool] = {}
-        self._functions = {f.name.value: f for f in functions(module)}
+        self._functions = {f.name.value: f for f in functions(module) if not f.is_external}
         entry = entry_function(module)
         if entry is not None:
             self._visit_function(entry, secret_arguments(entry))
@@ -41,12 +41,17 @@ class VisibilityAnalysis:
         ops = ops_of(block)
         for op in ops:
             self._visit(op)
-        return list(ops[-1].operands)
+        return list(ops[-1].operands) if ops else []
 
     def _visit(self, op: ir.Operation) -> None:
         if op.name == "func.call":
-            callee = self._functions[ir.FlatSymbolRefAttr(op.attributes["callee"]).value]
-            self._set(op.results, self._visit_function(callee, [self.is_secret(v) for v in op.operands]))
+            # A callee is left out while it is visited, for programs that recurse or lack a function are
+            # reported by others.
+            name = ir.FlatSymbolRefAttr(op.attributes["callee"]).value
+            callee = self._functions.pop(name, None)
+            if callee is not None:
+                self._set(op.results, self._visit_function(callee, [self.is_secret(v) for v in op.operands]))
+                self._functions[name] = callee
         elif op.name == "stablehlo.while":
             self._visit_while(op)
         elif op.name in ("stablehlo.case", "stablehlo.if"):
@@ -58,8 +63,7 @@ class VisibilityAnalysis:
             self._set(op.results, results)
         else:
             secret = self._any_secret(op.operands)
-            for region in op.regions:
-                block = region.blocks[0]
+            for block in (block for region in op.regions for block in region.blocks):
                 self._set(block.arguments, [secret] * len(block.arguments))
                 secret |= self._any_secret(self._visit_block(block))
             self._set(op.results, [secret] * len(op.results))

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.intervals import NOTHING, Range
 from ditto_compiler.ir import defining_op, element_type, encoding_of, ir
@@ -43,15 +44,12 @@ def constant_of(e: Emitter, op: ir.Operation, function: Callable[[float], float]
 def _integers(e: Emitter, op: ir.Operation) -> ir.Attribute:
     """The value of a constant of integers or booleans."""
     result = op.results[0]
-    attribute = ir.DenseElementsAttr(op.attributes["value"])
     dtype, element = element_type(result), e.element(result)
     target = e.type(shape_of(result), element, False)
-    text = str(attribute)
-    if text.startswith('dense<"') and element != dtype:
-        values = np.array(ir.DenseIntElementsAttr(attribute)).astype(
-            np.int32 if dtype == "i64" else np.uint32
-        )
+    if element != dtype:  # ring 32 holds 64-bit integers in 32
+        values = np.resize(np.array(constant_numbers(op), numpy_dtype(element)), shape_of(result))
         return ir.DenseElementsAttr.get(values, type=ir.RankedTensorType(target).element_type)
+    text = str(op.attributes["value"])
     return ir.Attribute.parse(f"{text[: text.rindex(' : ')]} : {target}")
 
 

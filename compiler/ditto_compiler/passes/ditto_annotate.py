@@ -32,6 +32,7 @@ from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import OPERANDS, Choice, OpFeatures, Policy, PolicyError, load_policy
 from ditto_compiler.structure import reducer
+from ditto_compiler.supported import problems
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,12 @@ class DittoAnnotate(Pass):
             errors.add(module.operation, str(error))
             errors.raise_if_any()
             return
-        annotator = _Annotator(policy, RangeAnalysis(entry), errors)
-        for op in nested_ops(entry.operation):
-            if op.name not in OPS:
-                errors.add(op, "cannot be annotated; run inline-calls and ditto-check-supported first")
+        for op, problem in problems(entry):
+            errors.add(
+                op, f"cannot be annotated; run inline-calls and ditto-check-supported first ({problem})"
+            )
         errors.raise_if_any()
+        annotator = _Annotator(policy, RangeAnalysis(entry), errors)
         for argument in entry.arguments:
             annotator.set_argument(argument)
         for op in ops_of(entry.entry_block):

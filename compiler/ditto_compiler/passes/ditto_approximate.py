@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
+from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms.replace import Replacer
 from ditto_compiler.forms.table import EXACT, FORM_NAMES, FORMS
 from ditto_compiler.ir import func, functions, insert_op, ir, nested_ops
@@ -44,7 +45,7 @@ class DittoApproximate(Pass):
         %1 = stablehlo.broadcast_in_dim %0, dims = [0] : (tensor<4xf32>) -> tensor<4x8xf32>
         %2 = stablehlo.multiply %x, %1 : tensor<4x8xf32>
 
-    Errors: a form that does not exist; a policy that cannot be read.
+    Errors: a form that does not exist; a policy that cannot be read; an annotated module.
     """
 
     name: ClassVar[str] = "ditto-approximate"
@@ -82,6 +83,8 @@ class DittoApproximate(Pass):
 
     def run(self, module: ir.Module) -> None:
         """Recognises, replaces, and drops what has become idle."""
+        self.remarks.clear()
+        self.check_before("ditto-annotate", module, has_run=names.has_reached(module, "annotated"))
         errors = self.errors()
         rules = self._rules(module, errors)
         errors.raise_if_any()

@@ -8,11 +8,14 @@ from typing import ClassVar
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dtypes import FLOAT_TYPES, INT_TYPES
-from ditto_compiler.ir import element_type, entry_function, func, functions, ir, is_tensor, nested_ops, numel
-from ditto_compiler.ops import OPS, REMEDIES
+from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.errors import DittoError
+from ditto_compiler.ir import element_type, entry_function, func, functions, ir, nested_ops, numel
+from ditto_compiler.ops import OPS
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.recognizers.embedding import is_lookup
+from ditto_compiler.structure import splat_of
+from ditto_compiler.supported import function_problems, op_problem, result_problem
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,16 @@ class DittoCheckSupported(Pass):
     max_public_constant: int = 1024
     """Largest float constant, in elements, that may be public; -1 allows any."""
 
+    def __post_init__(self) -> None:
+        size = self.max_public_constant
+        if isinstance(size, bool) or not hasattr(size, "__index__"):
+            raise DittoError(f"max_public_constant must be an integer, a number of elements, got {size!r}")
+
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
         entry = entry_function(module)
         if entry is None:
-            found = ", ".join(f"@{f.name.value}" for f in functions(module)) or "none"
+            found = ", ".join(map(_described, functions(module))) or "none"
             errors.add(
                 module.operation,
                 "there is no entry function: a program has a public function @main "
@@ -54,37 +62,27 @@ class DittoCheckSupported(Pass):
             errors.raise_if_any()
             return
         visibility = VisibilityAnalysis(module) if _calls_are_inlined(entry, errors) else None
-        for index, argument in enumerate(entry.arguments):
-            problem = _type_problem(argument.type)
-            if problem:
-                errors.add(entry.operation, f"argument {index}: {problem}")
+        for op, problem in function_problems(entry):
+            errors.add(op, problem)
         for op in nested_ops(entry.operation):
-            if op.name != "func.call":
+            if op.name not in ("func.call", *names.CASTS, names.CALL):
                 self._check(op, visibility, errors)
         errors.raise_if_any()
 
     def _check(self, op: ir.Operation, visibility: VisibilityAnalysis | None, errors: ErrorCollector) -> None:
-        row = OPS.get(op.name)
-        if row is None:
-            if op.name not in (*names.CASTS, names.CALL):
-                remedy = f"; {REMEDIES[op.name]}" if op.name in REMEDIES else ""
-                errors.add(op, f"the engine has no private implementation of it{remedy}")
+        problem = result_problem(op) or op_problem(op)
+        if problem is not None:
+            errors.add(op, problem)
             return
-        for result in op.results:
-            problem = _type_problem(result.type)
-            if problem:
-                errors.add(op, problem)
-                return
+        unsupported = OPS[op.name].unsupported
         # ditto-approximate replaces lookups by secret ids.
-        if row.unsupported is not None and visibility is not None and not is_lookup(op):
-            reason = row.unsupported(op, visibility.is_secret)
+        if unsupported is not None and visibility is not None and not is_lookup(op):
+            reason = unsupported(op, visibility.is_secret)
             if reason:
                 errors.add(op, reason)
         if op.name == "stablehlo.constant" and element_type(op.results[0]) in FLOAT_TYPES:
-            value = op.attributes["value"]
             size = numel(op.results[0])
-            splat = isinstance(value, ir.DenseElementsAttr) and value.is_splat
-            if 0 <= self.max_public_constant < size and not splat:
+            if 0 <= self.max_public_constant < size and splat_of(op) is None:
                 errors.add(
                     op,
                     f"a constant of {size} floats would be public to all parties: is it a weight that the "
@@ -93,21 +91,12 @@ class DittoCheckSupported(Pass):
                 )
 
 
+def _described(function: func.FuncOp) -> str:
+    return f"@{function.name.value}{', without a body' if function.is_external else ''}"
+
+
 def _calls_are_inlined(entry: func.FuncOp, errors: ErrorCollector) -> bool:
     calls = [op for op in nested_ops(entry.operation) if op.name == "func.call"]
     for call in calls:
         errors.add(call, "calls must be inlined before this pass; run inline-calls")
     return not calls
-
-
-def _type_problem(type_: ir.Type) -> str | None:
-    if not is_tensor(type_):
-        return f"values must be ranked tensors, found '{type_}'"
-    tensor = ir.RankedTensorType(type_)
-    if not tensor.has_static_shape:
-        return f"shapes must be static, found '{type_}'; export with concrete shapes"
-    element = str(tensor.element_type)
-    if element not in (*FLOAT_TYPES, *INT_TYPES):
-        known = ", ".join((*FLOAT_TYPES, *INT_TYPES))
-        return f"elements of type {element} cannot be secret-shared; use one of {known}"
-    return None

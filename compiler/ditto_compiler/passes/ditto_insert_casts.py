@@ -42,13 +42,14 @@ class DittoInsertCasts(Pass):
         %1 = "ditto.upcast"(%0) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
         %2 = stablehlo.exponential %1 : tensor<4xf32, #ditto.fxp<64, 18>>
 
-    Errors: a module that is not annotated.
+    Errors: a module that is not annotated, or whose products are exact already.
     """
 
     name: ClassVar[str] = "ditto-insert-casts"
 
     def run(self, module: ir.Module) -> None:
         entry = self.entry(module, after="ditto-annotate")
+        self.check_before("ditto-expand-rescale", module, has_run=names.is_explicit(module))
         for op in list(nested_ops(entry.operation)):
             if op.name not in OPS or op.name == "func.return":
                 continue

@@ -64,7 +64,8 @@ class DittoOptimizeRescale(Pass):
         %4 = stablehlo.add %0, %1 : tensor<4xf32, #ditto.fxp<32, 20>>
         %5 = "ditto.rescale"(%4) : (tensor<4xf32, #ditto.fxp<32, 20>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
 
-    Errors: a value that does not fit its ring at any useful scale (names op, range and what to do).
+    Errors: a value that does not fit its ring at any useful scale (names op, range and what to do); a module
+    with comparisons of ours.
     """
 
     name: ClassVar[str] = "ditto-optimize-rescale"
@@ -78,6 +79,8 @@ class DittoOptimizeRescale(Pass):
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
         entry = self.entry(module, after="ditto-expand-rescale")
+        compares = any(op.name == names.LESS for op in ops_of(entry.entry_block))
+        self.check_before("ditto-expand-comparisons", module, has_run=compares)
         _Placer(entry, Headroom(RangeAnalysis(entry), self.margin_bits), self, errors).run()
         errors.raise_if_any()
         set_function_type(entry)

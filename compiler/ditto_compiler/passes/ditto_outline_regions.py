@@ -16,6 +16,7 @@ from ditto_compiler.ir import (
     defining_op,
     encoding_of,
     func,
+    functions,
     ir,
     nested_ops,
     ops_of,
@@ -59,13 +60,18 @@ class DittoOutlineRegions(Pass):
         %2 = call @r1(%1)          // attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32}
         return %2
 
-    Errors: a module without explicit casts.
+    Errors: a module without explicit casts, or with other functions.
     """
 
     name: ClassVar[str] = "ditto-outline-regions"
 
     def run(self, module: ir.Module) -> None:
         entry = self.entry(module, after="ditto-insert-casts")
+        errors = self.errors()
+        for function in functions(module):
+            if function != entry:
+                errors.add(function.operation, "only @main can be outlined; run inline-calls first")
+        errors.raise_if_any()
         _Outliner(module, entry).run()
         names.set_stage(module, "outlined")
 
@@ -101,12 +107,17 @@ class _Outliner:
                 for op in ops:
                     clone_op(op, values, ip)
             else:
-                self._outline(f"r{count}", key, ops, needed_later[index], values, ip)
+                self._outline(self._name(count), key, ops, needed_later[index], values, ip)
                 count += 1
         for index, operand in enumerate(self._return.operands):
             self._return.operands[index] = values[operand]
         for op in reversed(self._ops):
             op.erase()
+
+    def _name(self, number: int) -> str:
+        """Of a region; a program's only function may have any name."""
+        name = f"r{number}"
+        return f"{name}_" if name == self._entry.name.value else name
 
     def _find_cheap(self) -> set[ir.Operation]:
         """Ops repeated wherever they are used: constants, and layout ops of constants and arguments."""

@@ -8,8 +8,10 @@ from typing import ClassVar
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.encoding import EncodingError
+from ditto_compiler.encoding import EncodingError, Int
 from ditto_compiler.ir import (
+    element_type,
+    encoding_of,
     func,
     functions,
     ir,
@@ -21,6 +23,7 @@ from ditto_compiler.ir import (
 from ditto_compiler.ops import OPS
 from ditto_compiler.ops.emitter import Emitter, region_result
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.structure import constant_numbers
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class DittoToPphlo(Pass):
             for op in nested_ops(region.operation):
                 if op.name not in (*OPS, names.RESCALE):
                     errors.add(op, "there is no lowering to pphlo; run ditto-check-supported first")
+                elif op.name == "stablehlo.constant" and (problem := _misfit(op)):
+                    errors.add(op, problem)
         errors.raise_if_any()
         visibility = VisibilityAnalysis(module)
         for region in regions:
@@ -123,6 +128,22 @@ class DittoToPphlo(Pass):
                         loc=op.location,
                         ip=ir.InsertionPoint(ops[user + 1]),
                     )
+
+
+def _misfit(constant: ir.Operation) -> str | None:
+    """Why a constant of integers cannot be held in its ring; None when it can."""
+    value = constant.results[0]
+    encoding = encoding_of(value)
+    if not isinstance(encoding, Int):
+        return None
+    fitting = encoding.numbers(signed=element_type(value).startswith("i") and element_type(value) != "i1")
+    beyond = next((number for number in constant_numbers(constant) if int(number) not in fitting), None)
+    if beyond is None:
+        return None
+    return (
+        f"{beyond} does not fit {encoding}, which holds integers in [{fitting.start}, {fitting.stop}); give "
+        "what is computed with it a rule with a wider ring"
+    )
 
 
 def _replace_call(call: ir.Operation) -> None:

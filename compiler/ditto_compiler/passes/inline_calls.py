@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.diagnostics import ErrorCollector, parse_location, source_location
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.ir import clone_op, func, functions, ir, is_private, nested_ops, ops_of
+from ditto_compiler.ir import (
+    PassManager,
+    clone_op,
+    entry_function,
+    func,
+    functions,
+    ir,
+    is_private,
+    nested_ops,
+    ops_of,
+)
 from ditto_compiler.pass_base import Pass
+
+DROP = "builtin.module(symbol-dce)"
 
 
 @dataclass(frozen=True)
 class InlineCalls(Pass):
-    """Replace every call by the body of the function it calls, and drop private functions.
+    """Replace every call by the body of the function it calls, and drop what then nobody can call.
 
     JAX makes a function of each jitted helper (`relu`, `_where`, `softmax`, ...), and MLIR's own
     `inline` leaves `func.call` alone. Later passes look at one function, so this runs first.
 
     An inlined op's location keeps the user's line of the callee; its scope is that of the call site
     followed by the callee's own, so that a policy that matches on scopes sees the layer that called.
+
+    Those are private functions, and beside `@main` all others. A function that the program uses otherwise,
+    as a value say, stays.
 
     Requires: nothing.
 
@@ -76,9 +92,17 @@ class InlineCalls(Pass):
         for function in callees.values():
             inline_into(function, ())
         errors.raise_if_any()
+        entry = entry_function(module)
+        if entry is None:
+            return
+        if is_private(entry):
+            del entry.attributes["sym_visibility"]
         for function in callees.values():
-            if is_private(function):
-                function.operation.erase()
+            if function != entry:
+                function.attributes["sym_visibility"] = ir.StringAttr.get("private")
+        # MLIR cannot tell what the regions of an unknown op use; ditto-check-supported will report that op.
+        with contextlib.suppress(ir.MLIRError):
+            PassManager.parse(DROP).run(module.operation)
 
     def _inline(self, call: ir.Operation, callee: func.FuncOp, errors: ErrorCollector) -> None:
         if len(callee.regions[0].blocks) != 1:

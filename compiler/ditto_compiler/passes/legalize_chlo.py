@@ -8,6 +8,7 @@ from typing import ClassVar
 from ditto_compiler.ir import PassManager, clone_op, func, ir, nested_ops, new_module, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.supported import type_problem
 
 EXPANSION = "builtin.module(func.func(chlo-legalize-to-stablehlo))"
 
@@ -18,8 +19,8 @@ class LegalizeChlo(Pass):
 
     JAX gives `asin`, `sinh`, `top_k`, ... as single CHLO ops; the expansions are MLIR's own. The ops that
     the engine runs as they are (`chlo.erf`, `chlo.erfc`, `chlo.square`) stay, because an expansion would
-    cost more and compute less exactly. An expansion keeps the location of the op it replaces. What MLIR
-    cannot expand stays too, for ditto-check-supported to report.
+    cost more and compute less exactly. An expansion keeps the location of the op it replaces. An op on
+    what cannot be shared anyway, such as complex numbers, stays for ditto-check-supported to report.
 
     Requires: nothing.
 
@@ -35,15 +36,27 @@ class LegalizeChlo(Pass):
         %9 = stablehlo.select %8, %6, %7 : tensor<4xi1>, tensor<4xf32>
         %10 = chlo.erf %9 : tensor<4xf32> -> tensor<4xf32>
 
-    Errors: none.
+    Errors: an op whose operands do not fit each other or its result.
     """
 
     name: ClassVar[str] = "legalize-chlo"
 
     def run(self, module: ir.Module) -> None:
+        errors = self.errors()
         for op in nested_ops(module.operation):
-            if op.name.startswith("chlo.") and op.name not in OPS:
-                _expand(op)
+            if op.name.startswith("chlo.") and op.name not in OPS and _is_plain(op):
+                try:
+                    _expand(op)
+                except ir.MLIRError as error:
+                    reasons = "; ".join(diagnostic.message for diagnostic in error.error_diagnostics)
+                    errors.add(op, f"it cannot be expanded: {reasons}")
+        errors.raise_if_any()
+
+
+def _is_plain(op: ir.Operation) -> bool:
+    """Whether all values of `op` can be shared; MLIR's expansions end the process over some others."""
+    types = [value.type for value in (*op.operands, *op.results)]
+    return all(type_problem(type_) is None and type_.encoding is None for type_ in types)
 
 
 def _expand(op: ir.Operation) -> None:

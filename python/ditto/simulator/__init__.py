@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import tree
-from ditto.runtime.caller.inputs import InputError, SharedArray, check_inputs
+from ditto.runtime.caller.inputs import InputError, SharedArray, check_inputs, check_program
 from ditto.simulator import ring as rings
 from ditto.simulator.exact import Exact, Functions, Tensor
 from ditto.simulator.fast import Fast
@@ -89,8 +89,10 @@ def simulated(program: Program) -> Callable[..., Any]:
     estimation), so a model can be trained to work well at its precision.
 
     Raises:
+        InputError: it is no program.
         SimulationError: the program holds no StableHLO.
     """
+    check_program(program)
     entry = Entry(program)
 
     def run(*args: Any) -> Any:

@@ -29,8 +29,9 @@ from ditto.simulator.interpreter import Interpreter, Rule, value_encoding
 from ditto.simulator.overflow import Overflow
 from ditto.simulator.ring import Floats, Raw
 from ditto_compiler.diagnostics import SourceLocation, source_location
+from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, Fxp, Int
-from ditto_compiler.ir import ir
+from ditto_compiler.ir import element_type, ir
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.spu.literals import held
 
@@ -92,10 +93,10 @@ class Exact(Interpreter[Tensor]):
         """As in the base class."""
         encoding, shape = result_encoding(op), shape_of(op.results[0])
         if isinstance(encoding, Fxp):
-            integers = [held(float(number), encoding) for number in numbers]
+            raw = rings.wrap([held(float(number), encoding) for number in numbers], encoding.ring)
         else:
-            integers = [int(number) for number in numbers]
-        raw = rings.wrap(integers, encoding.ring)
+            dtype = numpy_dtype(element_type(op.results[0]))
+            raw = rings.wrap(np.asarray(numbers, dtype), encoding.ring)
         return exactly(np.broadcast_to(raw.reshape(()), shape) if raw.size == 1 else raw.reshape(shape))
 
     def hold(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import tree
-from ditto.runtime.caller.inputs import InputError, SharedArray, check_inputs
+from ditto.runtime.caller.inputs import InputError, SharedArray, as_array, check_inputs, check_program
 from ditto.runtime.caller.parties import ClusterError, LocalParties, Parties
 from ditto.runtime.caller.remote import RemoteParties
 from ditto.runtime.protocols.sharing import decode, encode, raw_shape, reconstruct, share, word_dtype
@@ -76,6 +76,10 @@ class RunStats:
         return self.engine_messages + self.cast_messages + self.compare_messages
 
 
+LONGEST = 1_000_000
+"""Seconds that a time-out may have; the engine's own counts milliseconds in 32 bits."""
+
+
 class Cluster(ABC):
     """Three parties that run programs.
 
@@ -87,15 +91,17 @@ class Cluster(ABC):
         network: what lies between the parties.
     """
 
+    # Of the class, for a cluster that could not be made is closed too.
+    _parties: Parties | None = None
+
     def __init__(self, timeout: float = 600.0, network: str | Network | None = None) -> None:
+        if not isinstance(timeout, (int, float)) or not 0 < timeout <= LONGEST:
+            raise InputError(f"timeout must be a number of seconds in (0, {LONGEST}], got {timeout!r}")
         self.timeout = timeout
         self.network = None if network is None else load_network(network)
         self.stats: RunStats | None = None
-        self._parties: Parties | None = None
         self._loaded: set[str] = set()
         self._keys = itertools.count()
-        if timeout <= 0:
-            raise InputError(f"timeout must be positive, got {timeout}")
 
     @abstractmethod
     def _connect(self) -> Parties:
@@ -180,6 +186,7 @@ class Cluster(ABC):
         Raises:
             InputError, SharingError, ClusterError: as for `run`.
         """
+        check_program(program)
         structure = ["tuple", ["*"] * len(program.caller_inputs)]
         if program.input_tree is not None:
             structure = program.input_tree
@@ -187,7 +194,8 @@ class Cluster(ABC):
         if not 0 <= position < len(children):
             raise InputError(f"program '{program.name}' has {len(children)} arguments, so none at {position}")
         first = sum(tree.count(child) for child in children[:position])
-        arrays = [np.asarray(leaf) for leaf in tree.flatten_argument(children[position], argument, position)]
+        leaves = tree.flatten_argument(children[position], argument, position)
+        arrays = [as_array(leaf, f"program '{program.name}', argument {position}") for leaf in leaves]
         for index, array in enumerate(arrays, first):
             expected = program.caller_inputs[index].shape
             if array.shape != expected:

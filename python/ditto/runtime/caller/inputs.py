@@ -44,12 +44,31 @@ class SharedArray:
         raise TypeError("a SharedArray is held by the parties; pass it to LocalCluster.run")
 
 
+def as_array(value: Any, where: str) -> NDArray[Any]:
+    """What numpy makes of an argument.
+
+    Raises:
+        InputError: nothing; `where` says which argument it is.
+    """
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{where}: expected an array, got a {type(value).__name__}: {error}") from None
+
+
+def check_program(program: object) -> None:
+    """Raises an InputError unless `program` is one."""
+    if not isinstance(program, Program):
+        raise InputError(f"expected a program that ditto.compile made, got a {type(program).__name__}")
+
+
 def check_inputs(program: Program, args: Sequence[Any]) -> list[NDArray[Any] | SharedArray]:
     """The caller's arguments as flat arrays, or handles, of the shapes and dtypes that the program takes.
 
     Raises:
         InputError: they are not; says which argument, what was found and what is expected.
     """
+    check_program(program)
     try:
         leaves = tree.flatten(program.input_tree, args)
     except tree.TreeError as error:
@@ -70,7 +89,7 @@ def _check_input(program: str, index: int, expected: CallerTensor, value: Any) -
                 f"got a shared {value.dtype} of shape {value.shape}"
             )
         return value
-    array = np.asarray(value)
+    array = as_array(value, f"program '{program}', input {index}")
     wanted = numpy_dtype(expected.dtype)
     if array.shape != expected.shape:
         raise InputError(

@@ -94,12 +94,17 @@ def from_share(share: Any, ring: int) -> Held:
 
 
 def boolean_words(share: Any) -> tuple[NDArray[np.unsignedinteger[Any]], int]:
-    """The words (n, 2) of a boolean share, and how many of their low bits count."""
+    """The words (n, 2) of a boolean share, and how many of their low bits count.
+
+    Of words of 128 bits the low halves: what stays a boolean share has one bit.
+    """
     meta = libspu.ValueMeta()
     meta.ParseFromString(share.meta)
     back_type, bits = str(meta.storage_type).removeprefix("aby3.BShr<").removesuffix(">").split(",")
     width = int(back_type.strip().removeprefix("PT_U"))
     content = b"".join(_content(chunk) for chunk in share.share_chunks)
+    if width == 128:
+        return np.frombuffer(content, "<u8").reshape(-1, 2, 2)[:, :, 0], min(int(bits), 64)
     return np.frombuffer(content, np.dtype(f"<u{width // 8}")).reshape(-1, 2), int(bits)
 
 

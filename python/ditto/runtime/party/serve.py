@@ -16,6 +16,7 @@ from pathlib import Path
 from ditto.runtime.party.spawn import spawn_party
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
 from ditto.runtime.transport.wire import pack_header
+from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES
 
 _CHUNK = 1 << 20
@@ -45,27 +46,40 @@ class PartyServer:
         self._rank = rank
         self._report = report
         self._free = asyncio.Lock()
+        self._callers: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
-        """Serves callers until it is cancelled.
+        """Serves callers until it is cancelled; then it ends what serves them.
 
         Raises:
             HostsError: somebody else listens at the party's address, or it is not this machine's.
         """
         address = self._hosts.addresses[self._rank]
         try:
-            server = await asyncio.start_server(self._accept, address.host, address.port, ssl=self._tls)
+            server = await asyncio.start_server(self._connected, address.host, address.port, ssl=self._tls)
         except OSError as error:
             raise HostsError(f"cannot listen at {address}: {error}") from None
         self._report(f"party P{self._rank} waits for a caller at {address}")
-        async with server:
+        try:
             await server.serve_forever()
+        finally:
+            for task in self._callers:
+                task.cancel()
+            await asyncio.gather(*self._callers, return_exceptions=True)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Starts to serve a caller. If this were a coroutine, asyncio would print where it was cancelled."""
+        task = asyncio.create_task(self._accept(reader, writer))
+        self._callers.add(task)
+        task.add_done_callback(self._callers.discard)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         caller = writer.get_extra_info("peername")[0]
         try:
             try:
-                await asyncio.wait_for(self._free.acquire(), _PATIENCE)
+                # Not `wait_for`, which loses a cancellation when the lock comes free at the same time.
+                async with asyncio.timeout(_PATIENCE):
+                    await self._free.acquire()
             except TimeoutError:
                 self._report(f"turned {caller} away: busy")
                 reason = "it serves another caller; try again when that one has ended"
@@ -84,20 +98,29 @@ class PartyServer:
             writer.close()
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with tempfile.TemporaryDirectory(prefix="ditto-") as folder:
-            party = spawn_party(self._rank, Path(folder), str(self._path), str(self._rank))
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ditto-")))
+                party = spawn_party(self._rank, folder, str(self._path), str(self._rank))
+            except (OSError, DittoError) as error:
+                self._report(f"cannot start a party process: {error}")
+                writer.write(pack_header({"error": f"it cannot start a party process: {error}"}))
+                await writer.drain()
+                return
             try:
                 from_party, to_party = await asyncio.open_connection(sock=party.sock)
                 directions = [
                     asyncio.create_task(_copy(reader, to_party)),
                     asyncio.create_task(_copy(from_party, writer)),
                 ]
-                # When one end is gone, there is nothing left to do for the other.
-                await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
-                for task in directions:
-                    task.cancel()
-                await asyncio.gather(*directions, return_exceptions=True)
-                to_party.close()
+                try:
+                    # When one end is gone, there is nothing left to do for the other.
+                    await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for task in directions:
+                        task.cancel()
+                    await asyncio.gather(*directions, return_exceptions=True)
+                    to_party.close()
                 if (status := party.process.poll()) is not None:
                     said = party.log.read_text(errors="replace").strip().rpartition("\n")[2]
                     self._report(f"the party ended with status {status}; it last said: {said}")
@@ -119,6 +142,14 @@ def serve(path: Path, rank: int, report: Callable[[str], None]) -> None:
     Raises:
         HostsError: see `PartyServer`.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(PartyServer(path, rank, report).serve())
+        asyncio.run(_until_told(PartyServer(path, rank, report)))
+
+
+async def _until_told(server: PartyServer) -> None:
+    """Serves until a signal. The loop takes it: an exception could come where it is lost, or does harm."""
+    serving = asyncio.create_task(server.serve())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving

@@ -78,10 +78,12 @@ def _encode_integers(values: NDArray[Any], encoding: Int) -> Ring:
     if values.dtype.kind not in "iub":
         raise SharingError(f"cannot share dtype {values.dtype} as {encoding}: expected integers or booleans")
     flat = np.ascontiguousarray(values).reshape(-1)
-    low, high = (0, 1 << ring) if flat.dtype.kind in "ub" else (-1 << (ring - 1), 1 << (ring - 1))
-    if flat.size and not (low <= int(flat.min()) and int(flat.max()) < high):
+    fitting = encoding.numbers(signed=flat.dtype.kind == "i")
+    if flat.size and not (int(flat.min()) in fitting and int(flat.max()) in fitting):
         worst = max(int(flat.min()), int(flat.max()), key=abs)
-        raise SharingError(f"value {worst} does not fit {encoding}: it must be in [{low}, {high})")
+        raise SharingError(
+            f"value {worst} does not fit {encoding}: it must be in [{fitting.start}, {fitting.stop})"
+        )
     words = flat.astype(word_dtype(ring))
     return (
         words if ring < 128 else np.stack([words, np.where(flat < 0, ~np.uint64(0), np.uint64(0))], axis=-1)

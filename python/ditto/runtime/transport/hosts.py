@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ditto_compiler.errors import DittoError
+from ditto_compiler.files import as_path
 from ditto_compiler.network import PARTIES
 from ditto_compiler.options import did_you_mean
 
@@ -100,7 +101,7 @@ def load_hosts(path: str | Path) -> Hosts:
     Raises:
         HostsError: no such file, not TOML, a key that is missing, unknown or of the wrong type.
     """
-    path = Path(path)
+    path = as_path(path, "a hosts file", HostsError)
     try:
         data = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
