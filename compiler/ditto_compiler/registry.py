@@ -12,6 +12,7 @@ from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparison
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
+from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
@@ -36,6 +37,7 @@ PASSES: dict[str, type[Pass]] = {
         DittoAssignFractions,
         DittoOptimizeRescale,
         DittoExpandReductions,
+        DittoLegalizeIntegers,
         DittoExpandComparisons,
         DittoOutlineRegions,
         DittoToPphlo,
