@@ -22,6 +22,7 @@ from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_legalize_constants import DittoLegalizeConstants
+from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
@@ -106,7 +107,14 @@ def lowering_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]
     _, policy = _text_and_policy(policy)
     # Before regions are outlined, for each comparison ends one.
     comparisons = (DittoExpandComparisons(),) if policy.compare == "explicit" else ()
-    return (DittoExpandReductions(), *comparisons, DittoOutlineRegions(), DittoToPphlo())
+    return (
+        DittoExpandReductions(),
+        # After reducers became ops of tensors, and before comparisons leave the engine.
+        DittoLegalizeIntegers(),
+        *comparisons,
+        DittoOutlineRegions(),
+        DittoToPphlo(),
+    )
 
 
 def default_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]:

@@ -17,6 +17,7 @@ from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_legalize_constants import DittoLegalizeConstants
+from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
@@ -46,6 +47,7 @@ PASSES: dict[str, type[Pass]] = {
         DittoOptimizeRescale,
         DittoCheckConstants,
         DittoExpandReductions,
+        DittoLegalizeIntegers,
         DittoExpandComparisons,
         DittoOutlineRegions,
         DittoToPphlo,

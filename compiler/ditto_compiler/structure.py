@@ -166,10 +166,10 @@ def reducer(op: ir.Operation) -> str | None:
 
 
 def sort_key(op: ir.Operation) -> tuple[int, str] | None:
-    """(operand number, `LT` or `GT`) when the comparator orders by one operand, else None.
+    """(operand number, `LT` or `GT`) when the comparator compares the elements of one operand, else None.
 
-    JAX's comparators of floats canonicalize zeros and NaNs by selects before they compare; fixed
-    point has neither, so looking through the selects keeps the order.
+    JAX's comparators of floats write all zeros, and all NaNs, in one way before they compare; fixed point has
+    one zero and no NaN, so looking through that keeps the order.
     """
     block = op.regions[0].blocks[0]
     returned = defining_op(block.operations[len(block.operations) - 1].operands[0])
@@ -189,11 +189,23 @@ def sort_key(op: ir.Operation) -> tuple[int, str] | None:
 
 def _sort_argument(value: ir.Value, block: ir.Block) -> int | None:
     while (op := defining_op(value)) is not None:
-        if op.name != "stablehlo.select":
+        if op.name != "stablehlo.select" or not _keeps_order(op):
             return None
         value = op.operands[2]
     arguments = list(block.arguments)
     return arguments.index(value) if value in arguments else None
+
+
+def _keeps_order(select: ir.Operation) -> bool:
+    """Pattern: select(x == 0, 0, x), or select(x != x, NaN, ..), which is never chosen."""
+    predicate, chosen, other = select.operands
+    compare, number = defining_op(predicate), constant(chosen)
+    if compare is None or compare.name != "stablehlo.compare" or number is None:
+        return False
+    left, right = compare.operands
+    if direction_of(compare) == "NE" and left == right:
+        return math.isnan(number)
+    return direction_of(compare) == "EQ" and left == other and constant(right) == number == 0
 
 
 def is_float(value: ir.Value) -> bool:

@@ -14,6 +14,7 @@ margin.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -22,7 +23,8 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.intervals import INFINITE, UNKNOWN, Interval, Range, join
 from ditto_compiler.ir import defining_op, func, functions_beside, ir, is_tensor, ops_of
 from ditto_compiler.ops import OPS
-from ditto_compiler.ops.base import anything
+from ditto_compiler.ops.base import anything, fitted
+from ditto_compiler.structure import is_float
 
 TOLERANCE = 1e-3
 """By how much, relatively, rounding may take a measurement out of what is proved."""
@@ -59,7 +61,7 @@ class RangeAnalysis:
         self._functions = {f.name.value: f for f in functions_beside(entry)}
         self._calling: list[str] = [entry.name.value]
         arguments = [
-            self._sharpened(entry.operation, _anything(argument), known)
+            self.fitted(self._sharpened(entry.operation, argument, _anything(argument), known), argument)
             for argument, known in zip(entry.arguments, _of_arguments(entry), strict=True)
         ]
         self.run(entry.entry_block, arguments)
@@ -75,7 +77,7 @@ class RangeAnalysis:
     def visit(self, op: ir.Operation) -> None:
         """Finds the ranges of an op's results, from its operands'."""
         for result, proved, known in zip(op.results, self._proved(op), _of_results(op), strict=True):
-            self._ranges[result] = self._sharpened(op, proved, known)
+            self._ranges[result] = self._sharpened(op, result, proved, known)
 
     def _proved(self, op: ir.Operation) -> Sequence[Range]:
         if op.name in names.CASTS:
@@ -103,24 +105,31 @@ class RangeAnalysis:
         self._calling.pop()
         return results
 
-    def _sharpened(self, op: ir.Operation, proved: Range, known: _Attributes) -> Range:
-        """What proof, stated bound and measurement know together."""
+    def _sharpened(self, op: ir.Operation, value: ir.Value, proved: Range, known: Known) -> Range:
+        """What proof, stated bound and measurement know together of a value that `op` makes."""
         found = proved
         if known.bound is not None:
-            low, high = max(found.low, -known.bound), min(found.high, known.bound)
+            bound = known.bound if is_float(value) else math.floor(known.bound)
+            low, high = max(found.low, -bound), min(found.high, bound)
             if low <= high:
                 found = found.numbers(low, high)
             else:
-                self.contradictions.append(Contradiction(op, proved, Range(-known.bound, known.bound)))
-                found = found.numbers(-known.bound, known.bound)
+                self.contradictions.append(Contradiction(op, proved, Range(-bound, bound)))
+                found = found.numbers(-bound, bound)
         if known.measured is not None:
             low, high = known.measured
             slack = TOLERANCE * max(-low, high, high - low) + 1e-6
             # Both ends have been seen, up to rounding.
             if found.has_numbers and not (found.low - slack <= low and high <= found.high + slack):
                 self.contradictions.append(Contradiction(op, found, Range(low, high)))
+            if not is_float(value):
+                low, high = math.floor(low), math.ceil(high)
             found = replace(found, low=low, high=high, nan=False)
         return found
+
+    def fitted(self, range_: Range, value: ir.Value) -> Range:
+        """What a value can be that is computed to be in a range: integers wrap around in their type."""
+        return fitted(range_, value)
 
     def of(self, value: ir.Value) -> Range:
         """What the elements of a value can be; of one that is made later, by the op it is made from."""
@@ -130,6 +139,10 @@ class RangeAnalysis:
                 return _anything(value)
             self.visit(op)
         return self._ranges[value]
+
+    def reads(self, value: ir.Value) -> Range:
+        """What the elements are to an op that reads all of their bits."""
+        return self.of(value)
 
     def has_seen(self, function: func.FuncOp) -> bool:
         """Whether the function analysed reaches another one."""
@@ -143,6 +156,10 @@ class RangeAnalysis:
         """The largest |x|; inf when unknown."""
         return self.of(value).bound
 
+    def note(self, value: ir.Value, range_: Range) -> None:
+        """Takes what is known of a value that was made later."""
+        self._ranges[value] = range_
+
     def erase(self, op: ir.Operation) -> None:
         """Erases `op` and forgets its results: values are known by address, which a later op may get."""
         for result in op.results:
@@ -154,34 +171,34 @@ def _anything(value: ir.Value) -> Range:
     return anything(value) if is_tensor(value.type) else UNKNOWN
 
 
-class _Attributes(NamedTuple):
+class Known(NamedTuple):
     """What attributes say of a value: a bound on its magnitude, and the least and largest number seen."""
 
     bound: float | None
     measured: Interval | None
 
 
-_NO_ATTRIBUTES = _Attributes(None, None)
+_NOTHING_KNOWN = Known(None, None)
 
 
-def _of_arguments(entry: func.FuncOp) -> list[_Attributes]:
+def _of_arguments(entry: func.FuncOp) -> list[Known]:
     attributes = names.argument_attributes(entry)
     return [_read(entries.get(names.MAX_ABS), entries.get(names.RANGE)) for entries in attributes]
 
 
-def _of_results(op: ir.Operation) -> list[_Attributes]:
+def _of_results(op: ir.Operation) -> list[Known]:
     magnitudes, measured = names.get_attribute(op, names.MAX_ABS), names.get_attribute(op, names.RANGE)
     if magnitudes is None and measured is None:
-        return [_NO_ATTRIBUTES] * len(op.results)
+        return [_NOTHING_KNOWN] * len(op.results)
     each = list(magnitudes) if isinstance(magnitudes, ir.ArrayAttr) else [magnitudes] * len(op.results)
     return [_read(magnitude, measured if index == 0 else None) for index, magnitude in enumerate(each)]
 
 
-def _read(magnitude: ir.Attribute | None, measured: ir.Attribute | None) -> _Attributes:
+def _read(magnitude: ir.Attribute | None, measured: ir.Attribute | None) -> Known:
     """Attributes as numbers; huge ones say nothing."""
     bound = None if magnitude is None else ir.FloatAttr(magnitude).value
     low, high = (0.0, 0.0) if measured is None else ir.DenseF64ArrayAttr(measured)
-    return _Attributes(
+    return Known(
         bound if bound is not None and bound < INFINITE else None,
         (low, high) if measured is not None and max(-low, high) < INFINITE else None,
     )

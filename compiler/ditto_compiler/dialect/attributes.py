@@ -12,6 +12,7 @@
 | `ditto.range`      | operations, arguments    | two f64              | least and largest, as calibrated |
 | `ditto.known_range` | operations, arguments   | string, or one a result | what ditto-print-ranges found |
 | `ditto.explicit_rescale` | the module         | unit                 | c3 holds: products are exact     |
+| `ditto.low_bits`   | comparisons of integers  | unit                 | reads only their own bits        |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """
@@ -31,8 +32,12 @@ MAX_ABS = "ditto.max_abs"
 RANGE = "ditto.range"
 KNOWN_RANGE = "ditto.known_range"
 EXPLICIT = "ditto.explicit_rescale"
+LOW_BITS = "ditto.low_bits"
 
-NAMES: tuple[str, ...] = (VISIBILITY, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT)
+NAMES: tuple[str, ...] = (
+    *(VISIBILITY, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
+    LOW_BITS,
+)
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")
 """In order: what `ditto-annotate`, `ditto-insert-casts`, `ditto-outline-regions`, `ditto-to-pphlo` ensure."""
@@ -44,6 +49,12 @@ CASTS: tuple[str, ...] = ("ditto.downcast", "ditto.upcast", RESCALE)
 LESS = "ditto.less"
 """`"ditto.less"(%x) {thresholds = array<i64: 0>}`: a boolean for each threshold t, [x < t * 2^-frac]."""
 THRESHOLDS = "thresholds"
+WRAP = "ditto.wrap"
+"""`"ditto.wrap"(%x) {drop = 3 : i32}`: integers without the bits above their type's, shifted right."""
+DROP = "drop"
+QUOTIENT = "ditto.quotient"
+"""`"ditto.quotient"(%x, %y) {bits = 8 : i32}` or `(%x) {divisor = 7 : ui64, limit = 99 : ui64}`: x / y."""
+BITS, DIVISOR, LIMIT = "bits", "divisor", "limit"
 CALL = "ditto.call"
 """`"ditto.call"(%x) {callee = @r0}`: runs a lowered region."""
 

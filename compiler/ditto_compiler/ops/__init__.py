@@ -11,6 +11,7 @@ from ditto_compiler.ops import (
     elementwise,
     functions,
     indexing,
+    integers,
     movement,
     products,
     reductions,
@@ -55,6 +56,7 @@ FAMILIES = (
     sorting,
     conversions,
     bitwise,
+    integers,
     functions,
     control,
 )

@@ -40,7 +40,8 @@ class Share(enum.Enum):
 
     ARITHMETIC = "slots that add up to the value"
     BITWISE = "slots whose exclusive or is the value"
-    MOVED = "as the first operand"
+    MOVED = "as the operands that it moves, of which one may be bitwise"
+    REDUCED = "bitwise if the reducer works bit by bit"
     PRODUCT = "bitwise if all operands are: a product of single bits is a conjunction"
 
 
@@ -50,8 +51,14 @@ class Ranges(Protocol):
     def of(self, value: ir.Value) -> Range:
         """What the elements of a value can be."""
 
+    def reads(self, value: ir.Value) -> Range:
+        """What the elements are to an op that reads all of their bits."""
+
     def run(self, block: ir.Block, arguments: Sequence[Range]) -> list[Range]:
         """What a block returns, given its arguments; it may read values of the blocks around it."""
+
+    def fitted(self, range_: Range, value: ir.Value) -> Range:
+        """What a value can be that is computed to be in a range, and may wrap around."""
 
 
 Values = list[ir.Value]
@@ -70,19 +77,23 @@ def elementwise(function: Callable[..., Range]) -> RangeRule:
     """The range rule of an op that computes each element of its one result from one of each operand."""
 
     def rule(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
-        return [fitted(function(*(ranges.of(v) for v in op.operands)), op.results[0])]
+        return [ranges.fitted(function(*(ranges.of(v) for v in op.operands)), op.results[0])]
 
     return rule
 
 
-def fitted(range_: Range, value: ir.Value) -> Range:
-    """What integers of the value's element type can be when these are reduced to its width; floats stay."""
+def fits(range_: Range, value: ir.Value) -> bool:
+    """Whether integers in a range are all of the value's element type; floats always fit."""
     dtype = element_type(value)
     if dtype not in INT_TYPES:
-        return range_
+        return True
     low, high = integer_limits(dtype)
-    inside = range_.is_numeric and low <= range_.low and range_.high <= high
-    return range_ if inside else Range(low, high)
+    return range_.is_numeric and (not range_.has_numbers or (low <= range_.low and range_.high <= high))
+
+
+def fitted(range_: Range, value: ir.Value) -> Range:
+    """What integers of the value's element type can be when these are reduced to its width; floats stay."""
+    return range_ if fits(range_, value) else Range(*integer_limits(element_type(value)))
 
 
 def anything(value: ir.Value) -> Range:
@@ -106,6 +117,16 @@ def joined_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     return [join(*(ranges.of(v) for v in op.operands if element_type(v) == dtype))]
 
 
+def always(_: ir.Operation) -> bool:
+    """Of every instance."""
+    return True
+
+
+def never(_: ir.Operation) -> bool:
+    """Of no instance."""
+    return False
+
+
 @dataclass(frozen=True)
 class Op:
     """What the compiler knows of one op.
@@ -125,6 +146,8 @@ class Op:
         rings_of: overrides `rings` where they depend on the operands.
         unsupported: says why this instance cannot run, or None; given the op and whether a value is secret.
         reads_bits: whether it takes boolean shares as they are.
+        modular: whether the low bits of the integers it reads are enough for those of its results: it adds,
+            multiplies, moves, or works bit by bit. Operands that say where to, or by how much, do not count.
     """
 
     name: str
@@ -138,6 +161,7 @@ class Op:
     rings_of: Callable[[ir.Operation], tuple[int, ...]] | None = None
     unsupported: Callable[[ir.Operation, IsSecret], str | None] | None = None
     reads_bits: bool = False
+    modular: Callable[[ir.Operation], bool] = never
 
     def named(self, name: str, **changes: object) -> Op:
         """The same under another name, with some facets changed."""

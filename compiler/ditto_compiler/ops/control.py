@@ -14,6 +14,8 @@ from ditto_compiler.ops.base import (
     Ranges,
     Share,
     Values,
+    always,
+    fits,
     fixed_scale,
     register,
     unknown_range,
@@ -133,9 +135,10 @@ def _while_it_holds(ranges: Ranges, condition: ir.Block, state: list[Range]) -> 
                 (*op.operands, direction),
                 (*reversed(op.operands), MIRRORED[direction]),
             ):
-                if value in arguments:
+                if value in arguments and fits(ranges.of(other), other):
                     index = arguments.index(value)
-                    refined[index] = _bounded(refined[index], which, ranges.of(other))
+                    if fits(refined[index], value):
+                        refined[index] = _bounded(refined[index], which, ranges.of(other))
     return refined
 
 
@@ -161,8 +164,10 @@ def _branch_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     return [join(*each) for each in zip(*results, strict=True)]
 
 
-_CONTROL = Op("", __name__, Kind.CONTROL, fixed_scale, _branch_range, _if, share=Share.BITWISE)
-_TERMINATOR = Op("", __name__, Kind.TERMINATOR, fixed_scale, unknown_range, None)
+_CONTROL = Op(
+    "", __name__, Kind.CONTROL, fixed_scale, _branch_range, _if, share=Share.BITWISE, modular=always
+)
+_TERMINATOR = Op("", __name__, Kind.TERMINATOR, fixed_scale, unknown_range, None, modular=always)
 
 register(
     _CONTROL.named("stablehlo.while", emit=_while, range=_while_range, unsupported=_no_secret_condition),

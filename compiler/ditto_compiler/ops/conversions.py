@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from ditto_compiler import intervals
+from ditto_compiler.dtypes import FLOAT_TYPES, width
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.intervals import BOOLEAN, INFINITE, Range, exactly
 from ditto_compiler.ir import element_type, encoding_of, ir
@@ -19,7 +20,6 @@ from ditto_compiler.ops.base import (
     Share,
     Values,
     elementwise,
-    fitted,
     fixed_scale,
     register,
 )
@@ -76,7 +76,15 @@ def _convert_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
         x = _TRUNCATED(x)
     if is_float(result) and not is_float(op.operands[0]):
         x = _known_numbers(x)
-    return [fitted(x, result)]
+    return [ranges.fitted(x, result)]
+
+
+def _keeps_low_bits(op: ir.Operation) -> bool:
+    """Whether it cuts integers off, or takes booleans, of which there are no low bits."""
+    source, target = (element_type(v) for v in (op.operands[0], op.results[0]))
+    if source in FLOAT_TYPES or target in FLOAT_TYPES or target == "i1":
+        return False
+    return source == "i1" or width(target) <= width(source)
 
 
 def _known_numbers(x: Range) -> Range:
@@ -110,5 +118,11 @@ register(
     _ROUNDING.named("stablehlo.ceil", emit=same("ceil"), range=_whole(math.ceil)),
     _ROUNDING.named("stablehlo.round_nearest_even", range=_whole(round)),
     _ROUNDING.named("stablehlo.round_nearest_afz", emit=_round_nearest_afz, range=_whole(_half_away)),
-    _ROUNDING.named("stablehlo.convert", emit=_convert, scale=_convert_scale, range=_convert_range),
+    _ROUNDING.named(
+        "stablehlo.convert",
+        emit=_convert,
+        scale=_convert_scale,
+        range=_convert_range,
+        modular=_keeps_low_bits,
+    ),
 )

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from ditto_compiler import intervals
+from ditto_compiler.dialect.attributes import LOW_BITS, get_attribute
+from ditto_compiler.dtypes import width
 from ditto_compiler.intervals import BOOLEAN, INFINITE, Range, exactly, join
-from ditto_compiler.ir import ir
+from ditto_compiler.ir import element_type, ir
 from ditto_compiler.matcher import row_statistic
 from ditto_compiler.op_attributes import direction_of, shape_of
 from ditto_compiler.ops.base import (
@@ -17,14 +19,15 @@ from ditto_compiler.ops.base import (
     Ranges,
     Share,
     Values,
+    always,
     any_scale,
     elementwise,
-    fitted,
     fixed_scale,
+    never,
     register,
 )
-from ditto_compiler.ops.emitter import Emitter, same
-from ditto_compiler.structure import constant
+from ditto_compiler.ops.emitter import Emitter, aligned, same
+from ditto_compiler.structure import constant, is_float
 
 
 def _is_finite(e: Emitter, op: ir.Operation) -> Values:
@@ -43,7 +46,11 @@ _DIRECTIONS = {
 
 
 def _compare(e: Emitter, op: ir.Operation) -> Values:
-    return [e.one(_DIRECTIONS[direction_of(op)], e.type_of(op.results[0]), *e.operands(op))]
+    operands = e.operands(op)
+    if get_attribute(op, LOW_BITS) is not None:
+        spare = e.ring - width(element_type(op.operands[0]))
+        operands = [aligned(e, x, spare) for x in operands]
+    return [e.one(_DIRECTIONS[direction_of(op)], e.type_of(op.results[0]), *operands)]
 
 
 def _select(e: Emitter, op: ir.Operation) -> Values:
@@ -64,13 +71,14 @@ def _clamp(e: Emitter, op: ir.Operation) -> Values:
 
 def _subtract_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     found = intervals.subtract(*(ranges.of(v) for v in op.operands))
-    # Pattern: x - max(x) <= 0, x - min(x) >= 0   [along the same axes]
-    statistic = row_statistic(op.results[0], op.operands[0], op.operands[1])
+    # Pattern: x - max(x) <= 0, x - min(x) >= 0   [along the same axes; integers may wrap around]
+    is_real = is_float(op.results[0])
+    statistic = row_statistic(op.results[0], op.operands[0], op.operands[1]) if is_real else None
     if statistic is not None and statistic.reducer == "maximum" and found.has_numbers:
         found = found.numbers(min(found.low, 0), min(found.high, 0))
     if statistic is not None and statistic.reducer == "minimum" and found.has_numbers:
         found = found.numbers(max(found.low, 0), max(found.high, 0))
-    return [fitted(found, op.results[0])]
+    return [ranges.fitted(found, op.results[0])]
 
 
 def _clamped(low: Range, x: Range, high: Range) -> Range:
@@ -148,19 +156,28 @@ def _select_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     return [join(yes, no)]
 
 
-_LINEAR = Op("stablehlo.add", __name__, Kind.ARITHMETIC, any_scale, elementwise(intervals.add), same("add"))
+_LINEAR = Op(
+    "stablehlo.add",
+    __name__,
+    Kind.ARITHMETIC,
+    any_scale,
+    elementwise(intervals.add),
+    same("add"),
+    modular=always,
+)
+_CHOICE = _LINEAR.named("stablehlo.maximum", emit=same("maximum"), modular=never)
 _PREDICATE = Op("stablehlo.compare", __name__, Kind.PREDICATE, any_scale, _compare_range, _compare)
 
 register(
     _LINEAR,
     _LINEAR.named("stablehlo.subtract", emit=same("subtract"), range=_subtract_range),
     _LINEAR.named("stablehlo.negate", emit=same("negate"), range=elementwise(intervals.negate)),
-    _LINEAR.named("stablehlo.abs", emit=same("abs"), range=elementwise(intervals.magnitude)),
-    _LINEAR.named("stablehlo.maximum", emit=same("maximum"), range=elementwise(intervals.maximum)),
-    _LINEAR.named("stablehlo.minimum", emit=same("minimum"), range=elementwise(intervals.minimum)),
-    _LINEAR.named("stablehlo.clamp", emit=_clamp, range=elementwise(_clamped)),
+    _CHOICE.named("stablehlo.abs", emit=same("abs"), range=elementwise(intervals.magnitude)),
+    _CHOICE.named("stablehlo.maximum", range=elementwise(intervals.maximum)),
+    _CHOICE.named("stablehlo.minimum", emit=same("minimum"), range=elementwise(intervals.minimum)),
+    _CHOICE.named("stablehlo.clamp", emit=_clamp, range=elementwise(_clamped)),
     _LINEAR.named("stablehlo.select", emit=_select, range=_select_range, share=Share.BITWISE),
-    _LINEAR.named("stablehlo.sign", emit=same("sign"), range=elementwise(_sign), scale=fixed_scale),
+    _CHOICE.named("stablehlo.sign", emit=same("sign"), range=elementwise(_sign), scale=fixed_scale),
     _PREDICATE,
     _PREDICATE.named("stablehlo.is_finite", emit=_is_finite, range=_is_finite_range),
 )

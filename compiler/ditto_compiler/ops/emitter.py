@@ -52,7 +52,8 @@ class Emitter:
     def element(self, value: ir.Value) -> str:
         """The pphlo element type, without secrecy, of a StableHLO value.
 
-        The engine has one fixed-point format per runtime. A value in another one is an integer to it.
+        The engine has one fixed-point format per runtime. A value in another one is an integer to it. Its
+        integers are ring elements, whatever their type says, so there is one type for all but booleans.
         """
         dtype = element_type(value)
         encoding = encoding_of(value)
@@ -60,14 +61,11 @@ class Emitter:
             if isinstance(encoding, Fxp) and encoding.frac != self.frac:
                 return self.integer
             return "f64" if dtype == "f64" else "f32"
-        if self.ring == 32 and dtype in ("i64", "ui64"):
-            # The engine cannot encode a 64-bit literal in ring 32; what is held is the same.
-            return dtype.replace("64", "32")
-        return dtype
+        return dtype if dtype == "i1" else self.integer
 
     @property
     def integer(self) -> str:
-        """The integer type that holds a fixed-point value exactly."""
+        """The integer type of ring elements; the engine cannot encode a 64-bit literal in ring 32."""
         return "i32" if self.ring == 32 else "i64"
 
     def as_integer(self, value: ir.Value) -> ir.Value:
@@ -309,26 +307,61 @@ def shift_left(e: Emitter, value: ir.Value, bits: int) -> ir.Value:
     return value
 
 
+def ring_elements(e: Emitter, numbers: Sequence[int], shape: Sequence[int]) -> ir.Value:
+    """Public integers mod 2^ring, or one for all elements."""
+    half = 1 << (e.ring - 1)
+    signed = [(x + half) % (2 * half) - half for x in numbers]
+    if all(-1 << 63 <= x < 1 << 63 for x in signed):
+        return e.constant(e.dense(signed, shape, e.integer))
+    # Ring 128 holds integers that no literal does.
+    high, low = [x >> 62 for x in signed], [x % (1 << 62) for x in signed]
+    highs = shift_left(e, e.constant(e.dense(high, shape, e.integer)), 62)
+    return e.one("add", highs.type, highs, e.constant(e.dense(low, shape, e.integer)))
+
+
+def aligned(e: Emitter, value: ir.Value, bits: int) -> ir.Value:
+    """An integer with its low bits moved up by `bits`, in either kind of share: local."""
+    if not bits:
+        return value
+    amount = e.splat(bits, ir.RankedTensorType(value.type).shape, e.integer)
+    return e.one("shift_left", value.type, value, amount)
+
+
+def bits_for_users(e: Emitter, op: ir.Operation, bits: ir.Value) -> ir.Value:
+    """A result of `op` that is a boolean share, converted back once, not by each op that calculates."""
+    users = {use.owner.operation.name for use in op.results[0].uses}
+    reads_numbers = any(name not in OPS or not OPS[name].reads_bits for name in users)
+    return as_arithmetic(e, bits) if e.is_secret(op.results[0]) and reads_numbers else bits
+
+
 def region_result(e: Emitter, value: ir.Value) -> ir.Value:
     """What a region gives for a StableHLO value: an arithmetic share, which casts work on.
 
     Booleans may stay boolean shares: moving those between rings costs nothing.
     """
-    if element_type(value) != "i1" and e.is_secret(value) and _may_be_bitwise(value):
+    if element_type(value) != "i1" and e.is_secret(value) and may_be_bitwise(value):
         return as_arithmetic(e, e.values[value])
     return e.values[value]
 
 
-def _may_be_bitwise(value: ir.Value) -> bool:
+def may_be_bitwise(value: ir.Value) -> bool:
     """Whether the engine may hold `value` as a boolean share."""
     op = defining_op(value)
-    entry = None if op is None else OPS.get(op.name)
-    if op is None or entry is None:
+    if op is None:
+        # Functions take arithmetic shares; what goes around in a loop may be either.
+        owner: ir.Operation = value.owner.owner.operation
+        return str(owner.name) != "func.func"
+    entry = OPS.get(op.name)
+    if entry is None:
         return False
     if entry.share is Share.MOVED:
-        return _may_be_bitwise(op.operands[0])
+        dtype = element_type(value)
+        return any(may_be_bitwise(operand) for operand in op.operands if element_type(operand) == dtype)
+    if entry.share is Share.REDUCED:
+        returned = map(defining_op, ops_of(op.regions[0].blocks[0])[-1].operands)
+        return any(inner is not None and OPS[inner.name].reads_bits for inner in returned)
     if entry.share is Share.PRODUCT:
-        return all(map(_may_be_bitwise, set(op.operands)))
+        return all(map(may_be_bitwise, set(op.operands)))
     return entry.share is Share.BITWISE
 
 

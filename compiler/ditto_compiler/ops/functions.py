@@ -90,8 +90,18 @@ def _known_target(op: ir.Operation, _: IsSecret) -> str | None:
 
 
 def _division_rings(op: ir.Operation) -> tuple[int, ...]:
-    # x / c is x * (1/c) for a public constant c, which needs no division.
-    return RINGS if is_float(op.results[0]) and constant_through_layout(op.operands[1]) is not None else WIDE
+    # x / c is x * (1/c) for a public constant c, which needs no division; integers do without the engine's.
+    return RINGS if not is_float(op.results[0]) or _divides_by_constant(op) else WIDE
+
+
+def _divides_by_constant(op: ir.Operation) -> bool:
+    return op.name == "stablehlo.divide" and constant_through_layout(op.operands[1]) is not None
+
+
+def _no_integer_power(op: ir.Operation, _: IsSecret) -> str | None:
+    if is_float(op.results[0]):
+        return None
+    return "the engine's power of integers is not exact; write x * x, or jnp.power, which multiplies"
 
 
 def _divide_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
@@ -209,8 +219,6 @@ _WIDE_RINGS: Mapping[str, RangeRule] = {
     "atan2": elementwise(intervals.within(-math.pi, math.pi)),
     "log": _from(0.0, math.log, -math.inf),
     "log_plus_one": _from(-1.0, math.log1p, -math.inf),
-    "power": _power_range,
-    "remainder": _remainder_range,
     "rsqrt": elementwise(_inverse_root),
     "sqrt": elementwise(_root),
 }
@@ -234,5 +242,19 @@ register(
     ),
     _FUNCTION.named(
         "stablehlo.divide", emit=_divide, range=_divide_range, rings=WIDE, rings_of=_division_rings
+    ),
+    _FUNCTION.named(
+        "stablehlo.remainder",
+        emit=same("remainder"),
+        range=_remainder_range,
+        rings=WIDE,
+        rings_of=_division_rings,
+    ),
+    _FUNCTION.named(
+        "stablehlo.power",
+        emit=same("power"),
+        range=_power_range,
+        rings=WIDE,
+        unsupported=_no_integer_power,
     ),
 )

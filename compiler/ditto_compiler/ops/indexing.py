@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import dimension_field, get_i64s
@@ -12,6 +12,7 @@ from ditto_compiler.ops.base import (
     Op,
     Share,
     Values,
+    always,
     any_scale,
     joined_range,
     register,
@@ -46,6 +47,18 @@ def _gather(e: Emitter, op: ir.Operation) -> Values:
     return [e.one("custom_call", e.type_of(op.results[0]), *e.operands(op), call_target_name=target, **extra)]
 
 
+_FIRST_INDEX: Mapping[str, int] = {
+    "stablehlo.dynamic_slice": 1,
+    "stablehlo.dynamic_update_slice": 2,
+    "stablehlo.gather": 1,
+}
+
+
+def index_operands(op: ir.Operation) -> list[ir.Value]:
+    """The operands that say where elements are; none but for ops of this family."""
+    return list(op.operands)[_FIRST_INDEX.get(op.name, len(op.operands)) :]
+
+
 def _no_secret_indices(first: int) -> Callable[[ir.Operation, IsSecret], str | None]:
     def check(op: ir.Operation, is_secret: IsSecret) -> str | None:
         if any(is_secret(operand) for operand in list(op.operands)[first:]):
@@ -67,7 +80,7 @@ def _plain_gather(op: ir.Operation, is_secret: IsSecret) -> str | None:
     return _no_secret_indices(1)(op, is_secret)
 
 
-_LOOKUP = Op("", __name__, Kind.LAYOUT, any_scale, same_range, _gather, share=Share.MOVED)
+_LOOKUP = Op("", __name__, Kind.LAYOUT, any_scale, same_range, _gather, share=Share.MOVED, modular=always)
 
 register(
     _LOOKUP.named("stablehlo.dynamic_slice", emit=_dynamic_slice, unsupported=_no_secret_indices(1)),

@@ -13,6 +13,7 @@ from ditto_compiler.ops.base import (
     Ranges,
     Share,
     Values,
+    always,
     any_scale,
     joined_range,
     register,
@@ -114,7 +115,7 @@ def _pad_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     return [join(x, value) if grows else x]
 
 
-_MOVE = Op("", __name__, Kind.LAYOUT, any_scale, same_range, forward, share=Share.MOVED)
+_MOVE = Op("", __name__, Kind.LAYOUT, any_scale, same_range, forward, share=Share.MOVED, modular=always)
 
 register(
     _MOVE.named("stablehlo.broadcast_in_dim", emit=_broadcast),

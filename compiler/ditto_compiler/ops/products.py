@@ -17,7 +17,7 @@ from ditto_compiler.ops.base import (
     Ranges,
     Share,
     Values,
-    fitted,
+    always,
     product_scale,
     register,
 )
@@ -158,14 +158,14 @@ def _multiply_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
         found = intervals.square(ranges.of(op.operands[0]))
     else:
         found = intervals.multiply(*(ranges.of(v) for v in op.operands))
-    return [fitted(found, op.results[0])]
+    return [ranges.fitted(found, op.results[0])]
 
 
 def _dot_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     left = shape_of(op.operands[0])
     terms = math.prod(left[d] for d in dot_dimensions(op).left_contracted)
     product = intervals.multiply(*(ranges.of(v) for v in op.operands))
-    return [fitted(intervals.scaled(product, terms), op.results[0])]
+    return [ranges.fitted(intervals.scaled(product, terms), op.results[0])]
 
 
 def _convolution_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
@@ -174,7 +174,7 @@ def _convolution_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     image, weights = (ranges.of(v) for v in op.operands)
     # Padding and dilation put zeros in.
     product = intervals.multiply(join(image, exactly(0)), weights)
-    return [fitted(intervals.scaled(product, terms), op.results[0])]
+    return [ranges.fitted(intervals.scaled(product, terms), op.results[0])]
 
 
 _PRODUCT = Op(
@@ -185,6 +185,7 @@ _PRODUCT = Op(
     _multiply_range,
     _multiply,
     share=Share.PRODUCT,
+    modular=always,
 )
 _SUM_OF_PRODUCTS = _PRODUCT.named(
     "stablehlo.dot_general", emit=_dot_general, range=_dot_range, share=Share.ARITHMETIC

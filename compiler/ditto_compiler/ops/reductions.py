@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from ditto_compiler import intervals
-from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.encoding import Fxp
+from ditto_compiler.folds import ASSOCIATIVE, IDEMPOTENT, identity, starts_from_identity
 from ditto_compiler.intervals import NOTHING, UNKNOWN, Range, join, widened
 from ditto_compiler.ir import defining_op, element_type, encoding_of, ir, numel
 from ditto_compiler.matcher import row_statistic
 from ditto_compiler.op_attributes import get_i64s, get_padding, shape_of
-from ditto_compiler.ops.base import IsSecret, Kind, Op, Ranges, Scale, Values, fitted, register
+from ditto_compiler.ops.base import IsSecret, Kind, Op, Ranges, Scale, Share, Values, register
 from ditto_compiler.ops.emitter import Emitter, i64s
 from ditto_compiler.ops.movement import pad
-from ditto_compiler.structure import IDENTITIES, constant_through_layout, reducer, splat_of
+from ditto_compiler.structure import reducer
 
 
 def _reduce(e: Emitter, op: ir.Operation) -> Values:
@@ -76,24 +76,30 @@ def _generic(
 
 
 def _plain_reduction(op: ir.Operation, _: IsSecret) -> str | None:
-    # The engine drops the initial value of a reduction that leaves dimension 0 alone.
     name = reducer(op)
-    if name is None:
+    if name is None or len(op.results) > 1:
         return None
-    initial = constant_through_layout(op.operands[1])
-    if initial is None:
-        return "the initial value must be a constant"
-    found = splat_of(initial)
-    value = math.nan if found is None else float(found)
-    dtype = element_type(op.operands[0])
-    if name in ("maximum", "minimum") and dtype not in FLOAT_TYPES:
-        return None
-    if name in IDENTITIES and value not in IDENTITIES[name]:
-        return (
-            f"a reduction by {name} must start from {IDENTITIES[name][0]:g}, found {value:g}; "
-            "combine the other value with the result instead"
-        )
+    if name not in ASSOCIATIVE:
+        return f"a reduction by {name} depends on the order of the elements; loop over them instead"
+    if op.name == "stablehlo.reduce_window" and name not in IDEMPOTENT and _adds_elements(op):
+        start = identity(name, element_type(op.operands[1]))
+        if not starts_from_identity(op, name):
+            return (
+                f"a reduction by {name} over windows with padding or gaps must start from the constant "
+                f"{start:g}: whether others count once for each element put in is not defined"
+            )
     return None
+
+
+def _adds_elements(op: ir.Operation) -> bool:
+    """Whether a `reduce_window` puts initial values between or beside the elements."""
+    rank = len(shape_of(op.operands[0]))
+    low, high = get_padding(op, rank)
+    return max([*low, *high], default=0) > 0 or any(d > 1 for d in get_i64s(op, "base_dilations", [1] * rank))
+
+
+def _is_modular(op: ir.Operation) -> bool:
+    return reducer(op) in ("add", "multiply", "and", "or", "xor")
 
 
 def _scale(op: ir.Operation) -> Scale:
@@ -121,7 +127,7 @@ def _range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
         # Pattern: sum(exp(x - max(x))) >= 1   [along the same axes]
         if _adds_up_to_one(op) and found.high >= 1:
             found = found.numbers(max(found.low, 1.0), found.high)
-        return [fitted(found, op.results[0])]
+        return [ranges.fitted(found, op.results[0])]
     return _fixed_point(
         ranges, op.regions[0].blocks[0], [join(*pair) for pair in zip(cells, initial, strict=True)]
     )
@@ -182,7 +188,15 @@ _OF_BITS: Mapping[str, Callable[[Range, int, Range], Range]] = {
 
 
 _REDUCTION = Op(
-    "stablehlo.reduce", __name__, Kind.ARITHMETIC, _scale, _range, _reduce, unsupported=_plain_reduction
+    "stablehlo.reduce",
+    __name__,
+    Kind.ARITHMETIC,
+    _scale,
+    _range,
+    _reduce,
+    unsupported=_plain_reduction,
+    share=Share.REDUCED,
+    modular=_is_modular,
 )
 
 register(_REDUCTION, _REDUCTION.named("stablehlo.reduce_window", emit=_reduce_window))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from ditto_compiler.ir import ir
+from ditto_compiler.ir import ir, numel
 from ditto_compiler.op_attributes import shape_of
-from ditto_compiler.ops.base import IsSecret, Kind, Op, Share, Values, any_scale, register, same_range
-from ditto_compiler.ops.emitter import Emitter, i64
+from ditto_compiler.ops.base import IsSecret, Kind, Op, Share, Values, always, any_scale, register, same_range
+from ditto_compiler.ops.emitter import Emitter, i64, region_result
 from ditto_compiler.structure import sort_key
 
 
 def _sort(e: Emitter, op: ir.Operation) -> Values:
     key = sort_key(op)
     assert key is not None
+    if not numel(op.results[0]):
+        return e.operands(op)
     direction = "ASC" if key[1] == "LT" else "DES"
-    types = [e.type_of(result) for result in op.results]
+    # The engine takes the first operand for the key, and a boolean share's top bit for its sign.
+    order = sorted(range(len(op.operands)), key=lambda number: number != key[0])
+    types = [e.type_of(op.results[number]) for number in order]
     secret = e.is_secret(op.results[0])
-    values = [e.secret(v) if secret else v for v in e.operands(op)]
+    values = [region_result(e, op.operands[number]) for number in order]
+    values = [e.secret(value) if secret else value for value in values]
     dimension = ir.IntegerAttr(op.attributes["dimension"]).value if "dimension" in op.attributes else -1
     if dimension < 0:
         dimension += len(shape_of(op.results[0]))
@@ -27,15 +32,14 @@ def _sort(e: Emitter, op: ir.Operation) -> Values:
         num_keys=i64(1),
         sort_direction=ir.Attribute.parse(f"#pphlo<sort_direction {direction}>"),
     )
-    return list(sort.results)
+    found = dict(zip(order, sort.results, strict=True))
+    return [found[number] for number in range(len(order))]
 
 
 def _plain_sort(op: ir.Operation, _: IsSecret) -> str | None:
     key = sort_key(op)
     if key is None:
-        return "the comparator must order by one operand, ascending or descending"
-    if key[0] != 0:
-        return "the sort key must be the first operand"
+        return "the comparator must compare the elements of one operand by LT or GT, and nothing else"
     return None
 
 
@@ -48,6 +52,7 @@ register(
         same_range,
         _sort,
         share=Share.BITWISE,
+        modular=always,
         unsupported=_plain_sort,
     )
 )

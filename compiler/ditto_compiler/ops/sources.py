@@ -6,15 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-import numpy as np
-
-from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.intervals import NOTHING, Range
 from ditto_compiler.ir import defining_op, element_type, encoding_of, ir
 from ditto_compiler.op_attributes import get_i64, get_i64s, shape_of
-from ditto_compiler.ops.base import Kind, Op, Ranges, Values, any_scale, fitted, register
-from ditto_compiler.ops.emitter import LITERAL_BITS, Emitter, i64, i64s, shift_left
+from ditto_compiler.ops.base import Kind, Op, Ranges, Values, always, any_scale, register
+from ditto_compiler.ops.emitter import LITERAL_BITS, Emitter, i64, i64s, ring_elements, shift_left
 from ditto_compiler.spu.literals import held, on_grid
 from ditto_compiler.structure import constant_numbers, is_float
 
@@ -28,7 +25,7 @@ def constant_of(e: Emitter, op: ir.Operation, function: Callable[[float], float]
     result = op.results[0]
     encoding = encoding_of(result)
     if not isinstance(encoding, Fxp):
-        return e.constant(_integers(e, op))
+        return _integers(e, op)
     element = e.element(result)
     numbers = [function(float(x)) for x in constant_numbers(op)]
     shape = shape_of(result)
@@ -41,16 +38,15 @@ def constant_of(e: Emitter, op: ir.Operation, function: Callable[[float], float]
     return shift_left(e, e.constant(e.dense(literals, shape, element)), beyond)
 
 
-def _integers(e: Emitter, op: ir.Operation) -> ir.Attribute:
-    """The value of a constant of integers or booleans."""
+def _integers(e: Emitter, op: ir.Operation) -> ir.Value:
+    """A constant of integers or booleans, as ring elements."""
     result = op.results[0]
-    dtype, element = element_type(result), e.element(result)
-    target = e.type(shape_of(result), element, False)
-    if element != dtype:  # ring 32 holds 64-bit integers in 32
-        values = np.resize(np.array(constant_numbers(op), numpy_dtype(element)), shape_of(result))
-        return ir.DenseElementsAttr.get(values, type=ir.RankedTensorType(target).element_type)
-    text = str(op.attributes["value"])
-    return ir.Attribute.parse(f"{text[: text.rindex(' : ')]} : {target}")
+    shape = shape_of(result)
+    if element_type(result) == "i1":
+        text = str(op.attributes["value"])
+        plain = e.type(shape, "i1", False)
+        return e.constant(ir.Attribute.parse(f"{text[: text.rindex(' : ')]} : {plain}"))
+    return ring_elements(e, [int(x) for x in constant_numbers(op)], shape)
 
 
 def reciprocal_of(e: Emitter, value: ir.Value) -> ir.Value:
@@ -83,12 +79,12 @@ def _emit_iota(e: Emitter, op: ir.Operation) -> Values:
     return [shift_left(e, numbers, encoding.frac) if is_integer and encoding else numbers]
 
 
-def _iota_range(_: Ranges, op: ir.Operation) -> Sequence[Range]:
+def _iota_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     extent = shape_of(op.results[0])[get_i64(op, "iota_dimension")]
-    return [fitted(Range(0, extent - 1), op.results[0]) if extent else NOTHING]
+    return [ranges.fitted(Range(0, extent - 1), op.results[0]) if extent else NOTHING]
 
 
 register(
     Op("stablehlo.constant", __name__, Kind.SOURCE, any_scale, _constant_range, _emit_constant),
-    Op("stablehlo.iota", __name__, Kind.SOURCE, any_scale, _iota_range, _emit_iota),
+    Op("stablehlo.iota", __name__, Kind.SOURCE, any_scale, _iota_range, _emit_iota, modular=always),
 )

@@ -11,7 +11,7 @@ from ditto_compiler.analyses.headroom import Headroom
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.dtypes import FLOAT_TYPES, INT_TYPES, width
 from ditto_compiler.encoding import RINGS, Encoding, EncodingError, Fxp, Int
 from ditto_compiler.ir import (
     BARE_REGIONS,
@@ -27,11 +27,13 @@ from ditto_compiler.ir import (
     set_function_type,
 )
 from ditto_compiler.ops import OPS, Kind, supported_rings
+from ditto_compiler.ops.indexing import index_operands
+from ditto_compiler.ops.integers import DIVISIONS, Division
 from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import OPERANDS, Choice, OpFeatures, Policy, PolicyError, load_policy
-from ditto_compiler.structure import reducer
+from ditto_compiler.structure import is_float, reducer
 from ditto_compiler.supported import problems
 
 
@@ -108,6 +110,10 @@ LEAST_BITS = 4
 """Fraction bits that an operand supplied to a product, or a value that is only added, must at least keep."""
 
 
+_READS_HIGH_BITS = ("stablehlo.popcnt", "stablehlo.shift_right_logical")
+"""Ops to which a negative integer has as many bits as its type."""
+
+
 class _Annotator:
     def __init__(self, policy: Policy, ranges: RangeAnalysis, errors: ErrorCollector) -> None:
         self._policy = policy
@@ -117,8 +123,40 @@ class _Annotator:
         """Values that can be had in any ring: arguments, constants, and what layout ops make of them."""
 
     def set_argument(self, argument: ir.Value) -> None:
-        set_encoding(argument, self._policy.dtypes[element_type(argument)])
+        set_encoding(argument, self._default(argument))
         self._free.add(argument)
+
+    def _default(self, value: ir.Value) -> Encoding:
+        """The encoding of the value's dtype, in a ring that holds it."""
+        encoding = self._policy.dtypes[element_type(value)]
+        return encoding if isinstance(encoding, Fxp) else Int(max(encoding.ring, self._least_ring([value])))
+
+    def _least_ring(self, values: Iterable[ir.Value]) -> int:
+        """The narrowest ring that holds the integers and booleans among the values."""
+        ring = min(RINGS)
+        for value in values:
+            dtype = element_type(value)
+            if dtype in INT_TYPES and width(dtype) > ring:
+                known, half = self._headroom.ranges.of(value), 1 << (ring - 1)
+                if not (known.is_bounded and -half <= known.low and known.high < half):
+                    ring = width(dtype)
+        return ring
+
+    def _needed_ring(self, op: ir.Operation) -> int:
+        """The narrowest ring in which integers do not lose bits that the op has to see."""
+        ring = self._least_ring(op.results)
+        if not OPS[op.name].modular(op) or op.name == "stablehlo.popcnt":
+            ring = max(ring, self._least_ring(op.operands))
+        if op.name in _READS_HIGH_BITS and self._headroom.ranges.of(op.operands[0]).low < 0:
+            ring = max(ring, width(element_type(op.operands[0])))
+        if op.name in DIVISIONS and not is_float(op.results[0]):
+            division = Division.of(*map(self._headroom.ranges.of, op.operands))
+            ring = max(ring, next(wide for wide in RINGS if wide >= division.ring_bits))
+        if OPS[op.name].kind is Kind.CONTROL:
+            for region in op.regions:
+                inner = [op for op in ops_of(region.blocks[0]) if OPS[op.name].kind is not Kind.TERMINATOR]
+                ring = max(ring, self._least_ring(region.blocks[0].arguments), *map(self._needed_ring, inner))
+        return ring
 
     def annotate(self, op: ir.Operation) -> None:
         kind = OPS[op.name].kind
@@ -178,15 +216,16 @@ class _Annotator:
 
     def _resolve(self, op: ir.Operation, choice: Choice) -> Fxp | None:
         """The ring and scale the op works in. Integer ops have a scale too: it is just not used."""
-        default = self._policy.dtypes[element_type(op.results[0])]
-        operands = self._encodings(v for v in op.operands if v not in self._free)
+        default = self._default(op.results[0])
+        indices = index_operands(op)
+        operands = self._encodings(v for v in op.operands if v not in self._free and v not in indices)
         floats = [e for e in operands if isinstance(e, Fxp)]
         frac = choice.frac
         if choice.ring == OPERANDS:
             wanted = max((e.ring for e in operands), default=None)
             if wanted is None:
                 # Everything is free, so no operand has an opinion: the widest of the dtypes.
-                every = self._encodings(op.operands)
+                every = self._encodings(v for v in op.operands if v not in indices)
                 wanted = max((e.ring for e in every), default=default.ring)
                 floats = floats or [e for e in every if isinstance(e, Fxp)]
             ring = next((r for r in supported_rings(op) if r >= wanted), None) or wanted
@@ -202,8 +241,17 @@ class _Annotator:
                 frac = default.frac
         if not self._check_ring(op, ring, choice.source):
             return None
+        needed = self._needed_ring(op)
+        if ring < needed:
+            if isinstance(choice.ring, int) and (choice.fallback or 0) < needed:
+                self._add_too_narrow(op, ring, needed, choice.source)
+                return None
+            ring = needed
         if frac is None:
             frac = max((e.frac for e in floats if e.ring == ring), default=None)
+        if frac is None and not any(map(is_float, (*op.operands, *op.results))):
+            # Nobody reads it.
+            frac = 0
         if frac is None:
             frac = (
                 default.frac
@@ -234,6 +282,13 @@ class _Annotator:
         )
         return None
 
+    def _add_too_narrow(self, op: ir.Operation, ring: int, needed: int, source: str) -> None:
+        self._errors.add(
+            op,
+            f"{source} puts it in ring {ring}, but its integers need ring {needed}; give it a rule with "
+            f"ring = {needed}, or calibrate if they are smaller than their type",
+        )
+
     def _control_encoding(self, op: ir.Operation) -> Fxp:
         """The widest encoding that anything in the loop or branch asks for, or that enters it."""
         wanted: list[Encoding] = self._encodings(v for v in op.operands if v not in self._free)
@@ -254,13 +309,18 @@ class _Annotator:
         if not any(isinstance(encoding, Fxp) for encoding in wanted):
             wanted += [self._policy.dtypes[element_type(result)] for result in op.results]
         own = self._choice(op) if len(op.results) else None
-        ring = max((e.ring for e in wanted), default=min(RINGS))
+        ring, needed = max((e.ring for e in wanted), default=min(RINGS)), self._needed_ring(op)
         if own is not None and isinstance(own.ring, int):
             ring = own.ring
+            if ring < needed:
+                self._add_too_narrow(op, ring, needed, own.source)
+        ring = max(ring, needed)
         frac = max((e.frac for e in wanted if e.ring == ring and isinstance(e, Fxp)), default=None)
         if own is not None and own.frac is not None:
             frac = own.frac
-        return Fxp(ring, self._policy.frac_of(ring) if frac is None else frac)
+        if frac is None:
+            frac = self._policy.frac_of(ring) if any(isinstance(e, Fxp) for e in wanted) else 0
+        return Fxp(ring, frac)
 
     def _encodings(self, values: Iterable[ir.Value]) -> list[Encoding]:
         found = [encoding_of(value) for value in values if is_tensor(value.type)]

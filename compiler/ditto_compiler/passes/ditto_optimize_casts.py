@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import insert_casts
+from ditto_compiler.dtypes import width
 from ditto_compiler.encoding import Cast, Encoding, EncodingError, Int
 from ditto_compiler.ir import (
     clone_op,
     defining_op,
+    element_type,
     encoding_of,
     func,
     ir,
@@ -188,7 +190,7 @@ class _Rewriter:
             for use in argument.uses:
                 user = use.owner.operation
                 target = encoding_of(user.results[0]) if user.name in names.CASTS else None
-                if target is None:
+                if target is None or _cuts_off(argument, target):
                     direct = True
                 else:
                     casts.setdefault(target, []).append(user)
@@ -204,6 +206,11 @@ class _Rewriter:
                 pending.append(supplied)
         names.set_argument_attributes(self._entry, attributes)
         set_function_type(self._entry)
+
+
+def _cuts_off(argument: ir.Value, target: Encoding) -> bool:
+    """Whether a cast drops bits of integers on purpose: the caller shares only what fits."""
+    return isinstance(target, Int) and target.ring < width(element_type(argument))
 
 
 def _moves_one(op: ir.Operation) -> bool:

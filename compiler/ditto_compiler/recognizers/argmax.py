@@ -48,16 +48,20 @@ class ArgmaxRecognizer:
 
     def find(self, root: ir.Operation) -> Found | None:
         """The argmax that `root` computes, or None."""
-        if root.name != "stablehlo.reduce" or len(root.results) != 2:
+        if not self.fits(root, self.worst):
             return None
+        match = Match({"x": View.of(root.operands[0])}, axes=tuple(get_i64s(root, "dimensions")))
+        return Found(self.function, root, match, frozenset({root}))
+
+    def fits(self, root: ir.Operation, worst: float) -> bool:
+        """Whether `root` computes it, starting from the worst number of the type."""
+        if root.name != "stablehlo.reduce" or len(root.results) != 2:
+            return False
         axes = tuple(get_i64s(root, "dimensions"))
         starts = [constant(operand) for operand in list(root.operands)[2:]]
-        if len(axes) != 1 or starts != [self.worst, 0.0] or not _counts(root.operands[1], axes[0]):
-            return None
-        if not self._chooses(root.regions[0].blocks[0]):
-            return None
-        match = Match({"x": View.of(root.operands[0])}, axes=axes)
-        return Found(self.function, root, match, frozenset({root}))
+        if len(axes) != 1 or starts != [float(worst), 0.0] or not _counts(root.operands[1], axes[0]):
+            return False
+        return self._chooses(root.regions[0].blocks[0])
 
     def _chooses(self, block: ir.Block) -> bool:
         returned = [View.of(value) for value in ops_of(block)[-1].operands]

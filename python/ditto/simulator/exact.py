@@ -82,8 +82,7 @@ class Exact(Interpreter[Tensor]):
         """An argument of the entry function: the caller's input number `index`, as the caller encodes it."""
         encoding = value_encoding(argument)
         if isinstance(encoding, Int):
-            integers = array.astype(object) if encoding.ring == 128 else array.astype(np.int64)
-            return exactly(rings.wrap(integers, encoding.ring))
+            return exactly(rings.of_integers(array, encoding.ring))
         raw, wide = rings.quantize(array.astype(np.float64), encoding.ring, encoding.frac)
         origin = f"input {index}"
         error = self.check(origin, origin, SourceLocation(), raw, wide, encoding)
@@ -95,8 +94,7 @@ class Exact(Interpreter[Tensor]):
         if isinstance(encoding, Fxp):
             raw = rings.wrap([held(float(number), encoding) for number in numbers], encoding.ring)
         else:
-            dtype = numpy_dtype(element_type(op.results[0]))
-            raw = rings.wrap(np.asarray(numbers, dtype), encoding.ring)
+            raw = rings.of_integers([int(number) for number in numbers], encoding.ring)
         return exactly(np.broadcast_to(raw.reshape(()), shape) if raw.size == 1 else raw.reshape(shape))
 
     def hold(
@@ -119,6 +117,9 @@ class Exact(Interpreter[Tensor]):
         """
         encoding = result_encoding(op)
         raw = rings.wrap(integers, encoding.ring)
+        if isinstance(encoding, Int):
+            # The parties' may have more bits than the type, which nobody reads.
+            raw = rings.of_integers(rings.to_integers(raw, result_dtype(op)), encoding.ring)
         bound = np.broadcast_to(np.asarray(error, np.float64), raw.shape)
         if isinstance(encoding, Fxp):
             wide = np.broadcast_to(np.asarray(wide, np.float64), raw.shape)
@@ -153,15 +154,21 @@ class Exact(Interpreter[Tensor]):
         unsafe = np.asarray(wrapped | (raw >= limit) | (raw <= -limit), np.bool_)
         if unsafe.any():
             found = np.where(wrapped, wide, rings.to_float(raw))[unsafe]
-            numbers = found[~np.isnan(found)]
-            worst = numbers[np.argmax(np.abs(numbers))] if numbers.size else np.nan
-            value = float(np.ldexp(worst, -(encoding.frac + truncated)))
-            overflow = Overflow(name, location, value, encoding, truncated, int(unsafe.sum()))
-            before = self.overflows.get(key)
-            # In a loop the same op overflows again and again: one report, of the largest.
-            if before is None or not abs(value) <= abs(before.value):
-                self.overflows[key] = overflow
+            worst = largest(np.ldexp(found, -(encoding.frac + truncated)))
+            self.report(key, Overflow(name, location, worst, encoding, truncated, found.size))
         return np.where(unsafe, np.inf, 0.0)
+
+    def report(self, key: object, overflow: Overflow) -> None:
+        """Notes an overflow; of several of one op, as in a loop, the largest."""
+        before = self.overflows.get(key)
+        if before is None or not abs(overflow.value) <= abs(before.value):
+            self.overflows[key] = overflow
+
+
+def largest(numbers: Floats) -> float:
+    """The one of largest magnitude; NaN when none is a number."""
+    known = numbers[~np.isnan(numbers)]
+    return float(known[np.argmax(np.abs(known))]) if known.size else float("nan")
 
 
 def exactly(raw: Raw) -> Tensor:
@@ -172,6 +179,22 @@ def exactly(raw: Raw) -> Tensor:
 def result_encoding(op: ir.Operation) -> Encoding:
     """What the first result of `op` is held in."""
     return value_encoding(op.results[0])
+
+
+def result_dtype(op: ir.Operation) -> np.dtype[Any]:
+    """The numpy type of the elements of the first result of `op`."""
+    return numpy_dtype(element_type(op.results[0]))
+
+
+def integers_of(op: ir.Operation, x: Sequence[Tensor]) -> list[NDArray[Any]]:
+    """The integers or booleans that the operands of `op` are, in numpy types of their own."""
+    pairs = zip(x, op.operands, strict=True)
+    return [rings.to_integers(tensor.raw, numpy_dtype(element_type(operand))) for tensor, operand in pairs]
+
+
+def is_integral(op: ir.Operation) -> bool:
+    """Whether the first operand of `op` holds integers or booleans."""
+    return isinstance(operand_encoding(op), Int)
 
 
 def operand_encoding(op: ir.Operation, index: int = 0) -> Encoding:

@@ -60,7 +60,7 @@ class Fast(Interpreter[Array]):
     def literal(self, op: ir.Operation, numbers: Sequence[float]) -> Array:
         """As in the base class."""
         shape = shape_of(op.results[0])
-        array = np.asarray(numbers)
+        array = np.asarray(numbers, numpy_dtype(element_type(op.results[0])))
         return self.hold(
             op.results[0],
             np.broadcast_to(array.reshape(()), shape) if array.size == 1 else array.reshape(shape),

@@ -21,6 +21,7 @@ class Overflow:
         truncated: fraction bits that the value has more than its encoding has while the op computes it:
             the engine truncates a product after it has multiplied.
         elements: how many elements of the result are out of range.
+        dtype: of integers, the type that does not hold them; empty where it is the encoding that does not.
     """
 
     op: str
@@ -29,6 +30,7 @@ class Overflow:
     encoding: Encoding
     truncated: int
     elements: int
+    dtype: str = ""
 
     @property
     def scope(self) -> str:
@@ -54,13 +56,16 @@ class Overflow:
         where = self.op if self.location == SourceLocation() else f"{self.location}: {self.op}"
         if math.isnan(self.value):
             return f"{where}: a value is not a number (0/0, or the logarithm or root of a negative number)"
+        count = f" ({self.elements} elements do not fit)" if self.elements > 1 else ""
+        if self.dtype:
+            found = f"value {self.value:.6g} does not fit {self.dtype}"
+            return f"{where}: {found}, and may become any integer{count}"
         moment = f" with {bits} fraction bits before it is truncated" if self.truncated else ""
         remedy = (
             f"at most {self.max_frac} fraction bits fit"
             if self.max_frac is not None
             else "no fraction fits, use a wider ring"
         )
-        count = f" ({self.elements} elements do not fit)" if self.elements > 1 else ""
         return (
             f"{where}: value {self.value:.6g} does not fit {self.encoding}{moment}, "
             f"whose magnitudes stay below {limit:.6g}; {remedy}{count}"

@@ -37,6 +37,15 @@ def wrap(integers: ArrayLike, ring: int) -> Raw:
     return raw
 
 
+def of_integers(integers: ArrayLike, ring: int) -> Raw:
+    """Integers of any numpy type, or Python's, as ring elements."""
+    values = np.asarray(integers)
+    if values.dtype != object:
+        values = values.astype(object if ring == 128 else np.int64)
+    half = 1 << (ring - 1)
+    return wrap((values + half) % (2 * half) - half if values.dtype == object else values, ring)
+
+
 def to_float(raw: Raw) -> Floats:
     """Ring elements as floats: exact up to 2^53."""
     return np.asarray(raw, np.float64)

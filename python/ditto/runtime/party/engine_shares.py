@@ -36,13 +36,14 @@ class Held:
 
 
 def data_type(dtype: str, ring: int) -> Any:
-    """The engine's data type for a front-end dtype; 64-bit integers are 32-bit ones in ring 32."""
+    """The engine's data type for a front-end dtype; integers are ring elements, whatever their width."""
     if dtype in ("f16", "bf16", "f32"):
         return libspu.DT_F32
     if dtype == "f64":
         return libspu.DT_F64
-    name = dtype.replace("64", "32") if ring == 32 else dtype
-    return getattr(libspu, f"DT_{name.upper()}" if name[0] == "i" else f"DT_U{name[2:]}")
+    if dtype == "i1":
+        return libspu.DT_I1
+    return libspu.DT_I32 if ring == 32 else libspu.DT_I64
 
 
 def to_share(held: Held, shape: tuple[int, ...], dtype: str, ring: int) -> Any:

@@ -12,13 +12,13 @@ from ditto.simulator.exact import (
     CAST_ULPS,
     Exact,
     Tensor,
+    integers_of,
     operand_encoding,
     result_encoding,
 )
 from ditto.simulator.fast import Fast
 from ditto.simulator.ops.base import register
 from ditto.simulator.ops.elementwise import scaled
-from ditto_compiler.diagnostics import source_location
 from ditto_compiler.dialect.attributes import CASTS
 from ditto_compiler.encoding import Cast, Int
 from ditto_compiler.ir import ir
@@ -26,11 +26,9 @@ from ditto_compiler.ir import ir
 
 def _exact_cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
     cast = Cast(operand_encoding(op), result_encoding(op))
-    if cast.op == "upcast" and isinstance(cast.source, Int):
-        # Integers may wrap around in their ring, but not on the way into another.
-        raw = x[0].raw
-        unsafe = e.check(op, op.name, source_location(op.location), raw, rings.to_float(raw), cast.source)
-        x = [Tensor(raw, np.maximum(x[0].error, unsafe))]
+    if isinstance(cast.source, Int):
+        # What is too large for the cast itself is taken apart, see ditto-legalize-integers.
+        return [Tensor(rings.of_integers(integers_of(op, x)[0], cast.target.ring), x[0].error)]
     if not cast.shift_right:
         return [scaled(e, op, x[0], cast.shift_left)]
     raw = rings.shift_right(x[0].raw, cast.shift_right)

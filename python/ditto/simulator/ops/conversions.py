@@ -11,7 +11,10 @@ from ditto.simulator import ring as rings
 from ditto.simulator.exact import (
     Exact,
     Tensor,
+    integers_of,
+    largest,
     operand_encoding,
+    result_dtype,
     result_encoding,
 )
 from ditto.simulator.interpreter import (
@@ -19,23 +22,40 @@ from ditto.simulator.interpreter import (
 )
 from ditto.simulator.ops.base import held, register
 from ditto.simulator.ops.elementwise import boolean, scaled
+from ditto.simulator.overflow import Overflow
 from ditto.simulator.ring import Floats, Raw
+from ditto_compiler.diagnostics import source_location
+from ditto_compiler.dtypes import integer_limits
 from ditto_compiler.encoding import Fxp, Int
 from ditto_compiler.ir import element_type, ir
 
 
 def _convert(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
     source, target = operand_encoding(op), result_encoding(op)
-    if isinstance(target, Fxp):
+    if isinstance(target, Fxp) and isinstance(source, Fxp):
         # Between floats only the dtype changes: casts change encodings.
-        return [scaled(e, op, x[0], target.frac) if isinstance(source, Int) else x[0]]
+        return [x[0]]
     if element_type(op.results[0]) == "i1":
         return [boolean(op, np.asarray(x[0].raw != 0), x[0].error > 0)]
     if isinstance(source, Int):
-        return [x[0]]
+        (integers,) = integers_of(op, x)
+        if isinstance(target, Int):
+            raw = rings.of_integers(integers.astype(result_dtype(op)), target.ring)
+            return [Tensor(raw, x[0].error)]
+        wide = np.ldexp(integers.astype(np.float64), target.frac)
+        shifted = rings.of_integers(integers, target.ring) << target.frac
+        return [e.hold(op, shifted, wide, np.ldexp(x[0].error, target.frac))]
     # Toward zero.
     raw = np.where(x[0].raw < 0, -(-x[0].raw >> source.frac), x[0].raw >> source.frac)
-    return [Tensor(rings.as_raw(raw, target.ring), _steps(x[0].error, source.frac))]
+    dtype = element_type(op.results[0])
+    least, most = integer_limits(dtype)
+    outside = np.asarray((raw < least) | (raw > most), np.bool_)
+    if outside.any():
+        found = largest(rings.to_float(raw[outside]))
+        location = source_location(op.location)
+        e.report(op, Overflow(op.name, location, found, target, 0, int(outside.sum()), dtype))
+    error = np.where(outside, np.inf, _steps(x[0].error, source.frac))
+    return [Tensor(rings.of_integers(raw, target.ring), error)]
 
 
 def _steps(error: Floats, bits: int) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,8 @@ from ditto.simulator import ring as rings
 from ditto.simulator.exact import (
     Exact,
     Tensor,
+    integers_of,
+    is_integral,
     result_encoding,
 )
 from ditto.simulator.fast import Fast
@@ -45,10 +48,15 @@ def _abs(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
     return [e.hold(op, np.abs(x[0].raw), np.abs(rings.to_float(x[0].raw)), x[0].error)]
 
 
+def _elements(op: ir.Operation, x: Sequence[Tensor]) -> list[NDArray[Any]]:
+    """The operands' elements, to be ordered: integers as their type has them, floats as they are held."""
+    return integers_of(op, x) if is_integral(op) else [tensor.raw for tensor in x]
+
+
 def _extremum(choose: np.ufunc) -> Rule[Tensor]:
     def rule(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
         a, b = x
-        raw = rings.as_raw(choose(a.raw, b.raw), result_encoding(op).ring)
+        raw = rings.of_integers(choose(*_elements(op, x)), result_encoding(op).ring)
         return [Tensor(raw, np.maximum(a.error, b.error))]
 
     return rule
@@ -56,10 +64,10 @@ def _extremum(choose: np.ufunc) -> Rule[Tensor]:
 
 def _clamp(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
     low, middle, high = x
-    raw = np.minimum(np.maximum(middle.raw, low.raw), high.raw)
+    least, element, most = _elements(op, x)
     return [
         Tensor(
-            rings.as_raw(raw, result_encoding(op).ring),
+            rings.of_integers(np.minimum(np.maximum(element, least), most), result_encoding(op).ring),
             np.maximum(np.maximum(low.error, middle.error), high.error),
         )
     ]
@@ -76,10 +84,10 @@ _EXACT_COMPARISONS: Mapping[str, np.ufunc] = {
 
 
 def _exact_compare(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
-    a, b = x
-    holds = np.asarray(_EXACT_COMPARISONS[direction_of(op)](a.raw, b.raw), np.bool_)
-    error = a.error + b.error
-    gap = np.abs(rings.to_float(a.raw) - rings.to_float(b.raw))
+    left, right = _elements(op, x)
+    holds = np.asarray(_EXACT_COMPARISONS[direction_of(op)](left, right), np.bool_)
+    error = x[0].error + x[1].error
+    gap = np.abs(rings.to_float(left) - rings.to_float(right))
     return [boolean(op, holds, (error > 0) & (gap <= error))]
 
 
@@ -118,10 +126,16 @@ def _select(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
 
 def _sign(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
     (value,), frac = x, result_encoding(op).frac
-    sign = np.asarray(value.raw > 0, np.int64) - np.asarray(value.raw < 0, np.int64)
+    (elements,) = _elements(op, x)
+    sign = np.asarray(elements > 0, np.int64) - np.asarray(elements < 0, np.int64)
     uncertain = (value.error > 0) & (np.abs(rings.to_float(value.raw)) <= value.error)
     signs = Tensor(rings.as_raw(sign, result_encoding(op).ring), np.where(uncertain, 2.0, 0.0))
     return [scaled(e, op, signs, frac)]
+
+
+def logical(function: Callable[..., Array], of_booleans: Callable[..., Array]) -> Callable[..., Array]:
+    """A function, with another one for booleans, which JAX neither adds nor multiplies."""
+    return lambda *x: (of_booleans if x[0].dtype == jnp.bool_ else function)(*x)
 
 
 def scaled(e: Exact, op: ir.Operation, x: Tensor, bits: int) -> Tensor:
@@ -130,7 +144,7 @@ def scaled(e: Exact, op: ir.Operation, x: Tensor, bits: int) -> Tensor:
     return e.hold(op, x.raw << bits, wide, np.ldexp(x.error, bits))
 
 
-register("stablehlo.add", exact=_add, fast=held(lax.add))
+register("stablehlo.add", exact=_add, fast=held(logical(lax.add, lax.bitwise_or)))
 register("stablehlo.subtract", exact=_subtract, fast=held(lax.sub))
 register("stablehlo.negate", exact=_negate, fast=held(lax.neg))
 register("stablehlo.abs", exact=_abs, fast=held(lax.abs))

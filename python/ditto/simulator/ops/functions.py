@@ -25,6 +25,7 @@ from ditto.simulator.interpreter import (
     tiny_operand,
 )
 from ditto.simulator.ops.base import held, register
+from ditto.simulator.ops.integers import divided
 from ditto.simulator.ops.products import product, product_error, times_tiny
 from ditto_compiler.encoding import Int
 from ditto_compiler.ir import ir
@@ -59,14 +60,6 @@ _IDEAL: Mapping[str, Callable[..., NDArray[Any]]] = {
 """In float64."""
 
 
-_IDEAL_INTEGERS: Mapping[str, Callable[..., NDArray[Any]]] = {
-    "stablehlo.divide": lambda x, y: np.trunc(x / y),
-    "stablehlo.power": np.power,
-    "stablehlo.remainder": np.fmod,
-}
-"""The same names on integers, which the engine computes exactly where they are defined."""
-
-
 def _exact_divide(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
     if not divides_by_constant(op):
         return _exact_function(e, op, x)
@@ -91,11 +84,11 @@ def _exact_function(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]
         return x
     if e.functions == "engine" and op.name in ("stablehlo.exponential", "stablehlo.exponential_minus_one"):
         return [_engine_exponential(e, op, x[0])]
-    table = _IDEAL_INTEGERS if isinstance(encoding, Int) else _IDEAL
-    numbers = table[op.name](*(rings.read(t.raw, operand_encoding(op, i).frac) for i, t in enumerate(x)))
+    if isinstance(encoding, Int):
+        return [divided(op, x)]
+    numbers = _IDEAL[op.name](*(rings.read(t.raw, operand_encoding(op, i).frac) for i, t in enumerate(x)))
     raw, wide = rings.quantize(numbers, encoding.ring, encoding.frac)
-    exact = isinstance(encoding, Int) and not any(t.error.any() for t in x)
-    return [e.hold(op, raw, wide, 0.0 if exact else np.inf)]
+    return [e.hold(op, raw, wide, np.inf)]
 
 
 def _engine_exponential(e: Exact, op: ir.Operation, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from jax import Array, lax
 from ditto.simulator.exact import (
     Exact,
     Tensor,
+    integers_of,
     rearrange,
 )
 from ditto.simulator.ops.base import forward, register
@@ -37,7 +38,9 @@ def register_move(name: str, move: Move, moved: int | None = None) -> None:
 
     def exact(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
         count = len(x) if moved is None else moved
-        where = [jnp.asarray(tensor.raw.astype(np.int32)) for tensor in x[count:]]
+        limits = np.iinfo(np.int32)
+        indices = integers_of(op, x)[count:] if count < len(x) else []
+        where = [jnp.asarray(np.clip(v, limits.min, limits.max), np.int32) for v in indices]
         return [rearrange(x[:count], lambda numbers: move(op, [*numbers, *where]))]
 
     register(name, exact=exact, fast=lambda f, op, x: [move(op, x)])

@@ -24,6 +24,7 @@ from ditto.simulator.interpreter import (
     tiny_operand,
 )
 from ditto.simulator.ops.base import register
+from ditto.simulator.ops.elementwise import logical
 from ditto.simulator.ring import Floats
 from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import (
@@ -63,7 +64,7 @@ def _fast_multiply(f: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Array]
     factor = tiny_operand(op)
     if factor is not None:
         return [f.hold(op.results[0], x[1 - factor.position] * factor.number)]
-    return [f.hold(op.results[0], lax.mul(x[0], x[-1]))]
+    return [f.hold(op.results[0], logical(lax.mul, lax.bitwise_and)(x[0], x[-1]))]
 
 
 def product(e: Exact, op: ir.Operation, a: Tensor, b: Tensor) -> Tensor:

@@ -16,16 +16,19 @@ from ditto.simulator import ring as rings
 from ditto.simulator.exact import (
     Exact,
     Tensor,
+    is_integral,
     rearrange,
+    result_dtype,
     result_encoding,
     window_numbers,
 )
 from ditto.simulator.fast import Fast
 from ditto.simulator.ops.base import register
-from ditto_compiler.ir import ir
+from ditto_compiler.ir import ir, numel
 from ditto_compiler.op_attributes import (
     get_i64s,
     get_padding,
+    shape_of,
 )
 from ditto_compiler.structure import reducer
 
@@ -35,6 +38,7 @@ _UFUNCS: Mapping[str, np.ufunc] = {
     "minimum": np.minimum,
     "and": np.bitwise_and,
     "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
 }
 
 
@@ -52,6 +56,8 @@ def _exact_reduce(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tenso
 def _exact_reduce_window(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
     """Puts each window in a dimension at the end."""
     rank = x[0].raw.ndim
+    if not numel(op.results[0]):
+        return [t.each(lambda v: np.zeros(shape_of(op.results[0]), v.dtype)) for t in x[: len(op.results)]]
     ones = [1] * rank
     extents = get_i64s(op, "window_dimensions")
     strides = get_i64s(op, "window_strides", ones)
@@ -103,9 +109,11 @@ def _reduce_by(e: Exact, op: ir.Operation, name: str, line: Tensor, initial: Ten
         wide = rings.to_float(line.raw).sum(-1) + rings.to_float(initial.raw)
         return e.hold(op, raw, wide, line.error.sum(-1) + initial.error)
     start = initial.each(lambda v: np.broadcast_to(v, (*line.raw.shape[:-1], 1)))
-    raw = np.concatenate([line.raw, start.raw], -1)
+    elements = np.concatenate([line.raw, start.raw], -1)
+    if is_integral(op):
+        elements = rings.to_integers(elements, result_dtype(op))
     error = np.concatenate([line.error, start.error], -1)
-    found = rings.as_raw(_UFUNCS[name].reduce(raw, axis=-1), ring)
+    found = rings.of_integers(_UFUNCS[name].reduce(elements, axis=-1), ring)
     return Tensor(found, np.asarray(error.max(-1)))
 
 
