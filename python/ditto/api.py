@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from ditto.compiled_program import Program
 from ditto.frontend import Visibility, read_stablehlo, trace
 from ditto_compiler.calibration import Ranges
-from ditto_compiler.errors import DittoError
+from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.ir import ir
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
@@ -42,6 +43,9 @@ def compile(
         ranges: what `ditto.calibrate` measured, or a file of it; gives values the most fraction bits that
             fit, where the policy rescales explicitly.
 
+    What the compiler warns of goes to Python's warnings, as a `DittoWarning`; all that it remarks on is in
+    the program's `remarks`.
+
     Raises:
         CompileError: the program cannot be run privately; has one diagnostic per reason.
         PolicyError, TraceError: the policy or the arguments are wrong.
@@ -56,10 +60,16 @@ def compile(
     module = traced.module
     measured = Ranges.load(ranges) if isinstance(ranges, (str, Path)) else ranges
     passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured)
-    PassManager(passes, verify_each=False).run(module)
+    precision = PassManager(passes, verify_each=False)
+    precision.run(module)
     # With locations, for the simulator's diagnostics.
     annotated = module.operation.get_asm(enable_debug_info=True)
-    PassManager(lowering_pipeline(policy), verify_each=False).run(module)
+    lowering = PassManager(lowering_pipeline(policy), verify_each=False)
+    lowering.run(module)
+    remarks = [*precision.remarks, *lowering.remarks]
+    for remark in remarks:
+        if remark.severity == "warning":
+            warnings.warn(str(remark), DittoWarning, stacklevel=2)
     name = policy if isinstance(policy, str) else policy.name
     program = Program.of(extract_program(module, policy=name, annotated=annotated))
     seconds = {"JAX tracing": traced.seconds, "Ditto passes": time.perf_counter() - start}
@@ -68,5 +78,6 @@ def compile(
         input_tree=traced.input_tree,
         output_tree=traced.output_tree,
         seconds=seconds,
+        remarks=tuple(map(str, remarks)),
         nest=traced.nest,
     )

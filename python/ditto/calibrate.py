@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,14 +15,25 @@ from ditto.frontend import read_stablehlo, trace
 from ditto.xla import XlaFunction
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.calibration import Ranges, argument_key, result_keys
+from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.errors import DittoError
+from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.intervals import INFINITE
-from ditto_compiler.ir import element_type, entry_function, func, ir, numel, ops_of, set_function_type
+from ditto_compiler.ir import (
+    copy_module,
+    element_type,
+    entry_function,
+    func,
+    ir,
+    numel,
+    ops_of,
+    set_function_type,
+)
 from ditto_compiler.ops.scales import is_constant
 from ditto_compiler.pass_manager import PassManager
-from ditto_compiler.pipelines import front_end_pipeline
+from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
+from ditto_compiler.pipelines import checking_pipeline, front_end_pipeline
 from ditto_compiler.policy import Policy, load_policy
 
 
@@ -39,6 +51,9 @@ def calibrate(
     branches compute within. The inputs should be typical, and as extreme as those the program will see: a
     value that later exceeds its range by more than the margin (see ditto-assign-fractions) wraps around
     unnoticed. Pass the result to `ditto.compile(..., ranges=...)` with the same policy, or save it for later.
+
+    Where what was measured leaves the domain of a function, compiling with it will be an error; a
+    `DittoWarning` names the function, the range and the domain already here.
 
     Args:
         fn: the function, or StableHLO as text, bytecode or a portable artifact.
@@ -62,6 +77,7 @@ def calibrate(
             else:
                 module = trace(fn, arguments, static_argnums=static_argnums).module
             PassManager(front_end_pipeline(policy, max_public_constant=max_public_constant)).run(module)
+            plain = copy_module(module)
             keys = instrument(module)
             measure = XlaFunction(module)
         dynamic = [argument for i, argument in enumerate(arguments) if i not in static]
@@ -75,7 +91,20 @@ def calibrate(
     low, high = np.min([ends[:, 0] for ends in seen], 0), np.max([ends[:, 1] for ends in seen], 0)
     pairs = zip(keys, low.tolist(), high.tolist(), strict=True)
     # A tensor without any numbers says nothing.
-    return Ranges.of({key: (least, most) for key, least, most in pairs if least <= most})
+    ranges = Ranges.of({key: (least, most) for key, least, most in pairs if least <= most})
+    _check_domains(plain, policy, ranges)
+    return ranges
+
+
+def _check_domains(module: ir.Module, policy: Policy, ranges: Ranges) -> None:
+    """Warns of functions whose arguments were measured outside of their domains."""
+    try:
+        PassManager(checking_pipeline(policy, ranges), verify_each=False).run(module)
+    except CompileError as error:
+        for diagnostic in error.diagnostics:
+            # Anything else is for compilation to say.
+            if diagnostic.message.startswith(f"[{DittoCheckDomains.name}]"):
+                warnings.warn(f"{diagnostic.location}: {diagnostic.message}", DittoWarning, stacklevel=3)
 
 
 def instrument(module: ir.Module) -> list[str]:

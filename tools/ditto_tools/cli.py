@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from ditto.compiled_program import Program
-from ditto_compiler.errors import DittoError
+from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.policy import PRESETS
 from ditto_tools.input_files import nested_inputs, read_arrays, write_outputs
 from ditto_tools.report_command import report_command
@@ -49,8 +50,14 @@ def demo(query: str | None, policies: str, timeout: float) -> None:
 def compile_command(
     source: Path, output: Path, policy: str, max_public_constant: int, ranges: Path | None
 ) -> None:
-    """Compile StableHLO (text, bytecode or portable artifact) to a program file."""
-    _compile(source, policy, max_public_constant, ranges).save(output)
+    """Compile StableHLO (text, bytecode or portable artifact) to a program file.
+
+    Prints what the compiler warns of and remarks on.
+    """
+    program = _compile(source, policy, max_public_constant, ranges)
+    for remark in program.remarks:
+        click.echo(remark, err=True)
+    program.save(output)
 
 
 @cli.command()
@@ -117,7 +124,11 @@ def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str
     """
     from ditto.calibrate import calibrate as measure
 
-    ranges = measure(_read(source), [tuple(read_arrays((path,))) for path in batches], policy=policy)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DittoWarning)
+        ranges = measure(_read(source), [tuple(read_arrays((path,))) for path in batches], policy=policy)
+    for warning in caught:
+        click.echo(f"warning: {warning.message}", err=True)
     ranges.save(output)
     click.echo(f"{len(ranges.values)} ranges from {len(batches)} batches written to {output}", err=True)
 
@@ -204,7 +215,12 @@ def _compile(
 ) -> Program:
     import ditto
 
-    return ditto.compile(_read(source), policy=policy, max_public_constant=max_public_constant, ranges=ranges)
+    with warnings.catch_warnings():
+        # They are among the program's remarks.
+        warnings.simplefilter("ignore", DittoWarning)
+        return ditto.compile(
+            _read(source), policy=policy, max_public_constant=max_public_constant, ranges=ranges
+        )
 
 
 def _read(source: Path) -> bytes:

@@ -25,9 +25,21 @@ def reciprocal(x: Tensor, low: int, high: int) -> Tensor:
     octave = _octave(x, low, high)
     factor = _pick(octave, low, high, lambda k: 2.0**-k)
     t = (x * factor).within(2.0)
+    y, correction = _inverse(t)
+    return (factor * y) * correction
+
+
+def unit_reciprocal(t: Tensor) -> Tensor:
+    """1/t for t in [1, 2], as above."""
+    y, correction = _inverse(t)
+    return y * correction
+
+
+def _inverse(t: Tensor) -> tuple[Tensor, Tensor]:
+    """About 1/t for t in [1, 2], and what corrects it."""
     y = _quadratic(t, RECIPROCAL).within(2.2)
-    e = ((t * y).within(1.1) * -1.0 + 1.0).within(1.0)
-    return (factor * y) * ((e * e).within(1.0) + e + 1.0).within(3.0)
+    e = (1.0 - (t * y).within(1.1)).within(1.0)
+    return y, ((e * e).within(1.0) + e + 1.0).within(3.0)
 
 
 def rsqrt(x: Tensor, low: int, high: int) -> Tensor:
@@ -35,7 +47,7 @@ def rsqrt(x: Tensor, low: int, high: int) -> Tensor:
     octave = _octave(x, low, high)
     t = (x * _pick(octave, low, high, lambda k: 2.0**-k)).within(2.0)
     y = _quadratic(t, RSQRT).within(1.6)
-    h = ((t * (y * y).within(2.6)).within(1.1) * -1.0 + 1.0).within(1.0)
+    h = (1.0 - (t * (y * y).within(2.6)).within(1.1)).within(1.0)
     root = _pick(octave, low, high, lambda k: 2.0 ** (-k / 2))
     return (root * y) * ((h * h).within(1.0) * 0.375 + h * 0.5 + 1.0).within(1.9)
 

@@ -11,6 +11,7 @@ from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.norm import Normalized
 from ditto_compiler.forms.softmax import Rows
 from ditto_compiler.forms.table import Form
+from ditto_compiler.intervals import INFINITE
 from ditto_compiler.ir import clone_op, defining_op, ir, numel
 from ditto_compiler.matcher import View
 from ditto_compiler.recognizers import Found
@@ -133,17 +134,21 @@ class Replacer:
     def _above(self, builder: Builder, part: View) -> Tensor:
         return self._spread(self._small(builder, part) > VISIBLE, part)
 
-    def _bounded(self, builder: Builder, value: ir.Value, before: ir.Operation) -> ir.Value:
+    def _bounded(
+        self, builder: Builder, value: ir.Value, before: ir.Operation, limit: float = LOWEST
+    ) -> ir.Value:
         """`value` with the constants that masks are made of no lower than `LOWEST`."""
         number = constant(value)
         if number is not None:
-            return builder.splat(LOWEST, value.type) if number < LOWEST else value
+            return builder.splat(LOWEST, value.type) if number < limit else value
         op = defining_op(value)
-        if op is None or op.name not in _MASKING:
+        if op is None or op.name not in MASKING:
             return self.current(value)
         first = 1 if op.name == "stablehlo.select" else 0
         operands = list(op.operands)
-        bounded = {old: self._bounded(builder, old, before) for old in operands[first:]}
+        # A smaller factor may scale numbers.
+        limit = -INFINITE if op.name == "stablehlo.multiply" else LOWEST
+        bounded = {old: self._bounded(builder, old, before, limit) for old in operands[first:]}
         if all(new == self.current(old) for old, new in bounded.items()) or value in self._new:
             return self.current(value)
         mapping = {old: self.current(old) for old in operands} | bounded
@@ -152,7 +157,7 @@ class Replacer:
         return clone.results[0]
 
 
-_MASKING = frozenset(
+MASKING = frozenset(
     f"stablehlo.{name}" for name in ["add", "select", "broadcast_in_dim", "reshape", "multiply", "convert"]
 )
 """Ops by which a mask comes into the scores."""

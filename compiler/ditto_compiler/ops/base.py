@@ -11,6 +11,7 @@ from ditto_compiler.dtypes import INT_TYPES, integer_limits
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.intervals import UNKNOWN, Range, join
 from ditto_compiler.ir import element_type, ir
+from ditto_compiler.spu.domains import Domain
 
 WIDE: tuple[int, ...] = (64, 128)
 """Rings of ops that the engine cannot run in ring 32."""
@@ -125,6 +126,8 @@ class Op:
         rings_of: overrides `rings` where they depend on the operands.
         unsupported: says why this instance cannot run, or None; given the op and whether a value is secret.
         reads_bits: whether it takes boolean shares as they are.
+        domain: for a function that is approximated: for which arguments it is right, and how right, given
+            ring and fraction bits.
     """
 
     name: str
@@ -138,6 +141,7 @@ class Op:
     rings_of: Callable[[ir.Operation], tuple[int, ...]] | None = None
     unsupported: Callable[[ir.Operation, IsSecret], str | None] | None = None
     reads_bits: bool = False
+    domain: Callable[[int, int], Domain] | None = None
 
     def named(self, name: str, **changes: object) -> Op:
         """The same under another name, with some facets changed."""

@@ -40,7 +40,8 @@ class DittoAnnotate(Pass):
 
     Each op's result gets the encoding that the policy chooses: from the map of front-end dtypes, then
     the rules, then attributes `ditto.ring` and `ditto.frac` on the op. Where the policy says nothing,
-    ops that only move elements, and comparisons, follow their operands. A loop or a branch stays whole in
+    ops that only move elements, and comparisons, follow their operands; and an op that cannot run in its
+    dtype's ring gets the next wider encoding of the map that can run it. A loop or a branch stays whole in
     one ring, the widest that something in it asks for. Entry arguments get their dtype's encoding;
     ditto-optimize-casts later supplies them in the encodings that are used.
 
@@ -176,7 +177,7 @@ class _Annotator:
 
     def _resolve(self, op: ir.Operation, choice: Choice) -> Fxp | None:
         """The ring and scale the op works in. Integer ops have a scale too: it is just not used."""
-        default = self._policy.dtypes[element_type(op.results[0])]
+        default = self._default(op)
         operands = self._encodings(v for v in op.operands if v not in self._free)
         floats = [e for e in operands if isinstance(e, Fxp)]
         frac = choice.frac
@@ -210,6 +211,16 @@ class _Annotator:
             )
         return self._fitting(op, Fxp(ring, frac), choice) if isinstance(default, Fxp) else Fxp(ring, frac)
 
+    def _default(self, op: ir.Operation) -> Encoding:
+        """The dtype map's encoding of an op; where it cannot run there, the map's next wider one that can."""
+        default = self._policy.dtypes[element_type(op.results[0])]
+        rings = supported_rings(op)
+        if default.ring in rings or OPS[op.name].kind is not Kind.ARITHMETIC:
+            return default
+        others = [e for e in self._policy.dtypes.values() if type(e) is type(default)]
+        able = [e for e in others if e.ring in rings and e.ring > default.ring]
+        return min(able, key=lambda e: e.ring, default=default)
+
     def _fitting(self, op: ir.Operation, encoding: Fxp, choice: Choice) -> Fxp | None:
         """`encoding`, or that of the fallback ring, if the result's known range fits it."""
         bound = self._headroom.ranges.bound(op.results[0])
@@ -242,8 +253,7 @@ class _Annotator:
             )
             if OPS[inner.name].kind is not Kind.ARITHMETIC:
                 continue
-            choice = self._choice(inner)
-            default = self._policy.dtypes[element_type(inner.results[0])]
+            choice, default = self._choice(inner), self._default(inner)
             if isinstance(choice.ring, int):
                 scale = self._policy.frac_of(choice.ring) if choice.frac is None else choice.frac
                 wanted.append(Fxp(choice.ring, scale) if isinstance(default, Fxp) else Int(choice.ring))

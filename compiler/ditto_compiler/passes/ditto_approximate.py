@@ -8,12 +8,14 @@ from typing import ClassVar
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.forms.replace import Replacer
-from ditto_compiler.forms.table import EXACT, FORM_NAMES, FORMS
+from ditto_compiler.forms.table import COLLECTED, EXACT, FORM_NAMES, FORMS
 from ditto_compiler.ir import func, functions, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, load_policy
 from ditto_compiler.recognizers import COSTLY, Found, recognize
+from ditto_compiler.recognizers.logistic import LOGISTIC
+from ditto_compiler.recognizers.silu import SILU
 from ditto_compiler.structure import constant
 
 
@@ -25,7 +27,8 @@ class DittoApproximate(Pass):
     replaced by the form that the policy chooses for it and its scope: a piecewise polynomial, a reciprocal
     per row instead of a division per element, and so on. docs/forms.md lists the forms, with formulas,
     errors and costs. Options name forms directly and win over the policy; what neither names stays
-    exact, and so does everything public, which costs nothing.
+    exact, and so does everything public, which costs nothing. A logistic function that is spelled out by an
+    exponential becomes one op first.
 
     Replacements have the location of the op they replace, so they stay in its scope. Some pin the ring
     and the fraction bits of their ops by `ditto.ring` and `ditto.frac`.
@@ -85,6 +88,8 @@ class DittoApproximate(Pass):
         errors.raise_if_any()
         visibility = VisibilityAnalysis(module)
         bodies = [function for function in functions(module) if not function.is_external]
+        for function in bodies:
+            _collect(function)
         found = [
             one
             for function in bodies
@@ -131,6 +136,18 @@ class DittoApproximate(Pass):
             if op in holders:
                 reason = f"it belongs to {holders[op]}, whose form is exact"
             self.note("remark", op, f"stays exact: {reason}")
+
+
+def _collect(function: func.FuncOp) -> None:
+    """Pattern: 1 / (1 + exp(-x)) -> logistic(x), x / (1 + exp(-x)) -> x logistic(x)
+
+    exp(-x) does not fit for x that is well below zero, where the logistic function is 0.
+    """
+    replacer = Replacer()
+    for found in recognize(function, (SILU, LOGISTIC)):
+        if any(op.name == "stablehlo.exponential" for op in found.ops):
+            replacer.replace(found, COLLECTED[found.function], "")
+    replacer.finish()
 
 
 def _what_costs(found: Found) -> ir.Value:
