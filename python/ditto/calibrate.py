@@ -35,6 +35,7 @@ from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.pipelines import checking_pipeline, front_end_pipeline
 from ditto_compiler.policy import Policy, load_policy
+from ditto_compiler.structure import constant
 
 
 def calibrate(
@@ -113,8 +114,8 @@ def instrument(module: ir.Module) -> list[str]:
     assert entry is not None
     names_of = {argument: argument_key(index) for index, argument in enumerate(entry.arguments)}
     names_of.update(result_keys(entry))
-    # Constants need no measuring, and JAX's sort compares with NaN.
-    values = [v for v in names_of if element_type(v) != "i1" and numel(v) and not is_constant(v)]
+    # Constants need no measuring, and JAX's sort compares with NaN; its variance of no elements is NaN.
+    values = [v for v in names_of if element_type(v) != "i1" and numel(v) and not _is_constant(v)]
     analysis = RangeAnalysis(entry)
     limits = [math.inf if analysis.of(value).is_numeric else INFINITE for value in values]
     terminator = ops_of(entry.entry_block)[-1]
@@ -130,6 +131,10 @@ def instrument(module: ir.Module) -> list[str]:
         set_function_type(entry)
         names.set_argument_attributes(entry, [{} for _ in entry.arguments])
     return [names_of[value] for value in values]
+
+
+def _is_constant(value: ir.Value) -> bool:
+    return is_constant(value) or constant(value) is not None
 
 
 def _ends(x: Tensor, limit: float) -> list[ir.Value]:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from ditto.compiled_program import Program
+from ditto_compiler.encoding import EncodingError, Fxp
 from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.policy import PRESETS
 from ditto_tools.input_files import nested_inputs, read_arrays, write_outputs
@@ -162,6 +163,25 @@ def bench_casts(elements: int, json_path: Path | None) -> None:
     from ditto.bench.protocol_speed import main as run_bench
 
     run_bench(elements, json_path)
+
+
+@bench.command("domains")
+@click.option("--encodings", help="RING/FRACTION bits, separated by commas: 64/18,128/40; default: thirteen.")
+def bench_domains(encodings: str | None) -> None:
+    """Where the engine's functions are right, and how right, beside what the compiler assumes."""
+    from ditto.bench.domains import ENCODINGS
+    from ditto.bench.domains import main as run_bench
+
+    run_bench(ENCODINGS if encodings is None else [_encoding(text) for text in encodings.split(",")])
+
+
+def _encoding(text: str) -> tuple[int, int]:
+    try:
+        ring, frac = map(int, text.split("/"))
+        Fxp(ring, frac)
+    except (ValueError, EncodingError):
+        raise click.BadParameter(f"'{text}' is no RING/FRACTION such as 64/18") from None
+    return ring, frac
 
 
 @bench.command("transformer")

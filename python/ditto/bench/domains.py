@@ -217,9 +217,9 @@ def _pair(encoding: Fxp) -> tuple[int, int]:
 def main(encodings: Sequence[tuple[int, int]] = ENCODINGS) -> None:
     """Prints laws and measurements; exits with 1 if a law does not hold."""
     table = Table(title="domains of functions: laws, and what three parties do")
-    for column in ("function", "encoding", "right for", "error, stated", "share used", "right up to", ""):
+    for column in ("function", "encoding", "right for", "error, stated", "share used", "right up to"):
         table.add_column(column)
-    failed = False
+    broken = []
     with ditto.LocalCluster() as cluster:
         for ring, frac in encodings:
             engine = RawEngine(ring, frac)
@@ -228,18 +228,21 @@ def main(encodings: Sequence[tuple[int, int]] = ENCODINGS) -> None:
             for index, row in enumerate(rows):
                 if row.law.is_empty:
                     continue
-                failed |= not row.holds
+                title = row.name if index < len(LAWS) else f"{row.name}, compiled"
+                if not row.holds:
+                    broken.append(f"{title} in {row.encoding} errs {row.share:.3g} times as much as stated")
                 table.add_row(
-                    row.name if index < len(LAWS) else f"{row.name}, compiled",
+                    title,
                     f"{ring}, {frac}",
                     str(row.law),
                     stated_error(row.law),
                     f"{row.share:.2f}",
                     "" if not math.isfinite(row.end) else f"{row.end:.4g}",
-                    "" if row.holds else "DOES NOT HOLD",
                 )
     Console().print(table)
-    if failed:
+    for line in broken:
+        print(line)
+    if broken:
         sys.exit(1)
 
 
