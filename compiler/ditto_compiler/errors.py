@@ -7,6 +7,10 @@ class DittoError(Exception):
     """Something the user can mend; the message says what was found and what to do."""
 
 
+class DittoWarning(UserWarning):
+    """Something in a program that compiles which the user should know."""
+
+
 class InternalError(Exception):
     """A bug in Ditto: an invariant that its own passes must keep did not hold."""
 

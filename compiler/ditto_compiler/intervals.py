@@ -75,6 +75,11 @@ class Range:
         return (self.low, self.high) if self.is_numeric else (-math.inf, math.inf)
 
     @property
+    def ends(self) -> Interval:
+        """[lo, hi] of what are numbers or stand for infinities; what is no number is left out."""
+        return (-math.inf if self.below else self.low, math.inf if self.above else self.high)
+
+    @property
     def bound(self) -> float:
         """The largest magnitude of all elements; inf where something else than numbers may stand."""
         return self.largest if self.is_numeric else math.inf

@@ -13,9 +13,11 @@ from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
+from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
+from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
@@ -75,22 +77,22 @@ def precision_pipeline(
     text, policy = _text_and_policy(policy)
     # Names of ranges are those of the ops that calibration saw.
     measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges),)
-    annotate = (
-        DittoAnnotate(text, policy),
-        DittoInsertCasts(),
-        DittoOptimizeCasts(),
-        # Hoisting casts repeats layout ops in the other ring; equal ones are merged again.
+    encoded = (
+        *front_end,
+        *measured,
+        *_encoding_passes(text, policy),
+        # Depends on encodings; and products are not exact yet.
+        DittoExpandFunctions(),
+        # Formulas repeat constants.
         MlirPass("cse"),
         # Every constant is now in the encodings that it is used in.
         DittoLegalizeConstants(),
         MlirPass("cse"),
     )
     if policy.rescale == "engine":
-        return (*front_end, *measured, *annotate, DittoCheckConstants())
+        return (*encoded, DittoCheckConstants())
     return (
-        *front_end,
-        *measured,
-        *annotate,
+        *encoded,
         DittoExpandRescale(),
         DittoAssignFractions(),
         DittoOptimizeRescale(),
@@ -100,6 +102,23 @@ def precision_pipeline(
         # Every constant has the scale that it is held at.
         DittoCheckConstants(),
     )
+
+
+def _encoding_passes(text: str, policy: Policy) -> tuple[Pass, ...]:
+    return (
+        DittoAnnotate(text, policy),
+        DittoInsertCasts(),
+        DittoOptimizeCasts(),
+        # Hoisting casts repeats layout ops in the other ring; equal ones are merged again.
+        MlirPass("cse"),
+        # Before functions are written out, while they still are what the user called.
+        DittoCheckDomains(),
+    )
+
+
+def checking_pipeline(policy: Policy, ranges: Ranges) -> tuple[Pass, ...]:
+    """From what `front_end_pipeline` leaves, with what was measured there, to the check of domains."""
+    return (DittoApplyRanges(ranges_object=ranges), *_encoding_passes(policy.name, policy))
 
 
 def lowering_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]:

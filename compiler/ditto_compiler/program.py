@@ -170,6 +170,7 @@ class Program:
         output_tree: how results nest, or None.
         annotated: StableHLO with encodings and casts, before outlining.
         seconds: wall time of each compilation stage, for reports; not saved.
+        remarks: what the compiler warned of and remarked, in program order; not saved.
         nest: nests results in the function's own containers; not saved, so a loaded program gives tuples
             for containers that are neither tuple, list nor dict.
     """
@@ -186,6 +187,7 @@ class Program:
     output_tree: Any = None
     annotated: str = ""
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
+    remarks: tuple[str, ...] = field(default=(), compare=False)
     nest: Callable[[Sequence[Any]], Any] | None = field(default=None, compare=False, repr=False)
 
     def cast(self, source: int, target: int) -> Cast:

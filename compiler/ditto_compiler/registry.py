@@ -8,9 +8,11 @@ from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
+from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
+from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
@@ -41,6 +43,8 @@ PASSES: dict[str, type[Pass]] = {
         DittoAnnotate,
         DittoInsertCasts,
         DittoOptimizeCasts,
+        DittoCheckDomains,
+        DittoExpandFunctions,
         DittoLegalizeConstants,
         DittoExpandRescale,
         DittoAssignFractions,

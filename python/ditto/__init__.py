@@ -18,12 +18,13 @@ from ditto.runtime.caller.cluster import (
     SharedArray,
 )
 from ditto.simulator import Simulation, simulate, simulated
-from ditto_compiler.errors import DittoError
+from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.policy import Policy, Rule, load_policy
 
 __all__ = [
     "ClusterError",
     "DittoError",
+    "DittoWarning",
     "HostsError",
     "InputError",
     "LocalCluster",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ditto.compiled_program import Program
 from ditto.frontend import Source, Visibility, to_stablehlo
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.diagnostics import named
+from ditto_compiler.errors import DittoWarning
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
@@ -41,6 +43,9 @@ def compile(
         ranges: what `ditto.calibrate` measured, or a file of it; gives values the most fraction bits that
             fit, where the policy rescales explicitly.
 
+    What the compiler warns of goes to Python's warnings, as a `DittoWarning`; all that it remarks on is in
+    the program's `remarks`.
+
     Raises:
         CompileError: the program cannot be run privately; has one diagnostic per reason.
         TraceError: the arguments are wrong, or the function raises something while JAX traces it.
@@ -51,11 +56,17 @@ def compile(
     traced = to_stablehlo(fn, example_args, visibility=visibility, static_argnums=static_argnums)
     start = time.perf_counter()
     module = traced.module
+    precision = PassManager(passes, verify_each=False)
+    lowering = PassManager(lowering_pipeline(policy), verify_each=False)
     with named(traced.file):
-        PassManager(passes, verify_each=False).run(module)
+        precision.run(module)
         # With locations, for the simulator's diagnostics.
         annotated = module.operation.get_asm(enable_debug_info=True)
-        PassManager(lowering_pipeline(policy), verify_each=False).run(module)
+        lowering.run(module)
+    remarks = [*precision.remarks, *lowering.remarks]
+    for remark in remarks:
+        if remark.severity == "warning":
+            warnings.warn(str(remark), DittoWarning, stacklevel=2)
     name = policy.name if isinstance(policy, Policy) else str(policy)
     program = Program.of(extract_program(module, policy=name, annotated=annotated))
     seconds = {"JAX tracing": traced.seconds, "Ditto passes": time.perf_counter() - start}
@@ -64,5 +75,6 @@ def compile(
         input_tree=traced.input_tree,
         output_tree=traced.output_tree,
         seconds=seconds,
+        remarks=tuple(map(str, remarks)),
         nest=traced.nest,
     )

@@ -4,8 +4,12 @@
     program = compile_stock(f, *example_args, forms="puma")       # its compiler after Ditto's rewrites
 
 The result is a program of one region in one ring, so a cluster runs it like any other. Its code is what
-`libspu.compile` makes of the StableHLO. That compiler can end its process on input that it does not know,
-so it works in a process of its own, which is what this module is when it is run.
+`libspu.compile` makes of the StableHLO, but for masks: SPU's exponential is right from -480 on only, and any
+number below -530, so what masks bring into the argument of an exponential is raised to `LOWEST`. Its
+functions have their other limits too (the engine's, in docs/functions.md), and nobody checks them here.
+
+That compiler can end its process on input that it does not know, so it works in a process of its own, which
+is what this module is when it is run.
 """
 
 from __future__ import annotations
@@ -26,15 +30,29 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.errors import DittoError
+from ditto_compiler.forms.builder import Builder
 from ditto_compiler.ir import PassManager as MlirPassManager
-from ditto_compiler.ir import element_type, entry_function, ir, nested_ops
+from ditto_compiler.ir import defining_op, element_type, entry_function, ir, nested_ops
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import Policy
 from ditto_compiler.program import Call, CallerTensor, Input, Region, Value
+from ditto_compiler.structure import constant
 
 EXPANSION = "builtin.module(func.func(chlo-legalize-to-stablehlo),canonicalize)"
+
+LOWEST = -400.0
+"""The lowest constant of a mask: exp of it is 0, and stays 0 when a row of scores is down to 80 lower."""
+
+FACTOR = -1e4
+"""Factors from here on are taken to multiply masks; larger ones may scale numbers."""
+
+MASKING = frozenset(
+    f"stablehlo.{name}"
+    for name in ["add", "subtract", "select", "broadcast_in_dim", "reshape", "multiply", "convert"]
+)
+"""Ops by which a mask comes into what an exponential is taken of."""
 
 _RESULTS = re.compile(r"func\.func @main\(.*?\) -> (.*?) (?:attributes )?\{", re.DOTALL)
 
@@ -75,6 +93,7 @@ def compile_stock(
     secret = names.secret_arguments(entry)
     arguments = [(tuple(a.type.shape), element_type(a)) for a in entry.arguments]
     results = [(tuple(type_.shape), str(type_.element_type)) for type_ in entry.type.results]
+    bound_masks(module)
     code = _compile(stock_text(module), secret, reciprocal_per_row)
     declared = _RESULTS.search(code)
     assert declared is not None, "SPU's compiler names its function main"
@@ -102,6 +121,25 @@ def compile_stock(
         seconds={"JAX tracing": traced.seconds, "SPU's compiler": time.perf_counter() - start},
         nest=traced.nest,
     )
+
+
+def bound_masks(module: ir.Module) -> None:
+    """Raises constants below `LOWEST` that a mask selects or adds into what an exponential is taken of."""
+    with module.context, ir.Location.unknown(module.context):
+        for op in nested_ops(module.operation):
+            if op.name == "stablehlo.exponential":
+                _bound_operands(op, set())
+
+
+def _bound_operands(op: ir.Operation, seen: set[ir.Value]) -> None:
+    for index, value in enumerate(op.operands):
+        number, source = constant(value), defining_op(value)
+        lowest = FACTOR if op.name == "stablehlo.multiply" else LOWEST
+        if number is not None and number <= lowest:
+            op.operands[index] = Builder.before(op).splat(LOWEST, value.type)
+        elif source is not None and value not in seen and source.name in MASKING:
+            seen.add(value)
+            _bound_operands(source, seen)
 
 
 def stock_text(module: ir.Module) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from ditto.frontend import Source, static_positions, to_stablehlo
 from ditto.runtime.caller.inputs import InputError, as_array
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.calibration import Ranges, argument_key, result_keys
-from ditto_compiler.diagnostics import named
+from ditto_compiler.diagnostics import CompileError, named
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import numpy_dtype
-from ditto_compiler.errors import DittoError
+from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.intervals import INFINITE
 from ditto_compiler.ir import (
@@ -34,8 +35,10 @@ from ditto_compiler.ir import (
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.scales import is_constant
 from ditto_compiler.pass_manager import PassManager
-from ditto_compiler.pipelines import front_end_pipeline
+from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
+from ditto_compiler.pipelines import checking_pipeline, front_end_pipeline
 from ditto_compiler.policy import Policy, load_policy
+from ditto_compiler.structure import constant
 from ditto_compiler.xla import XlaFunction
 
 
@@ -53,6 +56,9 @@ def calibrate(
     branches compute within. The inputs should be typical, and as extreme as those the program will see: a
     value that later exceeds its range by more than the margin (see ditto-assign-fractions) wraps around
     unnoticed. Pass the result to `ditto.compile(..., ranges=...)` with the same policy, or save it for later.
+
+    Where what was measured leaves the domain of a function, compiling with it will be an error; a
+    `DittoWarning` names the function, the range and the domain already here.
 
     Args:
         fn: the function, or StableHLO, as for `ditto.compile`; a module is not changed.
@@ -79,14 +85,17 @@ def calibrate(
         probe.add(arguments, number)
     if probe is None:
         raise InputError("calibration needs at least one batch of sample inputs")
-    return probe.ranges()
+    ranges = probe.ranges()
+    _check_domains(probe.module, policy, ranges)
+    return ranges
 
 
 class _Probe:
     """A program that measures its values, compiled for the first batch.
 
     Attributes:
-        keys: names of the values.
+        module: what is measured.
+        keys: names of its values.
         low, high: the least and the largest number of each that were seen.
     """
 
@@ -108,6 +117,7 @@ class _Probe:
             PassManager(front_end_pipeline(policy, max_public_constant=max_public_constant)).run(module)
         entry = entry_function(module)
         assert entry is not None
+        self.module = copy_module(module)
         self._tree = traced.input_tree
         self._types = [(tuple(shape_of(a)), numpy_dtype(element_type(a))) for a in entry.arguments]
         self.keys = instrument(module)
@@ -165,14 +175,25 @@ class _Probe:
         return arrays
 
 
+def _check_domains(module: ir.Module, policy: Policy, ranges: Ranges) -> None:
+    """Warns of functions whose arguments were measured outside of their domains."""
+    try:
+        PassManager(checking_pipeline(policy, ranges), verify_each=False).run(module)
+    except CompileError as error:
+        for diagnostic in error.diagnostics:
+            # Anything else is for compilation to say.
+            if diagnostic.message.startswith(f"[{DittoCheckDomains.name}]"):
+                warnings.warn(f"{diagnostic.location}: {diagnostic.message}", DittoWarning, stacklevel=3)
+
+
 def instrument(module: ir.Module) -> list[str]:
     """Makes `@main` return the least and the largest number of each value, in order of the names returned."""
     entry = entry_function(module)
     assert entry is not None
     names_of = {argument: argument_key(index) for index, argument in enumerate(entry.arguments)}
     names_of.update(result_keys(entry))
-    # Constants need no measuring, and JAX's sort compares with NaN.
-    values = [v for v in names_of if element_type(v) != "i1" and numel(v) and not is_constant(v)]
+    # Constants need no measuring, and JAX's sort compares with NaN; its variance of no elements is NaN.
+    values = [v for v in names_of if element_type(v) != "i1" and numel(v) and not _is_constant(v)]
     analysis = RangeAnalysis(entry)
     limits = [math.inf if analysis.of(value).is_numeric else INFINITE for value in values]
     terminator = ops_of(entry.entry_block)[-1]
@@ -188,6 +209,10 @@ def instrument(module: ir.Module) -> list[str]:
         set_function_type(entry)
         names.set_argument_attributes(entry, [{} for _ in entry.arguments])
     return [names_of[value] for value in values]
+
+
+def _is_constant(value: ir.Value) -> bool:
+    return is_constant(value) or constant(value) is not None
 
 
 def _ends(x: Tensor, limit: float) -> list[ir.Value]:

@@ -180,7 +180,7 @@ def test_each_op_knows_its_scope(policy):
     scopes = {(op.op, op.scope) for op in ops}
     assert {
         ("dot", "encoder/attention"),
-        ("exponential", "encoder/attention"),
+        ("divide", "encoder/attention"),
         ("dot", "encoder/mlp"),
     } <= scopes
     paid = {op.scope for op in ops if op.cost.bytes}

@@ -21,6 +21,7 @@ from jaxlib import xla_client
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import copy_module, encoding_of, entry_function, ir, nested_ops, parse_module
 from ditto_compiler.pass_manager import PassManager
+from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.pipelines import default_pipeline
 from ditto_compiler.policy import Policy, load_policy
 
@@ -205,8 +206,11 @@ def test_every_pass_keeps_what_the_program_computes(case: str, policy: str) -> N
     function, shapes = CASES[case]
     inputs = floats(shapes)
     expected = jax.tree.leaves(function(*inputs))
-    module = export(function, inputs)
+    module, tolerance = export(function, inputs), 2e-5
     for pass_ in default_pipeline(POLICIES[policy])[:-1]:
+        if isinstance(pass_, DittoExpandFunctions):
+            # Its formulas err by so much, relatively.
+            tolerance = 1e-3
         before = to_floats(module)
         PassManager([pass_]).run(module)
         if to_floats(module) == before:
@@ -217,8 +221,8 @@ def test_every_pass_keeps_what_the_program_computes(case: str, policy: str) -> N
             np.testing.assert_allclose(
                 have.reshape(want.shape).astype(np.float32),
                 np.asarray(want).astype(np.float32),
-                rtol=2e-5,
-                atol=2e-5,
+                rtol=tolerance,
+                atol=tolerance,
                 err_msg=f"after {pass_}",
             )
 

@@ -46,7 +46,7 @@ module @jit_model {
       : (tensor<2x4xf32>, tensor<4x3xf32>) -> tensor<2x3xf32>
     %1 = stablehlo.broadcast_in_dim %m, dims = [1] : (tensor<3xf32>) -> tensor<2x3xf32>
     %2 = stablehlo.add %0, %1 : tensor<2x3xf32>
-    %3 = stablehlo.exponential %2 : tensor<2x3xf32>
+    %3 = stablehlo.rsqrt %2 : tensor<2x3xf32>
     %4 = stablehlo.tanh %0 : tensor<2x3xf32>
     %5 = stablehlo.maximum %0, %2 : tensor<2x3xf32>
     return %3, %4, %5 : tensor<2x3xf32>, tensor<2x3xf32>, tensor<2x3xf32>

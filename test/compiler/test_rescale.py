@@ -52,23 +52,23 @@ X = np.ones((4, 8), np.float32)
 W = np.ones((8, 8), np.float32)
 
 
-def tanh2(x, y):
-    """Two computed values of unknown scale."""
-    return jnp.exp(x), jnp.exp(y)
+def computed(x, y):
+    """Two computed values of unknown magnitude."""
+    return jnp.floor(x), jnp.floor(y)
 
 
 CASES = {
     # name: function of (x, y), engine's (bytes, truncations), explicit's, per the formulas in each comment
     # product: 24 + 28 -> 24 + 0, as the caller decodes 36 bits
     "product that is returned": (lambda x, y: x * y, (52 * 32, 1), (24 * 32, 0)),
-    # a * b + c * d, then exp: 2 * (24 + 28) -> 2 * 24 + 12
-    "sum of products": (lambda x, y: jnp.exp(x * y + x * x), (104 * 32, 2), (60 * 32, 1)),
-    # dot, then exp: 24 + 28 -> 24 + 12
-    "dot": (lambda x, y: jnp.exp(x @ y.T), (52 * 16, 1), (36 * 16, 1)),
-    # sum of 8 products, then exp: 32 * (24 + 28) -> 32 * 24 + 4 * 12
-    "sum over a row": (lambda x, y: jnp.exp((x * y).sum(-1)), (52 * 32, 1), (24 * 32 + 12 * 4, 1)),
-    # x / 4 is a change of fraction: 28 -> 0, but exp wants 18 bits again: 2 bits in 1 byte words, 4
-    "power of two": (lambda x, y: jnp.exp(x * 0.25), (28 * 32, 1), (4 * 32, 1)),
+    # a * b + c * d, then floor: 2 * (24 + 28) -> 2 * 24 + 12
+    "sum of products": (lambda x, y: jnp.floor(x * y + x * x), (104 * 32, 2), (60 * 32, 1)),
+    # dot, then floor: 24 + 28 -> 24 + 12
+    "dot": (lambda x, y: jnp.floor(x @ y.T), (52 * 16, 1), (36 * 16, 1)),
+    # sum of 8 products, then floor: 32 * (24 + 28) -> 32 * 24 + 4 * 12
+    "sum over a row": (lambda x, y: jnp.floor((x * y).sum(-1)), (52 * 32, 1), (24 * 32 + 12 * 4, 1)),
+    # x / 4 is a change of fraction: 28 -> 0, but floor wants 18 bits again: 2 bits in 1 byte words, 4
+    "power of two": (lambda x, y: jnp.floor(x * 0.25), (28 * 32, 1), (4 * 32, 1)),
     # ... and nothing wants them here
     "power of two that is returned": (lambda x, y: x * 0.25, (28 * 32, 1), (0, 0)),
     # a selection by multiplication: 24 + 28 -> 24
@@ -81,14 +81,14 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_bytes_saved(name):
     function, engine, explicit = CASES[name]
-    whole = lambda x, y: function(*tanh2(x, y))  # noqa: E731
+    whole = lambda x, y: function(*computed(x, y))  # noqa: E731
     assert cost(compiled(whole, X, X, rescale="engine")) == engine
     assert cost(compiled(whole, X, X, rescale="explicit")) == explicit
 
 
 def test_a_linear_layer_in_ring_32_sends_20_bytes_per_output_instead_of_32():
     def f(x, w, b):
-        return jax.nn.relu(jnp.exp(x) @ w + b) @ w
+        return jax.nn.relu(jnp.floor(x) @ w + b) @ w
 
     policy = "uniform32"
     # 12 for each product; the first is truncated by 8 bits, four words of a byte, the second decoded wide.
@@ -100,7 +100,8 @@ def test_a_linear_layer_in_ring_32_sends_20_bytes_per_output_instead_of_32():
 
 def test_a_wide_product_that_goes_to_ring_32_is_truncated_for_free():
     def f(x, w):
-        return jax.nn.softmax(x) @ w
+        y = jnp.floor(x)
+        return (y * y) @ w
 
     module = compiled(f, X, W, policy="ditto", forms=())
     casts = [op for op in ops_of(entry_function(module).entry_block) if op.name == "ditto.rescale"]

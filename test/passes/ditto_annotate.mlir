@@ -65,6 +65,23 @@ func.func @division(%x: tensor<2x4xf32>) -> (tensor<2x4xf32>, tensor<2x4xf32>) {
 
 // -----
 
+// What cannot run in its dtype's ring gets the next wider encoding of the map; what can, stays.
+// DTYPE-LABEL: func.func @lifted(
+// DTYPE:         stablehlo.exponential {{.*}} -> tensor<4xbf16, #ditto.fxp<64, 18>>
+// DTYPE:         stablehlo.divide {{.*}} -> tensor<4xbf16, #ditto.fxp<64, 18>>
+// DTYPE:         stablehlo.tanh {{.*}} : tensor<4xbf16, #ditto.fxp<32, 8>>
+// DTYPE:         stablehlo.exponential {{.*}} : tensor<4xf64, #ditto.fxp<128, 40>>
+func.func @lifted(%x: tensor<4xbf16>, %d: tensor<4xf64>) -> (tensor<4xbf16>, tensor<4xbf16>, tensor<4xf64>) {
+  %0 = stablehlo.exponential %x : tensor<4xbf16>
+  %1 = stablehlo.divide %x, %x : tensor<4xbf16>
+  %2 = stablehlo.add %0, %1 : tensor<4xbf16>
+  %3 = stablehlo.tanh %x : tensor<4xbf16>
+  %4 = stablehlo.exponential %d : tensor<4xf64>
+  return %2, %3, %4 : tensor<4xbf16>, tensor<4xbf16>, tensor<4xf64>
+}
+
+// -----
+
 // What the user put on an op beats every rule.
 // CHECK-LABEL: func.func @user_attributes(
 // CHECK:         stablehlo.multiply {{.*}} -> tensor<4xf32, #ditto.fxp<128, 30>>
@@ -79,14 +96,14 @@ func.func @user_attributes(%x: tensor<4xf32>) -> tensor<4xf32> {
 
 // Rules match on scope, rank, dtype and reducer; ring and frac come from different rules.
 // RULES-LABEL: func.func @rules(
-// RULES:         stablehlo.exponential {{.*}} -> tensor<4xf32, #ditto.fxp<32, 8>>
+// RULES:         stablehlo.floor {{.*}} -> tensor<4xf32, #ditto.fxp<32, 8>>
 // RULES:         stablehlo.multiply {{.*}} -> tensor<4xf32, #ditto.fxp<64, 20>>
 // RULES:         stablehlo.multiply {{.*}} : tensor<f32, #ditto.fxp<64, 18>>
 // RULES:         stablehlo.multiply {{.*}} -> tensor<4xf32, #ditto.fxp<32, 20>>
 // RULES:         stablehlo.negate {{.*}} -> tensor<4xf16, #ditto.fxp<32, 6>>
 // RULES:         stablehlo.reduce{{.*}} -> tensor<f32, #ditto.fxp<128, 40>>
 func.func @rules(%x: tensor<4xf32>, %s: tensor<f32>, %h: tensor<4xf16>) -> (tensor<f32>, tensor<4xf16>, tensor<4xf32>, tensor<f32>, tensor<4xf32>) {
-  %0 = stablehlo.exponential %x : tensor<4xf32> loc("jit(f)/layer1/exp")
+  %0 = stablehlo.floor %x : tensor<4xf32> loc("jit(f)/layer1/floor")
   %1 = stablehlo.multiply %x, %x : tensor<4xf32> loc("jit(f)/layer0/mul")
   %2 = stablehlo.multiply %s, %s : tensor<f32> loc("jit(f)/layer0/mul")
   %3 = stablehlo.multiply %0, %0 : tensor<4xf32> loc("jit(f)/layer1/mul")

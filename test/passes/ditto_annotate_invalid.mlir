@@ -8,6 +8,14 @@ func.func @op_in_wrong_ring(%x: tensor<4xf32>) -> tensor<4xf32> {
 
 // -----
 
+func.func @exponential_in_ring_32(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{'stablehlo.exponential' op: rule 'narrow exponential' of policy 'division' puts it in ring 32, but the engine runs it only in ring 64 or 128}}
+  %0 = stablehlo.exponential %x : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
 func.func @user_asks_for_wrong_ring(%x: tensor<4xf32>) -> tensor<4xf32> {
   // expected-error @+1 {{'stablehlo.log' op: what the op itself asks for puts it in ring 32}}
   %0 = stablehlo.log %x {ditto.ring = 32 : i32, ditto.frac = 8 : i32} : tensor<4xf32>

@@ -7,7 +7,7 @@
 // CHECK-NEXT:    "ditto.rescale"(%[[P]]) {{.*}} -> tensor<2x4xf32, #ditto.fxp<32, 10>>
 module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
   func.func @weights_get_what_the_product_leaves(%x: tensor<2x8xf32, #ditto.fxp<32, 10>>, %w: tensor<8x4xf32, #ditto.fxp<32, 10>> {ditto.max_abs = 0.5 : f64}) -> tensor<2x4xf32, #ditto.fxp<32, 10>> {
-    %e = stablehlo.exponential %x : tensor<2x8xf32, #ditto.fxp<32, 10>>
+    %e = stablehlo.floor %x : tensor<2x8xf32, #ditto.fxp<32, 10>>
     %0 = stablehlo.dot_general %e, %w, contracting_dims = [1] x [0] {ditto.max_abs = 15.0 : f64} : (tensor<2x8xf32, #ditto.fxp<32, 10>>, tensor<8x4xf32, #ditto.fxp<32, 10>>) -> tensor<2x4xf32, #ditto.fxp<32, 20>>
     %1 = "ditto.rescale"(%0) : (tensor<2x4xf32, #ditto.fxp<32, 20>>) -> tensor<2x4xf32, #ditto.fxp<32, 10>>
     return %1 : tensor<2x4xf32, #ditto.fxp<32, 10>>

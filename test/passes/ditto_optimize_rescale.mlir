@@ -71,7 +71,7 @@ module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
 // CHECK-NOT:     ditto.rescale
 module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
   func.func @fused_into_an_upcast(%x: tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
-    %e = stablehlo.exponential %x : tensor<4xf32, #ditto.fxp<32, 10>>
+    %e = stablehlo.floor %x : tensor<4xf32, #ditto.fxp<32, 10>>
     %0 = stablehlo.multiply %e, %e : (tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<32, 20>>
     %1 = "ditto.rescale"(%0) : (tensor<4xf32, #ditto.fxp<32, 20>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
     %2 = "ditto.upcast"(%1) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
@@ -88,7 +88,7 @@ module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
 // CHECK-NOT:     ditto.rescale
 module attributes {ditto.explicit_rescale, ditto.stage = "cast"} {
   func.func @an_upcast_keeps_bits_that_are_taken(%x: tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
-    %e = stablehlo.exponential %x : tensor<4xf32, #ditto.fxp<32, 10>>
+    %e = stablehlo.floor %x : tensor<4xf32, #ditto.fxp<32, 10>>
     %0 = stablehlo.multiply %e, %e : (tensor<4xf32, #ditto.fxp<32, 10>>, tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<32, 20>>
     %1 = "ditto.rescale"(%0) : (tensor<4xf32, #ditto.fxp<32, 20>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
     %2 = "ditto.upcast"(%1) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>

@@ -15,7 +15,7 @@
 // PRECISION:         stablehlo.reduce(%[[D]] init: {{.*}} -> tensor<2xf32, #ditto.fxp<32, 10>>
 // PRECISION:         %[[S:.*]] = stablehlo.subtract %[[D]], %{{.*}} : tensor<2x4xf32, #ditto.fxp<32, 10>>
 // PRECISION-NEXT:    %[[U:.*]] = "ditto.upcast"(%[[S]])
-// PRECISION-NEXT:    stablehlo.exponential %[[U]] : tensor<2x4xf32, #ditto.fxp<64, 18>>
+// PRECISION:         stablehlo.maximum %[[U]], %{{.*}} : tensor<2x4xf32, #ditto.fxp<64, 18>>
 // PRECISION-NOT:     "ditto.
 // PRECISION:         stablehlo.divide {{.*}} : tensor<2x4xf32, #ditto.fxp<64, 18>>
 
@@ -32,7 +32,6 @@
 // ALL:               "pphlo.maximum"
 // ALL-LABEL:       func.func private @r1(
 // ALL-SAME:          attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32}
-// ALL:               "pphlo.exponential"
 // ALL:               "pphlo.divide"
 
 // The preset of the same idea, with forms and explicit rescales, mixes the rings too.
@@ -57,6 +56,10 @@
 // ORDER:           IR Dump After ditto-annotate{policy=dtype}
 // ORDER:           IR Dump After ditto-insert-casts
 // ORDER:           IR Dump After ditto-optimize-casts
+// ORDER:           IR Dump After cse
+// ORDER:           IR Dump After ditto-check-domains
+// ORDER:           IR Dump After ditto-expand-functions
+// ORDER:           IR Dump After cse
 // ORDER:           IR Dump After ditto-outline-regions
 // ORDER:           IR Dump After ditto-to-pphlo
 module @jit_layer {

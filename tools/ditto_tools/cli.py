@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from ditto.compiled_program import Program
-from ditto_compiler.errors import DittoError
+from ditto_compiler.encoding import EncodingError, Fxp
+from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.policy import PRESETS
 from ditto_tools.input_files import nested_inputs, read_arrays, write_outputs
 from ditto_tools.report_command import report_command
@@ -50,8 +52,14 @@ def demo(query: str | None, policies: str, timeout: float) -> None:
 def compile_command(
     source: Path, output: Path, policy: str, max_public_constant: int, ranges: Path | None
 ) -> None:
-    """Compile StableHLO (text, bytecode or portable artifact) to a program file."""
-    _compile(source, policy, max_public_constant, ranges).save(output)
+    """Compile StableHLO (text, bytecode or portable artifact) to a program file.
+
+    Prints what the compiler warns of and remarks on.
+    """
+    program = _compile(source, policy, max_public_constant, ranges)
+    for remark in program.remarks:
+        click.echo(remark, err=True)
+    program.save(output)
 
 
 @cli.command()
@@ -120,7 +128,11 @@ def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str
     """
     from ditto.calibrate import calibrate as measure
 
-    ranges = measure(source, [tuple(read_arrays((path,))) for path in batches], policy=policy)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DittoWarning)
+        ranges = measure(source, [tuple(read_arrays((path,))) for path in batches], policy=policy)
+    for warning in caught:
+        click.echo(f"warning: {warning.message}", err=True)
     ranges.save(output)
     click.echo(f"{len(ranges.values)} ranges from {len(batches)} batches written to {output}", err=True)
 
@@ -154,6 +166,25 @@ def bench_casts(elements: int, json_path: Path | None) -> None:
     from ditto.bench.protocol_speed import main as run_bench
 
     run_bench(elements, json_path)
+
+
+@bench.command("domains")
+@click.option("--encodings", help="RING/FRACTION bits, separated by commas: 64/18,128/40; default: thirteen.")
+def bench_domains(encodings: str | None) -> None:
+    """Where the engine's functions are right, and how right, beside what the compiler assumes."""
+    from ditto.bench.domains import ENCODINGS
+    from ditto.bench.domains import main as run_bench
+
+    run_bench(ENCODINGS if encodings is None else [_encoding(text) for text in encodings.split(",")])
+
+
+def _encoding(text: str) -> tuple[int, int]:
+    try:
+        ring, frac = map(int, text.split("/"))
+        Fxp(ring, frac)
+    except (ValueError, EncodingError):
+        raise click.BadParameter(f"'{text}' is no RING/FRACTION such as 64/18") from None
+    return ring, frac
 
 
 @bench.command("transformer")
@@ -207,7 +238,10 @@ def _compile(
 ) -> Program:
     import ditto
 
-    return ditto.compile(source, policy=policy, max_public_constant=max_public_constant, ranges=ranges)
+    with warnings.catch_warnings():
+        # They are among the program's remarks.
+        warnings.simplefilter("ignore", DittoWarning)
+        return ditto.compile(source, policy=policy, max_public_constant=max_public_constant, ranges=ranges)
 
 
 def main() -> None:

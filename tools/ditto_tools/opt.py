@@ -54,7 +54,8 @@ class Optimizer:
         print_ir_after: likewise, after.
         debug_info: print locations.
         generic: print ops in their generic form.
-        report_unmatched: remark on costly ops that `ditto-approximate` left exact.
+        report_unmatched: print remarks on costly ops that `ditto-approximate` left exact.
+        remarks: print the remarks of all passes; warnings are always printed.
         progress: told what is about to be done.
         expendable: whether this process may end over a program that cannot be read.
         seconds: wall time of parsing, of each pass, and of printing, after `run`; sums over all chunks.
@@ -68,6 +69,7 @@ class Optimizer:
     debug_info: bool = False
     generic: bool = False
     report_unmatched: bool = False
+    remarks: bool = False
     progress: Callable[[str], None] = lambda _: None
     expendable: bool = False
     seconds: list[tuple[str, float]] = field(default_factory=list)
@@ -121,9 +123,9 @@ class Optimizer:
             self.progress("printing it")
             text = render(module)
             self._count(-1, time.perf_counter() - start)
-            if self.report_unmatched:
-                for pass_ in self.passes:
-                    reported += pass_.remarks if isinstance(pass_, DittoApproximate) else []
+            for pass_ in self.passes:
+                every = self.remarks or (self.report_unmatched and isinstance(pass_, DittoApproximate))
+                reported += [one for one in pass_.remarks if every or one.severity == "warning"]
             errors: tuple[Diagnostic, ...] = ()
         except CompileError as error:
             text, errors = None, error.diagnostics
@@ -241,6 +243,7 @@ class _OptCommand(click.Command):
     is_flag=True,
     help="Remark on costly ops on secrets that --ditto-approximate left exact, with their source lines.",
 )
+@click.option("--remarks", is_flag=True, help="Print what passes remark on, besides what they warn of.")
 @click.option("--mlir-timing", is_flag=True, help="Print the time that each pass takes, to stderr.")
 @click.pass_context
 def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> None:
@@ -264,6 +267,7 @@ def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> No
         debug_info=options["mlir_print_debuginfo"],
         generic=options["mlir_print_op_generic"],
         report_unmatched=options["report_unmatched"],
+        remarks=options["remarks"],
         progress=lambda doing: ctx.obj and ctx.obj(name, doing),
         expendable=ctx.obj is not None,
     )

@@ -17,9 +17,10 @@ from ditto_tools.input_files import nested_inputs, write_outputs
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
 @click.option("--mode", type=click.Choice(["exact", "fast"]), default="exact", show_default=True)
 def simulate_command(program: Path, inputs: tuple[Path, ...], output: Path | None, mode: str) -> None:
-    """Run a program file in plaintext, and report values that do not fit their ring.
+    """Run a program file in plaintext, and report values that do not fit, and arguments out of a domain.
 
-    INPUTS are as for ditto run. Exits with 1 if a value did not fit: the parties' results would be wrong.
+    INPUTS are as for ditto run. Exits with 1 if there is anything to report: the parties' results would be
+    wrong.
     """
     from ditto.simulator import simulate
 

@@ -16,7 +16,7 @@ from ditto_compiler.forms.builder import Tensor, combination
 
 
 @dataclass(frozen=True)
-class _Folded:
+class Folded:
     """x, split for a function that is symmetric but for a simple part.
 
     Attributes:
@@ -32,13 +32,14 @@ class _Folded:
     size: Tensor
 
 
-def _fold(x: Tensor, limit: float) -> _Folded:
+def fold(x: Tensor, limit: float) -> Folded:
+    """Splits x; what is at least `limit` in magnitude is outside."""
     negative = x < 0.0
     below = x.where(negative)
     positive = x - below
     size = positive - below
     inside = size < limit
-    return _Folded(negative, positive, inside, size.where(inside).within(limit))
+    return Folded(negative, positive, inside, size.where(inside).within(limit))
 
 
 def _sextic(size: Tensor, coefficients: Sequence[float], limit: float, scale: float) -> Tensor:
@@ -64,13 +65,13 @@ def _quartic(t: Tensor, k: float, b: float, c: float, d: float) -> Tensor:
 
 def gelu_quartic(x: Tensor) -> Tensor:
     """relu(x) + a quartic in a = |x| < 3.25; relu(x) beyond."""
-    x_ = _fold(x, 3.25)
+    x_ = fold(x, 3.25)
     return x_.positive + _quartic(x_.size, 21 / 1024, -5011 / 1024, 8087 / 1024, -1.0)
 
 
 def gelu_sextic(x: Tensor) -> Tensor:
     """relu(x) + a sextic in a = |x| < 3.5; relu(x) beyond."""
-    x_ = _fold(x, 3.5)
+    x_ = fold(x, 3.5)
     coefficients = (-0.51026949, 0.44487599, -0.056893006, -0.055214634, 0.021067457, -0.0021788926)
     return x_.positive + _sextic(x_.size, coefficients, 3.5, 2.0)
 
@@ -106,14 +107,14 @@ def gelu_quad(x: Tensor) -> Tensor:
 
 def silu_quartic(x: Tensor) -> Tensor:
     """relu(x) + a quartic in a = |x| < 6.375; relu(x) beyond."""
-    x_ = _fold(x, 6.375)
+    x_ = fold(x, 6.375)
     half = (x_.size * 0.5).within(3.1875)
     return x_.positive + _quartic(half, 51 / 1024, -4576 / 1024, 6240 / 1024, -0.4375)
 
 
 def silu_sextic(x: Tensor) -> Tensor:
     """relu(x) + a sextic in a = |x| < 8; relu(x) beyond."""
-    x_ = _fold(x, 8.0)
+    x_ = fold(x, 8.0)
     coefficients = (-0.52904452, 0.33890021, -0.085830384, 0.010419502, -0.00057905018, 1.0598433e-05)
     return x_.positive + _sextic(x_.size, coefficients, 8.0, 4.0)
 
@@ -122,27 +123,27 @@ def tanh_cubic(x: Tensor) -> Tensor:
     """sign(x) times a cubic in a = |x| < 2.625, k a ((a + b)^2 + c); sign(x) beyond."""
     # On the grid of 10 fraction bits, so that ring 32 rounds nothing.
     k, b, c = 54 / 1024, -4107 / 1024, 5318 / 1024
-    x_ = _fold(x, 2.625)
+    x_ = fold(x, 2.625)
     a = x_.size
     shifted = a + b
-    return _odd(x_, ((shifted * shifted + c).within(22.0) * a).within(22.0) * k)
+    return odd(x_, ((shifted * shifted + c).within(22.0) * a).within(22.0) * k)
 
 
 def tanh_sextic(x: Tensor) -> Tensor:
     """sign(x) times a sextic in a = |x| < 3.625; sign(x) beyond."""
-    x_ = _fold(x, 3.625)
+    x_ = fold(x, 3.625)
     coefficients = (1.0153911, -0.038349301, -0.39167223, 0.22160198, -0.049654628, 0.0040969713)
-    return _odd(x_, _sextic(x_.size, coefficients, 3.625, 2.0))
+    return odd(x_, _sextic(x_.size, coefficients, 3.625, 2.0))
 
 
 def logistic_sextic(x: Tensor) -> Tensor:
     """1/2 + sign(x) times a sextic in a = |x| < 7.25; 0 or 1 beyond."""
-    x_ = _fold(x, 7.25)
+    x_ = fold(x, 7.25)
     coefficients = (0.25384772, -0.0047935334, -0.024479601, 0.0069250863, -0.00077585664, 3.2007729e-05)
-    return _odd(x_, _sextic(x_.size, coefficients, 7.25, 4.0), 0.5) + 0.5
+    return odd(x_, _sextic(x_.size, coefficients, 7.25, 4.0), 0.5) + 0.5
 
 
-def _odd(x: _Folded, inside: Tensor, limit: float = 1.0) -> Tensor:
+def odd(x: Folded, inside: Tensor, limit: float = 1.0) -> Tensor:
     """sign(x) times `inside` where the polynomial holds, and times `limit` beyond."""
     size = inside.where(x.inside, limit).within(limit + 0.02)
     flipped = size.where(x.negative)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES
-from ditto_compiler.encoding import Fxp
-from ditto_compiler.ir import defining_op, ir
+from ditto_compiler.encoding import Encoding, Fxp, Int
+from ditto_compiler.ir import defining_op, encode_type, encoding_of, ir
 from ditto_compiler.op_attributes import comparison_attributes
 from ditto_compiler.structure import is_float
 
@@ -159,6 +159,9 @@ class Tensor:
     def __sub__(self, other: Tensor | float) -> Tensor:
         return self._elementwise("subtract", self.value, self._same(other))
 
+    def __rsub__(self, other: float) -> Tensor:
+        return self._elementwise("subtract", self._same(other), self.value)
+
     def __mul__(self, other: Tensor | float) -> Tensor:
         return self._elementwise("multiply", self.value, self._same(other))
 
@@ -174,6 +177,10 @@ class Tensor:
     def __gt__(self, other: Tensor | float) -> Tensor:
         return self.compare("GT", other)
 
+    def magnitude(self) -> Tensor:
+        """The absolute value."""
+        return self._elementwise("abs", self.value)
+
     def larger(self, other: Tensor | float) -> Tensor:
         """The elementwise maximum."""
         return self._elementwise("maximum", self.value, self._same(other))
@@ -182,7 +189,10 @@ class Tensor:
         """The booleans of an elementwise comparison: EQ, NE, LT, LE, GT, GE."""
         kind = "FLOAT" if is_float(self.value) else "SIGNED"
         attributes = comparison_attributes(direction, kind)
-        booleans = ir.RankedTensorType.get(self.shape, ir.IntegerType.get_signless(1))
+        encoding = encoding_of(self.value)
+        booleans = _tensor_type(
+            self.shape, ir.IntegerType.get_signless(1), None if encoding is None else Int(encoding.ring)
+        )
         op = self.builder.op("compare", [booleans], [self.value, self._same(other)], attributes)
         return Tensor(self.builder, op.results[0])
 
@@ -209,9 +219,17 @@ class Tensor:
         """The engine's own exp."""
         return self._elementwise("exponential", self.value)
 
+    def logistic(self) -> Tensor:
+        """The logistic function, as one op."""
+        return self._elementwise("logistic", self.value)
+
     def log(self) -> Tensor:
         """The engine's own natural logarithm."""
         return self._elementwise("log", self.value)
+
+    def sqrt(self) -> Tensor:
+        """The engine's own square root."""
+        return self._elementwise("sqrt", self.value)
 
     def rsqrt(self) -> Tensor:
         """The engine's own 1/sqrt."""
@@ -224,7 +242,9 @@ class Tensor:
 
     def converted(self, element: ir.Type) -> Tensor:
         """In another element type."""
-        type_ = ir.RankedTensorType.get(self.shape, element)
+        if element == self.type.element_type:
+            return self
+        type_ = _tensor_type(self.shape, element, encoding_of(self.value) if is_float(self.value) else None)
         return Tensor(self.builder, self.builder.op("convert", [type_], [self.value]).results[0])
 
     def sum(self, axes: Sequence[int]) -> Tensor:
@@ -291,6 +311,11 @@ class Tensor:
         """The same elements in another shape."""
         type_ = ir.RankedTensorType.get(list(shape), self.type.element_type)
         return Tensor(self.builder, self.builder.op("reshape", [type_], [self.value]).results[0])
+
+
+def _tensor_type(shape: Sequence[int], element: ir.Type, encoding: Encoding | None) -> ir.RankedTensorType:
+    plain = ir.RankedTensorType.get(list(shape), element)
+    return ir.RankedTensorType(encode_type(plain, encoding))
 
 
 def combination(coefficients: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:

@@ -9,6 +9,9 @@ from ditto_compiler.encoding import Fxp
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.sources import OURS, PUMA, SPU
 
+WIDE = Fxp(64, 18)
+"""Where there is an exponential that is no form."""
+
 LARGEST = 1.01
 """exp(0), with its error."""
 
@@ -43,8 +46,9 @@ class Exponential:
             if self.limit is not None:
                 near = x > self.limit
                 x = x.where(near, self.limit if self.clips else 0.0).within(-self.limit)
-        with builder.pinned(work):
+        with builder.pinned(WIDE if self.squarings == 0 and work is not None else work):
             weight = self.base(x)
+        with builder.pinned(work):
             for _ in range(self.squarings):
                 weight = (weight.within(LARGEST) * weight).within(LARGEST)
             return weight.where(near) if near is not None and not self.clips else weight

@@ -16,6 +16,9 @@ from ditto_compiler.forms.builder import Tensor
 RECIPROCAL = (210 / 99, -144 / 99, 32 / 99)
 """c0 + c1 t + c2 t^2 of the least relative error to 1/t on [1, 2]: 1/99, by Chebyshev's T3(2t - 3)/T3(-3)."""
 
+GRID_BITS = 18
+"""Fraction bits where the engine divides, and these forms run."""
+
 RSQRT = (1.57963908, -0.73051431, 0.14768758)
 """The same for 1/sqrt(t): 0.00319, fitted by linear programming."""
 
@@ -25,17 +28,29 @@ def reciprocal(x: Tensor, low: int, high: int) -> Tensor:
     octave = _octave(x, low, high)
     factor = _pick(octave, low, high, lambda k: 2.0**-k)
     t = (x * factor).within(2.0)
+    y, correction = _inverse(t)
+    return (factor * y) * correction
+
+
+def unit_reciprocal(t: Tensor) -> Tensor:
+    """1/t for t in [1, 2], as above."""
+    y, correction = _inverse(t)
+    return y * correction
+
+
+def _inverse(t: Tensor) -> tuple[Tensor, Tensor]:
+    """About 1/t for t in [1, 2], and what corrects it."""
     y = _quadratic(t, RECIPROCAL).within(2.2)
-    e = ((t * y).within(1.1) * -1.0 + 1.0).within(1.0)
-    return (factor * y) * ((e * e).within(1.0) + e + 1.0).within(3.0)
+    e = (1.0 - (t * y).within(1.1)).within(1.0)
+    return y, ((e * e).within(1.0) + e + 1.0).within(3.0)
 
 
 def rsqrt(x: Tensor, low: int, high: int) -> Tensor:
-    """1/sqrt(x) for 2^low <= x < 2^(high + 1), to 1e-7: y (1 + h/2 + 3/8 h^2), h = 1 - t y^2."""
+    """1/sqrt(x) for 2^low <= x < 2^(high + 1), to 1e-7 and 2^-19: y (1 + h/2 + 3/8 h^2), h = 1 - t y^2."""
     octave = _octave(x, low, high)
     t = (x * _pick(octave, low, high, lambda k: 2.0**-k)).within(2.0)
     y = _quadratic(t, RSQRT).within(1.6)
-    h = ((t * (y * y).within(2.6)).within(1.1) * -1.0 + 1.0).within(1.0)
+    h = (1.0 - (t * (y * y).within(2.6)).within(1.1)).within(1.0)
     root = _pick(octave, low, high, lambda k: 2.0 ** (-k / 2))
     return (root * y) * ((h * h).within(1.0) * 0.375 + h * 0.5 + 1.0).within(1.9)
 
@@ -49,8 +64,11 @@ def _octave(x: Tensor, low: int, high: int) -> Tensor:
 
 
 def _pick(octave: Tensor, low: int, high: int, number: Callable[[int], float]) -> Tensor:
-    """number(k) for elements in octave k; `number` falls, so nothing cancels."""
-    numbers = [number(k) for k in range(low, high + 1)]
+    """number(k) for elements in octave k; `number` falls, so nothing cancels.
+
+    Of numbers on the grid, the steps are on it too, and rounding them does not add up.
+    """
+    numbers = [round(number(k) * 2.0**GRID_BITS) * 2.0**-GRID_BITS for k in range(low, high + 1)]
     steps = [lower - higher for lower, higher in itertools.pairwise(numbers)]
     above_last = octave.dot(octave.builder.vector(steps, octave)).within(numbers[0])
     return (above_last + numbers[-1]).within(numbers[0])

@@ -12,7 +12,7 @@ from typing import Any
 from ditto_compiler.forms import activations, argmax, embedding, norm, softmax
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.exponential import EXPONENTIALS
-from ditto_compiler.forms.sources import DITTO, MPCFORMER, OURS, PUMA
+from ditto_compiler.forms.sources import DITTO, MPCFORMER, OURS, PUMA, SPU
 
 EXACT = "exact"
 """The form that leaves a function as it is: what the engine computes of it."""
@@ -125,6 +125,12 @@ FORMS: dict[str, dict[str, Form]] = {
     ),
 }
 """By function, then by name."""
+
+COLLECTED: dict[str, Form] = {
+    "logistic": Form(EXACT, "1/(1 + exp(-x))", SPU, ANY, 0.0, Tensor.logistic),
+    "silu": Form(EXACT, "x/(1 + exp(-x))", SPU, ANY, 0.0, lambda x: x * x.logistic()),
+}
+"""What stands for a function that the program spells out by an exponential."""
 
 FORM_NAMES: dict[str, tuple[str, ...]] = {
     **{function: (EXACT, *forms) for function, forms in FORMS.items()},

@@ -11,6 +11,7 @@ from ditto_compiler.dtypes import INT_TYPES, integer_limits
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.intervals import UNKNOWN, Range, join
 from ditto_compiler.ir import element_type, ir
+from ditto_compiler.spu.domains import Domain
 
 WIDE: tuple[int, ...] = (64, 128)
 """Rings of ops that the engine cannot run in ring 32."""
@@ -148,6 +149,8 @@ class Op:
         reads_bits: whether it takes boolean shares as they are.
         modular: whether the low bits of the integers it reads are enough for those of its results: it adds,
             multiplies, moves, or works bit by bit. Operands that say where to, or by how much, do not count.
+        domain: for a function that is approximated: for which arguments it is right, and how right, given
+            ring and fraction bits.
     """
 
     name: str
@@ -162,6 +165,7 @@ class Op:
     unsupported: Callable[[ir.Operation, IsSecret], str | None] | None = None
     reads_bits: bool = False
     modular: Callable[[ir.Operation], bool] = never
+    domain: Callable[[int, int], Domain] | None = None
 
     def named(self, name: str, **changes: object) -> Op:
         """The same under another name, with some facets changed."""

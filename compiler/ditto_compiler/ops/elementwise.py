@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ditto_compiler import intervals
 from ditto_compiler.dialect.attributes import LOW_BITS, get_attribute
@@ -75,9 +76,9 @@ def _subtract_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     is_real = is_float(op.results[0])
     statistic = row_statistic(op.results[0], op.operands[0], op.operands[1]) if is_real else None
     if statistic is not None and statistic.reducer == "maximum" and found.has_numbers:
-        found = found.numbers(min(found.low, 0), min(found.high, 0))
+        found = replace(found, low=min(found.low, 0), high=min(found.high, 0), above=False)
     if statistic is not None and statistic.reducer == "minimum" and found.has_numbers:
-        found = found.numbers(max(found.low, 0), max(found.high, 0))
+        found = replace(found, low=max(found.low, 0), high=max(found.high, 0), below=False)
     return [ranges.fitted(found, op.results[0])]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ditto_compiler import intervals
 from ditto_compiler.encoding import RINGS, Fxp
@@ -13,6 +14,7 @@ from ditto_compiler.ir import encoding_of, ir
 from ditto_compiler.matcher import row_statistic
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.base import (
+    OPS,
     WIDE,
     IsSecret,
     Kind,
@@ -30,6 +32,9 @@ from ditto_compiler.ops.base import (
 from ditto_compiler.ops.emitter import Emitter, same
 from ditto_compiler.ops.products import times_tiny
 from ditto_compiler.ops.sources import reciprocal_of
+from ditto_compiler.quartic_exp import quartic_exp
+from ditto_compiler.spu import domains
+from ditto_compiler.spu.domains import Domain
 from ditto_compiler.spu.literals import tiny_factor
 from ditto_compiler.structure import constant, constant_through_layout, is_float
 
@@ -80,6 +85,15 @@ def _divide(e: Emitter, op: ir.Operation) -> Values:
     if isinstance(encoding, Fxp) and constant(op.operands[0]) == 1.0:
         return [e.one("reciprocal", type_, e.values[op.operands[1]])]
     return [e.one("divide", type_, numerator, e.values[op.operands[1]])]
+
+
+def is_approximated(op: ir.Operation) -> bool:
+    """Whether the op has a `domain` of arguments, which a division by a public constant has not."""
+    if op.name not in OPS or OPS[op.name].domain is None:
+        return False
+    if op.name == "stablehlo.custom_call":
+        return bool(ir.StringAttr(op.attributes["call_target_name"]).value == "mhlo.erf")
+    return op.name != "stablehlo.divide" or constant_through_layout(op.operands[1]) is None
 
 
 def _known_target(op: ir.Operation, _: IsSecret) -> str | None:
@@ -207,10 +221,46 @@ def _custom_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     return [_ERF(x) if ir.StringAttr(op.attributes["call_target_name"]).value == "mhlo.erf" else x]
 
 
+NOWHERE = Domain(low=0.0, high=0.0, abs_error=math.inf, rel_error=math.inf)
+"""Of a function that an encoding has no room for."""
+
+
+def _exponential_domain(ring: int, frac: int) -> Domain:
+    near, any_ = (quartic_exp(ring, frac, near_zero=near_zero) for near_zero in (True, False))
+    if ring == 32 or near is None or any_ is None:
+        return NOWHERE
+    return Domain(
+        low=-math.inf,
+        high=any_.highest,
+        abs_error=max(near.abs_error, any_.abs_error),
+        rel_error=max(near.rel_error, any_.rel_error),
+        outside="the result does not fit",
+    )
+
+
+def _exponential_minus_one_domain(ring: int, frac: int) -> Domain:
+    of_exp = _exponential_domain(ring, frac)
+    return replace(of_exp, abs_error=of_exp.abs_error + of_exp.rel_error)
+
+
+def _logistic_domain(ring: int, frac: int) -> Domain:
+    formula = quartic_exp(ring, frac, near_zero=True)
+    if ring == 32 or formula is None:
+        return NOWHERE
+    # The inverse errs by 1.1e-6 of itself, and rounding in it by 8 ulp.
+    error = formula.abs_error + 1.2e-6 + 8 * 2.0**-frac
+    return Domain(low=-math.inf, high=math.inf, abs_error=error, rel_error=0.0)
+
+
+def _erfc_domain(ring: int, frac: int) -> Domain:
+    of_erf = domains.domain("erf", ring, frac)
+    return replace(of_erf, abs_error=of_erf.abs_error + of_erf.rel_error, rel_error=0.0)
+
+
+_erf_domain = partial(domains.domain, "erf")
+
 _FUNCTION = Op("", __name__, Kind.ARITHMETIC, fixed_scale, unknown_range, same("log"))
 _ANY_RING: Mapping[str, RangeRule] = {
-    "exponential": elementwise(_EXP),
-    "exponential_minus_one": elementwise(_EXPM1),
     "cosine": elementwise(intervals.within(-1.0, 1.0)),
     "sine": elementwise(intervals.within(-1.0, 1.0)),
     "tanh": elementwise(_TANH),
@@ -222,26 +272,51 @@ _WIDE_RINGS: Mapping[str, RangeRule] = {
     "rsqrt": elementwise(_inverse_root),
     "sqrt": elementwise(_root),
 }
+_OURS: Mapping[str, tuple[RangeRule, Callable[[int, int], Domain]]] = {
+    "exponential": (elementwise(_EXP), _exponential_domain),
+    "exponential_minus_one": (elementwise(_EXPM1), _exponential_minus_one_domain),
+}
+"""What ditto-expand-functions writes out, which the engine is too rough for in ring 32."""
 
 register(
-    *(_FUNCTION.named(f"stablehlo.{name}", emit=same(name), range=rule) for name, rule in _ANY_RING.items()),
     *(
-        _FUNCTION.named(f"stablehlo.{name}", emit=same(name), range=rule, rings=WIDE)
-        for name, rule in _WIDE_RINGS.items()
+        _FUNCTION.named(
+            f"stablehlo.{name}",
+            emit=same(name),
+            range=rule,
+            rings=RINGS if name in _ANY_RING else WIDE,
+            domain=partial(domains.domain, name),
+        )
+        for name, rule in (*_ANY_RING.items(), *_WIDE_RINGS.items())
+    ),
+    *(
+        _FUNCTION.named(f"stablehlo.{name}", emit=same(name), range=rule, rings=WIDE, domain=domain)
+        for name, (rule, domain) in _OURS.items()
     ),
     _FUNCTION.named(
         "stablehlo.logistic",
         emit=_logistic,
         range=elementwise(intervals.monotone(_logistic_of, 0.0, 1.0)),
         rings=WIDE,
+        domain=_logistic_domain,
     ),
-    _FUNCTION.named("chlo.erf", emit=_erf, range=elementwise(_ERF), rings=WIDE),
-    _FUNCTION.named("chlo.erfc", emit=_erfc, range=elementwise(_ERFC), rings=WIDE),
+    _FUNCTION.named("chlo.erf", emit=_erf, range=elementwise(_ERF), rings=WIDE, domain=_erf_domain),
+    _FUNCTION.named("chlo.erfc", emit=_erfc, range=elementwise(_ERFC), rings=WIDE, domain=_erfc_domain),
     _FUNCTION.named(
-        "stablehlo.custom_call", emit=_custom_call, range=_custom_range, rings=WIDE, unsupported=_known_target
+        "stablehlo.custom_call",
+        emit=_custom_call,
+        range=_custom_range,
+        rings=WIDE,
+        unsupported=_known_target,
+        domain=_erf_domain,
     ),
     _FUNCTION.named(
-        "stablehlo.divide", emit=_divide, range=_divide_range, rings=WIDE, rings_of=_division_rings
+        "stablehlo.divide",
+        emit=_divide,
+        range=_divide_range,
+        rings=WIDE,
+        rings_of=_division_rings,
+        domain=partial(domains.domain, "divide"),
     ),
     _FUNCTION.named(
         "stablehlo.remainder",

@@ -43,7 +43,8 @@ class DittoAnnotate(Pass):
 
     Each op's result gets the encoding that the policy chooses: from the map of front-end dtypes, then
     the rules, then attributes `ditto.ring` and `ditto.frac` on the op. Where the policy says nothing,
-    ops that only move elements, and comparisons, follow their operands. A loop or a branch stays whole in
+    ops that only move elements, and comparisons, follow their operands; and an op that cannot run in its
+    dtype's ring gets the next wider encoding of the map that can run it. A loop or a branch stays whole in
     one ring, the widest that something in it asks for. Entry arguments get their dtype's encoding;
     ditto-optimize-casts later supplies them in the encodings that are used.
 
@@ -123,10 +124,10 @@ class _Annotator:
         """Values that can be had in any ring: arguments, constants, and what layout ops make of them."""
 
     def set_argument(self, argument: ir.Value) -> None:
-        set_encoding(argument, self._default(argument))
+        set_encoding(argument, self._of_dtype(argument))
         self._free.add(argument)
 
-    def _default(self, value: ir.Value) -> Encoding:
+    def _of_dtype(self, value: ir.Value) -> Encoding:
         """The encoding of the value's dtype, in a ring that holds it."""
         encoding = self._policy.dtypes[element_type(value)]
         return encoding if isinstance(encoding, Fxp) else Int(max(encoding.ring, self._least_ring([value])))
@@ -216,7 +217,7 @@ class _Annotator:
 
     def _resolve(self, op: ir.Operation, choice: Choice) -> Fxp | None:
         """The ring and scale the op works in. Integer ops have a scale too: it is just not used."""
-        default = self._default(op.results[0])
+        default = self._default(op)
         indices = index_operands(op)
         operands = self._encodings(v for v in op.operands if v not in self._free and v not in indices)
         floats = [e for e in operands if isinstance(e, Fxp)]
@@ -260,6 +261,16 @@ class _Annotator:
             )
         return self._fitting(op, Fxp(ring, frac), choice) if isinstance(default, Fxp) else Fxp(ring, frac)
 
+    def _default(self, op: ir.Operation) -> Encoding:
+        """The dtype map's encoding of an op; where it cannot run there, the map's next wider one that can."""
+        default = self._of_dtype(op.results[0])
+        rings = supported_rings(op)
+        if default.ring in rings or OPS[op.name].kind is not Kind.ARITHMETIC:
+            return default
+        others = [e for e in self._policy.dtypes.values() if type(e) is type(default)]
+        able = [e for e in others if e.ring in rings and e.ring > default.ring]
+        return min(able, key=lambda e: e.ring, default=default)
+
     def _fitting(self, op: ir.Operation, encoding: Fxp, choice: Choice) -> Fxp | None:
         """`encoding`, or that of the fallback ring, if the result's known range fits it."""
         bound = self._headroom.ranges.bound(op.results[0])
@@ -299,8 +310,7 @@ class _Annotator:
             )
             if OPS[inner.name].kind is not Kind.ARITHMETIC:
                 continue
-            choice = self._choice(inner)
-            default = self._policy.dtypes[element_type(inner.results[0])]
+            choice, default = self._choice(inner), self._default(inner)
             if isinstance(choice.ring, int):
                 scale = self._policy.frac_of(choice.ring) if choice.frac is None else choice.frac
                 wanted.append(Fxp(choice.ring, scale) if isinstance(default, Fxp) else Int(choice.ring))

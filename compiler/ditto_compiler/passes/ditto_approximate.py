@@ -9,13 +9,15 @@ from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms.replace import Replacer
-from ditto_compiler.forms.table import EXACT, FORM_NAMES, FORMS
+from ditto_compiler.forms.table import COLLECTED, EXACT, FORM_NAMES, FORMS
 from ditto_compiler.ir import func, functions, insert_op, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, load_policy
 from ditto_compiler.recognizers import COSTLY, Found, recognize
 from ditto_compiler.recognizers.embedding import filled_lookup
+from ditto_compiler.recognizers.logistic import LOGISTIC
+from ditto_compiler.recognizers.silu import SILU
 from ditto_compiler.structure import constant
 
 
@@ -27,8 +29,9 @@ class DittoApproximate(Pass):
     replaced by the form that the policy chooses for it and its scope: a piecewise polynomial, a reciprocal
     per row instead of a division per element, and so on. docs/forms.md lists the forms, with formulas,
     errors and costs. Options name forms directly and win over the policy; what neither names stays
-    exact, and so does everything public, which costs nothing. A lookup by public ids gives zeros where JAX
-    gives NaN, for ids that are out of range.
+    exact, and so does everything public, which costs nothing. A logistic function that is spelled out by an
+    exponential becomes one op first. A lookup by public ids gives zeros where JAX gives NaN, for ids that are
+    out of range.
 
     Replacements have the location of the op they replace, so they stay in its scope. Some pin the ring
     and the fraction bits of their ops by `ditto.ring` and `ditto.frac`.
@@ -90,6 +93,8 @@ class DittoApproximate(Pass):
         errors.raise_if_any()
         visibility = VisibilityAnalysis(module)
         bodies = [function for function in functions(module) if not function.is_external]
+        for function in bodies:
+            _collect(function)
         every = [one for function in bodies for one in recognize(function)]
         found = [one for one in every if visibility.is_secret(_what_costs(one))]
         replacer = Replacer()
@@ -143,6 +148,18 @@ def _fill_with_zeros(root: ir.Operation) -> None:
     tensor = ir.RankedTensorType(fill.type)
     zero = ir.DenseElementsAttr.get_splat(tensor, ir.FloatAttr.get(tensor.element_type, 0.0))
     root.operands[2] = insert_op("constant", tensor, before=root, value=zero)
+
+
+def _collect(function: func.FuncOp) -> None:
+    """Pattern: 1 / (1 + exp(-x)) -> logistic(x), x / (1 + exp(-x)) -> x logistic(x)
+
+    exp(-x) does not fit for x that is well below zero, where the logistic function is 0.
+    """
+    replacer = Replacer()
+    for found in recognize(function, (SILU, LOGISTIC)):
+        if any(op.name == "stablehlo.exponential" for op in found.ops):
+            replacer.replace(found, COLLECTED[found.function], "")
+    replacer.finish()
 
 
 def _what_costs(found: Found) -> ir.Value:

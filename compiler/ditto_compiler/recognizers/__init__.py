@@ -35,7 +35,7 @@ RECOGNIZERS: tuple[Finder, ...] = (
     DIVISION,
 )
 
-_WHOLE: tuple[str, ...] = (*BARE_REGIONS, "stablehlo.reduce", "stablehlo.reduce_window")
+WHOLE: tuple[str, ...] = (*BARE_REGIONS, "stablehlo.reduce", "stablehlo.reduce_window")
 """Ops whose regions are not programs of their own."""
 
 COSTLY: frozenset[str] = frozenset(
@@ -47,7 +47,7 @@ COSTLY: frozenset[str] = frozenset(
 )
 """Ops that are dear under MPC: what forms are there to avoid."""
 
-__all__ = ["COSTLY", "RECOGNIZERS", "Finder", "Found", "Recognizer", "recognize"]
+__all__ = ["COSTLY", "RECOGNIZERS", "WHOLE", "Finder", "Found", "Recognizer", "recognize"]
 
 
 def recognize(function: func.FuncOp, recognizers: Sequence[Finder] = RECOGNIZERS) -> list[Found]:
@@ -59,7 +59,7 @@ def recognize(function: func.FuncOp, recognizers: Sequence[Finder] = RECOGNIZERS
     found: list[Found] = []
     taken: set[ir.Operation] = set()
     # Users come before what they use, so that the largest function wins.
-    for op in reversed(nested_ops(function.operation, skip=_WHOLE)):
+    for op in reversed(nested_ops(function.operation, skip=WHOLE)):
         if op in taken:
             continue
         for recognizer in recognizers:

@@ -19,13 +19,13 @@ from ditto.simulator.exact import Exact, Functions, Tensor
 from ditto.simulator.fast import Fast
 from ditto.simulator.interpreter import Entry, SimulationError
 from ditto.simulator.ops import EXACT, FAST
-from ditto.simulator.overflow import Overflow
+from ditto.simulator.overflow import Finding, OutOfDomain, Overflow
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import element_type, encoding_of, ir
 from ditto_compiler.program import Program
 
-__all__ = ["Overflow", "Simulation", "SimulationError", "simulate", "simulated"]
+__all__ = ["OutOfDomain", "Overflow", "Simulation", "SimulationError", "simulate", "simulated"]
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ class Simulation:
 
     Attributes:
         outputs: what the function computes, nested as it nests them.
-        overflows: ops whose values left the range in which the protocols are right, in program order; after
-            one, the parties' results may be anything.
-        error_bounds: nested as the outputs: how far the parties' results can be from each element;
-            infinite after a function that the engine approximates, or an overflow. None in fast mode.
+        overflows: ops whose values left the range in which the protocols are right, and functions whose
+            arguments left their domains, in program order; after one, the parties' results may be anything.
+        error_bounds: nested as the outputs: how far the parties' results can be from each element; infinite
+            after an overflow. None in fast mode.
     """
 
     outputs: Any
-    overflows: tuple[Overflow, ...] = ()
+    overflows: tuple[Finding, ...] = ()
     error_bounds: Any = None
 
 
 def simulate(
-    program: Program, *args: Any, mode: Literal["exact", "fast"] = "exact", functions: Functions = "ideal"
+    program: Program, *args: Any, mode: Literal["exact", "fast"] = "exact", functions: Functions = "engine"
 ) -> Simulation:
     """Runs a program in plaintext, with the parties' arithmetic.
 
@@ -55,8 +55,8 @@ def simulate(
         args: as for `LocalCluster.run`.
         mode: "exact" computes with ring elements, and finds values that do not fit; "fast" rounds real
             numbers under XLA, see `simulated`.
-        functions: how exact mode computes exponentials, division and the like: "ideal", rounded from
-            float64, or "engine", exponentials by the engine's formula (1 + x/256)^256.
+        functions: how exact mode computes division, roots and the like: "engine", as the engine
+            approximates them, or "ideal", rounded from float64 and without bounds on errors.
 
     Raises:
         InputError: number, nesting, shapes or dtypes of `args` are wrong.
@@ -69,7 +69,7 @@ def simulate(
         arguments = tree.unflatten(program.input_tree or ["tuple", ["*"] * len(arrays)], arrays)
         return Simulation(jax.tree_util.tree_map(np.asarray, jax.jit(simulated(program))(*arguments)))
     entry = Entry(program)
-    exact = Exact(EXACT, functions)
+    exact = Exact(EXACT, functions, entry.is_secret)
     with np.errstate(all="ignore"):
         inputs = [exact.input(value, number, arrays[number]) for value, number in entry.arguments]
         results = exact.run(entry.block, inputs)

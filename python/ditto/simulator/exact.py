@@ -8,7 +8,8 @@ far the parties' result can be from it, in units of its last place (ulp):
 | sum, move, integer product        | 0                                | what the operands have       |
 | cast that drops bits              | below 3/2 ulp, docs/protocols.md | below 2 ulp                  |
 | product that the engine truncates | below 1 ulp                      | below 3/2 ulp                |
-| exp, 1/x, other approximations    | no bound is promised             | infinite                     |
+| 1/x, log, other approximations    | `ditto_compiler.spu.domains`     | `engine_functions.ULPS`      |
+| the same, out of their domain     | any number                       | infinite                     |
 | comparison of x and y             | 0 or 1                           | 1 if |x - y| is within error |
 """
 
@@ -26,9 +27,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ditto.simulator import ring as rings
 from ditto.simulator.interpreter import Interpreter, Rule, value_encoding
-from ditto.simulator.overflow import Overflow
+from ditto.simulator.overflow import Finding, OutOfDomain, Overflow
 from ditto.simulator.ring import Floats, Raw
 from ditto_compiler.diagnostics import SourceLocation, source_location
+from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import element_type, ir
@@ -39,6 +41,9 @@ Functions = Literal["ideal", "engine"]
 
 CAST_ULPS = 2.0
 """A cast that drops bits: 3/2 ulp by the protocol, 1/2 by rounding to nearest here."""
+
+STATED_SLACK = 1.02
+"""What rounding may add to a bound that a form states."""
 
 TRUNCATION_ULPS = 1.5
 """The engine's truncation rounds up or down: 1 ulp, and 1/2 here."""
@@ -66,17 +71,25 @@ class Exact(Interpreter[Tensor]):
 
     Args:
         rules: `EXACT`.
-        functions: "ideal" evaluates fixed-point functions in float64 and rounds; "engine" computes
-            exponentials as the engine does, which is far off below -16 and above a few units.
+        functions: "engine" computes fixed-point functions as the engine does; "ideal" evaluates them in
+            float64 and rounds.
+        is_secret: whether a value of the program is; the engine computes some functions of public ones
+            otherwise.
 
     Attributes:
-        overflows: what left its range, by the op that made it, in order.
+        overflows: what left its range or domain, by the op that made it, in order.
     """
 
-    def __init__(self, rules: Mapping[str, Rule[Tensor]], functions: Functions = "ideal") -> None:
+    def __init__(
+        self,
+        rules: Mapping[str, Rule[Tensor]],
+        functions: Functions = "engine",
+        is_secret: Callable[[ir.Value], bool] = lambda value: True,
+    ) -> None:
         super().__init__(rules)
         self.functions = functions
-        self.overflows: dict[object, Overflow] = {}
+        self.is_secret = is_secret
+        self.overflows: dict[object, Finding] = {}
 
     def input(self, argument: ir.Value, index: int, array: NDArray[Any]) -> Tensor:
         """An argument of the entry function: the caller's input number `index`, as the caller encodes it."""
@@ -158,11 +171,34 @@ class Exact(Interpreter[Tensor]):
             self.report(key, Overflow(name, location, worst, encoding, truncated, found.size))
         return np.where(unsafe, np.inf, 0.0)
 
-    def report(self, key: object, overflow: Overflow) -> None:
-        """Notes an overflow; of several of one op, as in a loop, the largest."""
+    def report(self, key: object, finding: Finding) -> None:
+        """Notes a finding; of several of one op, as in a loop, that of the largest value."""
         before = self.overflows.get(key)
-        if before is None or not abs(overflow.value) <= abs(before.value):
-            self.overflows[key] = overflow
+        if before is None or not abs(finding.value) <= abs(before.value):
+            self.overflows[key] = finding
+
+    def check_domain(
+        self, op: ir.Operation, numbers: Floats, inside: NDArray[np.bool_], domain: str, outside: str
+    ) -> None:
+        """Reports `numbers`, arguments of `op`, that are not inside of its domain."""
+        found = np.broadcast_to(numbers, inside.shape)[~inside]
+        if found.size:
+            location = source_location(op.location)
+            # Beside what leaves its range, which goes by the op alone.
+            finding = OutOfDomain(op.name, location, largest(found), domain, outside, found.size)
+            self.report((op, domain), finding)
+
+    def finished(self, op: ir.Operation, results: list[Tensor]) -> list[Tensor]:
+        """As in the base class: what a form says of its values must be true of them."""
+        stated = names.get_attribute(op, names.MAX_ABS)
+        if not isinstance(stated, ir.FloatAttr) or not isinstance(result_encoding(op), Fxp):
+            return results
+        (result,), bound = results, ir.FloatAttr(stated).value
+        frac = result_encoding(op).frac
+        numbers = rings.read(result.raw, frac)
+        inside = np.asarray(np.abs(numbers) <= bound * STATED_SLACK + np.ldexp(16.0, -frac))
+        self.check_domain(op, numbers, inside, f"magnitudes up to {bound:.4g}, as its form says", "")
+        return results if inside.all() else [Tensor(result.raw, np.where(inside, result.error, np.inf))]
 
 
 def largest(numbers: Floats) -> float:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import (
@@ -60,6 +61,10 @@ class Interpreter(Generic[V], abc.ABC):
         inverses = [1 / number if number else math.inf for number in constant_numbers(op)]
         return self.literal(op, [on_grid(inverse, encoding, dtype) for inverse in inverses])
 
+    def finished(self, op: ir.Operation, results: list[V]) -> list[V]:
+        """What an op gives, after its rule has computed it."""
+        return results
+
     def run(self, block: ir.Block, arguments: Sequence[V]) -> list[V]:
         """What `block` returns, given its arguments. It may read values of the blocks around it."""
         self._values.update(zip(block.arguments, arguments, strict=True))
@@ -68,7 +73,7 @@ class Interpreter(Generic[V], abc.ABC):
             operands = [self._values[operand] for operand in op.operands]
             if op is ops[-1]:
                 return operands
-            results = self.rules[op.name](self, op, operands)
+            results = self.finished(op, self.rules[op.name](self, op, operands))
             self._values.update(zip(op.results, results, strict=True))
             for value in last_used:
                 del self._values[value]
@@ -138,6 +143,7 @@ class Entry:
         block: its body.
         arguments: each argument, with the number of the caller's input that it holds.
         results: what it returns.
+        is_secret: whether one of its values is secret.
 
     Raises:
         SimulationError: the program has no annotated StableHLO.
@@ -157,3 +163,4 @@ class Entry:
         ]
         self.arguments: list[tuple[ir.Value, int]] = list(zip(entry.arguments, numbers, strict=True))
         self.results: list[ir.Value] = list(ops_of(self.block)[-1].operands)
+        self.is_secret = VisibilityAnalysis(self._module).is_secret

@@ -1,4 +1,4 @@
-"""Values that leave the range in which the protocols are right."""
+"""Values that leave the range in which the protocols are right, and arguments that leave a domain."""
 
 from __future__ import annotations
 
@@ -70,3 +70,40 @@ class Overflow:
             f"{where}: value {self.value:.6g} does not fit {self.encoding}{moment}, "
             f"whose magnitudes stay below {limit:.6g}; {remedy}{count}"
         )
+
+
+@dataclass(frozen=True)
+class OutOfDomain:
+    """A function that is given arguments for which it is wrong, or a value that its form does not hold for.
+
+    Attributes:
+        op: the name of the op.
+        location: where the user wrote it.
+        value: the argument that is furthest outside, or the value.
+        domain: for what it is right.
+        outside: what the engine gives elsewhere; may be empty.
+        elements: how many elements are outside.
+    """
+
+    op: str
+    location: SourceLocation
+    value: float
+    domain: str
+    outside: str
+    elements: int
+
+    @property
+    def scope(self) -> str:
+        """JAX's name stack around the op."""
+        return self.location.scope
+
+    def __str__(self) -> str:
+        where = self.op if self.location == SourceLocation() else f"{self.location}: {self.op}"
+        outside = f"; elsewhere it gives {self.outside}" if self.outside else ""
+        count = f" ({self.elements} elements are outside)" if self.elements > 1 else ""
+        return (
+            f"{where}: {self.value:.6g} is out of its domain: it is right for {self.domain}{outside}{count}"
+        )
+
+
+Finding = Overflow | OutOfDomain
