@@ -8,6 +8,7 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - d3: a cast op keeps shape and element type, and a protocol offers its pair of encodings.
 - d4: a `ditto.less` has one fixed-point operand, and for each of its thresholds a boolean of the same shape
   and ring.
+- d5: a `ditto.wrap` and a `ditto.quotient` have integers of one type, and their numbers fit it.
 - c1: once annotated, every op is one that the compiler knows, and every value a tensor of static shape with
   an encoding, but for those in the comparator of a sort.
 - c2: once casts are in, all operands and results of any other op are in one ring, and all its
@@ -27,7 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ditto_compiler.diagnostics import ErrorCollector, from_mlir
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.dtypes import FLOAT_TYPES, width
 from ditto_compiler.encoding import RINGS, Cast, EncodingError, Fxp, Int
 from ditto_compiler.ir import (
     BARE_REGIONS,
@@ -133,6 +134,8 @@ def _verify_function(
     if len(errors.diagnostics) > found:
         return
     for op in ops:
+        if op.name in names.INTEGER_OPS:
+            _verify_integer_op(op, errors)
         if op.name in names.CASTS:
             _verify_cast(op, errors)
         elif op.name == names.LESS:
@@ -147,7 +150,7 @@ def _verify_function(
 
 def _unknown(function: func.FuncOp, stage: int) -> Iterator[tuple[ir.Operation, str]]:
     """Ops that have no place in an annotated function, and why."""
-    ours = (*names.CASTS, names.LESS)
+    ours = (*names.CASTS, names.LESS, *names.INTEGER_OPS)
     for op in nested_ops(function.operation):
         is_call = stage >= OUTLINED and op.name == "func.call"
         problem = None if op.name in ours or is_call else op_problem(op)
@@ -156,7 +159,7 @@ def _unknown(function: func.FuncOp, stage: int) -> Iterator[tuple[ir.Operation, 
 
 
 def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
-    known = (*names.CASTS, names.LESS, names.CALL)
+    known = (*names.CASTS, names.LESS, *names.INTEGER_OPS, names.CALL)
     if op.name.startswith("ditto.") and op.name not in known:
         errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
     if not len(op.attributes):
@@ -183,9 +186,11 @@ def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
             _add_if(errors, op, f"attribute '{name}' of {which} {index}", problem)
 
 
-def _add_if(errors: ErrorCollector, op: ir.Operation, what: str, problem: str | None) -> None:
+def _add_if(
+    errors: ErrorCollector, op: ir.Operation, what: str, problem: str | None, *, rule: str = "d1"
+) -> None:
     if problem is not None:
-        errors.add(op, f"d1: {what} {problem}")
+        errors.add(op, f"{rule}: {what} {problem}")
 
 
 def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str | None:
@@ -199,6 +204,8 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         return "may stand only on function arguments"
     if name == names.EXPLICIT:
         return None if op.name == "builtin.module" else "may stand only on the module"
+    if name == names.LOW_BITS:
+        return None if op.name == "stablehlo.compare" else "may stand only on a comparison"
     if name == names.MAX_ABS:
         return _magnitudes_problem(value, len(op.results))
     if name == names.RANGE:
@@ -260,7 +267,7 @@ def _integer_problem(value: ir.Attribute, allowed: Sequence[int]) -> str | None:
     if isinstance(value, ir.IntegerAttr) and str(value.type) == "i32" and value.value in allowed:
         return None
     if isinstance(allowed, range):
-        return f"must be an i32 in [0, {allowed[-1]}], got {value}"
+        return f"must be an i32 in [{allowed[0]}, {allowed[-1]}], got {value}"
     return f"must be one of {', '.join(map(str, allowed))} as an i32, got {value}"
 
 
@@ -346,6 +353,37 @@ def _verify_less(op: ir.Operation, errors: ErrorCollector) -> None:
     if results != [expected] * len(thresholds):
         got = ", ".join(results) or "none"
         errors.add(op, f"d4: {len(thresholds)} threshold(s) give as many '{expected}', got {got}")
+
+
+def _verify_integer_op(op: ir.Operation, errors: ErrorCollector) -> None:
+    types = {str(value.type) for value in (*op.operands, *op.results)}
+    encodings = [type_encoding(value.type) for value in op.results]
+    if len(types) != 1 or len(encodings) != 1 or not isinstance(encodings[0], Int):
+        errors.add(op, f"d5: it has integers of one type and one result, got {', '.join(sorted(types))}")
+        return
+    dtype = str(ir.RankedTensorType(op.results[0].type).element_type)
+    counts = {names.DROP: range(width(dtype)), names.BITS: range(1, encodings[0].ring + 1)}
+    expected: list[tuple[str, ...]] = [(names.DROP,), ()]
+    if op.name == names.QUOTIENT:
+        expected = [(names.BITS,)] if len(op.operands) == 2 else [(names.DIVISOR, names.LIMIT)]
+    attributes = {name: value for name, value in attributes_of(op).items() if not name.startswith("ditto.")}
+    operands = 2 if names.BITS in expected[0] else 1
+    if len(op.operands) != operands or tuple(sorted(attributes)) not in expected:
+        errors.add(
+            op,
+            f"d5: with {len(op.operands)} operand(s) it has the attributes {list(expected[0])}, got "
+            f"{sorted(attributes)}",
+        )
+        return
+    for name, value in attributes.items():
+        problem = _integer_problem(value, counts[name]) if name in counts else _natural_problem(value)
+        _add_if(errors, op, f"attribute '{name}'", problem, rule="d5")
+
+
+def _natural_problem(value: ir.Attribute) -> str | None:
+    if isinstance(value, ir.IntegerAttr) and str(value.type) == "ui64" and value.value:
+        return None
+    return f"must be a ui64 other than 0, got {value}"
 
 
 def same_tensor(left: ir.Type, right: ir.Type) -> bool:

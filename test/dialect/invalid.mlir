@@ -400,3 +400,37 @@ func.func @d4_results(%x: tensor<2x4xf32, #ditto.fxp<32, 10>>) {
   %1 = "ditto.less"(%x) {thresholds = array<i64: 0>} : (tensor<2x4xf32, #ditto.fxp<32, 10>>) -> tensor<2x4xi1, #ditto.int<64>>
   return
 }
+
+// -----
+
+func.func @d5_types(%x: tensor<4xui8, #ditto.int<32>>, %y: tensor<4xi8, #ditto.int<32>>, %z: tensor<4xf32, #ditto.fxp<32, 10>>) {
+  // expected-error @+1 {{d5: it has integers of one type and one result, got tensor<4xi8, #ditto.int<32>>, tensor<4xui8, #ditto.int<32>>}}
+  %0 = "ditto.wrap"(%x) : (tensor<4xui8, #ditto.int<32>>) -> tensor<4xi8, #ditto.int<32>>
+  // expected-error @+1 {{d5: it has integers of one type and one result, got tensor<4xf32, #ditto.fxp<32, 10>>}}
+  %1 = "ditto.wrap"(%z) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+  return
+}
+
+// -----
+
+func.func @d5_numbers(%x: tensor<4xui8, #ditto.int<32>>) {
+  // expected-error @+1 {{d5: attribute 'drop' must be an i32 in [0, 7], got 8 : i32}}
+  %0 = "ditto.wrap"(%x) {drop = 8 : i32} : (tensor<4xui8, #ditto.int<32>>) -> tensor<4xui8, #ditto.int<32>>
+  // expected-error @+1 {{d5: attribute 'bits' must be an i32 in [1, 32], got 0 : i32}}
+  %1 = "ditto.quotient"(%x, %x) {bits = 0 : i32} : (tensor<4xui8, #ditto.int<32>>, tensor<4xui8, #ditto.int<32>>) -> tensor<4xui8, #ditto.int<32>>
+  // expected-error @+1 {{d5: attribute 'divisor' must be a ui64 other than 0, got 0 : ui64}}
+  %2 = "ditto.quotient"(%x) {divisor = 0 : ui64, limit = 255 : ui64} : (tensor<4xui8, #ditto.int<32>>) -> tensor<4xui8, #ditto.int<32>>
+  // expected-error @+1 {{d5: with 1 operand(s) it has the attributes ['divisor', 'limit'], got ['bits']}}
+  %3 = "ditto.quotient"(%x) {bits = 8 : i32} : (tensor<4xui8, #ditto.int<32>>) -> tensor<4xui8, #ditto.int<32>>
+  // expected-error @+1 {{d5: with 2 operand(s) it has the attributes ['drop'], got []}}
+  %4 = "ditto.wrap"(%x, %x) : (tensor<4xui8, #ditto.int<32>>, tensor<4xui8, #ditto.int<32>>) -> tensor<4xui8, #ditto.int<32>>
+  return
+}
+
+// -----
+
+func.func @low_bits(%x: tensor<4xui8, #ditto.int<32>>) {
+  // expected-error @+1 {{d1: attribute 'ditto.low_bits' may stand only on a comparison}}
+  %0 = stablehlo.add %x, %x {ditto.low_bits} : tensor<4xui8, #ditto.int<32>>
+  return
+}

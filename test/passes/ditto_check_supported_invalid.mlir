@@ -81,11 +81,27 @@ func.func @grouped_convolution(%x: tensor<1x4x6x6xf32>, %w: tensor<4x2x3x3xf32>)
 
 // -----
 
-func.func @reduction_from_elsewhere(%x: tensor<4xf32>) -> tensor<f32> {
+func.func @windows_from_elsewhere(%x: tensor<4xf32>) -> tensor<5xf32> {
   %one = stablehlo.constant dense<1.0> : tensor<f32>
-  // expected-error @+1 {{a reduction by add must start from 0, found 1; combine the other value with the result instead}}
-  %0 = stablehlo.reduce(%x init: %one) applies stablehlo.add across dimensions = [0]
-    : (tensor<4xf32>, tensor<f32>) -> tensor<f32>
+  // expected-error @+1 {{a reduction by add over windows with padding or gaps must start from the constant 0}}
+  %0 = "stablehlo.reduce_window"(%x, %one) <{padding = dense<1> : tensor<1x2xi64>, window_dimensions = array<i64: 2>}> ({
+  ^bb0(%a: tensor<f32>, %b: tensor<f32>):
+    %sum = stablehlo.add %a, %b : tensor<f32>
+    stablehlo.return %sum : tensor<f32>
+  }) : (tensor<4xf32>, tensor<f32>) -> tensor<5xf32>
+  return %0 : tensor<5xf32>
+}
+
+// -----
+
+func.func @order_matters(%x: tensor<4xf32>) -> tensor<f32> {
+  %zero = stablehlo.constant dense<0.0> : tensor<f32>
+  // expected-error @+1 {{a reduction by subtract depends on the order of the elements; loop over them instead}}
+  %0 = stablehlo.reduce(%x init: %zero) across dimensions = [0] : (tensor<4xf32>, tensor<f32>) -> tensor<f32>
+    reducer(%a: tensor<f32>, %b: tensor<f32>) {
+    %rest = stablehlo.subtract %a, %b : tensor<f32>
+    stablehlo.return %rest : tensor<f32>
+  }
   return %0 : tensor<f32>
 }
 

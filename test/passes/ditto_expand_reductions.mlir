@@ -64,9 +64,12 @@ module attributes {ditto.stage = "cast"} {
 
 // -----
 
-// Public values, integers, sums, and tensors without elements are left alone.
+// Public values, integers and sums are left alone; of no elements, the initial value is left.
 // CHECK-LABEL: func.func @left_alone(
-// CHECK-COUNT-4: stablehlo.reduce(
+// CHECK-COUNT-3: stablehlo.reduce(
+// CHECK-NOT:     stablehlo.reduce(
+// CHECK:         %[[E:.*]] = stablehlo.broadcast_in_dim %cst, dims = []
+// CHECK:         return %{{.*}}, %{{.*}}, %{{.*}}, %[[E]] :
 module attributes {ditto.stage = "cast"} {
   func.func @left_alone(%p: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.visibility = "public"}, %i: tensor<4xi32, #ditto.int<32>>, %x: tensor<4xf32, #ditto.fxp<32, 10>>, %e: tensor<0x2xf32, #ditto.fxp<32, 10>>) -> (tensor<f32, #ditto.fxp<32, 10>>, tensor<i32, #ditto.int<32>>, tensor<f32, #ditto.fxp<32, 10>>, tensor<2xf32, #ditto.fxp<32, 10>>) {
     %least = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>

@@ -6,12 +6,13 @@
 // CHECK-SAME:    %arg0: tensor<4x4xf32, #ditto.fxp<32, 10>> {ditto.max_abs = 6.553600e+04 : f64}
 // CHECK:         stablehlo.constant dense<-1.310720e+05> : tensor<4x4xf32, #ditto.fxp<32, 10>>
 module attributes {ditto.stage = "cast"} {
-  func.func @mask(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>, %max: tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>> {
+  func.func @mask(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>, %max: tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>> {
     %huge = stablehlo.constant dense<-1.0e9> : tensor<4x4xf32, #ditto.fxp<32, 10>>
     %0 = stablehlo.select %mask, %x, %huge : tensor<4x4xi1, #ditto.int<32>>, tensor<4x4xf32, #ditto.fxp<32, 10>>
     %1 = stablehlo.subtract %0, %max : tensor<4x4xf32, #ditto.fxp<32, 10>>
-    %2 = stablehlo.exponential %1 : tensor<4x4xf32, #ditto.fxp<32, 10>>
-    return %2 : tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %wide = "ditto.upcast"(%1) : (tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>>
+    %2 = stablehlo.exponential %wide : tensor<4x4xf32, #ditto.fxp<64, 18>>
+    return %2 : tensor<4x4xf32, #ditto.fxp<64, 18>>
   }
 }
 
@@ -22,13 +23,14 @@ module attributes {ditto.stage = "cast"} {
 // CHECK-NOT:     ditto.max_abs
 // CHECK:         stablehlo.constant dense<-4.096000e+03>
 module attributes {ditto.stage = "cast"} {
-  func.func @bounded_mask(%x: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.range = array<f64: -20.0, 15.0>}, %mask: tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
+  func.func @bounded_mask(%x: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.range = array<f64: -20.0, 15.0>}, %mask: tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
     %zero = stablehlo.constant dense<0.0> : tensor<4xf32, #ditto.fxp<32, 10>>
     %huge = stablehlo.constant dense<0xFF800000> : tensor<4xf32, #ditto.fxp<32, 10>>
     %0 = stablehlo.select %mask, %zero, %huge : tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>
     %1 = stablehlo.add %x, %0 : tensor<4xf32, #ditto.fxp<32, 10>>
-    %2 = stablehlo.exponential %1 : tensor<4xf32, #ditto.fxp<32, 10>>
-    return %2 : tensor<4xf32, #ditto.fxp<32, 10>>
+    %wide = "ditto.upcast"(%1) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+    %2 = stablehlo.exponential %wide : tensor<4xf32, #ditto.fxp<64, 18>>
+    return %2 : tensor<4xf32, #ditto.fxp<64, 18>>
   }
 }
 
@@ -38,15 +40,16 @@ module attributes {ditto.stage = "cast"} {
 // CHECK-LABEL: func.func @product(
 // CHECK:         stablehlo.constant dense<-1.310720e+05>
 module attributes {ditto.stage = "cast"} {
-  func.func @product(%x: tensor<4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
+  func.func @product(%x: tensor<4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
     %one = stablehlo.constant dense<1.0> : tensor<4xf32, #ditto.fxp<32, 10>>
     %huge = stablehlo.constant dense<-3.40282347E+38> : tensor<4xf32, #ditto.fxp<32, 10>>
     %0 = stablehlo.convert %mask : (tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
     %1 = stablehlo.subtract %one, %0 : tensor<4xf32, #ditto.fxp<32, 10>>
     %2 = stablehlo.multiply %1, %huge : tensor<4xf32, #ditto.fxp<32, 10>>
     %3 = stablehlo.add %x, %2 : tensor<4xf32, #ditto.fxp<32, 10>>
-    %4 = stablehlo.exponential %3 : tensor<4xf32, #ditto.fxp<32, 10>>
-    return %4 : tensor<4xf32, #ditto.fxp<32, 10>>
+    %wide = "ditto.upcast"(%3) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+    %4 = stablehlo.exponential %wide : tensor<4xf32, #ditto.fxp<64, 18>>
+    return %4 : tensor<4xf32, #ditto.fxp<64, 18>>
   }
 }
 

@@ -68,12 +68,13 @@ module attributes {ditto.stage = "cast"} {
 // -----
 
 module attributes {ditto.stage = "cast"} {
-  func.func @room(%x: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.max_abs = 3.0e5 : f64}, %p: tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
+  func.func @room(%x: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.max_abs = 3.0e5 : f64}, %p: tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
     // expected-error@+1 {{numbers up to 3e+05 stand beside infinity, or a huge constant of a mask}}
     %huge = stablehlo.constant dense<-1.0e9> : tensor<4xf32, #ditto.fxp<32, 10>>
     %0 = stablehlo.select %p, %x, %huge : tensor<4xi1, #ditto.int<32>>, tensor<4xf32, #ditto.fxp<32, 10>>
     %1 = stablehlo.subtract %0, %x : tensor<4xf32, #ditto.fxp<32, 10>>
-    %2 = stablehlo.exponential %1 : tensor<4xf32, #ditto.fxp<32, 10>>
-    return %2 : tensor<4xf32, #ditto.fxp<32, 10>>
+    %wide = "ditto.upcast"(%1) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+    %2 = stablehlo.exponential %wide : tensor<4xf32, #ditto.fxp<64, 18>>
+    return %2 : tensor<4xf32, #ditto.fxp<64, 18>>
   }
 }

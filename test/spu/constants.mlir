@@ -86,7 +86,7 @@ func.func @infinities(%x: tensor<f32>) -> (tensor<f32>, tensor<f32>) {
 // CHECK-LABEL: func.func @arrays(
 // CHECK-DAG:     dense<[1.000000e+00, 2.500000e+00]> : tensor<2xf32>
 // CHECK-DAG:     dense<{{.*}}true, false{{.*}}> : tensor<1x2xi1>
-// CHECK-DAG:     dense<[1, -2]> : tensor<2xi32>
+// CHECK-DAG:     dense<[1, -2]> : tensor<2xi64>
 func.func @arrays() -> (tensor<2xf32>, tensor<1x2xi1>, tensor<2xi32>) {
   %0 = stablehlo.constant dense<[1.0, 2.5]> : tensor<2xf32>
   %1 = stablehlo.constant dense<[[true, false]]> : tensor<1x2xi1>
@@ -97,7 +97,7 @@ func.func @arrays() -> (tensor<2xf32>, tensor<1x2xi1>, tensor<2xi32>) {
 // -----
 
 // CHECK-LABEL: func.func @iota(
-// CHECK:         "pphlo.iota"() {iota_dimension = 1 : i64} : () -> tensor<2x4xi32>
+// CHECK:         "pphlo.iota"() {iota_dimension = 1 : i64} : () -> tensor<2x4xi64>
 func.func @iota() -> tensor<2x4xi32> {
   %0 = stablehlo.iota dim = 1 : tensor<2x4xi32>
   return %0 : tensor<2x4xi32>

@@ -3,10 +3,10 @@
 // The counter is public, the state secret.
 // CHECK-LABEL: func.func @while(
 // CHECK:         "pphlo.while"(%{{.*}}, %arg0) ({
-// CHECK-NEXT:    ^bb0(%[[N:.*]]: tensor<i32>, %{{.*}}: tensor<!pphlo.secret<f32>>):
-// CHECK:           %[[C:.*]] = "pphlo.less"(%[[N]], %{{.*}}) : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:    ^bb0(%[[N:.*]]: tensor<i64>, %{{.*}}: tensor<!pphlo.secret<f32>>):
+// CHECK:           %[[C:.*]] = "pphlo.less"(%[[N]], %{{.*}}) : (tensor<i64>, tensor<i64>) -> tensor<i1>
 // CHECK-NEXT:      "pphlo.return"(%[[C]])
-// CHECK:         (tensor<i32>, tensor<!pphlo.secret<f32>>) -> (tensor<i32>, tensor<!pphlo.secret<f32>>)
+// CHECK:         (tensor<i64>, tensor<!pphlo.secret<f32>>) -> (tensor<i64>, tensor<!pphlo.secret<f32>>)
 func.func @while(%x: tensor<f32>) -> tensor<f32> {
   %i = stablehlo.constant dense<0> : tensor<i32>
   %0:2 = stablehlo.while(%n = %i, %s = %x) : tensor<i32>, tensor<f32>

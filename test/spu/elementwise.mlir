@@ -115,7 +115,7 @@ func.func @half_precision(%x: tensor<4xf16>) -> tensor<4xf32> {
 // -----
 
 // CHECK-LABEL: func.func @float_to_integer(
-// CHECK:         "pphlo.convert"(%arg0) : (tensor<4x!pphlo.secret<f32>>) -> tensor<4x!pphlo.secret<i32>>
+// CHECK:         "pphlo.convert"(%arg0) : (tensor<4x!pphlo.secret<f32>>) -> tensor<4x!pphlo.secret<i64>>
 func.func @float_to_integer(%x: tensor<4xf32>) -> tensor<4xi32> {
   %0 = stablehlo.convert %x : (tensor<4xf32>) -> tensor<4xi32>
   return %0 : tensor<4xi32>

@@ -33,7 +33,7 @@ func.func @negative_padding(%x: tensor<4xf32>) -> tensor<5xf32> {
 // -----
 
 // CHECK-LABEL: func.func @public_index(
-// CHECK:         "pphlo.dynamic_slice"(%arg0, %arg1) {slice_sizes = array<i64: 2>} : (tensor<8x!pphlo.secret<f32>>, tensor<i32>)
+// CHECK:         "pphlo.dynamic_slice"(%arg0, %arg1) {slice_sizes = array<i64: 2>} : (tensor<8x!pphlo.secret<f32>>, tensor<i64>)
 func.func @public_index(%x: tensor<8xf32>, %i: tensor<i32> {ditto.visibility = "public"}) -> tensor<2xf32> {
   %0 = stablehlo.dynamic_slice %x, %i, sizes = [2] : (tensor<8xf32>, tensor<i32>) -> tensor<2xf32>
   return %0 : tensor<2xf32>

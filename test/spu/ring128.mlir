@@ -4,7 +4,7 @@
 // CHECK-LABEL: func.func @toward_zero(
 // CHECK:         %[[N:.*]] = "pphlo.less"(%arg0
 // CHECK:         %[[A:.*]] = "pphlo.abs"(%arg0)
-// CHECK-NEXT:    %[[M:.*]] = "pphlo.convert"(%[[A]]) : (tensor<4x!pphlo.secret<f32>>) -> tensor<4x!pphlo.secret<i32>>
+// CHECK-NEXT:    %[[M:.*]] = "pphlo.convert"(%[[A]]) : (tensor<4x!pphlo.secret<f32>>) -> tensor<4x!pphlo.secret<i64>>
 // CHECK-NEXT:    %[[O:.*]] = "pphlo.negate"(%[[M]])
 // CHECK-NEXT:    "pphlo.select"(%[[N]], %[[O]], %[[M]])
 func.func @toward_zero(%x: tensor<4xf32>) -> tensor<4xi32> {

@@ -12,15 +12,15 @@ func.func @coarser_grid(%x: tensor<f32>) -> tensor<f32> {
 
 // -----
 
-// The engine has no 64-bit literals in ring 32; what is held is the same.
+// The engine has no 64-bit literals in ring 32. Integers of every type are ring elements to it.
 // CHECK-LABEL: func.func @wide_integers(
-// CHECK:       func.func private @r0(%arg0: tensor<2x!pphlo.secret<i32>>, %arg1: tensor<2x!pphlo.secret<ui32>>)
+// CHECK:       func.func private @r0(%arg0: tensor<2x!pphlo.secret<i32>>, %arg1: tensor<2x!pphlo.secret<i32>>)
 // CHECK-DAG:     dense<[1, -2]> : tensor<2xi32>
-// CHECK-DAG:     dense<7> : tensor<2xui32>
-func.func @wide_integers(%x: tensor<2xi64>, %y: tensor<2xui64>) -> (tensor<2xi64>, tensor<2xui64>) {
+// CHECK-DAG:     dense<-1> : tensor<2xi32>
+func.func @wide_integers(%x: tensor<2xi64> {ditto.range = array<f64: 0.0, 9.0>}, %y: tensor<2xui32>) -> (tensor<2xi64>, tensor<2xui32>) {
   %0 = stablehlo.constant dense<[1, -2]> : tensor<2xi64>
-  %1 = stablehlo.constant dense<7> : tensor<2xui64>
+  %1 = stablehlo.constant dense<4294967295> : tensor<2xui32>
   %2 = stablehlo.add %x, %0 : tensor<2xi64>
-  %3 = stablehlo.add %y, %1 : tensor<2xui64>
-  return %2, %3 : tensor<2xi64>, tensor<2xui64>
+  %3 = stablehlo.add %y, %1 : tensor<2xui32>
+  return %2, %3 : tensor<2xi64>, tensor<2xui32>
 }

@@ -55,6 +55,7 @@ DROP = "drop"
 QUOTIENT = "ditto.quotient"
 """`"ditto.quotient"(%x, %y) {bits = 8 : i32}` or `(%x) {divisor = 7 : ui64, limit = 99 : ui64}`: x / y."""
 BITS, DIVISOR, LIMIT = "bits", "divisor", "limit"
+INTEGER_OPS: tuple[str, ...] = (WRAP, QUOTIENT)
 CALL = "ditto.call"
 """`"ditto.call"(%x) {callee = @r0}`: runs a lowered region."""
 

@@ -88,8 +88,8 @@ def _divide(e: Emitter, op: ir.Operation) -> Values:
 
 
 def is_approximated(op: ir.Operation) -> bool:
-    """Whether the op has a `domain` of arguments, which a division by a public constant has not."""
-    if op.name not in OPS or OPS[op.name].domain is None:
+    """Whether the op has a `domain` of arguments: not if it divides integers, or by a public constant."""
+    if op.name not in OPS or OPS[op.name].domain is None or not is_float(op.results[0]):
         return False
     if op.name == "stablehlo.custom_call":
         return bool(ir.StringAttr(op.attributes["call_target_name"]).value == "mhlo.erf")
@@ -324,6 +324,7 @@ register(
         range=_remainder_range,
         rings=WIDE,
         rings_of=_division_rings,
+        domain=partial(domains.domain, "remainder"),
     ),
     _FUNCTION.named(
         "stablehlo.power",
@@ -331,5 +332,6 @@ register(
         range=_power_range,
         rings=WIDE,
         unsupported=_no_integer_power,
+        domain=partial(domains.domain, "power"),
     ),
 )
