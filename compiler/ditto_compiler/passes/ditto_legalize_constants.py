@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.intervals import INFINITE
 from ditto_compiler.ir import (
+    clone_op,
     defining_op,
     element_type,
     encoding_of,
@@ -82,8 +83,13 @@ class DittoLegalizeConstants(Pass):
         entry = self.entry(module, after="ditto-insert-casts")
         analysis = RangeAnalysis(entry)
         flows = []
-        for op in nested_ops(entry.operation):
-            if op.name == "stablehlo.constant" and isinstance(encoding_of(op.results[0]), Fxp):
+        constants = [
+            op
+            for op in nested_ops(entry.operation)
+            if op.name == "stablehlo.constant" and isinstance(encoding_of(op.results[0]), Fxp)
+        ]
+        for constant_op in constants:
+            for op in _one_per_use(constant_op):
                 flow = _flow_of(op, analysis, errors)
                 if flow is not None:
                     flows.append(flow)
@@ -95,6 +101,26 @@ class DittoLegalizeConstants(Pass):
             flow.write(flows)
         for flow in flows:
             flow.decide(flows)
+
+
+def _one_per_use(op: ir.Operation) -> list[ir.Operation]:
+    """A constant with huge elements, once for each use: where a maximum starts is not what a mask adds."""
+    if not _huge(op):
+        return [op]
+    clones = [op]
+    for use in list(op.results[0].uses)[1:]:
+        clone = clone_op(op, {}, ir.InsertionPoint(op))
+        use.owner.operation.operands[use.operand_number] = clone.results[0]
+        clones.append(clone)
+    return clones
+
+
+def _huge(op: ir.Operation) -> list[float]:
+    """The elements of a constant that may stand for infinity."""
+    encoding = encoding_of(op.results[0])
+    assert isinstance(encoding, Fxp)
+    numbers = [float(x) for x in constant_numbers(op)]
+    return [x for x in numbers if not math.isnan(x) and (abs(x) >= INFINITE or not fits(x, encoding))]
 
 
 def _flow_of(op: ir.Operation, analysis: RangeAnalysis, errors: ErrorCollector) -> _Flow | None:
@@ -112,7 +138,7 @@ def _flow_of(op: ir.Operation, analysis: RangeAnalysis, errors: ErrorCollector) 
         if 0.0 in numbers:
             errors.add(_first_known(op), "it divides by a constant that is 0, at least in places")
         return None
-    huge = [x for x in numbers if abs(x) >= INFINITE or not fits(x, encoding)]
+    huge = _huge(op)
     if not huge:
         return None
     flow = _Flow(op, {math.copysign(1.0, x) for x in huge}, len(huge) == len(numbers), analysis)
@@ -345,7 +371,7 @@ class _Flow:
         else:
             self._size = min(limit, max(LEAST, 2.0 ** math.ceil(math.log2(4 * bound or 1))))
 
-    def write(self, flows: Iterable[_Flow]) -> None:
+    def write(self, flows: Sequence[_Flow]) -> None:
         """Puts the number in the constant's place, and says what is assumed of those beside it."""
         size = self._size
         for other in flows:
@@ -365,7 +391,8 @@ class _Flow:
         self._constant.attributes["value"] = constant_of_array(filled, result.type)
         if self._shifted:
             for value in self._beside:
-                if math.isinf(self._analysis.of(value).largest):
+                holds_infinity = any(value in flow._state for flow in flows)
+                if not holds_infinity and math.isinf(self._analysis.of(value).largest):
                     _set_bound(value, size / 2)
 
     def decide(self, flows: Iterable[_Flow]) -> None:
