@@ -47,11 +47,11 @@ def _inverse(t: Tensor) -> tuple[Tensor, Tensor]:
 
 def rsqrt(x: Tensor, low: int, high: int) -> Tensor:
     """1/sqrt(x) for 2^low <= x < 2^(high + 1), to 1e-7 and 2^-19: y (1 + h/2 + 3/8 h^2), h = 1 - t y^2."""
-    octave = _octave(x, low, high)
-    t = (x * _pick(octave, low, high, lambda k: 2.0**-k)).within(2.0)
+    root = _pick(_octave(x, low, high), low, high, lambda k: 2.0 ** (-k / 2))
+    # Right for any root, also one that truncation has moved.
+    t = ((x * root).within(2.0 ** ((high + 2) / 2)) * root).within(2.1)
     y = _quadratic(t, RSQRT).within(1.6)
     h = (1.0 - (t * (y * y).within(2.6)).within(1.1)).within(1.0)
-    root = _pick(octave, low, high, lambda k: 2.0 ** (-k / 2))
     return (root * y) * ((h * h).within(1.0) * 0.375 + h * 0.5 + 1.0).within(1.9)
 
 
