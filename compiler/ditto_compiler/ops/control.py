@@ -108,7 +108,11 @@ def _while_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
 
     state = initial
     while True:
-        grown = [widened(old, join(old, new)) for old, new in zip(state, after_one(state), strict=True)]
+        # Integers that wrap around would grow without end.
+        grown = [
+            ranges.fitted(widened(old, join(old, new)), argument)
+            for old, new, argument in zip(state, after_one(state), body.arguments, strict=True)
+        ]
         if grown == state:
             break
         state = grown

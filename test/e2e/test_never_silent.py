@@ -1,0 +1,232 @@
+"""What once came back wrong without a word, against plaintext JAX, from three parties."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import ditto
+
+I32 = np.array([3, -1, 7, 2], np.int32)
+FAR = np.array([2_000_000_000, -2_000_000_000, -1_500_000_000, 1_500_000_000, 0], np.int32)
+AGAIN = np.array([-2_000_000_000, 2_000_000_000, 1_500_000_000, -1_500_000_000, 0], np.int32)
+U8 = np.array([3, 5, 200, 255, 0], np.uint8)
+V8 = np.array([5, 3, 200, 1, 0], np.uint8)
+I8 = np.array([100, -128, 127, -1], np.int8)
+U32 = np.array([2**31, 2**32 - 1, 0, 7], np.uint32)
+MILLIONS = np.array([10**6, 10**7, -(10**6), 2**31 - 1, -(2**31), 0], np.int32)
+DIVISORS = np.array([3, 3, 7, -1, -1, 5], np.int32)
+AMOUNTS = np.array([0, 31, 32, 33, -1, 2**31 - 1], np.int32)
+SHIFTED = np.array([-8, -8, -8, 5, 5, 2**31 - 1], np.int32)
+MATRIX = np.array([[3, -1, 7], [5, 5, -9], [0, 2**31 - 1, -(2**31)]], np.int32)
+FLOATS = np.array([-3.5, 0.25, 700.0, -0.125], np.float32)
+
+
+def reduction(start: Any, combine: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x: lax.reduce(x, jnp.asarray(start, x.dtype), combine, (0,))
+
+
+INTEGERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "max": (jnp.max, (I32,)),
+    "min": (jnp.min, (I32,)),
+    "argmax": (jnp.argmax, (I32,)),
+    "argmin": (jnp.argmin, (I32,)),
+    "max of a matrix": (lambda x: (x.max(0), x.min(1), x.argmax(0), x.argmin(1)), (MATRIX,)),
+    "far apart": (lambda x, y: (x > y, x <= y, jnp.maximum(x, y), jnp.minimum(x, y), x == y), (FAR, AGAIN)),
+    "uint32 from 2^31": (
+        lambda x: (x, x > jnp.uint32(7), x.max(), x.min(), x >> 1, jnp.argmax(x)),
+        (U32,),
+    ),
+    "uint8 below zero": (lambda x, y: (x - y, x + y, x * y, x - y > 200), (U8, V8)),
+    "int8 wraps": (lambda x: (x + x > 0, x + x, jnp.abs(x), -x, x * x), (I8,)),
+    "logical shift of negatives": (lambda x: lax.shift_right_logical(x, jnp.int32(3)), (SHIFTED,)),
+    "shifts by any amount": (
+        lambda x, n: (
+            lax.shift_left(x, n),
+            lax.shift_right_logical(x, n),
+            lax.shift_right_arithmetic(x, n),
+        ),
+        (SHIFTED, AMOUNTS),
+    ),
+    "quotients": (lambda x, y: (x // y, x % y, lax.div(x, y), lax.rem(x, y)), (MILLIONS, DIVISORS)),
+    "quotients by a constant": (lambda x: (x // 3, x % 3, x // -7, x % 10), (MILLIONS,)),
+    "reduce from 5": (reduction(5, lax.max), (np.array([1, 2, 3], np.int32),)),
+    "reduce by and": (reduction(-1, lax.bitwise_and), (MATRIX,)),
+    "reduce by or": (reduction(8, lax.bitwise_or), (MATRIX,)),
+    "reduce by xor": (reduction(1, lax.bitwise_xor), (MATRIX,)),
+    "any and all": (lambda x: ((x > 0).any(0), (x > 0).all(1)), (MATRIX,)),
+    "rotate": (lambda x: (x << 13) | (x >> 19), (U32,)),
+    "cumulative": (lambda x: (lax.cummax(x, axis=1), lax.cummin(x), jnp.cumsum(x, axis=0)), (MATRIX,)),
+    "int8 products in int32": (
+        lambda x, y: lax.dot(x, y, preferred_element_type=jnp.int32),
+        (np.array([[100, -128], [127, 1]], np.int8), np.array([[-128, 127], [127, 100]], np.int8)),
+    ),
+    "sort": (lambda x: (jnp.sort(x, axis=1), jnp.argsort(x, axis=0)), (MATRIX,)),
+    "clipped ids": (
+        lambda x, i: jnp.take(x, i, axis=0, mode="clip"),
+        (MATRIX, np.array([0, 2, 3, -1, 2**31 - 1, -(2**31)], np.int32)),
+    ),
+    "one element": (lambda x: (x.max(), x.argmin(), x // 2, jnp.sort(x)), (np.array([-7], np.int32),)),
+    "is finite": (lambda x: (jnp.isfinite(x), jnp.isnan(x), jnp.isinf(x)), (FLOATS,)),
+}
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_are_as_in_jax(cluster: ditto.LocalCluster, name: str, policy: str) -> None:
+    function, arguments = INTEGERS[name]
+    program = ditto.compile(function, *arguments, policy=policy)
+    expected = jax.tree.leaves(jax.jit(function)(*arguments))
+    for found in (cluster.run(program, *arguments), ditto.simulate(program, *arguments).outputs):
+        for ours, jaxs in zip(jax.tree.leaves(found), expected, strict=True):
+            assert (ours.dtype, ours.shape) == (jaxs.dtype, jaxs.shape)
+            np.testing.assert_array_equal(ours, jaxs)
+
+
+def test_64_bit_integers(cluster: ditto.LocalCluster) -> None:
+    x = np.array([2**63 - 1, -(2**63), -1, 0, 10**18], np.int64)
+    y = np.array([-(2**63), 2**63 - 1, 3, 7, 3], np.int64)
+
+    def both(x: Any, y: Any) -> Any:
+        return x.max(), x.argmin(), x > y, x + y, x * y, lax.shift_right_logical(x, jnp.int64(60)), x ^ y
+
+    with jax.experimental.enable_x64():
+        program = ditto.compile(both, x, y)
+        expected = jax.tree.leaves(jax.jit(both)(x, y))
+    for ours, jaxs in zip(jax.tree.leaves(cluster.run(program, x, y)), expected, strict=True):
+        np.testing.assert_array_equal(ours, jaxs)
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+def test_random_bits(cluster: ditto.LocalCluster, policy: str) -> None:
+    key = np.asarray(jax.random.PRNGKey(7))
+
+    def draw(key: Any) -> Any:
+        return jax.random.bits(key, (5,)), jax.random.bits(key, (3,), np.uint8)
+
+    program = ditto.compile(draw, key, policy=policy, visibility="public")
+    for ours, jaxs in zip(cluster.run(program, key), draw(key), strict=True):
+        np.testing.assert_array_equal(ours, jaxs)
+
+
+X = np.array([0.7, -1.3, 0.0, 2.0], np.float32)
+SQUARE = np.array([[4.0, 1.0, -2.0], [1.0, 1.0, 1.5], [3.0, -4.0, 0.5]], np.float32)
+MASK = np.array([True, False, True, True])
+
+
+def two_masks(x: Any, m: Any) -> Any:
+    lowest = jnp.finfo(jnp.float32).min
+    return jax.nn.softmax(x + jnp.where(m, 0.0, lowest) + jnp.where(m, 0.0, lowest))
+
+
+FLOAT_CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], float]] = {
+    "a huge constant added": (lambda x: x + 1e9, (X,), 64.0),
+    "minimum with a huge number": (lambda x: jnp.minimum(x, 3e38), (np.float32([6e5, -2.0, 1.0]),), 0.0),
+    "softmax of what is scaled": (lambda x: jax.nn.softmax(x * -10000.0), (X / 1000,), 0.02),
+    "two masks": (two_masks, (X, MASK), 2e-3),
+    "exp of half precision": (jnp.exp, (np.float16([0.7, -1.5, 2.0]),), 0.03),
+    "arcsinh": (jnp.arcsinh, (np.float32([0.3, -2.0, 5.0]),), 5e-3),
+    "exp far below zero": (jnp.exp, (np.float32([-1000.0, -20.0, 0.0, 4.0]),), 0.05),
+    "constants of half precision": (
+        lambda x: x * np.float16([0.5, 2.0, -1.25, 3.0]),
+        (X.astype(np.float16),),
+        0.03,
+    ),
+    "cumulative": (lambda x: (lax.cummax(x, axis=1), lax.cummin(x)), (SQUARE,), 2e-3),
+    "softmax of masked scores": (
+        lambda x, m: jax.nn.softmax(jnp.where(m, x, jnp.finfo(x.dtype).min)),
+        (X, MASK),
+        2e-3,
+    ),
+}
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+@pytest.mark.parametrize("name", FLOAT_CASES)
+def test_floats_are_as_in_jax(cluster: ditto.LocalCluster, name: str, policy: str) -> None:
+    function, arguments, tolerance = FLOAT_CASES[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ditto.DittoWarning)
+        ranges = ditto.calibrate(function, [arguments], policy=policy)
+        program = ditto.compile(function, *arguments, policy=policy, ranges=ranges)
+    found = jax.tree.leaves(cluster.run(program, *arguments))
+    for ours, jaxs in zip(found, jax.tree.leaves(jax.jit(function)(*arguments)), strict=True):
+        difference = np.abs(np.asarray(ours, np.float64) - np.asarray(jaxs, np.float64))
+        assert (difference <= tolerance + 2e-2 * tolerance * np.abs(np.asarray(jaxs, np.float64))).all()
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+def test_a_maximum_along_the_other_axis_bounds_nothing(cluster: ditto.LocalCluster, policy: str) -> None:
+    """x - x.max(axis=1) of a square x, without keepdims, is not below zero."""
+    w = np.float32([[1.0], [2.0], [0.5]])
+
+    def weighted(x: Any, w: Any) -> Any:
+        return jnp.exp(x - x.max(axis=1)) @ w
+
+    ranges = ditto.calibrate(weighted, [(SQUARE, w)], policy=policy)
+    program = ditto.compile(weighted, SQUARE, w, policy=policy, ranges=ranges)
+    np.testing.assert_allclose(cluster.run(program, SQUARE, w), weighted(SQUARE, w), rtol=2e-3, atol=2e-2)
+
+
+REFUSED: dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]] = {
+    "an ambiguous order": (
+        lambda x: lax.sort((jnp.where(x < 0, -x, x), x), num_keys=2),
+        (X,),
+        "comparator",
+    ),
+    "powers of integers by integers": (lax.pow, (I32, I32), "power of integers|pow"),
+    "NaN among the results": (lambda x: jnp.where(x > 0, x, jnp.nan), (X,), "NaN"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_right_is_refused(name: str) -> None:
+    function, arguments, message = REFUSED[name]
+    with pytest.raises(ditto.DittoError, match=message):
+        ditto.compile(function, *arguments)
+
+
+def test_a_divisor_that_leaves_nothing_is_said() -> None:
+    """1/3e6 is below the grid's step, and the quotient of what ring 32 holds would be 0."""
+    x = np.array([2e3, 3.0], np.float32)
+    with pytest.raises(ditto.DittoError, match=r"3e\+06|3\.33"), warnings.catch_warnings():
+        warnings.simplefilter("error", ditto.DittoWarning)
+        try:
+            ditto.compile(lambda x: x / np.float32([3e6, 1.0]), x, policy="uniform32")
+        except ditto.DittoWarning as warning:
+            raise ditto.DittoError(str(warning)) from warning
+
+
+LARGE: dict[str, tuple[Callable[..., Any], np.ndarray[Any, Any]]] = {
+    "sqrt": (jnp.sqrt, np.float32([4.0, 4e5])),
+    "rsqrt": (lax.rsqrt, np.float32([4.0, 4e5])),
+    "log": (jnp.log, np.float32([4.0, 1e6])),
+    "a quotient": (lambda x: 1.0 / x, np.float32([4.0, 9e5])),
+    "exp": (jnp.exp, np.float32([0.0, 40.0])),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_functions_of_large_numbers(cluster: ditto.LocalCluster, name: str) -> None:
+    """Where nothing is known they are a finding; where it is known, they are right or refused."""
+    function, x = LARGE[name]
+    unknown = ditto.compile(function, x, policy="uniform64")
+    assert ditto.simulate(unknown, x).overflows
+    assert any("[ditto-check-domains]" in remark for remark in unknown.remarks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ditto.DittoWarning)
+        ranges = ditto.calibrate(function, [(x,)], policy="uniform64")
+    try:
+        known = ditto.compile(function, x, policy="uniform64", ranges=ranges)
+    except ditto.DittoError as error:
+        assert "reaches" in str(error), error
+        return
+    assert not ditto.simulate(known, x).overflows
+    np.testing.assert_allclose(cluster.run(known, x), function(x), rtol=1e-2, atol=2**-14)
