@@ -58,6 +58,20 @@ class Ranges:
                 intervals[key] = min(low for low, _ in known), max(high for _, high in known)
         return Ranges(values, intervals)
 
+    def widened(self, margin: float) -> Ranges:
+        """Ranges whose ends are further from 0 by this part of them, or nearer if 0 is beyond.
+
+        An end at 0 stays there: what was never negative is not expected to be.
+        """
+        out, into = 1 + margin, 1 / (1 + margin)
+        known = {key: self.intervals.get(key, (-value, value)) for key, value in self.values.items()}
+        return Ranges.of(
+            {
+                key: (low * (out if low < 0 else into), high * (out if high > 0 else into))
+                for key, (low, high) in known.items()
+            }
+        )
+
     def save(self, path: str | Path) -> None:
         """Writes the ranges as JSON, whole or not at all."""
         ranges = {

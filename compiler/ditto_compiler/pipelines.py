@@ -23,6 +23,7 @@ from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
+from ditto_compiler.passes.ditto_insert_guards import DittoInsertGuards
 from ditto_compiler.passes.ditto_legalize_constants import DittoLegalizeConstants
 from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
@@ -71,12 +72,15 @@ def precision_pipeline(
     *,
     max_public_constant: int = DittoCheckSupported.max_public_constant,
     ranges: Ranges | None = None,
+    guard: bool = False,
 ) -> tuple[Pass, ...]:
     """From what JAX exports to StableHLO with rings, scales and explicit, few casts."""
     front_end = front_end_pipeline(policy, max_public_constant=max_public_constant)
     text, policy = _text_and_policy(policy)
     # Names of ranges are those of the ops that calibration saw.
-    measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges),)
+    measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges, needed_only=guard),)
+    # What is guarded is at its final scale.
+    guards = (DittoInsertGuards(),) if guard else ()
     encoded = (
         *front_end,
         *measured,
@@ -90,7 +94,7 @@ def precision_pipeline(
         MlirPass("cse"),
     )
     if policy.rescale == "engine":
-        return (*encoded, DittoCheckConstants())
+        return (*encoded, DittoCheckConstants(), *guards)
     return (
         *encoded,
         DittoExpandRescale(),
@@ -101,6 +105,7 @@ def precision_pipeline(
         MlirPass("cse"),
         # Every constant has the scale that it is held at.
         DittoCheckConstants(),
+        *guards,
     )
 
 

@@ -21,7 +21,7 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.files import as_path, write_whole
 
 FORMAT = "ditto-program"
-VERSION = 2
+VERSION = 3
 
 
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
@@ -146,6 +146,19 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """What a guarded program's last output, a boolean that all parties reveal to the caller, vouches for.
+
+    Attributes:
+        assumptions: values that were compared with their ranges, as text.
+        inputs: ranges of the caller's flat inputs, by number, that the caller checks itself.
+    """
+
+    assumptions: tuple[str, ...]
+    inputs: dict[int, tuple[float, float]]
+
+
+@dataclass(frozen=True)
 class CallerTensor:
     """What the caller gives or gets."""
 
@@ -165,9 +178,11 @@ class Program:
         steps: the schedule.
         inputs: what to share, in which encodings; unused inputs are not here.
         caller_inputs: shape and dtype of each of the caller's flat inputs.
-        outputs: numbers of the values that the caller gets.
+        outputs: numbers of the values that the caller gets; of a guarded program, the last says whether all
+            were in their ranges.
         input_tree: how the caller's arguments nest (see `ditto.tree`), or None for flat ones.
         output_tree: how results nest, or None.
+        guard: what is guarded, or None.
         annotated: StableHLO with encodings and casts, before outlining.
         seconds: wall time of each compilation stage, for reports; not saved.
         remarks: what the compiler warned of and remarked, in program order; not saved.
@@ -185,10 +200,16 @@ class Program:
     outputs: tuple[int, ...]
     input_tree: Any = None
     output_tree: Any = None
+    guard: Guard | None = None
     annotated: str = ""
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
     remarks: tuple[str, ...] = field(default=(), compare=False)
     nest: Callable[[Sequence[Any]], Any] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def results(self) -> int:
+        """How many outputs are the function's."""
+        return len(self.outputs) - (self.guard is not None)
 
     def cast(self, source: int, target: int) -> Cast:
         """The cast from the value numbered `source` to the one numbered `target`."""
@@ -226,6 +247,7 @@ class Program:
             "outputs": list(self.outputs),
             "input_tree": self.input_tree,
             "output_tree": self.output_tree,
+            "guard": None if self.guard is None else _guard_to_json(self.guard),
         }
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
@@ -304,6 +326,14 @@ def _step_to_json(step: Step) -> list[Any]:
     return ["compare", [[c.source, list(c.thresholds), list(c.results)] for c in step.comparisons]]
 
 
+def _guard_to_json(guard: Guard) -> list[Any]:
+    return [list(guard.assumptions), [[index, *ends] for index, ends in guard.inputs.items()]]
+
+
+def _guard_from_json(assumptions: list[str], inputs: list[list[Any]]) -> Guard:
+    return Guard(tuple(assumptions), {index: (low, high) for index, low, high in inputs})
+
+
 def _step_from_json(entry: list[Any]) -> Step:
     if entry[0] == "call":
         return Call(entry[1], tuple(entry[2]), tuple(entry[3]))
@@ -345,5 +375,6 @@ def _fields(document: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
         outputs=tuple(document["outputs"]),
         input_tree=document["input_tree"],
         output_tree=document["output_tree"],
+        guard=None if document["guard"] is None else _guard_from_json(*document["guard"]),
         annotated=texts["annotated.mlir"],
     )

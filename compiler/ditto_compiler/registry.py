@@ -18,6 +18,7 @@ from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
+from ditto_compiler.passes.ditto_insert_guards import DittoInsertGuards
 from ditto_compiler.passes.ditto_legalize_constants import DittoLegalizeConstants
 from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
@@ -50,6 +51,7 @@ PASSES: dict[str, type[Pass]] = {
         DittoAssignFractions,
         DittoOptimizeRescale,
         DittoCheckConstants,
+        DittoInsertGuards,
         DittoExpandReductions,
         DittoLegalizeIntegers,
         DittoExpandComparisons,

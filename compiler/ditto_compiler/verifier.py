@@ -206,6 +206,10 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         return None if op.name == "builtin.module" else "may stand only on the module"
     if name == names.LOW_BITS:
         return None if op.name == "stablehlo.compare" else "may stand only on a comparison"
+    if name == names.INFINITY:
+        return None if _is_magnitude(value) else f"must be a non-negative f64, got {value}"
+    if name == names.GUARDS:
+        return _guards_problem(op, value)
     if name == names.MAX_ABS:
         return _magnitudes_problem(value, len(op.results))
     if name == names.RANGE:
@@ -250,6 +254,14 @@ def _texts_problem(value: ir.Attribute, count: int) -> str | None:
     if len(entries) == count and all(isinstance(entry, ir.StringAttr) for entry in entries):
         return None
     return f"must be a string, or an array of {count} for as many results, got {value}"
+
+
+def _guards_problem(op: ir.Operation, value: ir.Attribute) -> str | None:
+    if op.name != "func.func":
+        return "may stand only on a function"
+    if isinstance(value, ir.ArrayAttr) and all(isinstance(entry, ir.StringAttr) for entry in value):
+        return None
+    return f"must be an array of strings, got {value}"
 
 
 def _is_magnitude(value: ir.Attribute) -> bool:

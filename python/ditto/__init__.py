@@ -17,6 +17,7 @@ from ditto.runtime.caller.cluster import (
     RunStats,
     SharedArray,
 )
+from ditto.runtime.caller.inputs import GuardError
 from ditto.simulator import Simulation, simulate, simulated
 from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.policy import Policy, Rule, load_policy
@@ -25,6 +26,7 @@ __all__ = [
     "ClusterError",
     "DittoError",
     "DittoWarning",
+    "GuardError",
     "HostsError",
     "InputError",
     "LocalCluster",

@@ -18,6 +18,9 @@ from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
 from ditto_compiler.spu.extract import extract_program
 
+GUARD_MARGIN = 0.25
+"""How much wider than calibrated the ranges of a guarded program are, relatively."""
+
 
 def compile(
     fn: Source,
@@ -27,6 +30,7 @@ def compile(
     static_argnums: int | Sequence[int] = (),
     max_public_constant: int = 1024,
     ranges: Ranges | str | Path | None = None,
+    guard: bool = False,
 ) -> Program:
     """Compiles a function for private execution among three parties.
 
@@ -42,6 +46,9 @@ def compile(
             closes over becomes public; -1 allows any.
         ranges: what `ditto.calibrate` measured, or a file of it; gives values the most fraction bits that
             fit, where the policy rescales explicitly.
+        guard: have the parties check what calibration assumes, and reveal one bit with each run: whether it
+            held. A run for which it did not is a `GuardError`. Ranges are taken a quarter wider than they
+            were seen, so that inputs a little more extreme than the samples pass.
 
     What the compiler warns of goes to Python's warnings, as a `DittoWarning`; all that it remarks on is in
     the program's `remarks`.
@@ -52,7 +59,9 @@ def compile(
         PolicyError, RangesError: the policy or the ranges are wrong.
     """
     measured = ranges if ranges is None or isinstance(ranges, Ranges) else Ranges.load(ranges)
-    passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured)
+    if guard and measured is not None:
+        measured = measured.widened(GUARD_MARGIN)
+    passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured, guard=guard)
     traced = to_stablehlo(fn, example_args, visibility=visibility, static_argnums=static_argnums)
     start = time.perf_counter()
     module = traced.module

@@ -3,7 +3,7 @@
 // A mask in front of a softmax: what is added to it, or subtracted, must still fit. Nothing is known of the
 // scores, so it is said what is assumed of them.
 // CHECK-LABEL: func.func @mask(
-// CHECK-SAME:    %arg0: tensor<4x4xf32, #ditto.fxp<32, 10>> {ditto.max_abs = 6.553600e+04 : f64}
+// CHECK-SAME:    %arg0: tensor<4x4xf32, #ditto.fxp<32, 10>> {ditto.range = array<f64: -6.553600e+04, 6.553600e+04>}
 // CHECK:         stablehlo.constant dense<-1.310720e+05> : tensor<4x4xf32, #ditto.fxp<32, 10>>
 module attributes {ditto.stage = "cast"} {
   func.func @mask(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>, %max: tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>> {
@@ -20,7 +20,7 @@ module attributes {ditto.stage = "cast"} {
 
 // With a known bound it is some way beyond it, and beyond all that is added on the way.
 // CHECK-LABEL: func.func @bounded_mask(
-// CHECK-NOT:     ditto.max_abs
+// CHECK-NOT:     6.553600e+04
 // CHECK:         stablehlo.constant dense<-4.096000e+03>
 module attributes {ditto.stage = "cast"} {
   func.func @bounded_mask(%x: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.range = array<f64: -20.0, 15.0>}, %mask: tensor<4xi1, #ditto.int<32>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {

@@ -13,6 +13,8 @@
 | `ditto.known_range` | operations, arguments   | string, or one a result | what ditto-print-ranges found |
 | `ditto.explicit_rescale` | the module         | unit                 | c3 holds: products are exact     |
 | `ditto.low_bits`   | comparisons of integers  | unit                 | reads only their own bits        |
+| `ditto.infinity`   | operations with a range  | f64                  | from here on, numbers are infinite |
+| `ditto.guards`     | the entry function       | strings              | what its last result vouches for |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """
@@ -33,10 +35,12 @@ RANGE = "ditto.range"
 KNOWN_RANGE = "ditto.known_range"
 EXPLICIT = "ditto.explicit_rescale"
 LOW_BITS = "ditto.low_bits"
+INFINITY = "ditto.infinity"
+GUARDS = "ditto.guards"
 
 NAMES: tuple[str, ...] = (
     *(VISIBILITY, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
-    LOW_BITS,
+    *(LOW_BITS, INFINITY, GUARDS),
 )
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")

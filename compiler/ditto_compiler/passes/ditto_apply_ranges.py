@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ditto_compiler.analyses.ranges import RangeAnalysis
+from ditto_compiler.analyses.ranges import Known, RangeAnalysis
 from ditto_compiler.calibration import Ranges, RangesError, argument_key, result_keys
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.intervals import Interval, Range
 from ditto_compiler.ir import entry_function, ir, ops_of
+from ditto_compiler.ops import OPS
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.structure import is_float
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class DittoApplyRanges(Pass):
 
         %0 = stablehlo.tanh %x {ditto.range = array<f64: -5.000000e-01, 9.300000e-01>} : tensor<4xf32>
 
+    With `needed_only`, a range is left out if a form states a bound, or if range analysis proves nearly as
+    much from the others: twice its magnitude, or for arguments of functions, ends a quarter further out. Each
+    range that is left has to be guarded (ditto-insert-guards). Integers keep none.
+
     Errors: a file that cannot be read; a file of another program, none of whose names are here.
     """
 
@@ -40,6 +47,8 @@ class DittoApplyRanges(Pass):
     """The file that calibration wrote."""
     ranges_object: Ranges | None = field(default=None, metadata=NO_TEXT)
     """Ranges held in Python, instead of `ranges`."""
+    needed_only: bool = False
+    """Leave out what is nearly proved."""
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
@@ -71,7 +80,8 @@ class DittoApplyRanges(Pass):
                 "calibrate it again",
             )
         errors.raise_if_any()
-        for contradiction in RangeAnalysis(entry).contradictions:
+        analysis = _Needed(entry) if self.needed_only else RangeAnalysis(entry)
+        for contradiction in analysis.contradictions:
             self.note(
                 "warning",
                 contradiction.op,
@@ -79,6 +89,35 @@ class DittoApplyRanges(Pass):
                 f"{contradiction.proved}; the measurement is believed. Are the ranges of another version of "
                 "the program? Calibrate it again",
             )
+
+
+class _Needed(RangeAnalysis):
+    """Range analysis that drops measurements which it nearly proves."""
+
+    def _sharpened(self, op: ir.Operation, value: ir.Value, proved: Range, known: Known) -> Range:
+        if known.measured is not None and op.name != "func.func":
+            for_function = any(use.owner.operation.name in _WITH_DOMAINS for use in value.uses)
+            near = (_ends_are_near if for_function else _is_near)(proved, known.measured)
+            # Bounds that forms state are not assumptions.
+            if near or known.bound is not None or not is_float(value) or not proved.is_numeric:
+                del op.attributes[names.RANGE]
+                known = known._replace(measured=None)
+        return super()._sharpened(op, value, proved, known)
+
+
+def _is_near(proved: Range, measured: Interval) -> bool:
+    """Whether the proved magnitude is at most twice the measured one: a bit."""
+    return proved.largest <= 2 * max(-measured[0], measured[1])
+
+
+def _ends_are_near(proved: Range, measured: Interval) -> bool:
+    """Whether each proved end is at most a quarter further out than the measured one."""
+    (low, high), out, into = measured, 1.25, 0.8
+    least, most = low * (out if low < 0 else into), high * (out if high > 0 else into)
+    return proved.low >= least and proved.high <= most
+
+
+_WITH_DOMAINS = frozenset(name for name, op in OPS.items() if op.domain is not None)
 
 
 def _attributes(ranges: Ranges, key: str) -> dict[str, ir.Attribute]:

@@ -91,8 +91,8 @@ def _multiply_by_reciprocal(op: ir.Operation) -> ir.Operation:
     if not is_float(op.results[0]) or constant_through_layout(op.operands[1]) is None:
         return op
     inverse = _reciprocal(op.operands[1], ir.InsertionPoint(op))
-    measured = {names.MAX_ABS: op.attributes[names.MAX_ABS]} if names.MAX_ABS in op.attributes else {}
-    product = insert_op("multiply", op.results[0].type, op.operands[0], inverse, before=op, **measured)
+    known = {name: op.attributes[name] for name in (names.MAX_ABS, names.RANGE) if name in op.attributes}
+    product = insert_op("multiply", op.results[0].type, op.operands[0], inverse, before=op, **known)
     op.results[0].replace_all_uses_with(product)
     op.erase()
     made = defining_op(product)

@@ -56,7 +56,7 @@ class DittoLegalizeConstants(Pass):
     - only compared and selected: infinity itself, which is held beyond every number, at any scale
     - added to, scaled or cast as well: 2^(ring - 5 - frac) of the narrowest encoding on the way, at most
       2^20; where the numbers beside it have a known bound, a power of two from four times that on, at least
-      2^12. If they have none, `ditto.max_abs` says of them what is assumed: at most half of it
+      2^12. If they have none, `ditto.range` says of them what is assumed: at most half of it
 
     Requires: casts inserted. Keeps: c2.
 
@@ -390,6 +390,11 @@ class _Flow:
         filled = np.broadcast_to(held.reshape(()), shape) if held.size == 1 else held.reshape(shape)
         self._constant.attributes["value"] = constant_of_array(filled, result.type)
         if self._shifted:
+            for op in filter(None, map(defining_op, self._state)):
+                if names.RANGE in op.attributes:
+                    before = names.get_attribute(op, names.INFINITY)
+                    least = size / 2 if before is None else min(size / 2, ir.FloatAttr(before).value)
+                    op.attributes[names.INFINITY] = ir.FloatAttr.get_f64(least)
             for value in self._beside:
                 holds_infinity = any(value in flow._state for flow in flows)
                 if not holds_infinity and math.isinf(self._analysis.of(value).largest):
@@ -472,15 +477,15 @@ def is_bit_valued(value: ir.Value) -> bool:
 
 
 def _set_bound(value: ir.Value, bound: float) -> None:
-    """States a bound on a value's magnitude."""
+    """States what is assumed of a value's magnitude."""
     op = defining_op(value)
-    attribute = ir.FloatAttr.get_f64(bound)
+    attribute = ir.DenseF64ArrayAttr.get([-bound, bound])
     if op is not None:
         if len(op.results) == 1:
-            op.attributes[names.MAX_ABS] = attribute
+            op.attributes[names.RANGE] = attribute
         return
     holder = value.owner.owner
     if holder.operation.name == "func.func" and numel(value):
         attributes = names.argument_attributes(holder)
-        attributes[ir.BlockArgument(value).arg_number][names.MAX_ABS] = attribute
+        attributes[ir.BlockArgument(value).arg_number][names.RANGE] = attribute
         names.set_argument_attributes(holder, attributes)

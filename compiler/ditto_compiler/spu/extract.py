@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
@@ -23,6 +24,7 @@ from ditto_compiler.program import (
     CastBatch,
     CompareBatch,
     Comparison,
+    Guard,
     Input,
     Program,
     Region,
@@ -103,8 +105,22 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
         inputs=tuple(inputs),
         caller_inputs=tuple(caller_inputs[i] for i in sorted(caller_inputs)),
         outputs=tuple(numbers[value] for value in returned),
+        guard=_guard(entry, attributes),
         annotated=annotated,
     )
+
+
+def _guard(entry: func.FuncOp, arguments: Sequence[Mapping[str, ir.Attribute]]) -> Guard | None:
+    if names.GUARDS not in entry.attributes:
+        return None
+    assumptions = [ir.StringAttr(text).value for text in ir.ArrayAttr(entry.attributes[names.GUARDS])]
+    inputs = {}
+    for position, attributes in enumerate(arguments):
+        if names.RANGE in attributes:
+            index = attributes[names.INPUT].value if names.INPUT in attributes else position
+            low, high = ir.DenseF64ArrayAttr(attributes[names.RANGE])
+            inputs[index] = low, high
+    return Guard(tuple(assumptions), inputs)
 
 
 def _program_name(module: ir.Module, entry: func.FuncOp) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ditto import tree
 from ditto.runtime.caller.inputs import InputError, SharedArray, check_inputs, check_program
 from ditto.simulator import ring as rings
-from ditto.simulator.exact import Exact, Functions, Tensor
+from ditto.simulator.exact import GUARD_SLACK, MEASURED_SLACK, Exact, Functions, Tensor
 from ditto.simulator.fast import Fast
 from ditto.simulator.interpreter import Entry, SimulationError
 from ditto.simulator.ops import EXACT, FAST
@@ -69,11 +69,13 @@ def simulate(
         arguments = tree.unflatten(program.input_tree or ["tuple", ["*"] * len(arrays)], arrays)
         return Simulation(jax.tree_util.tree_map(np.asarray, jax.jit(simulated(program))(*arguments)))
     entry = Entry(program)
-    exact = Exact(EXACT, functions, entry.is_secret)
+    slack = MEASURED_SLACK if program.guard is None else GUARD_SLACK
+    exact = Exact(EXACT, functions, entry.is_secret, slack)
     with np.errstate(all="ignore"):
         inputs = [exact.input(value, number, arrays[number]) for value, number in entry.arguments]
         results = exact.run(entry.block, inputs)
         pairs = [_open(tensor, value) for tensor, value in zip(results, entry.results, strict=True)]
+        pairs = pairs[: program.results]
     outputs, bounds = zip(*pairs, strict=True) if pairs else ((), ())
     return Simulation(
         tree.unflatten(program.output_tree, outputs),
@@ -107,7 +109,7 @@ def simulated(program: Program) -> Callable[..., Any]:
             result.astype(jax.dtypes.canonicalize_dtype(dtype))
             for result, dtype in zip(results, dtypes, strict=True)
         ]
-        return tree.unflatten(program.output_tree, outputs)
+        return tree.unflatten(program.output_tree, outputs[: program.results])
 
     return run
 

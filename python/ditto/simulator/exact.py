@@ -45,6 +45,12 @@ CAST_ULPS = 2.0
 STATED_SLACK = 1.02
 """What rounding may add to a bound that a form states."""
 
+MEASURED_SLACK = 1.0
+"""How far a value may leave the range that was measured, in parts of its larger end: the compiler's."""
+
+GUARD_SLACK = 2.0**-7
+"""Likewise in a guarded program, see ditto-insert-guards."""
+
 TRUNCATION_ULPS = 1.5
 """The engine's truncation rounds up or down: 1 ulp, and 1/2 here."""
 
@@ -85,8 +91,10 @@ class Exact(Interpreter[Tensor]):
         rules: Mapping[str, Rule[Tensor]],
         functions: Functions = "engine",
         is_secret: Callable[[ir.Value], bool] = lambda value: True,
+        slack: float = MEASURED_SLACK,
     ) -> None:
         super().__init__(rules)
+        self._slack = slack
         self.functions = functions
         self.is_secret = is_secret
         self.overflows: dict[object, Finding] = {}
@@ -189,15 +197,28 @@ class Exact(Interpreter[Tensor]):
             self.report((op, domain), finding)
 
     def finished(self, op: ir.Operation, results: list[Tensor]) -> list[Tensor]:
-        """As in the base class: what a form says of its values must be true of them."""
+        """As in the base class: what forms say of their values, and calibration, must be true of them."""
+        measured = names.get_attribute(op, names.RANGE)
         stated = names.get_attribute(op, names.MAX_ABS)
-        if not isinstance(stated, ir.FloatAttr) or not isinstance(result_encoding(op), Fxp):
+        if not isinstance(result_encoding(op), Fxp) or (measured is None and stated is None):
             return results
-        (result,), bound = results, ir.FloatAttr(stated).value
-        frac = result_encoding(op).frac
+        (result,), frac = results, result_encoding(op).frac
         numbers = rings.read(result.raw, frac)
-        inside = np.asarray(np.abs(numbers) <= bound * STATED_SLACK + np.ldexp(16.0, -frac))
-        self.check_domain(op, numbers, inside, f"magnitudes up to {bound:.4g}, as its form says", "")
+        rounding = np.ldexp(16.0, -frac)
+        inside = np.ones(numbers.shape, np.bool_)
+        if isinstance(stated, ir.FloatAttr):
+            bound = ir.FloatAttr(stated).value
+            inside = np.asarray(np.abs(numbers) <= bound * STATED_SLACK + rounding)
+            self.check_domain(op, numbers, inside, f"magnitudes up to {bound:.4g}, as its form says", "")
+        if measured is not None:
+            low, high = ir.DenseF64ArrayAttr(measured)
+            margin = self._slack * max(-low, high) + rounding
+            within = np.asarray((numbers >= low - margin) & (numbers <= high + margin))
+            infinity = names.get_attribute(op, names.INFINITY)
+            if infinity is not None:
+                within |= np.abs(numbers) >= ir.FloatAttr(infinity).value
+            self.check_domain(op, numbers, within, f"[{low:.4g}, {high:.4g}], as calibrated", "")
+            inside &= within
         return results if inside.all() else [Tensor(result.raw, np.where(inside, result.error, np.inf))]
 
 

@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import tree
-from ditto.runtime.caller.inputs import InputError, SharedArray, as_array, check_inputs, check_program
+from ditto.runtime.caller.inputs import (
+    GuardError,
+    InputError,
+    SharedArray,
+    as_array,
+    check_inputs,
+    check_program,
+    check_ranges,
+)
 from ditto.runtime.caller.parties import ClusterError, LocalParties, Parties
 from ditto.runtime.caller.remote import RemoteParties
 from ditto.runtime.protocols.sharing import decode, encode, raw_shape, reconstruct, share, word_dtype
@@ -24,7 +32,7 @@ from ditto.runtime.transport.hosts import HostsError, load_hosts
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, plan_casts
 from ditto_compiler.network import PARTIES, Network, load_network
-from ditto_compiler.program import CallerTensor, Program, Value
+from ditto_compiler.program import CallerTensor, Guard, Program, Value
 
 __all__ = [
     "ClusterError",
@@ -158,10 +166,11 @@ class Cluster(ABC):
         Raises:
             InputError: number, nesting, shapes or dtypes of `args` are wrong; nothing was sent.
             SharingError: a value does not fit the encoding that the policy gives it.
+            GuardError: the program is guarded, and an input or a value left the range that it assumes.
             ClusterError: a party died, failed or was too slow. All parties are then ended.
         """
         leaves = check_inputs(program, args)
-        kept = tree.prefix(program.output_tree, keep, len(program.outputs))
+        kept = tree.prefix(program.output_tree, keep, program.results)
         # Everything that can be wrong with values shows here, before a party sees a share.
         encoded: dict[int, Any] = {}
         for entry in program.inputs:
@@ -170,7 +179,11 @@ class Cluster(ABC):
                 encoded[entry.value] = self._held(program, entry.index, value, leaf)
             else:
                 encoded[entry.value] = encode(leaf, value.encoding)
-        return self._guarded(lambda deadline: self._run(program, encoded, kept, deadline, progress))
+        outputs = self._guarded(lambda deadline: self._run(program, encoded, kept, deadline, progress))
+        if program.guard is not None and not outputs.pop():
+            self.forget(outputs)
+            raise GuardError(_broken_guard(program, program.guard))
+        return tree.unflatten(program.output_tree, outputs) if program.nest is None else program.nest(outputs)
 
     def share(self, program: Program, position: int, argument: Any) -> Any:
         """Shares one argument among the parties, once for many runs.
@@ -201,6 +214,7 @@ class Cluster(ABC):
             if array.shape != expected:
                 where = f"program '{program.name}', input {index}"
                 raise InputError(f"{where}: expected shape {expected}, got {array.shape}")
+        check_ranges(program, enumerate(arrays, first))
         copies: list[list[tuple[Value, Any]]] = [[] for _ in arrays]
         for entry in program.inputs:
             offset = entry.index - first
@@ -267,7 +281,7 @@ class Cluster(ABC):
         kept: Sequence[bool],
         deadline: float,
         progress: Callable[[int, int], None] | None,
-    ) -> Any:
+    ) -> list[Any]:
         parties = self._parties
         assert parties is not None
         content = program.to_bytes()
@@ -315,7 +329,7 @@ class Cluster(ABC):
                 outputs.append(SharedArray(value.shape, value.dtype, held_in, secret, key, parties))
             else:
                 outputs.append(_open(program, number, parts))
-        return tree.unflatten(program.output_tree, outputs) if program.nest is None else program.nest(outputs)
+        return outputs
 
 
 class LocalCluster(Cluster):
@@ -362,6 +376,16 @@ class RemoteCluster(Cluster):
 
     def _connect(self) -> Parties:
         return RemoteParties(self.hosts, self.timeout, self.network)
+
+
+def _broken_guard(program: Program, guard: Guard) -> str:
+    named = [text.removeprefix(":") for text in guard.assumptions]
+    some = "; ".join(named[:3]) + (f"; and {len(named) - 3} more" if len(named) > 3 else "")
+    return (
+        f"program '{program.name}': a value left the range that it was calibrated for, so what was computed "
+        f"is void. Which one is not revealed; assumed are {some}. Calibrate with samples like these inputs; "
+        "ditto.simulate with them says which value it is"
+    )
 
 
 def _open(program: Program, number: int, parts: list[tuple[dict[str, Any], bytearray]]) -> NDArray[Any]:

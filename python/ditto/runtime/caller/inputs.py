@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from ditto import tree
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding
 from ditto_compiler.errors import DittoError
+from ditto_compiler.intervals import INFINITE
 from ditto_compiler.program import CallerTensor, Program
 
 
@@ -62,11 +63,37 @@ def check_program(program: object) -> None:
         raise InputError(f"expected a program that ditto.compile made, got a {type(program).__name__}")
 
 
+class GuardError(DittoError):
+    """An input, or a value computed from the inputs, is outside of what a guarded program assumes of it."""
+
+
+def check_ranges(program: Program, leaves: Iterable[tuple[int, Any]]) -> None:
+    """Checks inputs against the ranges that a guarded program assumes; shared arrays were checked before.
+
+    Raises:
+        GuardError: one is outside.
+    """
+    for index, leaf in leaves:
+        if program.guard is None or index not in program.guard.inputs or isinstance(leaf, SharedArray):
+            continue
+        low, high = program.guard.inputs[index]
+        numbers = np.asarray(leaf, np.float64)
+        # What stands for infinity, as in a mask, is no number.
+        outside = (np.abs(numbers) < INFINITE) & ((numbers < low) | (numbers > high))
+        if outside.any():
+            raise GuardError(
+                f"program '{program.name}', input {index}: {numbers[outside].flat[0]:.6g} is outside of "
+                f"[{low:.6g}, {high:.6g}], which the program was calibrated for; calibrate with samples "
+                "like it"
+            )
+
+
 def check_inputs(program: Program, args: Sequence[Any]) -> list[NDArray[Any] | SharedArray]:
     """The caller's arguments as flat arrays, or handles, of the shapes and dtypes that the program takes.
 
     Raises:
         InputError: they are not; says which argument, what was found and what is expected.
+        GuardError: a number is outside of the range that a guarded program assumes.
     """
     check_program(program)
     try:
@@ -78,7 +105,9 @@ def check_inputs(program: Program, args: Sequence[Any]) -> list[NDArray[Any] | S
             f"program '{program.name}' takes {len(program.caller_inputs)} arrays, got {len(leaves)}"
         )
     pairs = zip(program.caller_inputs, leaves, strict=True)
-    return [_check_input(program.name, i, expected, leaf) for i, (expected, leaf) in enumerate(pairs)]
+    checked = [_check_input(program.name, i, expected, leaf) for i, (expected, leaf) in enumerate(pairs)]
+    check_ranges(program, enumerate(checked))
+    return checked
 
 
 def _check_input(program: str, index: int, expected: CallerTensor, value: Any) -> NDArray[Any] | SharedArray:
