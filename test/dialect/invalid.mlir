@@ -429,6 +429,17 @@ func.func @d5_numbers(%x: tensor<4xui8, #ditto.int<32>>) {
 
 // -----
 
+// expected-error @+1 {{d1: attribute 'ditto.guards' must be an array of strings, got 1 : i64}}
+func.func @guards(%x: tensor<4xf32>) attributes {ditto.guards = 1 : i64} {
+  // expected-error @+1 {{d1: attribute 'ditto.guards' may stand only on a function}}
+  %0 = stablehlo.negate %x {ditto.guards = ["x"]} : tensor<4xf32>
+  // expected-error @+1 {{d1: attribute 'ditto.infinity' must be a non-negative f64, got -1.0}}
+  %1 = stablehlo.negate %x {ditto.infinity = -1.0 : f64} : tensor<4xf32>
+  return
+}
+
+// -----
+
 func.func @low_bits(%x: tensor<4xui8, #ditto.int<32>>) {
   // expected-error @+1 {{d1: attribute 'ditto.low_bits' may stand only on a comparison}}
   %0 = stablehlo.add %x, %x {ditto.low_bits} : tensor<4xui8, #ditto.int<32>>

@@ -1,4 +1,4 @@
-// RUN: ditto-opt %s --ditto-apply-ranges='ranges=%S/Inputs/ranges.json' | filecheck %s
+// RUN: ditto-opt %s --split-input-file --ditto-apply-ranges='ranges=%S/Inputs/ranges.json' | filecheck %s
 
 // The n-th op of a name in a scope, jit(...) aside, has the n-th range of that name.
 // CHECK-LABEL: func.func @by_scope_and_number(
@@ -13,4 +13,22 @@ func.func @by_scope_and_number(%x: tensor<4xf32>) -> tensor<4xf32> {
   %2 = stablehlo.add %0, %1 : tensor<4xf32> loc("jit(f)/jit(main)/add")
   %3 = stablehlo.negate %2 : tensor<4xf32> loc("jit(f)/jit(main)/layer0/neg")
   return %3 : tensor<4xf32>
+}
+
+// -----
+
+// With needed-only, a sum of two numbers up to 3 is known well enough; a product that stays below 4 is not,
+// nor is an argument of a function.
+// RUN: ditto-opt %s --split-input-file --ditto-apply-ranges='ranges=%S/Inputs/needed.json needed-only=true' | filecheck %s --check-prefix=NEEDED
+// NEEDED-LABEL: func.func @needed(
+// NEEDED-SAME:    {ditto.range = array<f64: -3.000000e+00, 3.000000e+00>}
+// NEEDED:         stablehlo.add %arg0, %arg0 : tensor<4xf32>
+// NEEDED:         stablehlo.multiply %arg0, %arg0 {ditto.range = array<f64: 0.000000e+00, 4.000000e+00>}
+// NEEDED:         stablehlo.negate %arg0 {ditto.range = array<f64: -1.000000e+00, -5.000000e-01>}
+func.func @needed(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) {
+  %0 = stablehlo.add %x, %x : tensor<4xf32>
+  %1 = stablehlo.multiply %x, %x : tensor<4xf32>
+  %2 = stablehlo.negate %x : tensor<4xf32>
+  %3 = stablehlo.log %2 : tensor<4xf32>
+  return %0, %1, %3 : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
 }

@@ -49,14 +49,15 @@ def demo(query: str | None, policies: str, timeout: float) -> None:
     help="Largest float constant, in elements, that may be public; -1 allows any.",
 )
 @click.option("--ranges", type=click.Path(path_type=Path), help="Ranges that ditto calibrate wrote.")
+@click.option("--guard", is_flag=True, help="Have the parties check the ranges, and say whether they held.")
 def compile_command(
-    source: Path, output: Path, policy: str, max_public_constant: int, ranges: Path | None
+    source: Path, output: Path, policy: str, max_public_constant: int, ranges: Path | None, guard: bool
 ) -> None:
     """Compile StableHLO (text, bytecode or portable artifact) to a program file.
 
     Prints what the compiler warns of and remarks on.
     """
-    program = _compile(source, policy, max_public_constant, ranges)
+    program = _compile(source, policy, max_public_constant, ranges, guard=guard)
     for remark in program.remarks:
         click.echo(remark, err=True)
     program.save(output)
@@ -234,14 +235,21 @@ def bench_quantization(json_path: Path | None) -> None:
 
 
 def _compile(
-    source: Path, policy: str, max_public_constant: int = 1024, ranges: Path | None = None
+    source: Path,
+    policy: str,
+    max_public_constant: int = 1024,
+    ranges: Path | None = None,
+    *,
+    guard: bool = False,
 ) -> Program:
     import ditto
 
     with warnings.catch_warnings():
         # They are among the program's remarks.
         warnings.simplefilter("ignore", DittoWarning)
-        return ditto.compile(source, policy=policy, max_public_constant=max_public_constant, ranges=ranges)
+        return ditto.compile(
+            source, policy=policy, max_public_constant=max_public_constant, ranges=ranges, guard=guard
+        )
 
 
 def main() -> None:

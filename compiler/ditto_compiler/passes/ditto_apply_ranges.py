@@ -61,6 +61,9 @@ class DittoApplyRanges(Pass):
             return
         if entry is None:
             return
+        if self.needed_only:
+            # Guards compare with intervals.
+            ranges = ranges.widened(0.0)
         found = 0
         attributes = names.argument_attributes(entry)
         for index, entries in enumerate(attributes):
