@@ -230,3 +230,21 @@ def test_functions_of_large_numbers(cluster: ditto.LocalCluster, name: str) -> N
         return
     assert not ditto.simulate(known, x).overflows
     np.testing.assert_allclose(cluster.run(known, x), function(x), rtol=1e-2, atol=2**-14)
+
+
+def test_a_softmax_in_a_loop(cluster: ditto.LocalCluster) -> None:
+    """What its form asks for does not hold there: the loop is in one ring and scale."""
+    mask = np.array([True, True, False])
+
+    def rows(x: Any, mask: Any) -> Any:
+        return lax.scan(lambda c, row: (c, jax.nn.softmax(jnp.where(mask, row, -1e9))), 0.0, x)[1]
+
+    for policy in ("ditto", "puma", "uniform64"):
+        program = ditto.compile(rows, SQUARE, mask, policy=policy)
+        assert not ditto.simulate(program, SQUARE, mask).overflows
+        np.testing.assert_allclose(cluster.run(program, SQUARE, mask), rows(SQUARE, mask), atol=1e-2)
+
+
+def test_a_reducer_that_calls_functions_is_refused() -> None:
+    with pytest.raises(ditto.DittoError, match=r"its reducer calls 'stablehlo\.exponential'"):
+        ditto.compile(lambda x: lax.cumlogsumexp(x, axis=1), SQUARE)

@@ -9,13 +9,13 @@ from ditto_compiler import intervals
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.folds import ASSOCIATIVE, IDEMPOTENT, identity, starts_from_identity
 from ditto_compiler.intervals import NOTHING, UNKNOWN, Range, join, widened
-from ditto_compiler.ir import defining_op, element_type, encoding_of, ir, numel
+from ditto_compiler.ir import defining_op, element_type, encoding_of, ir, numel, ops_of
 from ditto_compiler.matcher import row_statistic
 from ditto_compiler.op_attributes import get_i64s, get_padding, shape_of
-from ditto_compiler.ops.base import IsSecret, Kind, Op, Ranges, Scale, Share, Values, register
+from ditto_compiler.ops.base import OPS, IsSecret, Kind, Op, Ranges, Scale, Share, Values, register
 from ditto_compiler.ops.emitter import Emitter, i64s
 from ditto_compiler.ops.movement import pad
-from ditto_compiler.structure import reducer
+from ditto_compiler.structure import is_float, reducer
 
 
 def _reduce(e: Emitter, op: ir.Operation) -> Values:
@@ -76,6 +76,12 @@ def _generic(
 
 
 def _plain_reduction(op: ir.Operation, _: IsSecret) -> str | None:
+    for inner in ops_of(op.regions[0].blocks[0]):
+        if inner.name in OPS and OPS[inner.name].domain is not None and is_float(inner.results[0]):
+            return (
+                f"its reducer calls '{inner.name}', which is right for some arguments only, and combines "
+                "initial values too; use jax.lax.associative_scan, or a maximum and a sum"
+            )
     name = reducer(op)
     if name is None or len(op.results) > 1:
         return None

@@ -190,6 +190,10 @@ class _Annotator:
                 for argument in block.arguments:
                     _set(argument, encoding)
             for inner in ops_of(region.blocks[0]):
+                # What a form asks for does not hold within a loop or a branch.
+                for name in (names.RING, names.FRAC):
+                    if name in inner.attributes:
+                        del inner.attributes[name]
                 if OPS[inner.name].kind is not Kind.TERMINATOR:
                     self._check_ring(inner, encoding.ring, f"the '{op.name}' that holds it")
                 self._annotate_whole(inner, encoding)
