@@ -39,7 +39,8 @@ def wrap(integers: ArrayLike, ring: int) -> Raw:
 
 def of_integers(integers: ArrayLike, ring: int) -> Raw:
     """Integers of any numpy type, or Python's, as ring elements."""
-    values = np.asarray(integers)
+    # numpy would take Python's integers of both signed and unsigned sizes for floats.
+    values = integers if isinstance(integers, np.ndarray) else np.asarray(integers, object)
     if values.dtype != object:
         values = values.astype(object if ring == 128 else np.int64)
     half = 1 << (ring - 1)
