@@ -84,7 +84,7 @@ def elementwise(function: Callable[..., Range]) -> RangeRule:
 
 
 def fits(range_: Range, value: ir.Value) -> bool:
-    """Whether integers in a range are all of the value's element type; what is no tensor of them always fits."""
+    """Whether integers in a range are all of the value's element type; what holds no integers always fits."""
     dtype = element_type(value) if is_tensor(value.type) else ""
     if dtype not in INT_TYPES:
         return True
