@@ -18,6 +18,32 @@ module attributes {ditto.stage = "cast"} {
 
 // -----
 
+// What holds it in places has no such bound, nor has the largest of a row that may be masked as a whole.
+// CHECK-LABEL: func.func @rows(
+// CHECK-SAME:    %arg0: tensor<4x4xf32, #ditto.fxp<32, 10>> {ditto.max_abs = 6.553600e+04 : f64}
+// CHECK-NOT:     ditto.max_abs
+// CHECK:         stablehlo.constant dense<-1.310720e+05> : tensor<f32, #ditto.fxp<32, 10>>
+// CHECK-NOT:     ditto.max_abs
+module attributes {ditto.stage = "cast"} {
+  func.func @rows(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>> {
+    %huge = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>
+    %fill = stablehlo.broadcast_in_dim %huge, dims = [] : (tensor<f32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %0 = stablehlo.select %mask, %x, %fill : tensor<4x4xi1, #ditto.int<32>>, tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %1 = stablehlo.reduce(%0 init: %huge) across dimensions = [1] : (tensor<4x4xf32, #ditto.fxp<32, 10>>, tensor<f32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+      reducer(%a: tensor<f32, #ditto.fxp<32, 10>>, %b: tensor<f32, #ditto.fxp<32, 10>>) {
+        %m = stablehlo.maximum %a, %b : tensor<f32, #ditto.fxp<32, 10>>
+        stablehlo.return %m : tensor<f32, #ditto.fxp<32, 10>>
+      }
+    %2 = stablehlo.broadcast_in_dim %1, dims = [0] : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %3 = stablehlo.subtract %0, %2 : tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %wide = "ditto.upcast"(%3) : (tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>>
+    %4 = stablehlo.exponential %wide : tensor<4x4xf32, #ditto.fxp<64, 18>>
+    return %4 : tensor<4x4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
 // With a known bound it is some way beyond it, and beyond all that is added on the way.
 // CHECK-LABEL: func.func @bounded_mask(
 // CHECK-NOT:     ditto.max_abs

@@ -365,7 +365,7 @@ class _Flow:
         self._constant.attributes["value"] = constant_of_array(filled, result.type)
         if self._shifted:
             for value in self._beside:
-                if math.isinf(self._analysis.of(value).largest):
+                if math.isinf(self._analysis.of(value).largest) and not _carries(value, flows):
                     _set_bound(value, size / 2)
 
     def decide(self, flows: Iterable[_Flow]) -> None:
@@ -382,6 +382,19 @@ class _Flow:
                 direction
             ]
             _replace_predicate(op, holds)
+
+
+def _carries(value: ir.Value, flows: Iterable[_Flow]) -> bool:
+    """Whether elements of a value stand for infinity, or do where all of a row is masked."""
+    if any(value in flow._state for flow in flows):
+        return True
+    op = defining_op(value)
+    if op is None or not (is_layout(op) or op.name in names.CASTS or op.name == "stablehlo.reduce"):
+        return False
+    sources = list(op.operands)
+    if op.name == "stablehlo.reduce":
+        sources = sources[: len(sources) // 2]
+    return any(_carries(source, flows) for source in sources)
 
 
 def _replace_predicate(op: ir.Operation, holds: bool) -> None:
