@@ -28,7 +28,9 @@ from ditto_compiler.ir import (
 from ditto_compiler.matcher import row_statistic
 from ditto_compiler.op_attributes import MIRRORED, direction_of, shape_of
 from ditto_compiler.ops import OPS, Kind, is_layout
+from ditto_compiler.ops.scales import is_product
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.spu.domains import largest_product
 from ditto_compiler.spu.literals import fits
 from ditto_compiler.structure import constant, constant_numbers, constant_of_array, reducer, through_repeating
 
@@ -55,7 +57,8 @@ class DittoLegalizeConstants(Pass):
     - only compared and selected: infinity itself, which is held beyond every number, at any scale
     - added to, scaled or cast as well: 2^(ring - 5 - frac) of the narrowest encoding on the way, at most
       2^20; where the numbers beside it have a known bound, a power of two from four times that on, at least
-      2^12. If they have none, `ditto.max_abs` says of them what is assumed: at most half of it
+      2^12. If they have none, `ditto.max_abs` says of them what is assumed: at most half of it, unless they
+      are products, which must be smaller to be truncated
 
     Requires: casts inserted. Keeps: c2.
 
@@ -365,7 +368,8 @@ class _Flow:
         self._constant.attributes["value"] = constant_of_array(filled, result.type)
         if self._shifted:
             for value in self._beside:
-                if math.isinf(self._analysis.of(value).largest) and not _carries(value, flows):
+                is_unknown = math.isinf(self._analysis.of(value).largest)
+                if is_unknown and not _carries(value, flows) and not _must_be_below(value, size / 2):
                     _set_bound(value, size / 2)
 
     def decide(self, flows: Iterable[_Flow]) -> None:
@@ -395,6 +399,13 @@ def _carries(value: ir.Value, flows: Iterable[_Flow]) -> bool:
     if op.name == "stablehlo.reduce":
         sources = sources[: len(sources) // 2]
     return any(_carries(source, flows) for source in sources)
+
+
+def _must_be_below(value: ir.Value, bound: float) -> bool:
+    """Whether a value is a product, which is truncated only if it is smaller than that anyhow."""
+    op, encoding = defining_op(value), encoding_of(value)
+    assert isinstance(encoding, Fxp)
+    return op is not None and is_product(op) and largest_product(encoding.ring, encoding.frac) <= bound
 
 
 def _replace_predicate(op: ir.Operation, holds: bool) -> None:

@@ -197,7 +197,9 @@ class Exact(Interpreter[Tensor]):
         frac = result_encoding(op).frac
         numbers = rings.read(result.raw, frac)
         inside = np.asarray(np.abs(numbers) <= bound * STATED_SLACK + np.ldexp(16.0, -frac))
-        self.check_domain(op, numbers, inside, f"magnitudes up to {bound:.4g}, as its form or a mask assumes", "")
+        self.check_domain(
+            op, numbers, inside, f"magnitudes up to {bound:.4g}, as its form or a mask assumes", ""
+        )
         return results if inside.all() else [Tensor(result.raw, np.where(inside, result.error, np.inf))]
 
 
