@@ -18,11 +18,15 @@ module attributes {ditto.stage = "cast"} {
 
 // -----
 
-// What holds it in places has no such bound, nor has the largest of a row that may be masked as a whole.
+// What holds it in places has no such bound, nor has the largest of a row that may be masked as a whole. The
+// maximum starts from infinity itself, whatever the mask is made of.
 // CHECK-LABEL: func.func @rows(
 // CHECK-SAME:    %arg0: tensor<4x4xf32, #ditto.fxp<32, 10>> {ditto.max_abs = 6.553600e+04 : f64}
 // CHECK-NOT:     ditto.max_abs
+// CHECK:         %[[START:.*]] = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>
 // CHECK:         stablehlo.constant dense<-1.310720e+05> : tensor<f32, #ditto.fxp<32, 10>>
+// CHECK-NOT:     ditto.max_abs
+// CHECK:         stablehlo.reduce({{.*}} init: %[[START]])
 // CHECK-NOT:     ditto.max_abs
 module attributes {ditto.stage = "cast"} {
   func.func @rows(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>> {

@@ -17,6 +17,7 @@ from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.intervals import INFINITE
 from ditto_compiler.ir import (
+    clone_op,
     defining_op,
     element_type,
     encoding_of,
@@ -54,7 +55,8 @@ class DittoLegalizeConstants(Pass):
     it meets. It may be compared, mixed with numbers by a selection (or padding, or a product with 0 and 1),
     moved and shifted, and must end in an extremum, a comparison, exp, or another function that levels off.
 
-    - only compared and selected: infinity itself, which is held beyond every number, at any scale
+    - only compared and selected, or the start of a reduction: infinity itself, which is held beyond every
+      number, at any scale
     - added to, scaled or cast as well: 2^(ring - 5 - frac) of the narrowest encoding on the way, at most
       2^20; where the numbers beside it have a known bound, a power of two from four times that on, at least
       2^12. If they have none, `ditto.max_abs` says of them what is assumed: at most half of it, unless they
@@ -87,9 +89,10 @@ class DittoLegalizeConstants(Pass):
         flows = []
         for op in nested_ops(entry.operation):
             if op.name == "stablehlo.constant" and isinstance(encoding_of(op.results[0]), Fxp):
-                flow = _flow_of(op, analysis, errors)
-                if flow is not None:
-                    flows.append(flow)
+                for part in (*_starts_of(op), op):
+                    flow = _flow_of(part, analysis, errors)
+                    if flow is not None:
+                        flows.append(flow)
         errors.raise_if_any()
         for flow in flows:
             flow.settle(errors)
@@ -98,6 +101,27 @@ class DittoLegalizeConstants(Pass):
             flow.write(flows)
         for flow in flows:
             flow.decide(flows)
+
+
+def _starts_of(op: ir.Operation) -> list[ir.Operation]:
+    """A copy of a constant for the reductions that start from it, if they do from infinity.
+
+    So that nothing but that is asked of it, where a mask is made of the same constant.
+    """
+    if not any(abs(float(x)) >= INFINITE for x in constant_numbers(op)):
+        return []
+    uses = [(use.owner, use.operand_number) for use in op.results[0].uses]
+    starts = [
+        (user, index)
+        for user, index in uses
+        if user.name in ("stablehlo.reduce", "stablehlo.reduce_window") and index >= len(user.operands) // 2
+    ]
+    if len(starts) in (0, len(uses)):
+        return []
+    copy = clone_op(op, {}, ir.InsertionPoint(op))
+    for user, index in starts:
+        user.operands[index] = copy.results[0]
+    return [copy]
 
 
 def _flow_of(op: ir.Operation, analysis: RangeAnalysis, errors: ErrorCollector) -> _Flow | None:
