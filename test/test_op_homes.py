@@ -10,11 +10,15 @@ import pytest
 from op_cases import CASES, TEXTS
 
 import ditto
+from ditto.frontend import trace
 from ditto.simulator.ops import EXACT, FAST
 from ditto_compiler.cost.ops import RULES
 from ditto_compiler.dialect.attributes import CASTS
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.ops import FAMILIES, OPS, WIDE, Kind, Op
+from ditto_compiler.pass_manager import PassManager
+from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
+from ditto_compiler.pipelines import default_pipeline
 
 COMPUTED = [name for name, op in OPS.items() if op.kind is not Kind.TERMINATOR]
 
@@ -22,10 +26,25 @@ WITHOUT_CASE = ("chlo.square",)
 """JAX 0.4.34 does not give it."""
 
 
+INTEGER_CASES = ("integer_division", "integer_wrap")
+"""What ditto-legalize-integers puts ops of our own into."""
+
+
+def legalized(case: str) -> str:
+    """A case with its integers legalized, in a ring that is wider than they are."""
+    function, arguments, _ = CASES[case]
+    module = trace(function, arguments).module
+    passes = default_pipeline("uniform64")
+    last = next(i for i, pass_ in enumerate(passes) if isinstance(pass_, DittoLegalizeIntegers))
+    PassManager(passes[: last + 1]).run(module)
+    return str(module)
+
+
 def cased_ops() -> set[str]:
     """The ops in the programs of test/support/op_cases.py."""
     texts = [jax.jit(function).lower(*arguments).as_text() for function, arguments, _ in CASES.values()]
-    return {name for name in OPS for text in (*texts, *TEXTS.values()) if re.search(rf'{name}[ ("]', text)}
+    texts += [*map(legalized, INTEGER_CASES), *TEXTS.values()]
+    return {name for name in OPS for text in texts if re.search(rf'{name}[ ("]', text)}
 
 
 def missing_facets(op: Op, cased: set[str]) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import ditto
-from ditto.bench.domains import OURS, measure, measure_ours
+from ditto.bench.measured_domains import OURS, measure, measure_ours
 from ditto.bench.raw_engine import RawEngine
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.spu import domains

@@ -26,7 +26,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "ir network program",
         "diagnostics dialect op_attributes protocols",
         "calibration pass_base scopes source structure verify_diagnostics xla",
-        "cost matcher spu",
+        "cost folds matcher spu",
         "quartic_exp",
         "ops recognizers report",
         "supported",
@@ -41,7 +41,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler.ops": (
         "base",
         "emitter scales",
-        "bitwise control conversions elementwise movement sorting sources",
+        "bitwise control conversions elementwise integers movement sorting sources",
         "indexing products reductions",
         "functions",
     ),

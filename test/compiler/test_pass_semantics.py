@@ -18,8 +18,20 @@ import pytest
 from jax import lax
 from jaxlib import xla_client
 
+from ditto_compiler import folds
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.ir import copy_module, encoding_of, entry_function, ir, nested_ops, parse_module
+from ditto_compiler.dtypes import is_unsigned
+from ditto_compiler.ir import (
+    copy_module,
+    element_type,
+    encoding_of,
+    entry_function,
+    insert_op,
+    ir,
+    nested_ops,
+    parse_module,
+)
+from ditto_compiler.ops.integers import unsigned_value
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.pipelines import default_pipeline
@@ -73,7 +85,10 @@ def convolution(x: Any, k: Any) -> Any:
 
 
 def integers(i: Any) -> Any:
-    return jnp.where(i > 2, i * 3 - 1, i + (i & 1)), jnp.sum(i), jnp.max(i)
+    """Of all ops that integers have of our own: the sums of large ones wrap around, and are divided."""
+    sums = i * 2**20 + i
+    quotients = sums // 7, sums % i, lax.shift_right_logical(sums, 3), sums.astype(jnp.uint32) // 5
+    return jnp.where(i > 2, i * 3 - 1, i + (i & 1)), jnp.sum(i), jnp.max(i), sums > i, *quotients
 
 
 def conversions(x: Any) -> Any:
@@ -144,37 +159,47 @@ def export(function: Function, inputs: list[np.ndarray]) -> ir.Module:
     return copy_module(jax.jit(function).lower(*inputs).compiler_ir("stablehlo"))
 
 
-def with_plain_comparisons(module: ir.Module) -> ir.Module:
-    """A copy with `ditto.less` written as comparisons with constants."""
+def with_plain_ops(module: ir.Module) -> ir.Module:
+    """A copy with the ops of our own dialect, casts apart, written as StableHLO."""
     module = copy_module(module)
     with module.context, ir.Location.unknown():
         for op in nested_ops(module.operation):
-            if op.name != names.LESS:
-                continue
-            encoding = encoding_of(op.operands[0])
-            assert encoding is not None
-            tensor = ir.RankedTensorType(op.operands[0].type)
-            for result, threshold in zip(op.results, op.attributes[names.THRESHOLDS], strict=True):
-                number = ir.FloatAttr.get(tensor.element_type, threshold * 2.0**-encoding.frac)
-                value = ir.DenseElementsAttr.get_splat(tensor, number)
-                ip = ir.InsertionPoint(op)
-                constant = ir.Operation.create("stablehlo.constant", [tensor], [], {"value": value}, ip=ip)
-                direction = ir.Attribute.parse("#stablehlo<comparison_direction LT>")
-                plain = ir.Operation.create(
-                    "stablehlo.compare",
-                    [result.type],
-                    [op.operands[0], constant.results[0]],
-                    {"comparison_direction": direction},
-                    ip=ip,
-                )
-                result.replace_all_uses_with(plain.results[0])
-            op.erase()
+            results = _in_plain_ops(op)
+            if results:
+                for old, new in zip(op.results, results, strict=True):
+                    old.replace_all_uses_with(new)
+                op.erase()
     return module
+
+
+def _in_plain_ops(op: ir.Operation) -> list[ir.Value]:
+    """What an op of our own gives, by StableHLO; nothing for others."""
+    if op.name == names.LESS:
+        x, encoding = op.operands[0], encoding_of(op.operands[0])
+        assert encoding is not None
+        limits = [threshold * 2.0**-encoding.frac for threshold in op.attributes[names.THRESHOLDS]]
+        direction = {"comparison_direction": ir.Attribute.parse("#stablehlo<comparison_direction LT>")}
+        return [
+            insert_op("compare", bit.type, x, folds.splat(limit, x.type, before=op), before=op, **direction)
+            for bit, limit in zip(op.results, limits, strict=True)
+        ]
+    if op.name == names.WRAP:
+        # XLA's integers have no bits above those of their type, so a shift is all that is left.
+        x = op.operands[0]
+        amount = folds.splat(names.get_int(op, names.DROP) or 0, x.type, before=op)
+        name = "logical" if is_unsigned(element_type(x)) else "arithmetic"
+        return [insert_op(f"shift_right_{name}", x.type, x, amount, before=op)]
+    if op.name == names.QUOTIENT:
+        x, *rest = op.operands
+        divisor = names.get_attribute(op, names.DIVISOR)
+        y = rest[0] if divisor is None else folds.splat(unsigned_value(divisor), x.type, before=op)
+        return [insert_op("divide", x.type, x, y, before=op)]
+    return []
 
 
 def to_floats(module: ir.Module) -> str:
     """The program without encodings, with casts as identities."""
-    text = _ENCODING.sub("", str(with_plain_comparisons(module))).replace("ditto.explicit_rescale, ", "")
+    text = _ENCODING.sub("", str(with_plain_ops(module))).replace("ditto.explicit_rescale, ", "")
     return _CAST.sub(r"stablehlo.reshape \1", text)
 
 
@@ -229,8 +254,8 @@ def test_every_pass_keeps_what_the_program_computes(case: str, policy: str) -> N
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_integer_programs(policy: str) -> None:
-    inputs = [np.array([0, 1, 2, 3, -4], np.int32)]
-    expected = [np.asarray(value) for value in integers(*inputs)]
+    inputs = [np.array([0, 1, 2, 3, -4, 2**30, 2**31 - 1, -(2**31)], np.int32)]
+    expected = [np.asarray(value) for value in jax.jit(integers)(*inputs)]
     module = export(integers, inputs)
     for pass_ in default_pipeline(POLICIES[policy])[:-1]:
         PassManager([pass_]).run(module)

@@ -18,6 +18,62 @@ module attributes {ditto.stage = "cast"} {
 
 // -----
 
+// What holds it in places has no such bound, nor has the largest of a row that may be masked as a whole. The
+// maximum starts from infinity itself, whatever the mask is made of.
+// CHECK-LABEL: func.func @rows(
+// CHECK-SAME:    %arg0: tensor<4x4xf32, #ditto.fxp<32, 10>> {ditto.range = array<f64: -6.553600e+04, 6.553600e+04>}
+// CHECK-NOT:     ditto.max_abs
+// CHECK:         %[[START:.*]] = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>
+// CHECK:         stablehlo.constant dense<-1.310720e+05> : tensor<f32, #ditto.fxp<32, 10>>
+// CHECK-NOT:     ditto.max_abs
+// CHECK:         stablehlo.reduce({{.*}} init: %[[START]])
+// CHECK-NOT:     ditto.max_abs
+module attributes {ditto.stage = "cast"} {
+  func.func @rows(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>> {
+    %huge = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>
+    %fill = stablehlo.broadcast_in_dim %huge, dims = [] : (tensor<f32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %0 = stablehlo.select %mask, %x, %fill : tensor<4x4xi1, #ditto.int<32>>, tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %1 = stablehlo.reduce(%0 init: %huge) across dimensions = [1] : (tensor<4x4xf32, #ditto.fxp<32, 10>>, tensor<f32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<32, 10>>
+      reducer(%a: tensor<f32, #ditto.fxp<32, 10>>, %b: tensor<f32, #ditto.fxp<32, 10>>) {
+        %m = stablehlo.maximum %a, %b : tensor<f32, #ditto.fxp<32, 10>>
+        stablehlo.return %m : tensor<f32, #ditto.fxp<32, 10>>
+      }
+    %2 = stablehlo.broadcast_in_dim %1, dims = [0] : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %3 = stablehlo.subtract %0, %2 : tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %wide = "ditto.upcast"(%3) : (tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>>
+    %4 = stablehlo.exponential %wide : tensor<4x4xf32, #ditto.fxp<64, 18>>
+    return %4 : tensor<4x4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+// Of a product nothing is assumed that its truncation does not need: it stays below 2^(32-2-20). In ring 64
+// it might be as large as 2^26.
+// CHECK-LABEL: func.func @scores(
+// CHECK:         stablehlo.dot_general
+// CHECK-NOT:     ditto.max_abs
+// CHECK-SAME:    -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+// CHECK:         stablehlo.dot_general
+// CHECK-SAME:    {ditto.max_abs = 5.242880e+05 : f64}
+module attributes {ditto.stage = "cast"} {
+  func.func @scores(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>, %y: tensor<4x4xf32, #ditto.fxp<64, 18>>, %mask64: tensor<4x4xi1, #ditto.int<64>>) -> (tensor<4x4xf32, #ditto.fxp<64, 18>>, tensor<4x4xf32, #ditto.fxp<64, 18>>) {
+    %huge = stablehlo.constant dense<-1.0e9> : tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %0 = stablehlo.dot_general %x, %x, contracting_dims = [1] x [0] : (tensor<4x4xf32, #ditto.fxp<32, 10>>, tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %1 = stablehlo.select %mask, %0, %huge : tensor<4x4xi1, #ditto.int<32>>, tensor<4x4xf32, #ditto.fxp<32, 10>>
+    %wide = "ditto.upcast"(%1) : (tensor<4x4xf32, #ditto.fxp<32, 10>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>>
+    %2 = stablehlo.exponential %wide : tensor<4x4xf32, #ditto.fxp<64, 18>>
+    %huge64 = stablehlo.constant dense<-1.0e9> : tensor<4x4xf32, #ditto.fxp<64, 18>>
+    %3 = stablehlo.dot_general %y, %y, contracting_dims = [1] x [0] : (tensor<4x4xf32, #ditto.fxp<64, 18>>, tensor<4x4xf32, #ditto.fxp<64, 18>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>>
+    %4 = stablehlo.select %mask64, %3, %huge64 : tensor<4x4xi1, #ditto.int<64>>, tensor<4x4xf32, #ditto.fxp<64, 18>>
+    %5 = stablehlo.subtract %4, %3 : tensor<4x4xf32, #ditto.fxp<64, 18>>
+    %6 = stablehlo.exponential %5 : tensor<4x4xf32, #ditto.fxp<64, 18>>
+    return %2, %6 : tensor<4x4xf32, #ditto.fxp<64, 18>>, tensor<4x4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
 // With a known bound it is some way beyond it, and beyond all that is added on the way.
 // CHECK-LABEL: func.func @bounded_mask(
 // CHECK-NOT:     6.553600e+04

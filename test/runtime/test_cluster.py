@@ -156,8 +156,9 @@ def test_a_port_that_is_taken_in_between_is_one_clear_error(monkeypatch):
 
 
 def test_a_nonsensical_time_out_is_refused():
-    with pytest.raises(ditto.DittoError, match="timeout must be positive"):
-        ditto.LocalCluster(timeout=0)
+    for timeout in (0, -1.0, float("nan"), float("inf"), "soon"):
+        with pytest.raises(ditto.DittoError, match="timeout must be a number of seconds in"):
+            ditto.LocalCluster(timeout=timeout)
 
 
 def test_shares_look_nothing_like_the_input(cluster, program):

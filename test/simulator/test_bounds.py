@@ -101,7 +101,21 @@ def test_what_errors_may_decide_is_bounded_by_both_outcomes(cluster):
     assert bound[0, 0] >= 2.0 and bound[0, 1] < 1e-4
 
 
-def test_approximated_functions_and_what_follows_have_no_bound():
-    program = ditto.compile(lambda x: (1 / x, 1 / x + x, x), X, policy="uniform64")
-    quotient, after, beside = ditto.simulate(program, X).error_bounds
+def inverses(x):
+    return 1 / x, 1 / x + x, x
+
+
+def test_ideal_functions_and_what_follows_have_no_bound():
+    program = ditto.compile(inverses, X, policy="uniform64")
+    quotient, after, beside = ditto.simulate(program, X, functions="ideal").error_bounds
     assert np.isinf(quotient).all() and np.isinf(after).all() and not beside.any()
+
+
+def test_the_engine_s_functions_and_what_follows_have_one(cluster):
+    program = ditto.compile(inverses, X, policy="uniform64")
+    simulation = ditto.simulate(program, X)
+    found = cluster.run(program, X)
+    for private, exact, bound in zip(found, simulation.outputs, simulation.error_bounds, strict=True):
+        assert (np.abs(private - exact.astype(np.float64)) <= bound).all()
+    quotient, after, beside = simulation.error_bounds
+    assert (quotient > 0).all() and (quotient < 1e-3).all() and (after >= quotient).all() and not beside.any()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ditto.bench.domains import TRUE, arguments, engine_result, sure
+from ditto.bench.measured_domains import TRUE, arguments, engine_result, sure
 from ditto.bench.raw_engine import RawEngine, ring_elements
 from ditto.simulator.engine_functions import BY_FLOAT32, FUNCTIONS, ULPS
 from ditto.simulator.ring import as_raw, read

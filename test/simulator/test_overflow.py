@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import ditto
 from ditto.simulator.overflow import Overflow
 from ditto_compiler.diagnostics import SourceLocation
-from ditto_compiler.encoding import Fxp, Int
+from ditto_compiler.encoding import Fxp
 
 LIMIT = 2.0**22
 """Of a value with 8 fraction bits in ring 32: 2^(32-2-8)."""
@@ -102,28 +102,55 @@ def test_a_cast_into_a_narrower_ring():
     assert not ditto.simulate(program, np.float32([[1.0]])).overflows
 
 
-def test_integers_wrap_around_but_may_not_change_ring_then():
+def test_integers_wrap_around_as_in_jax_and_change_ring_then():
     def function(i):
         return (i * i).astype(jnp.float32)
 
-    assert not overflows(function, np.int32([2**15 - 1]), policy="dtype")
-    (overflow,) = overflows(function, np.int32([2**15]), policy="dtype")
-    assert overflow.op == "ditto.upcast" and overflow.encoding == Int(32)
-    assert "no fraction fits, use a wider ring" in str(overflow)
+    i = np.int32([2**15 - 1, 2**15, 46341, 2**16 + 3, -(2**31)])
+    program = ditto.compile(function, i, policy="dtype")
+    assert {cast.op for _, cast in program.casts()} == {"upcast"}
+    simulation = ditto.simulate(program, i)
+    assert not simulation.overflows
+    # Fixed point holds 24 bits of them, as single precision does.
+    np.testing.assert_allclose(simulation.outputs, jax.jit(function)(i), rtol=2.0**-24)
+
+
+def test_floats_that_do_not_fit_an_integer_type():
+    def function(x):
+        return x.astype(jnp.int8)
+
+    assert not overflows(function, np.float32([127.0, -128.0]))
+    (overflow,) = overflows(function, np.float32([128.0]))
+    assert "value 128 does not fit i8, and may become any integer" in str(overflow)
 
 
 def test_an_input_that_the_parties_would_refuse():
     (overflow,) = overflows(lambda x: x, np.float32([1e9]))
     assert str(overflow).startswith("input 0: value 1e+09 does not fit #ditto.fxp<32, 8>")
+    (overflow,) = overflows(lambda x: x, np.float32([2e9]))
+    assert "no fraction fits, use a wider ring" in str(overflow)
 
 
 def test_functions_report_infinities_and_what_is_no_number():
-    infinite, undefined = overflows(
-        lambda x: (jnp.exp(x) * 0, jnp.log(-x)), np.float32([800.0]), policy="uniform64"
-    )
+    def function(x):
+        return 1 / x, jnp.log(x - 1)
+
+    x = np.float32([0.0])
+    infinite, undefined = overflows(function, x, policy="uniform64", functions="ideal")
     assert infinite.value == math.inf and infinite.max_frac is None
     assert "value inf does not fit" in str(infinite)
     assert "a value is not a number" in str(undefined)
+    by_zero, negative = overflows(function, x, policy="uniform64", functions="engine")
+    assert "stablehlo.divide: 0 is out of its domain" in str(by_zero)
+    assert "stablehlo.log: -1 is out of its domain" in str(negative)
+
+
+def test_exponentials_report_results_that_do_not_fit():
+    """e^x < 2^(64-2-36) = R, and the last square is what is too large for x = 20."""
+    assert not overflows(jnp.exp, np.float32([17.9]), policy="uniform64")
+    for x in (20.0, 800.0):
+        assert overflows(jnp.exp, np.float32([x]), policy="uniform64")
+    assert not overflows(jnp.exp, np.float32([-800.0]), policy="uniform64")
 
 
 def test_a_loop_reports_an_op_once_with_its_largest_value():
@@ -139,11 +166,12 @@ def test_masks_are_infinities_that_fit():
         return jax.nn.softmax(scores)
 
     x, mask = np.eye(3, 4, dtype=np.float32), np.tri(3, dtype=bool)
-    for rescale in ("engine", "explicit"):
-        policy = dataclasses.replace(ditto.load_policy("uniform64"), rescale=rescale)
-        simulation = ditto.simulate(ditto.compile(attention, x, mask, policy=policy), x, mask)
-        assert not simulation.overflows
-        np.testing.assert_allclose(simulation.outputs, attention(x, mask), atol=2**-14)
+    for name, error in {"uniform64": 2**-14, "ditto": 2**-10}.items():
+        for rescale in ("engine", "explicit"):
+            policy = dataclasses.replace(ditto.load_policy(name), rescale=rescale)
+            simulation = ditto.simulate(ditto.compile(attention, x, mask, policy=policy), x, mask)
+            assert not simulation.overflows and np.isfinite(simulation.error_bounds).all()
+            np.testing.assert_allclose(simulation.outputs, attention(x, mask), atol=error)
 
 
 def test_bounds_are_infinite_after_an_overflow():

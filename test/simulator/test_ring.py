@@ -27,6 +27,19 @@ def test_wrap_is_two_s_complement(ring, value):
     assert int(rings.wrap(value, ring)) == signed(value, ring)
 
 
+@given(RINGS, st.lists(st.integers(-(2**63), 2**64 - 1), max_size=4))
+def test_integers_of_all_kinds_become_ring_elements(ring, values):
+    expected = [signed(value, ring) for value in values]
+    assert rings.of_integers(values, ring).tolist() == expected
+    assert rings.of_integers(np.array(values, object), ring).tolist() == expected
+    for dtype in (np.int64, np.uint64):
+        limits = np.iinfo(dtype)
+        for value in values:
+            if limits.min <= value <= limits.max:
+                for kind in (dtype(value), np.array(value, dtype), np.array([value], dtype)):
+                    assert rings.of_integers(kind, ring).reshape(-1).tolist() == [signed(value, ring)]
+
+
 @pytest.mark.parametrize("ring", [32, 64, 128])
 @pytest.mark.parametrize("bits", [4, 20, 31, 60, 126])
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ CASES = {
     "convert_bool": (lambda b: b.astype(jnp.float32), (BOOL,), EXACT),
     "integer_arithmetic": (lambda i, j: i * j + i - j, (K, J), EXACT),
     "integer_division": (lax.div, (K, NONZERO), {32: 0.0, 64: 0.0, 128: 0.0}),
+    "integer_wrap": (lambda i: (i * 2**26) >> 20, (K,), EXACT),
     "integer_minmax": (lambda i, j: (jnp.maximum(i, j), jnp.minimum(i, j), jnp.abs(i)), (K, J), EXACT),
     "integer_dot": (lambda i, j: i @ j.T, (K, J), EXACT),
     "integer_compare": (lambda i, j: (i < j, i == j), (K, J), EXACT),

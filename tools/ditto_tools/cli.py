@@ -173,8 +173,8 @@ def bench_casts(elements: int, json_path: Path | None) -> None:
 @click.option("--encodings", help="RING/FRACTION bits, separated by commas: 64/18,128/40; default: thirteen.")
 def bench_domains(encodings: str | None) -> None:
     """Where the engine's functions are right, and how right, beside what the compiler assumes."""
-    from ditto.bench.domains import ENCODINGS
-    from ditto.bench.domains import main as run_bench
+    from ditto.bench.measured_domains import ENCODINGS
+    from ditto.bench.measured_domains import main as run_bench
 
     run_bench(ENCODINGS if encodings is None else [_encoding(text) for text in encodings.split(",")])
 

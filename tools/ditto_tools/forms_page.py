@@ -81,8 +81,9 @@ The scale stays a product: folding it into the next layer's weights would cost a
     "embedding": """\
 The engine cannot look up by secret ids. `one-hot` compares each id with each row's number; `digits` compares
 its high and low bits with 2 sqrt(rows) numbers, and takes one product for each row. Either reads the whole
-table, whatever the id; one out of range gives a row of zeros, and nobody learns that it did. (A negative
-index counts from the end, as in JAX.) Or the client supplies the one-hot matrix as the argument, as
+table, whatever the id. One out of range gives what it gives in JAX, the nearest row for `table[ids]` and
+`mode="clip"`, zeros where `jnp.take` has NaN, and nobody learns that it did. (A negative index counts from
+the end, as in JAX.) Or the client supplies the one-hot matrix as the argument, as
 `ditto.models.minilm.one_hot` makes it: then the lookup is one matrix product, at 12 to 52 bytes for each
 element of the *result* and nothing for each row; the price is that the client shares a row of the table's
 length for each id instead of one number. Ids that are public stay a lookup, which is free.""",

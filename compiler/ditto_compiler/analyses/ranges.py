@@ -20,11 +20,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.intervals import INFINITE, UNKNOWN, Interval, Range, join
-from ditto_compiler.ir import defining_op, func, functions_beside, ir, is_tensor, ops_of
+from ditto_compiler.intervals import INFINITE, Interval, Range, join
+from ditto_compiler.ir import defining_op, func, functions_beside, ir, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.ops.base import anything, fitted
 from ditto_compiler.structure import is_float
+from ditto_compiler.supported import op_problem, type_problem
 
 TOLERANCE = 1e-3
 """By how much, relatively, rounding may take a measurement out of what is proved."""
@@ -61,7 +62,7 @@ class RangeAnalysis:
         self._functions = {f.name.value: f for f in functions_beside(entry)}
         self._calling: list[str] = [entry.name.value]
         arguments = [
-            self.fitted(self._sharpened(entry.operation, argument, _anything(argument), known), argument)
+            self.fitted(self._sharpened(entry.operation, argument, anything(argument), known), argument)
             for argument, known in zip(entry.arguments, _of_arguments(entry), strict=True)
         ]
         self.run(entry.entry_block, arguments)
@@ -84,16 +85,15 @@ class RangeAnalysis:
             return [self.of(op.operands[0])]
         if op.name == "func.call":
             return self._called(op)
-        entry = OPS.get(op.name)
-        if entry is None:
-            return [_anything(result) for result in op.results]
-        return entry.range(self, op)
+        if op_problem(op) or any(type_problem(value.type) for value in (*op.operands, *op.results)):
+            return [anything(result) for result in op.results]
+        return OPS[op.name].range(self, op)
 
     def _called(self, op: ir.Operation) -> Sequence[Range]:
         name = ir.FlatSymbolRefAttr(op.attributes["callee"]).value
         callee = self._functions.get(name)
         if callee is None or callee.is_external or name in self._calling:
-            return [_anything(result) for result in op.results]
+            return [anything(result) for result in op.results]
         self._calling.append(name)
         before = [self._ranges.get(argument) for argument in callee.arguments]
         arguments = [self.of(operand) for operand in op.operands]
@@ -136,7 +136,7 @@ class RangeAnalysis:
         if value not in self._ranges:
             op = defining_op(value)
             if op is None:
-                return _anything(value)
+                return anything(value)
             self.visit(op)
         return self._ranges[value]
 
@@ -165,10 +165,6 @@ class RangeAnalysis:
         for result in op.results:
             self._ranges.pop(result, None)
         op.erase()
-
-
-def _anything(value: ir.Value) -> Range:
-    return anything(value) if is_tensor(value.type) else UNKNOWN
 
 
 class Known(NamedTuple):

@@ -1,7 +1,8 @@
 """Forms of the lookup of a table's rows by secret ids: products with one-hot matrices.
 
 Every form reads the whole table for every id, so that nothing depends on which row is wanted. An id that is
-out of range equals no row's number: it gives a row of zeros, and nobody learns that it did.
+no row's number gives a row of zeros, and nobody learns that it did; where the program means the nearest row,
+ids are clamped before.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Protocol
 from ditto_compiler.dtypes import INT_TYPES, integer_limits
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.intervals import UNKNOWN, Range, join
-from ditto_compiler.ir import element_type, ir
+from ditto_compiler.ir import element_type, ir, is_tensor
 from ditto_compiler.spu.domains import Domain
 
 WIDE: tuple[int, ...] = (64, 128)
@@ -84,8 +84,8 @@ def elementwise(function: Callable[..., Range]) -> RangeRule:
 
 
 def fits(range_: Range, value: ir.Value) -> bool:
-    """Whether integers in a range are all of the value's element type; floats always fit."""
-    dtype = element_type(value)
+    """Whether integers in a range are all of the value's element type; what holds no integers always fits."""
+    dtype = element_type(value) if is_tensor(value.type) else ""
     if dtype not in INT_TYPES:
         return True
     low, high = integer_limits(dtype)

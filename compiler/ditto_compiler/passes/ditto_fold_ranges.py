@@ -11,6 +11,7 @@ from ditto_compiler.ir import defining_op, element_type, entry_function, insert_
 from ditto_compiler.op_attributes import comparison_attributes, direction_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import IDENTITIES, constant
+from ditto_compiler.supported import result_problem
 
 REDUCERS: tuple[str, ...] = ("stablehlo.reduce", "stablehlo.reduce_window", "stablehlo.sort")
 
@@ -52,7 +53,7 @@ class DittoFoldRanges(Pass):
             return
         analysis = RangeAnalysis(entry)
         for op in nested_ops(entry.operation):
-            if len(op.results) != 1 or op.name == "stablehlo.constant":
+            if len(op.results) != 1 or result_problem(op) or op.name == "stablehlo.constant":
                 continue
             found = self._folded(op, analysis)
             if found is not None:

@@ -29,7 +29,9 @@ from ditto_compiler.ir import (
 from ditto_compiler.matcher import row_statistic
 from ditto_compiler.op_attributes import MIRRORED, direction_of, shape_of
 from ditto_compiler.ops import OPS, Kind, is_layout
+from ditto_compiler.ops.scales import is_product
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.spu.domains import largest_product
 from ditto_compiler.spu.literals import fits
 from ditto_compiler.structure import constant, constant_numbers, constant_of_array, reducer, through_repeating
 
@@ -53,10 +55,12 @@ class DittoLegalizeConstants(Pass):
     it meets. It may be compared, mixed with numbers by a selection (or padding, or a product with 0 and 1),
     moved and shifted, and must end in an extremum, a comparison, exp, or another function that levels off.
 
-    - only compared and selected: infinity itself, which is held beyond every number, at any scale
+    - only compared and selected, or the start of a reduction: infinity itself, which is held beyond every
+      number, at any scale
     - added to, scaled or cast as well: 2^(ring - 5 - frac) of the narrowest encoding on the way, at most
       2^20; where the numbers beside it have a known bound, a power of two from four times that on, at least
-      2^12. If they have none, `ditto.range` says of them what is assumed: at most half of it
+      2^12. If they have none, `ditto.range` says of them what is assumed: at most half of it, unless they
+      are products, which must be smaller to be truncated
 
     Requires: casts inserted. Keeps: c2.
 
@@ -396,8 +400,8 @@ class _Flow:
                     least = size / 2 if before is None else min(size / 2, ir.FloatAttr(before).value)
                     op.attributes[names.INFINITY] = ir.FloatAttr.get_f64(least)
             for value in self._beside:
-                holds_infinity = any(value in flow._state for flow in flows)
-                if not holds_infinity and math.isinf(self._analysis.of(value).largest):
+                is_unknown = math.isinf(self._analysis.of(value).largest)
+                if is_unknown and not _carries(value, flows) and not _must_be_below(value, size / 2):
                     _set_bound(value, size / 2)
 
     def decide(self, flows: Iterable[_Flow]) -> None:
@@ -414,6 +418,26 @@ class _Flow:
                 direction
             ]
             _replace_predicate(op, holds)
+
+
+def _carries(value: ir.Value, flows: Iterable[_Flow]) -> bool:
+    """Whether elements of a value stand for infinity, or do where all of a row is masked."""
+    if any(value in flow._state for flow in flows):
+        return True
+    op = defining_op(value)
+    if op is None or not (is_layout(op) or op.name in names.CASTS or op.name == "stablehlo.reduce"):
+        return False
+    sources = list(op.operands)
+    if op.name == "stablehlo.reduce":
+        sources = sources[: len(sources) // 2]
+    return any(_carries(source, flows) for source in sources)
+
+
+def _must_be_below(value: ir.Value, bound: float) -> bool:
+    """Whether a value is a product, which is truncated only if it is smaller than that anyhow."""
+    op, encoding = defining_op(value), encoding_of(value)
+    assert isinstance(encoding, Fxp)
+    return op is not None and is_product(op) and largest_product(encoding.ring, encoding.frac) <= bound
 
 
 def _replace_predicate(op: ir.Operation, holds: bool) -> None:

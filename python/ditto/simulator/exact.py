@@ -217,7 +217,9 @@ class Exact(Interpreter[Tensor]):
             infinity = names.get_attribute(op, names.INFINITY)
             if infinity is not None:
                 within |= np.abs(numbers) >= ir.FloatAttr(infinity).value
-            self.check_domain(op, numbers, within, f"[{low:.4g}, {high:.4g}], as calibrated", "")
+            self.check_domain(
+                op, numbers, within, f"[{low:.4g}, {high:.4g}], as calibrated or as a mask assumes", ""
+            )
             inside &= within
         return results if inside.all() else [Tensor(result.raw, np.where(inside, result.error, np.inf))]
 

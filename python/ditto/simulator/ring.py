@@ -39,7 +39,9 @@ def wrap(integers: ArrayLike, ring: int) -> Raw:
 
 def of_integers(integers: ArrayLike, ring: int) -> Raw:
     """Integers of any numpy type, or Python's, as ring elements."""
-    values = np.asarray(integers)
+    # Of Python's integers, some below 0 or small and some from 2^63 on, numpy would make floats.
+    is_numpys = isinstance(integers, (np.ndarray, np.generic))
+    values = np.asarray(integers, None if is_numpys else object)
     if values.dtype != object:
         values = values.astype(object if ring == 128 else np.int64)
     half = 1 << (ring - 1)
