@@ -22,12 +22,12 @@ module attributes {ditto.stage = "cast"} {
 // maximum starts from infinity itself, whatever the mask is made of.
 // CHECK-LABEL: func.func @rows(
 // CHECK-SAME:    %arg0: tensor<4x4xf32, #ditto.fxp<32, 10>> {ditto.range = array<f64: -6.553600e+04, 6.553600e+04>}
-// CHECK-NOT:     ditto.max_abs
-// CHECK:         %[[START:.*]] = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>
+// CHECK-NOT:     ditto.range
 // CHECK:         stablehlo.constant dense<-1.310720e+05> : tensor<f32, #ditto.fxp<32, 10>>
-// CHECK-NOT:     ditto.max_abs
+// CHECK:         %[[START:.*]] = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>
+// CHECK-NOT:     ditto.range
 // CHECK:         stablehlo.reduce({{.*}} init: %[[START]])
-// CHECK-NOT:     ditto.max_abs
+// CHECK-NOT:     ditto.range
 module attributes {ditto.stage = "cast"} {
   func.func @rows(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>) -> tensor<4x4xf32, #ditto.fxp<64, 18>> {
     %huge = stablehlo.constant dense<0xFF800000> : tensor<f32, #ditto.fxp<32, 10>>
@@ -52,10 +52,10 @@ module attributes {ditto.stage = "cast"} {
 // it might be as large as 2^26.
 // CHECK-LABEL: func.func @scores(
 // CHECK:         stablehlo.dot_general
-// CHECK-NOT:     ditto.max_abs
+// CHECK-NOT:     ditto.range
 // CHECK-SAME:    -> tensor<4x4xf32, #ditto.fxp<32, 10>>
 // CHECK:         stablehlo.dot_general
-// CHECK-SAME:    {ditto.max_abs = 5.242880e+05 : f64}
+// CHECK-SAME:    {ditto.range = array<f64: -5.242880e+05, 5.242880e+05>}
 module attributes {ditto.stage = "cast"} {
   func.func @scores(%x: tensor<4x4xf32, #ditto.fxp<32, 10>>, %mask: tensor<4x4xi1, #ditto.int<32>>, %y: tensor<4x4xf32, #ditto.fxp<64, 18>>, %mask64: tensor<4x4xi1, #ditto.int<64>>) -> (tensor<4x4xf32, #ditto.fxp<64, 18>>, tensor<4x4xf32, #ditto.fxp<64, 18>>) {
     %huge = stablehlo.constant dense<-1.0e9> : tensor<4x4xf32, #ditto.fxp<32, 10>>
