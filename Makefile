@@ -28,7 +28,7 @@ lit: $(VENV)/installed-test ## Golden IR
 test: $(VENV)/installed-test ## pytest
 	$(BIN)/pytest
 
-docs: $(VENV)/installed-test ## Regenerate docs/passes.md and docs/forms.md
+docs: $(VENV)/installed-test ## Regenerate the pages of docs/ that have sources
 	$(BIN)/python -m ditto_tools.docs
 
 clean: ## Remove the virtual environment and build folders

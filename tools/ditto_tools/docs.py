@@ -1,6 +1,7 @@
 """Writes the generated pages of docs/: `python -m ditto_tools.docs`.
 
-passes.md comes from the docstrings of passes and pipelines, forms.md from the table of forms.
+passes.md comes from the docstrings of passes and pipelines, forms.md from the table of forms,
+functions.md from the domains of ops.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ditto_compiler.pass_manager import MlirPass, pass_name
 from ditto_compiler.pipelines import PIPELINES
 from ditto_compiler.registry import PASSES
 from ditto_tools.forms_page import forms_page
+from ditto_tools.functions_page import functions_page
 
 HEADER = """\
 <!-- Written by `python -m ditto_tools.docs` from the docstrings; change those. -->
@@ -74,9 +76,10 @@ def _pass_section(cls: type[Pass]) -> str:
     help="Where the pages are.",
 )
 def main(check: bool, folder: Path) -> None:
-    """Write passes.md and forms.md from their sources."""
+    """Write passes.md, forms.md and functions.md from their sources."""
     stale = False
-    for name, text in {"passes.md": passes_page(), "forms.md": forms_page()}.items():
+    pages = {"passes.md": passes_page(), "forms.md": forms_page(), "functions.md": functions_page()}
+    for name, text in pages.items():
         path = folder / name
         if not check:
             path.write_text(text)

@@ -73,6 +73,20 @@ class Domain:
         """Whether the function is right nowhere."""
         return self.low >= self.high
 
+    @property
+    def error_text(self) -> str:
+        """What is stated of errors, y being the result."""
+        parts = [f"{self.abs_error:.2g}"]
+        for size, what in (
+            (self.rel_error, "y"),
+            (self.per_result, "y²"),
+            (self.per_divisor, "1/divisor"),
+            (self.per_exponent, "y exponent"),
+        ):
+            if size:
+                parts.append(f"{size:.2g} {what}")
+        return " + ".join(parts)
+
     def __str__(self) -> str:
         parts = []
         if self.low > -inf or self.high < inf:

@@ -235,7 +235,7 @@ def main(encodings: Sequence[tuple[int, int]] = ENCODINGS) -> None:
                     title,
                     f"{ring}, {frac}",
                     str(row.law),
-                    stated_error(row.law),
+                    row.law.error_text,
                     f"{row.share:.2f}",
                     "" if not math.isfinite(row.end) else f"{row.end:.4g}",
                 )
@@ -244,17 +244,3 @@ def main(encodings: Sequence[tuple[int, int]] = ENCODINGS) -> None:
         print(line)
     if broken:
         sys.exit(1)
-
-
-def stated_error(law: Domain) -> str:
-    """What a law says of errors, y being the result."""
-    parts = [f"{law.abs_error:.2g}"]
-    for size, what in (
-        (law.rel_error, "y"),
-        (law.per_result, "y²"),
-        (law.per_divisor, "1/divisor"),
-        (law.per_exponent, "y exponent"),
-    ):
-        if size:
-            parts.append(f"{size:.2g} {what}")
-    return " + ".join(parts)
