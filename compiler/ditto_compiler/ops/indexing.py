@@ -54,9 +54,14 @@ _FIRST_INDEX: Mapping[str, int] = {
 }
 
 
+def first_index(op: ir.Operation) -> int:
+    """The number of the first operand that says where elements are; past the last if none does."""
+    return _FIRST_INDEX.get(op.name, len(op.operands))
+
+
 def index_operands(op: ir.Operation) -> list[ir.Value]:
     """The operands that say where elements are; none but for ops of this family."""
-    return list(op.operands)[_FIRST_INDEX.get(op.name, len(op.operands)) :]
+    return list(op.operands)[first_index(op) :]
 
 
 def _no_secret_indices(first: int) -> Callable[[ir.Operation, IsSecret], str | None]:

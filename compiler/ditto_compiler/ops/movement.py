@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ditto_compiler.intervals import Range, join
@@ -77,13 +78,18 @@ def pad(
     interior: Sequence[int],
     secret: bool,
 ) -> ir.Value:
-    """Pads; negative edges, which the engine does not take, are cut off afterwards."""
+    """Pads; negative edges, which the engine does not take, are cut off afterwards.
+
+    Around nothing, where the engine's own padding crashes, there is the padding alone.
+    """
     element = plain_element(x)
     old = shape_of(x)
     grown = [max(p, 0) for p in low], [max(p, 0) for p in high]
     inner = [n + max(n - 1, 0) * p for n, p in zip(old, interior, strict=True)]
     shape = [n + a + b for n, a, b in zip(inner, *grown, strict=True)]
-    if any(grown[0]) or any(grown[1]) or any(interior):
+    if not math.prod(old):
+        x = e.laid_out(e.one("broadcast", e.type(shape, element, secret), value, broadcast_dimensions=i64s([])))
+    elif any(grown[0]) or any(grown[1]) or any(interior):
         x = e.one(
             "pad",
             e.type(shape, element, secret),
