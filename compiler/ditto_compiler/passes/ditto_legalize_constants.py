@@ -324,6 +324,10 @@ class _Flow:
             if isinstance(encoding, Fxp):
                 yield encoding
 
+    def _numbers(self, flows: Iterable[_Flow]) -> list[ir.Value]:
+        """What it meets, less what holds such numbers itself, as the maximum of a masked row may."""
+        return [value for value in self._beside if not any(value in flow._state for flow in flows)]
+
     def settle(self, errors: ErrorCollector) -> None:
         """Chooses the magnitude of the number that is to stand for infinity."""
         most = float(ml_dtypes.finfo(numpy_dtype(element_type(self._constant.results[0]))).max)
@@ -332,7 +336,7 @@ class _Flow:
             return
         limit = min(LARGEST, 2.0 ** math.floor(math.log2(most / 2)))
         limit = min(limit, *(math.ldexp(1.0, e.ring - ROOM - e.frac) for e in self._encodings()))
-        bound = max((self._analysis.of(value).largest for value in self._beside), default=0.0)
+        bound = max((self._analysis.of(value).largest for value in self._numbers([self])), default=0.0)
         if math.isinf(bound):
             self._size = limit
         elif 2 * bound + 64 > limit:
@@ -364,7 +368,7 @@ class _Flow:
         filled = np.broadcast_to(held.reshape(()), shape) if held.size == 1 else held.reshape(shape)
         self._constant.attributes["value"] = constant_of_array(filled, result.type)
         if self._shifted:
-            for value in self._beside:
+            for value in self._numbers(flows):
                 if math.isinf(self._analysis.of(value).largest):
                     _set_bound(value, size / 2)
 
