@@ -390,7 +390,8 @@ def dynamic_slices():
         yield put(label, x, update, (far, 1), index_type, references=trusted(index_type))
     yield cut("i32_whole", x, (3, 3), (4, 5))
     yield put("i32_whole", x, wide(I32, 4, 5, seed=5), (3, 3))
-    yield cut("i32_of_scalar", array(6, I32), (), ())
+    # XLA is given text, which MLIR cannot read again.
+    yield cut("i32_of_scalar", array(6, I32), (), (), references=("interpreter",))
     yield put("i32_of_scalar", array(6, I32), array(-6, I32), ())
     yield cut("i32_nothing", x, (2, 9), (0, 2))
     yield put("i32_nothing", x, np.zeros((0, 2), I32), (2, 9))

@@ -19,6 +19,7 @@ from case_builders import (
     compare,
     i64s,
     is_float,
+    literal,
     numbers,
     tensor,
     wide,
@@ -285,11 +286,17 @@ def window_case(
         f'^bb0(%x: $a0, %y: $a0):\n%z = stablehlo.{name} %x, %y : $a0\n"stablehlo.return"(%z) : ($a0) -> ()\n'
         "}) : ($a, $b) -> $r"
     )
+    arguments = (x, initial)
+    if name == "add" and fill == 0:
+        # Over padding and gaps, sums start from the constant.
+        body = body.replace("%b", "%zero").replace("$b", "$a0")
+        body = f"%zero = stablehlo.constant {literal(initial)}\n{body}"
+        arguments = (x,)
     return case(
         f"reduce_window_{name}_{code(x.dtype)}_{label}",
         "stablehlo.reduce_window",
         body,
-        (x, initial),
+        arguments,
         np.array(result.tolist(), x.dtype).reshape(shape),
         **({"exact": True} if name in ("maximum", "minimum") else {}),
         **options,
