@@ -32,7 +32,8 @@ def _quotient(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[A
     divisor = np.where(by_zero, 1, y).astype(x.dtype)
     down = np.floor_divide(x, divisor)
     inexact = down * divisor != x
-    toward_zero = np.where(inexact & ((x < 0) != (divisor < 0)), down + 1, down)
+    # No number of Python's, which would make a float of an unsigned scalar.
+    toward_zero = down + (inexact & ((x < 0) != (divisor < 0))).astype(x.dtype)
     quotient = np.where(by_zero, np.invert(np.zeros_like(x)), toward_zero).astype(x.dtype)
     return quotient, np.asarray(x - quotient * y)
 
