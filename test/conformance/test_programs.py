@@ -51,7 +51,7 @@ def assert_close(program: RandomModule, found: Any, bounds: Any) -> None:
         assert right.all(), f"result {number}: {ours[~right][:4]}, not {true[~right][:4]}\n{program}"
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
 @given(random_modules(), policies, visibilities)
 def test_the_simulator_agrees_with_xla(program: RandomModule, policy: str, visibility: str) -> None:
     private = compiled(program, policy, visibility)
@@ -62,7 +62,7 @@ def test_the_simulator_agrees_with_xla(program: RandomModule, policy: str, visib
         assert_close(program, simulation.outputs, simulation.error_bounds)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(random_modules(most_steps=5), policies, visibilities)
 def test_the_parties_agree_with_both(
     cluster: ditto.LocalCluster, program: RandomModule, policy: str, visibility: str

@@ -326,7 +326,8 @@ def _pad(w: _Writer, x: Value) -> Value | None:
     if min(shape, default=0) < 0 or any(n + min(a, b) < 0 for n, a, b in zip(grown, low, high, strict=True)):
         return None
     fill = w.constant(w.array(x.dtype, ()))
-    attributes = f"edge_padding_low = {i64s(*low)}, edge_padding_high = {i64s(*high)}, interior_padding = {i64s(*inner)}"
+    amounts = {"edge_padding_low": low, "edge_padding_high": high, "interior_padding": inner}
+    attributes = ", ".join(f"{name} = {i64s(*amount)}" for name, amount in amounts.items())
     return w.op("stablehlo.pad", [x, fill], x.dtype, shape, attributes)
 
 

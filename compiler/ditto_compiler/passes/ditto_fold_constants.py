@@ -84,10 +84,16 @@ class DittoFoldConstants(Pass):
 
 def _fold_empty(op: ir.Operation) -> None:
     """Puts constants in the place of results without elements."""
-    for result in op.results:
-        shaped = is_tensor(result.type) and ir.RankedTensorType(result.type).has_static_shape
-        if shaped and not numel(result) and not is_source(op):
-            _replace(result, ir.Attribute.parse(f"dense<> : {result.type}"), op)
+    folded = [result for result in op.results if _is_empty(result) and not is_source(op)]
+    for result in folded:
+        _replace(result, ir.Attribute.parse(f"dense<> : {result.type}"), op)
+    if folded and len(folded) == len(op.results) and not len(op.regions):
+        op.erase()
+
+
+def _is_empty(value: ir.Value) -> bool:
+    shaped = is_tensor(value.type) and ir.RankedTensorType(value.type).has_static_shape
+    return shaped and not numel(value)
 
 
 def _replace(value: ir.Value, number: ir.Attribute, before: ir.Operation) -> None:
