@@ -29,7 +29,7 @@ def divided(op: ir.Operation, x: Sequence[Tensor]) -> Tensor:
 def _quotient(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Toward zero, and what remains; as XLA has it, x / 0 = -1 and x % 0 = x."""
     by_zero = y == 0
-    divisor = np.where(by_zero, 1, y).astype(x.dtype)
+    divisor = np.where(by_zero, x.dtype.type(1), y)
     down = np.floor_divide(x, divisor)
     inexact = down * divisor != x
     # No number of Python's, which would make a float of an unsigned scalar.
