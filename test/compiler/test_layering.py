@@ -29,7 +29,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "cost folds matcher spu",
         "quartic_exp",
         "ops recognizers report",
-        "supported",
+        "indices supported",
         "analyses forms verifier",
         "guard policy",
         "passes",

@@ -5,11 +5,14 @@ import operator
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
+from case_builders import is_float
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
+from random_modules import random_modules
 from random_programs import random_programs
 
 from ditto_compiler import intervals
@@ -24,6 +27,7 @@ from ditto_compiler.ir import (
     ir,
     numel,
     ops_of,
+    parse_module,
     set_function_type,
 )
 from ditto_compiler.pass_manager import PassManager, parse_pipeline
@@ -118,12 +122,12 @@ def assert_sound(module, *arguments):
         if not numel(value):
             continue
         dtype, found = element_type(value), array.astype(np.float64)
-        # Rounding of XLA's own floats is not part of a range.
-        slack = (
-            0.0
-            if np.issubdtype(array.dtype, np.integer)
-            else 1e-4 * (1 + np.abs(found[np.isfinite(found)]).max(initial=0))
-        )
+        # Rounding of XLA's own floats is not part of a range, nor is that of `found`.
+        if is_float(array.dtype):
+            precision = max(1e-4, 16 * float(ml_dtypes.finfo(array.dtype).eps))
+            slack = precision * (1 + np.abs(found[np.isfinite(found)]).max(initial=0))
+        else:
+            slack = 2.0**10 if array.dtype.itemsize == 8 and np.abs(found).max() > 2.0**53 else 0.0
         ordinary = np.isfinite(found) & ~(
             (known.below & (found <= -INFINITE * 0.999)) | (known.above & (found >= INFINITE * 0.999))
         )
@@ -143,6 +147,12 @@ def module_of(function, *arguments):
 @given(random_programs(most_steps=12))
 def test_ranges_of_random_programs(program):
     assert_sound(module_of(program, *program.arguments), *program.arguments)
+
+
+@settings(max_examples=40, deadline=None)
+@given(random_modules())
+def test_ranges_of_random_programs_over_all_types(program):
+    assert_sound(parse_module(program.text), *program.arguments)
 
 
 BODIES = {

@@ -157,3 +157,24 @@ module attributes {ditto.stage = "cast"} {
     return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
   }
 }
+
+// -----
+
+// What is left of the dividend is divided once more, and a multiple that falls just short is one still.
+// CHECK-LABEL: func.func @remainder(
+// CHECK:         %[[A:.*]] = stablehlo.abs %arg0
+// CHECK-NEXT:    %[[B:.*]] = stablehlo.abs %arg1
+// CHECK-NEXT:    %[[Q:.*]] = stablehlo.divide %[[A]], %[[B]]
+// CHECK-NEXT:    %[[F:.*]] = stablehlo.floor %[[Q]]
+// CHECK:         %[[P:.*]] = stablehlo.divide %{{.*}}, %[[B]]
+// CHECK-NEXT:    %[[G:.*]] = stablehlo.floor %[[P]]
+// CHECK-NEXT:    stablehlo.add %[[F]], %[[G]]
+// CHECK:         stablehlo.compare GE, %{{.*}}, %[[B]]
+// CHECK-NOT:     stablehlo.remainder
+// CHECK:         return
+module attributes {ditto.stage = "cast"} {
+  func.func @remainder(%x: tensor<4xf32, #ditto.fxp<64, 18>>, %y: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    %0 = stablehlo.remainder %x, %y : tensor<4xf32, #ditto.fxp<64, 18>>
+    return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}

@@ -70,3 +70,18 @@ func.func @loops(%x: tensor<i32>) -> tensor<i32> {
   %1 = stablehlo.add %x, %0 : tensor<i32>
   return %1 : tensor<i32>
 }
+
+// -----
+
+// What has no elements is a constant, whatever it would be computed from; a sum over nothing is a number.
+// CHECK-LABEL: func.func @nothing(
+// CHECK-NOT:     stablehlo.multiply
+// CHECK:         %[[E:.*]] = stablehlo.constant dense<> : tensor<0x3xf32>
+// CHECK:         %[[S:.*]] = stablehlo.constant dense<0.000000e+00> : tensor<3xf32>
+// CHECK:         return %[[E]], %[[S]]
+func.func @nothing(%x: tensor<0x3xf32>) -> (tensor<0x3xf32>, tensor<3xf32>) {
+  %z = stablehlo.constant dense<0.0> : tensor<f32>
+  %0 = stablehlo.multiply %x, %x : tensor<0x3xf32>
+  %1 = stablehlo.reduce(%0 init: %z) applies stablehlo.add across dimensions = [0] : (tensor<0x3xf32>, tensor<f32>) -> tensor<3xf32>
+  return %0, %1 : tensor<0x3xf32>, tensor<3xf32>
+}

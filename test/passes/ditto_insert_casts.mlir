@@ -157,3 +157,20 @@ module attributes {ditto.stage = "annotated"} {
     return %1 : tensor<4xf32, #ditto.fxp<32, 10>>
   }
 }
+
+// -----
+
+// An index that the ring does not hold is limited before it is cast; a constant that it holds is written again.
+// CHECK-LABEL: func.func @index(
+// CHECK:         %[[M:.*]] = stablehlo.constant dense<5> : tensor<i64, #ditto.int<64>>
+// CHECK:         %[[L:.*]] = stablehlo.clamp %{{.*}}, %arg1, %[[M]] : tensor<i64, #ditto.int<64>>
+// CHECK:         %[[I:.*]] = "ditto.downcast"(%[[L]])
+// CHECK:         %[[C:.*]] = stablehlo.constant dense<1> : tensor<i64, #ditto.int<32>>
+// CHECK:         stablehlo.dynamic_slice %arg0, %[[I]], %[[C]], sizes = [1, 2]
+module attributes {ditto.stage = "annotated"} {
+  func.func @index(%x: tensor<4x5xi32, #ditto.int<32>>, %i: tensor<i64, #ditto.int<64>>) -> tensor<1x2xi32, #ditto.int<32>> {
+    %c = stablehlo.constant dense<1> : tensor<i64, #ditto.int<64>>
+    %0 = stablehlo.dynamic_slice %x, %i, %c, sizes = [1, 2] : (tensor<4x5xi32, #ditto.int<32>>, tensor<i64, #ditto.int<64>>, tensor<i64, #ditto.int<64>>) -> tensor<1x2xi32, #ditto.int<32>>
+    return %0 : tensor<1x2xi32, #ditto.int<32>>
+  }
+}

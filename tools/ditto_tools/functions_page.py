@@ -18,10 +18,10 @@ so far. Both follow from the ring and the fraction bits: the laws are in
 
     ditto bench domains
 
-measures them on three parties, at more encodings than here. Exponentials, the logistic function and remainders
-are written out by us (`ditto-expand-functions`); an exponential that is too small becomes 0. The others are the
-engine's. Where calibration knows that arguments of a root, a logarithm or a division are large, they are
-scaled by a power of two first, so the domain does not end there.
+measures them on three parties, at more encodings than here. Exponentials, the logistic function and
+remainders are written out by us (`ditto-expand-functions`); an exponential that is too small becomes 0. The
+others are the engine's. Where calibration knows that arguments of a root, a logarithm or a division are
+large, they are scaled by a power of two first, so the domain does not end there.
 
 What happens outside: `ditto-check-domains` makes it an error where ranges say that arguments get there, and
 remarks where nothing is known; `ditto.calibrate` warns; `ditto.simulate` computes what the engine gives, and

@@ -181,6 +181,10 @@ class Tensor:
         """The absolute value."""
         return self._elementwise("abs", self.value)
 
+    def floor(self) -> Tensor:
+        """Rounded down to whole numbers."""
+        return self._elementwise("floor", self.value)
+
     def larger(self, other: Tensor | float) -> Tensor:
         """The elementwise maximum."""
         return self._elementwise("maximum", self.value, self._same(other))

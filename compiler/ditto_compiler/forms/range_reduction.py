@@ -148,3 +148,33 @@ def divide(x: Tensor, y: Tensor, by: Scaling) -> Tensor:
     """x / y = 2^-s (x / (y 2^-s))."""
     large, scaled = _split(y, by)
     return _unscaled(x / scaled, large, -by.shift)
+
+
+CLOSE_ULPS = 2.0
+"""So many units in the last place from a multiple of the divisor, a number counts as that multiple."""
+
+
+def remainder(x: Tensor, y: Tensor, encoding: Fxp, divisor: float | None) -> Tensor:
+    """x - y trunc(x / y), by magnitudes.
+
+    The quotient errs relatively, so what is left of the dividend is divided once more; the whole number that
+    the two make is wrong by 1 at the most, and a multiple of the divisor that falls just short is one still.
+
+    Args:
+        x: dividend.
+        y: divisor.
+        encoding: of both.
+        divisor: the number that y is, or None.
+    """
+    size, close = x.magnitude(), CLOSE_ULPS * 2.0**-encoding.frac
+    by: Tensor | float = y.magnitude()
+    # Where the inverse on the grid is precise enough for two rounds.
+    if divisor is not None and abs(divisor) < 2.0 ** (4 * encoding.frac - encoding.ring + 3):
+        by = abs(divisor)
+    whole = (size / by).floor()
+    whole = whole + ((size - whole * by) / by).floor()
+    rest = size - whole * by
+    rest = (rest + by).where(rest < -close, rest)
+    # Not `by - close`, which the dtype may round.
+    rest = (rest - by).where((rest + close).compare("GE", by), rest)
+    return (-rest).where(x < 0.0, rest)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ditto_compiler.dtypes import INT_TYPES, integer_limits
 from ditto_compiler.encoding import RINGS
-from ditto_compiler.intervals import UNKNOWN, Range, join
+from ditto_compiler.intervals import NOTHING, UNKNOWN, Range, join
 from ditto_compiler.ir import element_type, ir, is_tensor
 from ditto_compiler.spu.domains import Domain
 
@@ -78,7 +78,9 @@ def elementwise(function: Callable[..., Range]) -> RangeRule:
     """The range rule of an op that computes each element of its one result from one of each operand."""
 
     def rule(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
-        return [ranges.fitted(function(*(ranges.of(v) for v in op.operands)), op.results[0])]
+        operands = [ranges.of(v) for v in op.operands]
+        found = NOTHING if NOTHING in operands else function(*operands)
+        return [ranges.fitted(found, op.results[0])]
 
     return rule
 

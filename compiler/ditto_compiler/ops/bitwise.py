@@ -93,6 +93,8 @@ def _same_width(x: Range, y: Range) -> Range:
 
 def _not_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     x, dtype = ranges.of(op.operands[0]), element_type(op.results[0])
+    if not x.has_numbers:
+        return [x]
     most = integer_limits(dtype)[1] if is_unsigned(dtype) else -1
     return [x.numbers(most - x.high, most - x.low)]
 

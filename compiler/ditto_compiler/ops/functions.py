@@ -252,6 +252,20 @@ def _logistic_domain(ring: int, frac: int) -> Domain:
     return Domain(low=-math.inf, high=math.inf, abs_error=error, rel_error=0.0)
 
 
+def _remainder_domain(ring: int, frac: int) -> Domain:
+    of_division, ulp = domains.domain("divide", ring, frac), 2.0**-frac
+    if of_division.is_empty:
+        return NOWHERE
+    return replace(
+        of_division,
+        abs_error=4 * ulp,
+        rel_error=0.0,
+        per_divisor=0.0,
+        smallest=4 * ulp,
+        outside="any number; within 2 ulp of a multiple of the divisor, up to 2 ulp beyond it",
+    )
+
+
 def _erfc_domain(ring: int, frac: int) -> Domain:
     of_erf = domains.domain("erf", ring, frac)
     return replace(of_erf, abs_error=of_erf.abs_error + of_erf.rel_error, rel_error=0.0)
@@ -324,7 +338,7 @@ register(
         range=_remainder_range,
         rings=WIDE,
         rings_of=_division_rings,
-        domain=partial(domains.domain, "remainder"),
+        domain=_remainder_domain,
     ),
     _FUNCTION.named(
         "stablehlo.power",

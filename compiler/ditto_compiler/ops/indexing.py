@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ditto_compiler.ir import ir
-from ditto_compiler.op_attributes import dimension_field, get_i64s
+from ditto_compiler.op_attributes import dimension_field, get_i64s, shape_of
 from ditto_compiler.ops.base import (
     IsSecret,
     Kind,
@@ -54,9 +54,14 @@ _FIRST_INDEX: Mapping[str, int] = {
 }
 
 
+def first_index(op: ir.Operation) -> int:
+    """The number of the first operand that says where elements are; past the last if none does."""
+    return _FIRST_INDEX.get(op.name, len(op.operands))
+
+
 def index_operands(op: ir.Operation) -> list[ir.Value]:
     """The operands that say where elements are; none but for ops of this family."""
-    return list(op.operands)[_FIRST_INDEX.get(op.name, len(op.operands)) :]
+    return list(op.operands)[first_index(op) :]
 
 
 def _no_secret_indices(first: int) -> Callable[[ir.Operation, IsSecret], str | None]:
@@ -71,6 +76,12 @@ def _no_secret_indices(first: int) -> Callable[[ir.Operation, IsSecret], str | N
     return check
 
 
+def _slice_of_tensor(op: ir.Operation, is_secret: IsSecret) -> str | None:
+    if not shape_of(op.operands[0]):
+        return "a slice of a scalar is the scalar, and MLIR cannot read what it prints for it; leave it out"
+    return _no_secret_indices(1)(op, is_secret)
+
+
 def _plain_gather(op: ir.Operation, is_secret: IsSecret) -> str | None:
     if dimension_field(op.attributes["dimension_numbers"], "operand_batching_dims"):
         return (
@@ -83,7 +94,7 @@ def _plain_gather(op: ir.Operation, is_secret: IsSecret) -> str | None:
 _LOOKUP = Op("", __name__, Kind.LAYOUT, any_scale, same_range, _gather, share=Share.MOVED, modular=always)
 
 register(
-    _LOOKUP.named("stablehlo.dynamic_slice", emit=_dynamic_slice, unsupported=_no_secret_indices(1)),
+    _LOOKUP.named("stablehlo.dynamic_slice", emit=_dynamic_slice, unsupported=_slice_of_tensor),
     _LOOKUP.named(
         "stablehlo.dynamic_update_slice",
         emit=_dynamic_update_slice,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ditto_compiler.intervals import Range, join
 from ditto_compiler.ir import ir, numel
-from ditto_compiler.op_attributes import get_i64s, shape_of
+from ditto_compiler.op_attributes import get_i64, get_i64s, shape_of
 from ditto_compiler.ops.base import (
+    IsSecret,
     Kind,
     Op,
     Ranges,
@@ -77,13 +79,20 @@ def pad(
     interior: Sequence[int],
     secret: bool,
 ) -> ir.Value:
-    """Pads; negative edges, which the engine does not take, are cut off afterwards."""
+    """Pads; negative edges, which the engine does not take, are cut off afterwards.
+
+    Around nothing, where the engine's own padding crashes, there is the padding alone.
+    """
     element = plain_element(x)
     old = shape_of(x)
     grown = [max(p, 0) for p in low], [max(p, 0) for p in high]
     inner = [n + max(n - 1, 0) * p for n, p in zip(old, interior, strict=True)]
     shape = [n + a + b for n, a, b in zip(inner, *grown, strict=True)]
-    if any(grown[0]) or any(grown[1]) or any(interior):
+    if not math.prod(old):
+        x = e.laid_out(
+            e.one("broadcast", e.type(shape, element, secret), value, broadcast_dimensions=i64s([]))
+        )
+    elif any(grown[0]) or any(grown[1]) or any(interior):
         x = e.one(
             "pad",
             e.type(shape, element, secret),
@@ -115,6 +124,21 @@ def _pad_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     return [join(x, value) if grows else x]
 
 
+LEAST_MANTISSA = 7
+"""Mantissa bits of bf16, the least precise of the floats."""
+
+
+def _too_coarse(op: ir.Operation, _: IsSecret) -> str | None:
+    """Fixed point keeps its own fraction bits, whatever is asked for: results are more exact than that."""
+    bits = get_i64(op, "mantissa_bits")
+    if bits >= LEAST_MANTISSA:
+        return None
+    return (
+        f"numbers of {bits} mantissa bits are coarser than any float, and fixed point does not round "
+        "to them; leave it out"
+    )
+
+
 _MOVE = Op("", __name__, Kind.LAYOUT, any_scale, same_range, forward, share=Share.MOVED, modular=always)
 
 register(
@@ -122,7 +146,7 @@ register(
     _MOVE.named("stablehlo.concatenate", emit=_concatenate, range=joined_range),
     _MOVE.named("stablehlo.optimization_barrier"),
     _MOVE.named("stablehlo.pad", emit=_pad, range=_pad_range),
-    _MOVE.named("stablehlo.reduce_precision"),
+    _MOVE.named("stablehlo.reduce_precision", unsupported=_too_coarse),
     _MOVE.named("stablehlo.reshape", emit=_reshape),
     _MOVE.named("stablehlo.reverse", emit=_reverse),
     _MOVE.named("stablehlo.slice", emit=_slice),

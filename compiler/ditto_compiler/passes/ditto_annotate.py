@@ -111,6 +111,9 @@ LEAST_BITS = 4
 """Fraction bits that an operand supplied to a product, or a value that is only added, must at least keep."""
 
 
+_READS_ALL_BITS = ("stablehlo.popcnt", "stablehlo.shift_left")
+"""Modular ops of which an operand, an amount say, is read whole."""
+
 _READS_HIGH_BITS = ("stablehlo.popcnt", "stablehlo.shift_right_logical")
 """Ops to which a negative integer has as many bits as its type."""
 
@@ -146,7 +149,7 @@ class _Annotator:
     def _needed_ring(self, op: ir.Operation) -> int:
         """The narrowest ring in which integers do not lose bits that the op has to see."""
         ring = self._least_ring(op.results)
-        if not OPS[op.name].modular(op) or op.name == "stablehlo.popcnt":
+        if not OPS[op.name].modular(op) or op.name in _READS_ALL_BITS:
             ring = max(ring, self._least_ring(op.operands))
         if op.name in _READS_HIGH_BITS and self._headroom.ranges.of(op.operands[0]).low < 0:
             ring = max(ring, width(element_type(op.operands[0])))

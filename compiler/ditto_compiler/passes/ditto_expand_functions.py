@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,7 +17,7 @@ from ditto_compiler.intervals import Range, add, exactly
 from ditto_compiler.ir import defining_op, element_type, encoding_of, ir, nested_ops
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.recognizers import WHOLE
-from ditto_compiler.structure import constant_through_layout
+from ditto_compiler.structure import constant, constant_through_layout
 
 SINGLE_BITS = 22
 """Fraction bits that constants of up to 2 have in single precision."""
@@ -24,12 +25,14 @@ SINGLE_BITS = 22
 
 @dataclass(frozen=True)
 class DittoExpandFunctions(Pass):
-    """Write secret functions out where the engine's own would be wrong.
+    """Write secret functions, and all remainders, out where the engine's own would be wrong.
 
     - `exponential`, `exponential_minus_one` and `logistic` always: the engine's (1 + x/256)^256 errs by
       x^2/512 of the result, and below -512, as under an attention mask, it is any number. Ours is a quartic
       that is squared a few times, for less bytes; what is so small that exp of it is 0 in fixed point is
       clipped, unless range analysis proves that there is nothing.
+    - `remainder` always: the engine's quotient of 16 by 8 falls just short of 2, and its remainder is 8. Ours
+      is exact but that what is within 2 units in the last place of a multiple of the divisor counts as that.
     - `rsqrt`, `sqrt`, `log`, `log_plus_one` and `divide` whose arguments are known to be too large: such
       arguments are scaled by a power of two, and the result is scaled back.
 
@@ -63,7 +66,9 @@ class DittoExpandFunctions(Pass):
         wanted = [op for op in nested_ops(entry.operation, skip=WHOLE) if op.name in _EXPANSIONS]
         for op in wanted:
             encoding = encoding_of(op.results[0])
-            if not isinstance(encoding, Fxp) or not visibility.is_secret(op.results[0]):
+            if not isinstance(encoding, Fxp):
+                continue
+            if not visibility.is_secret(op.results[0]) and op.name != "stablehlo.remainder":
                 continue
             builder = Builder.before(op)
             operands = [_wide_enough(builder.tensor(value), encoding) for value in op.operands]
@@ -121,6 +126,12 @@ def _divide(op: ir.Operation, x: list[Tensor], encoding: Fxp, ranges: RangeAnaly
     return None if by is None else range_reduction.divide(x[0], x[1], by)
 
 
+def _remainder(op: ir.Operation, x: list[Tensor], encoding: Fxp, ranges: RangeAnalysis) -> Tensor | None:
+    result = range_reduction.remainder(x[0], x[1], encoding, constant(op.operands[1]))
+    bound = ranges.of(op.results[0]).largest
+    return result.within(bound) if bound < math.inf else result
+
+
 _EXPANSIONS: Mapping[str, Expansion] = {
     "stablehlo.divide": _divide,
     "stablehlo.exponential": _of_range(range_reduction.exponential),
@@ -128,6 +139,7 @@ _EXPANSIONS: Mapping[str, Expansion] = {
     "stablehlo.log": _scaled(range_reduction.log),
     "stablehlo.log_plus_one": _log_plus_one,
     "stablehlo.logistic": _of_range(range_reduction.logistic),
+    "stablehlo.remainder": _remainder,
     "stablehlo.rsqrt": _scaled(range_reduction.rsqrt),
     "stablehlo.sqrt": _scaled(range_reduction.sqrt),
 }

@@ -12,10 +12,12 @@ from ditto_compiler.ir import (
     defining_op,
     entry_function,
     func,
+    insert_op,
     ir,
     is_tensor,
     nested_ops,
     new_module,
+    numel,
     ops_of,
 )
 from ditto_compiler.ops import is_layout, is_source
@@ -31,6 +33,7 @@ class DittoFoldConstants(Pass):
     Left to the engine, such public values would be computed in fixed point, in which the square root of the
     largest float, say, does not fit. XLA computes them here. Constants that are only moved or repeated stay
     as they are, and so do results of more than `max_elements` elements, unless they are the same everywhere.
+    What has no elements is a constant, too, whatever it is computed from.
 
     Requires: calls inlined. Keeps: everything else.
 
@@ -56,6 +59,8 @@ class DittoFoldConstants(Pass):
         entry = entry_function(module)
         if entry is None:
             return
+        for op in nested_ops(entry.operation):
+            _fold_empty(op)
         known = _known(entry)
         roots = [
             result
@@ -71,18 +76,28 @@ class DittoFoldConstants(Pass):
             if same or array.size <= self.max_elements:
                 owner = defining_op(root)
                 assert owner is not None
-                attribute = constant_of_array(array, root.type)
-                constant = ir.Operation.create(
-                    "stablehlo.constant",
-                    results=[root.type],
-                    attributes={"value": attribute},
-                    loc=owner.location,
-                    ip=ir.InsertionPoint(owner),
-                )
-                root.replace_all_uses_with(constant.results[0])
+                _replace(root, constant_of_array(array, root.type), owner)
         for op in reversed(list(known)):
             if not any(list(result.uses) for result in op.results):
                 op.erase()
+
+
+def _fold_empty(op: ir.Operation) -> None:
+    """Puts constants in the place of results without elements."""
+    folded = [result for result in op.results if _is_empty(result) and not is_source(op)]
+    for result in folded:
+        _replace(result, ir.Attribute.parse(f"dense<> : {result.type}"), op)
+    if folded and len(folded) == len(op.results) and not len(op.regions):
+        op.erase()
+
+
+def _is_empty(value: ir.Value) -> bool:
+    shaped = is_tensor(value.type) and ir.RankedTensorType(value.type).has_static_shape
+    return shaped and not numel(value)
+
+
+def _replace(value: ir.Value, number: ir.Attribute, before: ir.Operation) -> None:
+    value.replace_all_uses_with(insert_op("constant", value.type, before=before, value=number))
 
 
 def _users(value: ir.Value) -> list[ir.Operation]:

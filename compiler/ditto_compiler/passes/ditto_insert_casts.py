@@ -8,6 +8,7 @@ from typing import ClassVar
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
 from ditto_compiler.encoding import Encoding, Fxp, Int
+from ditto_compiler.indices import cast_index
 from ditto_compiler.ir import (
     encoding_of,
     ir,
@@ -16,6 +17,7 @@ from ditto_compiler.ir import (
     top_level_ancestor,
 )
 from ditto_compiler.ops import OPS, Kind
+from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.ops.scales import is_constant
 from ditto_compiler.pass_base import Pass
 
@@ -28,7 +30,8 @@ class DittoInsertCasts(Pass):
     bits is cast right before the op (before the loop or branch that holds the op, which stays whole in one
     ring). A user's dtype conversion thereby becomes a cast followed by a conversion that costs
     nothing. The pass inserts a cast per use and moves nothing; ditto-optimize-casts makes them few. A
-    constant is not cast but written again, so that an op still sees that it is one.
+    constant is not cast but written again, so that an op still sees that it is one. An index that may lose
+    bits is limited to the extents first, as StableHLO has it.
 
     Requires: an annotated module. Ensures: c2 (one ring and one scale per op).
 
@@ -62,7 +65,9 @@ class DittoInsertCasts(Pass):
                 if source is None or source == target:
                     continue
                 before = top_level_ancestor(op)
-                if is_constant(operand):
+                if index >= first_index(op):
+                    op.operands[index] = cast_index(operand, op, target.ring, before=before)
+                elif is_constant(operand):
                     op.operands[index] = constant_at(operand, target, before=before)
                 else:
                     op.operands[index] = insert_casts(operand, target, before=before)

@@ -362,7 +362,8 @@ class _Flow:
             return
         limit = min(LARGEST, 2.0 ** math.floor(math.log2(most / 2)))
         limit = min(limit, *(math.ldexp(1.0, e.ring - ROOM - e.frac) for e in self._encodings()))
-        bound = max((self._analysis.of(value).largest for value in self._beside), default=0.0)
+        numbers = [value for value in self._beside if value not in self._state]
+        bound = max((self._analysis.of(value).largest for value in numbers), default=0.0)
         if math.isinf(bound):
             self._size = limit
         elif 2 * bound + 64 > limit:

@@ -13,6 +13,7 @@ from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import integer_limits, is_unsigned, width
 from ditto_compiler.encoding import Fxp, Int
+from ditto_compiler.indices import limited_index
 from ditto_compiler.intervals import Range, join
 from ditto_compiler.ir import (
     BARE_REGIONS,
@@ -30,7 +31,7 @@ from ditto_compiler.ir import (
 from ditto_compiler.op_attributes import MIRRORED, direction_of, shape_of
 from ditto_compiler.ops import OPS, Kind
 from ditto_compiler.ops.elementwise import compared
-from ditto_compiler.ops.indexing import index_operands
+from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.ops.integers import DIVISIONS, Division
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import reducer, sort_key
@@ -138,9 +139,8 @@ class _Legalizer:
         handler = _HANDLERS.get(op.name)
         if handler is not None:
             return handler(self, op)
-        indices = index_operands(op)
         for number, operand in enumerate(op.operands):
-            if operand in indices:
+            if number >= first_index(op):
                 op.operands[number] = self._index(operand, op)
             elif self._is_extended(op, operand):
                 op.operands[number] = self._canonical(operand, op)
@@ -160,7 +160,10 @@ class _Legalizer:
     def _emit(
         self, name: str, type_: ir.Type, *operands: ir.Value, before: ir.Operation, **attributes: ir.Attribute
     ) -> ir.Value:
-        value = insert_op(name, type_, *operands, before=before, **attributes)
+        return self._legalized(insert_op(name, type_, *operands, before=before, **attributes))
+
+    def _legalized(self, value: ir.Value) -> ir.Value:
+        """The result of a new op, or what is put in its place."""
         op = defining_op(value)
         assert op is not None
         result = self._legal(op)
@@ -620,10 +623,7 @@ class _Legalizer:
         known, reach = self._value(value), 1 << (self._ring(value) - 2)
         if self._held.is_canonical(value) and -reach <= known.low and known.high < reach:
             return self._canonical(value, before)
-        largest = min(integer_limits(element_type(value))[1], max(shape_of(before.operands[0]), default=0))
-        bounds = (folds.splat(number, value.type, before=before) for number in (0, largest))
-        low, high = bounds
-        return self._emit("clamp", value.type, low, value, high, before=before)
+        return self._legalized(limited_index(value, before, before=before))
 
 
 def _signed(dtype: str) -> str:

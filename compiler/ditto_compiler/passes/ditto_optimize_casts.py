@@ -9,6 +9,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import insert_casts
 from ditto_compiler.dtypes import width
 from ditto_compiler.encoding import Cast, Encoding, EncodingError, Int
+from ditto_compiler.indices import cast_index
 from ditto_compiler.ir import (
     clone_op,
     defining_op,
@@ -22,6 +23,7 @@ from ditto_compiler.ir import (
     set_function_type,
 )
 from ditto_compiler.ops import is_layout, is_source
+from ditto_compiler.ops.indexing import first_index, index_operands
 from ditto_compiler.pass_base import Pass
 
 
@@ -137,7 +139,9 @@ class _Rewriter:
             return False
         target = encoding_of(cast.results[0])
         assert target is not None
-        tensors = [v for v in layout.operands if encoding_of(v) == encoding_of(layout.results[0])]
+        tensors = list(layout.operands)[: first_index(layout)]
+        if set(tensors) & set(index_operands(layout)):
+            return False
         if not all(self._is_free(value) for value in tensors):
             smaller = sum(numel(value) for value in tensors) < numel(layout.results[0])
             if len(tensors) != 1 or not smaller:
@@ -220,11 +224,7 @@ def _moves_one(op: ir.Operation) -> bool:
 
 def _indices(layout: ir.Operation, ring: int, *, before: ir.Operation) -> dict[ir.Value, ir.Value]:
     """The integers that say where elements move, in another ring: they are public, so it is free."""
-    return {
-        value: insert_casts(value, Int(ring), before=before)
-        for value in list(layout.operands)[1:]
-        if isinstance(encoding_of(value), Int) and not isinstance(encoding_of(layout.results[0]), Int)
-    }
+    return {value: cast_index(value, layout, ring, before=before) for value in index_operands(layout)}
 
 
 def _replace(op: ir.Operation, value: ir.Value) -> None:

@@ -178,7 +178,7 @@ class _Fixed:
         """2^exponent, or 0 where that is not in [0, limit)."""
         held = (exponent >= 0) & (exponent < limit)
         exponent = rings.as_raw(np.where(held, exponent, 0), self.ring)
-        return np.where(held, np.left_shift(rings.as_raw(1, self.ring), exponent), 0)
+        return rings.as_raw(np.where(held, np.left_shift(rings.as_raw(1, self.ring), exponent), 0), self.ring)
 
     def bit_length(self, x: Raw) -> Raw:
         """How many bits x takes as an unsigned number: the ring's width for negative x."""

@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.lib.stride_tricks import sliding_window_view
@@ -115,7 +114,8 @@ class Exact(Interpreter[Tensor]):
         if isinstance(encoding, Fxp):
             raw = rings.wrap([held(float(number), encoding) for number in numbers], encoding.ring)
         else:
-            raw = rings.of_integers([int(number) for number in numbers], encoding.ring)
+            # As objects: of integers on both sides of 2^63 numpy makes floats.
+            raw = rings.of_integers(np.array([int(number) for number in numbers], object), encoding.ring)
         return exactly(np.broadcast_to(raw.reshape(()), shape) if raw.size == 1 else raw.reshape(shape))
 
     def hold(
@@ -262,12 +262,12 @@ def operand_encoding(op: ir.Operation, index: int = 0) -> Encoding:
 
 
 def rearrange(
-    tensors: Sequence[Tensor], arrange: Callable[[list[Array]], Array | NDArray[np.int32]]
+    tensors: Sequence[Tensor], arrange: Callable[[list[NDArray[np.int32]]], Array | NDArray[np.int32]]
 ) -> Tensor:
     """Moves elements: `arrange` does so to arrays with the number of each element."""
     ends = np.cumsum([0, *(tensor.raw.size for tensor in tensors)])
     numbers = [
-        jnp.arange(start, start + tensor.raw.size, dtype=jnp.int32).reshape(tensor.raw.shape)
+        np.arange(start, start + tensor.raw.size, dtype=np.int32).reshape(tensor.raw.shape)
         for start, tensor in zip(ends[:-1], tensors, strict=True)
     ]
     index = np.asarray(arrange(numbers))

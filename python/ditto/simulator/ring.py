@@ -23,6 +23,9 @@ _MANTISSA_BITS = 53
 
 def as_raw(integers: ArrayLike, ring: int) -> Raw:
     """Integers, as arrays that hold elements of `ring`; the operators of numpy give scalars for shape ()."""
+    if isinstance(integers, np.generic):
+        # An array of objects would keep it as it is, and wrap around with it.
+        integers = integers.item()
     return np.asarray(integers, object if ring == 128 else np.int64)
 
 

@@ -34,12 +34,12 @@ def _bitwise(function: Callable[..., ArrayLike]) -> Rule[Tensor]:
 
 
 def _left(x: NDArray[Any], amount: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[Any]:
-    return np.where(inside, np.left_shift(x, amount), 0)
+    return np.where(inside, np.left_shift(x, amount), x.dtype.type(0))
 
 
 def _right_logical(x: NDArray[Any], amount: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[Any]:
     unsigned = np.dtype(f"u{x.itemsize}")
-    return np.where(inside, np.right_shift(x.view(unsigned), amount.view(unsigned)), 0).astype(unsigned)
+    return np.where(inside, np.right_shift(x.view(unsigned), amount.view(unsigned)), unsigned.type(0))
 
 
 def _right_arithmetic(x: NDArray[Any], amount: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[Any]:

@@ -26,7 +26,7 @@ from ditto.simulator.overflow import Overflow
 from ditto.simulator.ring import Floats, Raw
 from ditto_compiler.diagnostics import source_location
 from ditto_compiler.dtypes import integer_limits
-from ditto_compiler.encoding import Fxp, Int
+from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import element_type, ir
 
 
@@ -45,8 +45,7 @@ def _convert(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
         wide = np.ldexp(integers.astype(np.float64), target.frac)
         shifted = rings.of_integers(integers, target.ring) << target.frac
         return [e.hold(op, shifted, wide, np.ldexp(x[0].error, target.frac))]
-    # Toward zero.
-    raw = np.where(x[0].raw < 0, -(-x[0].raw >> source.frac), x[0].raw >> source.frac)
+    raw = _toward_zero(x[0].raw, source.frac)
     dtype = element_type(op.results[0])
     least, most = integer_limits(dtype)
     outside = np.asarray((raw < least) | (raw > most), np.bool_)
@@ -54,26 +53,36 @@ def _convert(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
         found = largest(rings.to_float(raw[outside]))
         location = source_location(op.location)
         e.report(op, Overflow(op.name, location, found, target, 0, int(outside.sum()), dtype))
-    error = np.where(outside, np.inf, _steps(x[0].error, source.frac))
+    error = np.where(outside, np.inf, _steps(x[0], source, _toward_zero))
     return [Tensor(rings.of_integers(raw, target.ring), error)]
 
 
-def _steps(error: Floats, bits: int) -> Floats:
-    """How far apart numbers are, in units of 2^bits, after rounding to whole ones."""
-    return np.asarray(np.ceil(np.ldexp(error, -bits)), np.float64)
+Integral = Callable[[Raw, int], Raw]
+"""Gives whole numbers, from ring elements and fraction bits."""
 
 
-def _rounding(integral: Callable[[Raw, int], Raw]) -> Rule[Tensor]:
-    """Rounds to whole numbers: `integral` gives them, from ring elements and fraction bits."""
+def _steps(x: Tensor, encoding: Encoding, integral: Integral) -> Floats:
+    """How far the whole numbers of the parties can be from those here, for one that rises with x."""
+    known = x.error < 2.0 ** (encoding.ring - 2)
+    off = rings.from_float(np.where(known, np.ceil(x.error), 0.0), encoding.ring)
+    here = integral(x.raw, encoding.frac)
+    ends = [integral(x.raw + off, encoding.frac) - here, here - integral(x.raw - off, encoding.frac)]
+    return np.where(known, np.maximum(*map(rings.to_float, ends)), np.inf)
+
+
+def _rounding(integral: Integral) -> Rule[Tensor]:
+    """Rounds to whole numbers."""
 
     def rule(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
-        frac = result_encoding(op).frac
-        whole = Tensor(
-            rings.as_raw(integral(x[0].raw, frac), result_encoding(op).ring), _steps(x[0].error, frac)
-        )
-        return [scaled(e, op, whole, frac)]
+        encoding = result_encoding(op)
+        raw = rings.as_raw(integral(x[0].raw, encoding.frac), encoding.ring)
+        return [scaled(e, op, Tensor(raw, _steps(x[0], encoding, integral)), encoding.frac)]
 
     return rule
+
+
+def _toward_zero(raw: Raw, frac: int) -> Raw:
+    return np.where(raw < 0, -(-raw >> frac), raw >> frac)
 
 
 def _nearest(raw: Raw, frac: int) -> Raw:

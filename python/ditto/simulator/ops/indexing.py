@@ -36,12 +36,24 @@ def _gather(op: ir.Operation, x: Sequence[Array]) -> Array:
     )
 
 
-register_move(
-    "stablehlo.dynamic_slice",
-    lambda op, x: lax.dynamic_slice(x[0], x[1:], get_i64s(op, "slice_sizes")),
-    moved=1,
-)
-register_move(
-    "stablehlo.dynamic_update_slice", lambda op, x: lax.dynamic_update_slice(x[0], x[1], x[2:]), moved=2
-)
+def _starts(starts: Sequence[Array], whole: Sequence[int], part: Sequence[int]) -> list[Array]:
+    """Where a part of this shape starts; JAX would count negative numbers from the end."""
+    found = []
+    for start, extent, size in zip(starts, whole, part, strict=True):
+        last = min(extent - size, int(jnp.iinfo(start.dtype).max))
+        found.append(jnp.clip(start, 0, last).astype(jnp.int32))
+    return found
+
+
+def _dynamic_slice(op: ir.Operation, x: Sequence[Array]) -> Array:
+    sizes = get_i64s(op, "slice_sizes")
+    return lax.dynamic_slice(x[0], _starts(x[1:], x[0].shape, sizes), sizes)
+
+
+def _dynamic_update_slice(op: ir.Operation, x: Sequence[Array]) -> Array:
+    return lax.dynamic_update_slice(x[0], x[1], _starts(x[2:], x[0].shape, x[1].shape))
+
+
+register_move("stablehlo.dynamic_slice", _dynamic_slice, moved=1)
+register_move("stablehlo.dynamic_update_slice", _dynamic_update_slice, moved=2)
 register_move("stablehlo.gather", _gather, moved=1)

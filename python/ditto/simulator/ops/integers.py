@@ -29,10 +29,11 @@ def divided(op: ir.Operation, x: Sequence[Tensor]) -> Tensor:
 def _quotient(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Toward zero, and what remains; as XLA has it, x / 0 = -1 and x % 0 = x."""
     by_zero = y == 0
-    divisor = np.where(by_zero, 1, y).astype(x.dtype)
+    divisor = np.where(by_zero, x.dtype.type(1), y)
     down = np.floor_divide(x, divisor)
     inexact = down * divisor != x
-    toward_zero = np.where(inexact & ((x < 0) != (divisor < 0)), down + 1, down)
+    # No number of Python's, which would make a float of an unsigned scalar.
+    toward_zero = down + (inexact & ((x < 0) != (divisor < 0))).astype(x.dtype)
     quotient = np.where(by_zero, np.invert(np.zeros_like(x)), toward_zero).astype(x.dtype)
     return quotient, np.asarray(x - quotient * y)
 

@@ -46,15 +46,20 @@ def register_move(name: str, move: Move, moved: int | None = None) -> None:
     register(name, exact=exact, fast=lambda f, op, x: [move(op, x)])
 
 
+def _broadcast(op: ir.Operation, x: Sequence[Array]) -> Array:
+    """JAX wants the dimensions to rise, StableHLO does not."""
+    dimensions = get_i64s(op, "broadcast_dimensions")
+    order = np.argsort(dimensions).tolist()
+    return lax.broadcast_in_dim(lax.transpose(x[0], order), shape_of(op.results[0]), sorted(dimensions))
+
+
 def _pad(op: ir.Operation, x: Sequence[Array]) -> Array:
     names = ("edge_padding_low", "edge_padding_high", "interior_padding")
     return lax.pad(x[0], x[1], list(zip(*(get_i64s(op, name) for name in names), strict=True)))
 
 
 _MOVES: Mapping[str, Move] = {
-    "stablehlo.broadcast_in_dim": lambda op, x: lax.broadcast_in_dim(
-        x[0], shape_of(op.results[0]), get_i64s(op, "broadcast_dimensions")
-    ),
+    "stablehlo.broadcast_in_dim": _broadcast,
     "stablehlo.concatenate": lambda op, x: lax.concatenate(list(x), get_i64(op, "dimension")),
     "stablehlo.pad": _pad,
     "stablehlo.reshape": lambda op, x: lax.reshape(x[0], shape_of(op.results[0])),
