@@ -232,6 +232,19 @@ def test_functions_of_large_numbers(cluster: ditto.LocalCluster, name: str) -> N
     np.testing.assert_allclose(cluster.run(known, x), function(x), rtol=1e-2, atol=2**-14)
 
 
+@pytest.mark.parametrize("policy", ["ditto", "uniform64", "puma"])
+def test_of_equals_the_first_is_found(cluster: ditto.LocalCluster, policy: str) -> None:
+    x = np.random.default_rng(0).integers(0, 2, (20, 37)).astype(np.float32)
+
+    def both(x: Any) -> Any:
+        return jnp.argmax(x, axis=1), jnp.argmin(x, axis=0), jnp.argmax(x), jnp.argsort(x, axis=1)
+
+    program = ditto.compile(both, x, policy=policy)
+    for found in (cluster.run(program, x), ditto.simulate(program, x).outputs):
+        for ours, jaxs in zip(found, both(x), strict=True):
+            np.testing.assert_array_equal(ours, jaxs)
+
+
 def test_a_softmax_in_a_loop(cluster: ditto.LocalCluster) -> None:
     """What its form asks for does not hold there: the loop is in one ring and scale."""
     mask = np.array([True, True, False])

@@ -88,7 +88,7 @@ the end, as in JAX.) Or the client supplies the one-hot matrix as the argument, 
 element of the *result* and nothing for each row; the price is that the client shares a row of the table's
 length for each id instead of one number. Ids that are public stay a lookup, which is free.""",
     "argmax": """\
-Of equal values any may win; JAX's own reducer compares indices too, to find the first.""",
+Of equal values the first wins, for neighbours are compared; JAX's own reducer compares indices too.""",
     "division": """\
 For a divisor that is repeated: a row statistic, or a scalar. A product with a power of two costs nothing
 under explicit rescaling, where it is a change of fraction: see

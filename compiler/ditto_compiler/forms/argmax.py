@@ -13,7 +13,7 @@ from ditto_compiler.ir import ir
 def tournament(x: Tensor, axis: int, index_type: ir.Type, direction: str, worst: float) -> list[Tensor]:
     """The best value and its index, by one comparison and two selections per match.
 
-    Of equal values any may win: only an exact tie in fixed point tells it from the first.
+    Of equal values the first wins: ditto-expand-reductions plays neighbours against each other.
     """
     indices = x.builder.iota(x.shape, axis, ir.RankedTensorType(index_type).element_type)
 

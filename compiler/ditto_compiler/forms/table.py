@@ -87,8 +87,8 @@ FORMS: dict[str, dict[str, Form]] = {
         ),
     ),
     "layer_norm": _by_name(
-        Form("rsqrt", "(x - mean) rsqrt(var + eps) scale", PUMA, WIDE, 0.0, norm.layer_norm),
-        Form("wide", "the same, statistics in ring 64", DITTO, ANY, 0.0, norm.wide(norm.layer_norm)),
+        Form("rsqrt", "(x - mean) rsqrt(var + eps) scale", PUMA, f"{SPREAD}; ring 64", 0.0, norm.layer_norm),
+        Form("wide", "the same, statistics in ring 64", DITTO, SPREAD, 0.0, norm.wide(norm.layer_norm)),
         Form(
             "octaves",
             "the same, rsqrt by octaves",
@@ -99,8 +99,8 @@ FORMS: dict[str, dict[str, Form]] = {
         ),
     ),
     "rms_norm": _by_name(
-        Form("rsqrt", "x rsqrt(mean(x²) + eps) scale", PUMA, WIDE, 0.0, norm.rms_norm),
-        Form("wide", "the same, statistics in ring 64", DITTO, ANY, 0.0, norm.wide(norm.rms_norm)),
+        Form("rsqrt", "x rsqrt(mean(x²) + eps) scale", PUMA, f"{SPREAD}; ring 64", 0.0, norm.rms_norm),
+        Form("wide", "the same, statistics in ring 64", DITTO, SPREAD, 0.0, norm.wide(norm.rms_norm)),
         Form(
             "octaves",
             "the same, rsqrt by octaves",
@@ -111,10 +111,10 @@ FORMS: dict[str, dict[str, Form]] = {
         ),
     ),
     "argmax": _by_name(
-        Form("tournament", "of pairs (value, index)", OURS, "any x but ties", 0.0, argmax.argmax),
+        Form("tournament", "of pairs (value, index)", OURS, ANY, 0.0, argmax.argmax),
     ),
     "argmin": _by_name(
-        Form("tournament", "of pairs (value, index)", OURS, "any x but ties", 0.0, argmax.argmin),
+        Form("tournament", "of pairs (value, index)", OURS, ANY, 0.0, argmax.argmin),
     ),
     "embedding": _by_name(
         Form("one-hot", "(ids == iota) @ table", PUMA, IDS, 0.0, embedding.one_hot),

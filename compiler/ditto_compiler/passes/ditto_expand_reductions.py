@@ -39,7 +39,8 @@ class DittoExpandReductions(Pass):
     - One of no element is the initial value, and one without results a constant without elements.
     - One by several ops is written as rounds of them on neighbours, with the initial value at last, unless it
       starts from infinity, as JAX's search for the index of a float does, or truncates products. That for
-      the index of an integer keeps the left one of neighbours, by one comparison, unless the other is better.
+      the index of an integer, and a form's, keeps the left one of neighbours, by one comparison, unless the
+      other is better: the first of equals, as in JAX.
     - A secret fixed-point one by `maximum` or `minimum` is written as rounds of a tournament: each round
       compares one half of what is left with the other: ceil(log2(n)) rounds, as in the engine. It
       goes along the first axis, where halves are contiguous, which takes the engine a fifth less time; and
@@ -155,7 +156,9 @@ def _by_several_ops(op: ir.Operation, starts: list[ir.Value]) -> list[ir.Value] 
     if direction is not None:
         combine, starts = _first_of(direction, op), []
     elif _starts_from_infinity(op):
-        return None
+        if [inner.name for inner in ops_of(block)[:-1]] != _BETTER_PAIR:
+            return None
+        starts = []
     elif _multiplies(block) or not folds.is_elementwise(block):
         return _over_rows(op)
     rows = folds.rows_of(op) if op.name == "stablehlo.reduce" else folds.windows(op)
@@ -166,6 +169,10 @@ def _by_several_ops(op: ir.Operation, starts: list[ir.Value]) -> list[ir.Value] 
     if not starts:
         return found
     return combine([folds.spread(v, x.type, before=op) for v, x in zip(starts, found, strict=True)], found)
+
+
+_BETTER_PAIR = ["stablehlo.compare", "stablehlo.select", "stablehlo.select"]
+"""What a form of argmax does: of equals, the left one wins, so it must be the first."""
 
 
 def _over_rows(op: ir.Operation) -> list[ir.Value] | None:

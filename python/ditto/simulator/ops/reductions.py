@@ -24,7 +24,7 @@ from ditto.simulator.exact import (
 )
 from ditto.simulator.fast import Fast
 from ditto.simulator.ops.base import register
-from ditto_compiler.ir import ir, numel
+from ditto_compiler.ir import ir, numel, ops_of
 from ditto_compiler.op_attributes import (
     get_i64s,
     get_padding,
@@ -83,12 +83,17 @@ def _reduce_lines(e: Exact, op: ir.Operation, lines: list[Tensor], initial: Sequ
     block = op.regions[0].blocks[0]
     count = lines[0].raw.shape[-1]
     tails: list[list[Tensor]] = []
-    # The engine's order, for the errors of a product depend on it: halves of the line, odd elements at last.
+    # As ditto-expand-reductions has it: neighbours, odd elements at last. Products are left to the engine,
+    # which combines halves of the line.
+    by_halves = any(inner.name == "stablehlo.multiply" for inner in ops_of(block))
     while count > 1:
         half = count // 2
         if count % 2:
-            tails.append(_part(lines, 2 * half, count))
-        lines = e.run(block, [*_part(lines, 0, half), *_part(lines, half, 2 * half)])
+            tails.append(_part(lines, slice(2 * half, count)))
+        left, right = slice(0, 2 * half, 2), slice(1, 2 * half, 2)
+        if by_halves:
+            left, right = slice(0, half), slice(half, 2 * half)
+        lines = e.run(block, [*_part(lines, left), *_part(lines, right)])
         count = half
     while tails:
         lines = e.run(block, [*lines, *tails.pop()])
@@ -98,8 +103,8 @@ def _reduce_lines(e: Exact, op: ir.Operation, lines: list[Tensor], initial: Sequ
     return e.run(block, [*(line.each(lambda v: v[..., 0]) for line in lines), *initial])
 
 
-def _part(lines: Sequence[Tensor], start: int, stop: int) -> list[Tensor]:
-    return [line.each(lambda v: v[..., start:stop]) for line in lines]
+def _part(lines: Sequence[Tensor], places: slice) -> list[Tensor]:
+    return [line.each(lambda v: v[..., places]) for line in lines]
 
 
 def _reduce_by(e: Exact, op: ir.Operation, name: str, line: Tensor, initial: Tensor) -> Tensor:
