@@ -26,7 +26,7 @@ RSQRT = (1.57963908, -0.73051431, 0.14768758)
 def reciprocal(x: Tensor, low: int, high: int) -> Tensor:
     """1/x for 2^low <= x < 2^(high + 1), to a relative error of 1.1e-6: y (1 + e + e^2), e = 1 - t y."""
     octave = _octave(x, low, high)
-    factor = _pick(octave, low, high, lambda k: 2.0**-k)
+    factor = _pick(octave, x, low, high, lambda k: 2.0**-k)
     t = (x * factor).within(2.0)
     y, correction = _inverse(t)
     return (factor * y) * correction
@@ -47,31 +47,32 @@ def _inverse(t: Tensor) -> tuple[Tensor, Tensor]:
 
 def rsqrt(x: Tensor, low: int, high: int) -> Tensor:
     """1/sqrt(x) for 2^low <= x < 2^(high + 1), to 1e-7 and 2^-19: y (1 + h/2 + 3/8 h^2), h = 1 - t y^2."""
-    root = _pick(_octave(x, low, high), low, high, lambda k: 2.0 ** (-k / 2))
-    # Right for any root, also one that truncation has moved.
-    t = ((x * root).within(2.0 ** ((high + 2) / 2)) * root).within(2.1)
+    octave = _octave(x, low, high)
+    t = (x * _pick(octave, x, low, high, lambda k: 2.0**-k)).within(2.0)
     y = _quadratic(t, RSQRT).within(1.6)
     h = (1.0 - (t * (y * y).within(2.6)).within(1.1)).within(1.0)
+    root = _pick(octave, x, low, high, lambda k: 2.0 ** (-k / 2))
     return (root * y) * ((h * h).within(1.0) * 0.375 + h * 0.5 + 1.0).within(1.9)
 
 
 def _octave(x: Tensor, low: int, high: int) -> Tensor:
-    """For each element, ones for the powers of two from low + 1 to high that it is below, and zeros."""
+    """For each element, whether it is below the powers of two from low + 1 to high."""
     shape = (*x.shape, high - low)
     powers = x.builder.vector([2.0**k for k in range(low + 1, high + 1)], x).spread(shape, [len(x.shape)])
-    below = x.spread(shape, range(len(x.shape))) < powers
-    return below.converted(x.type.element_type).within(1.0)
+    return x.spread(shape, range(len(x.shape))) < powers
 
 
-def _pick(octave: Tensor, low: int, high: int, number: Callable[[int], float]) -> Tensor:
-    """number(k) for elements in octave k; `number` falls, so nothing cancels.
+def _pick(octave: Tensor, like: Tensor, low: int, high: int, number: Callable[[int], float]) -> Tensor:
+    """number(k) for elements in octave k, in the dtype of `like`.
 
-    Of numbers on the grid, the steps are on it too, and rounding them does not add up.
+    Steps from one number to the next are selected, not multiplied, so nothing is truncated; being differences
+    of numbers on the grid, they are on it too.
     """
     numbers = [round(number(k) * 2.0**GRID_BITS) * 2.0**-GRID_BITS for k in range(low, high + 1)]
     steps = [lower - higher for lower, higher in itertools.pairwise(numbers)]
-    above_last = octave.dot(octave.builder.vector(steps, octave)).within(numbers[0])
-    return (above_last + numbers[-1]).within(numbers[0])
+    rank = len(octave.shape)
+    chosen = octave.builder.vector(steps, like).spread(octave.shape, [rank - 1]).where(octave, 0.0)
+    return (chosen.sum([rank - 1]).within(numbers[0]) + numbers[-1]).within(numbers[0])
 
 
 def _quadratic(t: Tensor, coefficients: Sequence[float]) -> Tensor:
