@@ -21,7 +21,11 @@ class XlaFunction:
         with plain.context:
             PassManager.parse("builtin.module(func.func(chlo-legalize-to-stablehlo))").run(plain.operation)
         self._device = jax.devices("cpu")[0]
-        self._executable = self._device.client.compile(str(plain), xla_client.CompileOptions())
+        options = xla_client.CompileOptions()
+        # It runs a few times, and optimizing takes longer than that.
+        options.executable_build_options.debug_options.xla_backend_optimization_level = 0
+        options.executable_build_options.debug_options.xla_llvm_disable_expensive_passes = True
+        self._executable = self._device.client.compile(str(plain), options)
 
     def __call__(self, *arguments: Any) -> list[NDArray[Any]]:
         """Results of `@main` on flat arguments."""

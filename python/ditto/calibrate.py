@@ -24,6 +24,7 @@ from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.intervals import INFINITE
 from ditto_compiler.ir import (
     copy_module,
+    defining_op,
     element_type,
     entry_function,
     func,
@@ -192,8 +193,8 @@ def instrument(module: ir.Module) -> list[str]:
     assert entry is not None
     names_of = {argument: argument_key(index) for index, argument in enumerate(entry.arguments)}
     names_of.update(result_keys(entry))
-    # Constants need no measuring, and JAX's sort compares with NaN; its variance of no elements is NaN.
-    values = [v for v in names_of if element_type(v) != "i1" and numel(v) and not _is_constant(v)]
+    # JAX's sort compares with NaN, and its variance of no elements is NaN.
+    values = [v for v in names_of if element_type(v) != "i1" and numel(v) and not _is_known(v)]
     analysis = RangeAnalysis(entry)
     limits = [math.inf if analysis.of(value).is_numeric else INFINITE for value in values]
     terminator = ops_of(entry.entry_block)[-1]
@@ -211,8 +212,13 @@ def instrument(module: ir.Module) -> list[str]:
     return [names_of[value] for value in values]
 
 
-def _is_constant(value: ir.Value) -> bool:
-    return is_constant(value) or constant(value) is not None
+_MOVING = ("stablehlo.broadcast_in_dim", "stablehlo.reshape", "stablehlo.reverse", "stablehlo.transpose")
+
+
+def _is_known(value: ir.Value) -> bool:
+    """Whether a value is a constant, or has just the elements of another one."""
+    op = defining_op(value)
+    return is_constant(value) or constant(value) is not None or (op is not None and op.name in _MOVING)
 
 
 def _ends(x: Tensor, limit: float) -> list[ir.Value]:
@@ -220,6 +226,12 @@ def _ends(x: Tensor, limit: float) -> list[ir.Value]:
     x = x.converted(ir.F64Type.get())
     # So, NaN is found: it is not beyond any limit.
     beyond = x.larger(-x).compare("GE", limit)
-    nothing = x.builder.full(-math.inf, x.shape, x.type.element_type)
-    axes = range(len(x.shape))
-    return [(-nothing.where(beyond, -x).max(axes)).value, nothing.where(beyond, x).max(axes).value]
+    low, high = x.unless(beyond, math.inf), x.unless(beyond, -math.inf)
+    # Together, for XLA compiles one loop faster than two.
+    ends = x.builder.reduction(
+        [-low, high],
+        [-math.inf, -math.inf],
+        range(len(x.shape)),
+        lambda left, right: [mine.larger(other) for mine, other in zip(left, right, strict=True)],
+    )
+    return [(-ends[0]).value, ends[1].value]
