@@ -59,18 +59,19 @@ class Ranges:
         return Ranges(values, intervals)
 
     def widened(self, margin: float) -> Ranges:
-        """Ranges whose ends are further from 0 by this part of them, or nearer if 0 is beyond.
+        """Ranges whose ends are further out by this part of the larger end.
 
-        An end at 0 stays there: what was never negative is not expected to be.
+        Signs stay: where all numbers were positive, the least is divided by 1 + margin, and 0 stays 0.
         """
-        out, into = 1 + margin, 1 / (1 + margin)
+
+        def wider(low: float, high: float) -> Interval:
+            reach = margin * max(-low, high)
+            least = low - reach if low < 0 else low / (1 + margin)
+            most = high + reach if high > 0 else high / (1 + margin)
+            return least, most
+
         known = {key: self.intervals.get(key, (-value, value)) for key, value in self.values.items()}
-        return Ranges.of(
-            {
-                key: (low * (out if low < 0 else into), high * (out if high > 0 else into))
-                for key, (low, high) in known.items()
-            }
-        )
+        return Ranges.of({key: wider(*interval) for key, interval in known.items()})
 
     def save(self, path: str | Path) -> None:
         """Writes the ranges as JSON, whole or not at all."""

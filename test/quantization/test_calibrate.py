@@ -198,3 +198,22 @@ def test_a_module_is_not_changed():
     before = str(module)
     ditto.calibrate(module, [(ONES,)])
     assert str(module) == before
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ((-2.0, 4.0), (-3.0, 5.0)),
+        ((0.0, 4.0), (0.0, 5.0)),
+        ((1.0, 4.0), (0.8, 5.0)),
+        ((-4.0, -1.0), (-5.0, -0.8)),
+        ((0.0, 0.0), (0.0, 0.0)),
+    ],
+)
+def test_widened_ranges_keep_signs(seen, expected):
+    (found,) = Ranges.of({"x": seen}).widened(0.25).intervals.values()
+    assert found == pytest.approx(expected)
+
+
+def test_widened_magnitudes_become_intervals():
+    assert Ranges({"x": 4.0}).widened(0.0).intervals == {"x": (-4.0, 4.0)}
