@@ -26,7 +26,7 @@ lit: $(VENV)/installed-test ## Golden IR
 	$(BIN)/lit -sv test
 
 test: $(VENV)/installed-test ## pytest
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 docs: $(VENV)/installed-test ## Regenerate the pages of docs/ that have sources
 	$(BIN)/python -m ditto_tools.docs
