@@ -35,7 +35,7 @@ def assert_within_bounds(cluster, program, arguments):
 
 
 @settings(
-    max_examples=40,
+    max_examples=24,
     deadline=None,
     derandomize=True,
     database=None,
