@@ -92,6 +92,22 @@ def test_an_input_out_of_its_range_is_not_sent(cluster: ditto.LocalCluster, guar
         ditto.simulate(guarded, 3 * X, W, V)
 
 
+@pytest.mark.parametrize("number", [2.0**24, -1e9, np.iinfo(np.int32).max])
+def test_a_huge_input_is_no_exception(cluster: ditto.LocalCluster, number: float) -> None:
+    x, ids = np.float32([1.0, -2.0]), np.array([0, 9], np.int32)
+
+    def scaled(x: Any, ids: Any) -> Any:
+        return x * 0.5, ids + 1
+
+    program = ditto.compile(
+        scaled, x, ids, policy="uniform64", ranges=ditto.calibrate(scaled, [(x, ids)]), guard=True
+    )
+    with pytest.raises(GuardError, match="input 0"):
+        cluster.run(program, np.float32([1.0, number]), ids)
+    with pytest.raises(GuardError, match="input 1"):
+        cluster.run(program, x, np.array([0, int(number)], np.int32))
+
+
 def test_shared_weights_and_kept_results(cluster: ditto.LocalCluster, guarded: ditto.Program) -> None:
     shared = cluster.share(guarded, 1, W)
     weights, largest = cluster.run(guarded, X, shared, V, keep=(True, False))

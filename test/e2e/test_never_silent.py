@@ -245,6 +245,23 @@ def test_of_equals_the_first_is_found(cluster: ditto.LocalCluster, policy: str) 
             np.testing.assert_array_equal(ours, jaxs)
 
 
+@pytest.mark.parametrize("visibility", ["secret", "public"])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint32])
+def test_sorts_of_integers_at_the_ends_of_their_range(
+    cluster: ditto.LocalCluster, dtype: Any, visibility: str
+) -> None:
+    """The engine orders public keys by the signs of their differences, which wrap around in a ring of 32."""
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    x = np.array([most, 1, least, least + 1, most // 2, 0, most - 1, least, 3], dtype)
+
+    def both(x: Any) -> Any:
+        return jnp.sort(x), jnp.argsort(x), jnp.sort(-x)
+
+    program = ditto.compile(both, x, visibility=visibility)
+    for ours, jaxs in zip(cluster.run(program, x), both(x), strict=True):
+        np.testing.assert_array_equal(ours, jaxs)
+
+
 def test_a_softmax_in_a_loop(cluster: ditto.LocalCluster) -> None:
     """What its form asks for does not hold there: the loop is in one ring and scale."""
     mask = np.array([True, True, False])

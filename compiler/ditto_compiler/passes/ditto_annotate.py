@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.headroom import Headroom
 from ditto_compiler.analyses.ranges import RangeAnalysis
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES, INT_TYPES, width
@@ -27,13 +28,14 @@ from ditto_compiler.ir import (
     set_function_type,
 )
 from ditto_compiler.ops import OPS, Kind, supported_rings
+from ditto_compiler.ops.base import IsSecret
 from ditto_compiler.ops.indexing import index_operands
 from ditto_compiler.ops.integers import DIVISIONS, Division
 from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import OPERANDS, Choice, OpFeatures, Policy, PolicyError, load_policy
-from ditto_compiler.structure import is_float, reducer
+from ditto_compiler.structure import is_float, reducer, sort_key
 from ditto_compiler.supported import problems
 
 
@@ -94,7 +96,8 @@ class DittoAnnotate(Pass):
                 op, f"cannot be annotated; run inline-calls and ditto-check-supported first ({problem})"
             )
         errors.raise_if_any()
-        annotator = _Annotator(policy, RangeAnalysis(entry), errors)
+        is_secret = VisibilityAnalysis(module).is_secret
+        annotator = _Annotator(policy, RangeAnalysis(entry), is_secret, errors)
         for argument in entry.arguments:
             annotator.set_argument(argument)
         for op in ops_of(entry.entry_block):
@@ -119,8 +122,11 @@ _READS_HIGH_BITS = ("stablehlo.popcnt", "stablehlo.shift_right_logical")
 
 
 class _Annotator:
-    def __init__(self, policy: Policy, ranges: RangeAnalysis, errors: ErrorCollector) -> None:
+    def __init__(
+        self, policy: Policy, ranges: RangeAnalysis, is_secret: IsSecret, errors: ErrorCollector
+    ) -> None:
         self._policy = policy
+        self._is_secret = is_secret
         self._headroom = Headroom(ranges, margin_bits=0)
         self._errors = errors
         self._free: set[ir.Value] = set()
@@ -156,11 +162,24 @@ class _Annotator:
         if op.name in DIVISIONS and not is_float(op.results[0]):
             division = Division.of(*map(self._headroom.ranges.of, op.operands))
             ring = max(ring, next(wide for wide in RINGS if wide >= division.ring_bits))
+        if op.name == "stablehlo.sort" and not self._is_secret(op.results[0]):
+            ring = max(ring, self._ring_of_differences(op))
         if OPS[op.name].kind is Kind.CONTROL:
             for region in op.regions:
                 inner = [op for op in ops_of(region.blocks[0]) if OPS[op.name].kind is not Kind.TERMINATOR]
                 ring = max(ring, self._least_ring(region.blocks[0].arguments), *map(self._needed_ring, inner))
         return ring
+
+    def _ring_of_differences(self, op: ir.Operation) -> int:
+        """The narrowest ring for a public sort: the engine orders by the signs of differences."""
+        found = sort_key(op)
+        assert found is not None, "ditto-check-supported lets no other sort pass"
+        key = op.operands[found[0]]
+        known = self._headroom.ranges.of(key)
+        if is_float(key) or not known.has_numbers:
+            return min(RINGS)
+        span = int(known.high) - int(known.low)
+        return next(ring for ring in RINGS if span < 1 << (ring - 1))
 
     def annotate(self, op: ir.Operation) -> None:
         kind = OPS[op.name].kind

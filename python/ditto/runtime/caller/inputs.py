@@ -13,7 +13,6 @@ from ditto import tree
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding
 from ditto_compiler.errors import DittoError
-from ditto_compiler.intervals import INFINITE
 from ditto_compiler.program import CallerTensor, Program
 
 
@@ -78,8 +77,7 @@ def check_ranges(program: Program, leaves: Iterable[tuple[int, Any]]) -> None:
             continue
         low, high = program.guard.inputs[index]
         numbers = np.asarray(leaf, np.float64)
-        # What stands for infinity, as in a mask, is no number.
-        outside = (np.abs(numbers) < INFINITE) & ((numbers < low) | (numbers > high))
+        outside = (numbers < low) | (numbers > high)
         if outside.any():
             raise GuardError(
                 f"program '{program.name}', input {index}: {numbers[outside].flat[0]:.6g} is outside of "
