@@ -42,12 +42,12 @@ def direction_of(op: ir.Operation) -> str:
     return str(op.attributes["comparison_direction"]).split()[-1].rstrip(">")
 
 
-def comparison_attributes(direction: str, kind: str = "FLOAT") -> dict[str, ir.Attribute]:
-    """The attributes of a comparison: EQ, NE, LT, LE, GT or GE; of FLOAT, SIGNED or UNSIGNED elements."""
-    return {
-        "comparison_direction": ir.Attribute.parse(f"#stablehlo<comparison_direction {direction}>"),
-        "compare_type": ir.Attribute.parse(f"#stablehlo<comparison_type {kind}>"),
-    }
+def comparison_attributes(direction: str, kind: str | None = None) -> dict[str, ir.Attribute]:
+    """The attributes of a comparison: EQ, NE, LT, LE, GT or GE; `kind` is FLOAT, SIGNED or UNSIGNED."""
+    attributes = {"comparison_direction": ir.Attribute.parse(f"#stablehlo<comparison_direction {direction}>")}
+    if kind is not None:
+        attributes["compare_type"] = ir.Attribute.parse(f"#stablehlo<comparison_type {kind}>")
+    return attributes
 
 
 MIRRORED: Mapping[str, str] = {

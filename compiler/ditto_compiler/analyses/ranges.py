@@ -59,6 +59,7 @@ class RangeAnalysis:
         self.contradictions: list[Contradiction] = []
         self._entry = entry
         self._ranges: dict[ir.Value, Range] = {}
+        self._shared: dict[ir.Type, bool] = {}
         self._functions = {f.name.value: f for f in functions_beside(entry)}
         self._calling: list[str] = [entry.name.value]
         arguments = [
@@ -85,9 +86,15 @@ class RangeAnalysis:
             return [self.of(op.operands[0])]
         if op.name == "func.call":
             return self._called(op)
-        if op_problem(op) or any(type_problem(value.type) for value in (*op.operands, *op.results)):
+        if op_problem(op) or not all(self._is_shared(value.type) for value in (*op.operands, *op.results)):
             return [anything(result) for result in op.results]
         return OPS[op.name].range(self, op)
+
+    def _is_shared(self, type_: ir.Type) -> bool:
+        """Whether values of a type can be shared, looked at once: a program has many values and few types."""
+        if type_ not in self._shared:
+            self._shared[type_] = type_problem(type_) is None
+        return self._shared[type_]
 
     def _called(self, op: ir.Operation) -> Sequence[Range]:
         name = ir.FlatSymbolRefAttr(op.attributes["callee"]).value

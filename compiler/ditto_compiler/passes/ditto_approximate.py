@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from ditto_compiler import folds
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms.replace import Replacer
 from ditto_compiler.forms.table import COLLECTED, EXACT, FORM_NAMES, FORMS
-from ditto_compiler.ir import func, functions, insert_op, ir, nested_ops
+from ditto_compiler.ir import func, functions, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, load_policy
@@ -144,10 +145,7 @@ class DittoApproximate(Pass):
 
 def _fill_with_zeros(root: ir.Operation) -> None:
     """Has a lookup by public ids give zeros, not NaN, where an id is out of range: fixed point has no NaN."""
-    fill = root.operands[2]
-    tensor = ir.RankedTensorType(fill.type)
-    zero = ir.DenseElementsAttr.get_splat(tensor, ir.FloatAttr.get(tensor.element_type, 0.0))
-    root.operands[2] = insert_op("constant", tensor, before=root, value=zero)
+    root.operands[2] = folds.splat(0, root.operands[2].type, before=root)
 
 
 def _collect(function: func.FuncOp) -> None:

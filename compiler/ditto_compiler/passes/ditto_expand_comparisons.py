@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ditto_compiler import folds
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.encoding import Fxp, Int
-from ditto_compiler.ir import defining_op, encode_type, encoding_of, insert_op, ir, numel, ops_of
-from ditto_compiler.op_attributes import MIRRORED, direction_of, shape_of
+from ditto_compiler.encoding import Fxp
+from ditto_compiler.ir import defining_op, encoding_of, insert_op, ir, numel, ops_of
+from ditto_compiler.op_attributes import MIRRORED, comparison_attributes, direction_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.literals import fits, held
 from ditto_compiler.structure import constant
@@ -95,8 +96,7 @@ class _Emitter:
 
     def less(self, x: ir.Value, y: ir.Value) -> ir.Value:
         """[x < y], to become a `ditto.less`."""
-        direction = ir.Attribute.parse("#stablehlo<comparison_direction LT>")
-        predicate = self.op("compare", _predicate(x), x, y, comparison_direction=direction)
+        predicate = self.op("compare", folds.booleans(x), x, y, **comparison_attributes("LT"))
         op = defining_op(predicate)
         assert op is not None
         self.comparisons.add(op, ours=True)
@@ -106,11 +106,13 @@ class _Emitter:
         """`yes` where the predicate holds, else `no`."""
         return self.op("select", yes.type, predicate, yes, no)
 
+    def spread(self, bound: ir.Value, like: ir.Value) -> ir.Value:
+        """A bound of a clamp, which may be a scalar, in the shape of another value."""
+        return folds.spread(bound, like.type, before=self._before)
+
     def zero(self, like: ir.Value) -> ir.Value:
         """0 in the shape and encoding of another value."""
-        tensor = ir.RankedTensorType(like.type)
-        zero = ir.FloatAttr.get(tensor.element_type, 0.0)
-        return self.op("constant", tensor, value=ir.DenseElementsAttr.get_splat(tensor, zero))
+        return folds.splat(0, like.type, before=self._before)
 
 
 class _Comparisons:
@@ -200,19 +202,10 @@ def _folded(value: ir.Value) -> ir.Value | None:
     return x if is_sign and sign.operands[0] == x and constant(sign.operands[1]) == 0.0 else None
 
 
-def _predicate(like: ir.Value) -> ir.Type:
-    """Booleans in the shape and ring of another value."""
-    encoding = encoding_of(like)
-    assert encoding is not None
-    bit = ir.IntegerType.get_signless(1, like.type.context)
-    plain = ir.RankedTensorType.get(shape_of(like), bit, loc=ir.Location.unknown(like.type.context))
-    return encode_type(plain, Int(encoding.ring))
-
-
 def _less(value: ir.Value, thresholds: list[int], before: ir.Operation) -> dict[int, ir.Value]:
     op = ir.Operation.create(
         names.LESS,
-        results=[_predicate(value)] * len(thresholds),
+        results=[folds.booleans(value)] * len(thresholds),
         operands=[value],
         attributes={names.THRESHOLDS: ir.DenseI64ArrayAttr.get(thresholds)},
         loc=before.location,
@@ -240,12 +233,7 @@ def _minimum(e: _Emitter, op: ir.Operation) -> ir.Value:
 
 def _clamp(e: _Emitter, op: ir.Operation) -> ir.Value:
     x = op.operands[1]
-    low, high = (
-        bound
-        if shape_of(bound) == shape_of(x)
-        else e.op("broadcast_in_dim", x.type, bound, broadcast_dimensions=ir.DenseI64ArrayAttr.get([]))
-        for bound in (op.operands[0], op.operands[2])
-    )
+    low, high = (e.spread(bound, x) for bound in (op.operands[0], op.operands[2]))
     least, most = constant(low), constant(high)
     if least is not None and most is not None and least <= most:
         return e.select(e.less(x, low), low, e.select(e.less(x, high), x, high))

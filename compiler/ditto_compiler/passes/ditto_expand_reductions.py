@@ -22,7 +22,7 @@ from ditto_compiler.ir import (
     numel,
     ops_of,
 )
-from ditto_compiler.op_attributes import get_i64s, shape_of
+from ditto_compiler.op_attributes import comparison_attributes, get_i64s, shape_of
 from ditto_compiler.ops.scales import is_product
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.recognizers.argmax import ARGMAX, ARGMIN
@@ -204,11 +204,11 @@ def _index_of(op: ir.Operation) -> str | None:
 
 def _first_of(direction: str, op: ir.Operation) -> folds.Combine:
     """Of neighbours, the left one unless the right one is better: one comparison, and indices need none."""
-    kept = ir.Attribute.parse(f"#stablehlo<comparison_direction {_AS_GOOD[direction]}>")
+    kept = comparison_attributes(_AS_GOOD[direction])
 
     def combine(left: folds.Values, right: folds.Values) -> folds.Values:
         type_ = folds.booleans(left[0])
-        wins = insert_op("compare", type_, left[0], right[0], before=op, comparison_direction=kept)
+        wins = insert_op("compare", type_, left[0], right[0], before=op, **kept)
         return [
             insert_op("select", mine.type, wins, mine, other, before=op)
             for mine, other in zip(left, right, strict=True)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ditto_compiler import folds
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.ir import defining_op, element_type, entry_function, insert_op, ir, nested_ops
 from ditto_compiler.op_attributes import comparison_attributes, direction_of
@@ -78,7 +79,9 @@ class DittoFoldRanges(Pass):
         if element_type(op.results[0]) != "i1" or _in_reducer(op):
             return None
         known = _known(op.results[0], analysis)
-        return self._is_finite(op, analysis) if known is None else _constant(known, op)
+        if known is None:
+            return self._is_finite(op, analysis)
+        return folds.splat(known, op.results[0].type, before=op)
 
     def _is_finite(self, op: ir.Operation, analysis: RangeAnalysis) -> ir.Value | None:
         """Comparisons with infinity, in the place of `is_finite`."""
@@ -93,7 +96,7 @@ class DittoFoldRanges(Pass):
                 "whether a quotient, a logarithm or a root is a number cannot be told on shares; it is "
                 "taken to be. Make its argument safe before (jnp.where on the divisor), or drop the test",
             )
-            return _constant(True, op)
+            return folds.splat(True, op.results[0].type, before=op)
         tests = [_compared(x, "GT", -math.inf, op)] if range_.below else []
         tests += [_compared(x, "LT", math.inf, op)] if range_.above else []
         return tests[0] if len(tests) == 1 else insert_op("and", op.results[0].type, *tests, before=op)
@@ -113,15 +116,7 @@ def _in_reducer(op: ir.Operation) -> bool:
     return op.parent is not None and op.parent.name in REDUCERS
 
 
-def _constant(number: bool, op: ir.Operation) -> ir.Value:
-    """A boolean in every element of the result of `op`."""
-    tensor = ir.RankedTensorType(op.results[0].type)
-    attribute = ir.DenseElementsAttr.get_splat(tensor, ir.IntegerAttr.get(tensor.element_type, int(number)))
-    return insert_op("constant", tensor, before=op, value=attribute)
-
-
 def _compared(x: ir.Value, direction: str, limit: float, op: ir.Operation) -> ir.Value:
-    tensor = ir.RankedTensorType(x.type)
-    attribute = ir.DenseElementsAttr.get_splat(tensor, ir.FloatAttr.get(tensor.element_type, limit))
-    bound = insert_op("constant", tensor, before=op, value=attribute)
-    return insert_op("compare", op.results[0].type, x, bound, before=op, **comparison_attributes(direction))
+    bound = folds.splat(limit, x.type, before=op)
+    attributes = comparison_attributes(direction, "FLOAT")
+    return insert_op("compare", op.results[0].type, x, bound, before=op, **attributes)

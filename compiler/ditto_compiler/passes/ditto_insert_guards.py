@@ -10,6 +10,7 @@ from ditto_compiler import folds
 from ditto_compiler.analyses.ranges import Known, RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dialect.cast_ops import insert_casts
 from ditto_compiler.encoding import Fxp, Int
 from ditto_compiler.intervals import Interval, Range
 from ditto_compiler.ir import (
@@ -169,18 +170,12 @@ class Assumption:
                 flat,
                 folds.splat(end, flat.type, before=before),
                 before=before,
-                **comparison_attributes("LT"),
+                **comparison_attributes("LT", "FLOAT"),
             )
             for end in (self.low, self.high)
         ]
         # Whoever is below the low end is below the high one.
-        inside = insert_op("xor", bits, *below, before=before)
-        if encoding.ring == 32:
-            return inside
-        narrow = encode_type(bits, Int(32))
-        return ir.Operation.create(
-            "ditto.downcast", [narrow], [inside], loc=before.location, ip=ir.InsertionPoint(before)
-        ).results[0]
+        return insert_casts(insert_op("xor", bits, *below, before=before), Int(32), before=before)
 
 
 def _all(parts: list[ir.Value], before: ir.Operation) -> ir.Value:

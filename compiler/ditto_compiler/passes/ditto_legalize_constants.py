@@ -10,6 +10,7 @@ from typing import ClassVar
 import ml_dtypes
 import numpy as np
 
+from ditto_compiler import folds
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
@@ -21,7 +22,6 @@ from ditto_compiler.ir import (
     defining_op,
     element_type,
     encoding_of,
-    insert_op,
     ir,
     nested_ops,
     numel,
@@ -448,10 +448,7 @@ def _replace_predicate(op: ir.Operation, holds: bool) -> None:
         user = use.owner.operation
         if user.name == "stablehlo.select" and use.operand_number == 0:
             user.results[0].replace_all_uses_with(user.operands[1 if holds else 2])
-    tensor = ir.RankedTensorType(result.type)
-    number = ir.IntegerAttr.get(tensor.element_type, int(holds))
-    attribute = ir.DenseElementsAttr.get_splat(tensor, number)
-    result.replace_all_uses_with(insert_op("constant", tensor, before=op, value=attribute))
+    result.replace_all_uses_with(folds.splat(holds, result.type, before=op))
 
 
 def _first_known(op: ir.Operation) -> ir.Operation:

@@ -28,7 +28,7 @@ from ditto_compiler.ir import (
     numel,
     ops_of,
 )
-from ditto_compiler.op_attributes import MIRRORED, direction_of, shape_of
+from ditto_compiler.op_attributes import MIRRORED, comparison_attributes, direction_of, shape_of
 from ditto_compiler.ops import OPS, Kind
 from ditto_compiler.ops.elementwise import compared
 from ditto_compiler.ops.indexing import first_index
@@ -176,9 +176,9 @@ class _Legalizer:
     def _compare(
         self, direction: str, x: ir.Value, y: ir.Value, before: ir.Operation, *, legalize: bool = True
     ) -> ir.Value:
-        attribute = ir.Attribute.parse(f"#stablehlo<comparison_direction {direction}>")
         emit = self._emit if legalize else insert_op
-        return emit("compare", folds.booleans(x), x, y, before=before, comparison_direction=attribute)
+        attributes = comparison_attributes(direction)
+        return emit("compare", folds.booleans(x), x, y, before=before, **attributes)
 
     def _convert(self, x: ir.Value, dtype: str, before: ir.Operation) -> ir.Value:
         """Integers or booleans as integers of another type of as many bits or more: free."""
@@ -662,13 +662,12 @@ def _sorted_by(key: ir.Value, direction: str, op: ir.Operation) -> ir.Operation:
     types = [type_ for type_ in scalars for _ in range(2)]
     block = made.regions[0].blocks.append(*types, arg_locs=[op.location] * len(types))
     ip = ir.InsertionPoint(block)
-    attribute = ir.Attribute.parse(f"#stablehlo<comparison_direction {direction}>")
     bit = ir.RankedTensorType.get([], ir.IntegerType.get_signless(1))
     before = ir.Operation.create(
         "stablehlo.compare",
         [bit],
         list(block.arguments)[:2],
-        {"comparison_direction": attribute},
+        comparison_attributes(direction),
         loc=op.location,
         ip=ip,
     )
