@@ -292,6 +292,15 @@ _OURS: Mapping[str, tuple[RangeRule, Callable[[int, int], Domain]]] = {
 }
 """What ditto-expand-functions writes out, which the engine is too rough for in ring 32."""
 
+_DIVISION = _FUNCTION.named(
+    "stablehlo.divide",
+    emit=_divide,
+    range=_divide_range,
+    rings=WIDE,
+    rings_of=_division_rings,
+    domain=partial(domains.domain, "divide"),
+)
+
 register(
     *(
         _FUNCTION.named(
@@ -324,21 +333,9 @@ register(
         unsupported=_known_target,
         domain=_erf_domain,
     ),
-    _FUNCTION.named(
-        "stablehlo.divide",
-        emit=_divide,
-        range=_divide_range,
-        rings=WIDE,
-        rings_of=_division_rings,
-        domain=partial(domains.domain, "divide"),
-    ),
-    _FUNCTION.named(
-        "stablehlo.remainder",
-        emit=same("remainder"),
-        range=_remainder_range,
-        rings=WIDE,
-        rings_of=_division_rings,
-        domain=_remainder_domain,
+    _DIVISION,
+    _DIVISION.named(
+        "stablehlo.remainder", emit=same("remainder"), range=_remainder_range, domain=_remainder_domain
     ),
     _FUNCTION.named(
         "stablehlo.power",

@@ -64,7 +64,7 @@ class DittoInsertGuards(Pass):
           %1 = stablehlo.compare LT, %0, %low ...
           %2 = stablehlo.compare LT, %0, %high ...
           %3 = stablehlo.xor %1, %2
-          %4 = stablehlo.reduce(%3 init: %true) applies stablehlo.and across dimensions = [0]
+          %4 = stablehlo.and ... (of halves, until one is left)
           return %0, %4
         }
 
@@ -159,8 +159,6 @@ class Assumption:
 
     def inside(self, before: ir.Operation) -> ir.Value:
         """Booleans in one column, in ring 32: which elements are inside."""
-        encoding = encoding_of(self.value)
-        assert encoding is not None
         flat = folds.reshaped(self.value, [numel(self.value), 1], before=before)
         bits = folds.booleans(flat)
         below = [
