@@ -13,7 +13,7 @@ from ditto.bench.workloads import MODELS, workload
 from ditto_compiler.cost.model import estimate
 from ditto_compiler.errors import DittoError
 
-POLICIES = ["spu", "uniform64", "ditto"]
+POLICIES = ["spu", "uniform64", "ditto", "ditto+guard"]
 
 
 @pytest.fixture(scope="module")

@@ -192,7 +192,12 @@ def _encoding(text: str) -> tuple[int, int]:
 @click.option("--model", default="bert-base", show_default=True, help="gpt2-medium, llama-7b, ...")
 @click.option("--layers", default="1", show_default=True, help="How many of its layers, or all.")
 @click.option("--seq", default=128, show_default=True, help="Tokens.")
-@click.option("--policies", default="uniform64,puma,mpcformer,ditto", show_default=True)
+@click.option(
+    "--policies",
+    default="uniform64,puma,mpcformer,ditto",
+    show_default=True,
+    help="Presets or files; also spu, spu+POLICY, POLICY+guard.",
+)
 @click.option("--network", help="lan, wan, or BANDWIDTH,RTT; default: loopback as it is.")
 @click.option("--rounds", default=3, show_default=True, help="Runs of each policy, in turn.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")

@@ -42,6 +42,7 @@ from ditto_compiler.report.summary import OUTSIDE, Report, fold, format_bytes, f
 from ditto_compiler.xla import XlaFunction
 
 STOCK = "spu"
+GUARDED = "+guard"
 
 PROCESSORS = min(os.cpu_count() or 1, PARTIES)
 """That the parties share here."""
@@ -52,7 +53,7 @@ class Subject:
     """One policy in the comparison.
 
     Attributes:
-        name: of the policy, or `spu` or `spu+POLICY`.
+        name: of the policy, or `spu`, `spu+POLICY`, or `POLICY+guard`.
         program: compiled.
         report: its predicted cost; None for SPU's own programs, which the cost model cannot read.
         same: plaintext result by the formulas that the program computes by.
@@ -93,18 +94,23 @@ class Subject:
 def compile_subject(
     name: str, task: Workload, arguments: Sequence[Any], network: Network | None = None
 ) -> Subject:
-    """Compiles a policy's program; one that rescales explicitly is calibrated on other random inputs."""
+    """Compiles a policy's program.
+
+    One that rescales explicitly is calibrated on two other random inputs; one that is guarded, and answers
+    only what calibration has seen the like of, on eight.
+    """
     stock = name == STOCK or name.startswith(f"{STOCK}+")
-    forms = None if name == STOCK else name.removeprefix(f"{STOCK}+")
+    forms = None if name == STOCK else name.removeprefix(f"{STOCK}+").removesuffix(GUARDED)
     if stock:
         program = compile_stock(
             task.function, *task.shapes, forms=forms, reciprocal_per_row=forms is not None
         )
     else:
-        policy = load_policy(name)
-        samples = [task.inputs(seed) for seed in (1, 2)] if policy.rescale == "explicit" else []
+        policy, guard = load_policy(name.removesuffix(GUARDED)), name.endswith(GUARDED)
+        count = 8 if guard else 2 if policy.rescale == "explicit" else 0
+        samples = [task.inputs(seed) for seed in range(1, count + 1)]
         ranges = ditto.calibrate(task.function, samples, policy=policy) if samples else None
-        program = ditto.compile(task.function, *task.shapes, policy=policy, ranges=ranges)
+        program = ditto.compile(task.function, *task.shapes, policy=policy, ranges=ranges, guard=guard)
     report = None if stock else make_report(program, (), network)
     exact = plaintext(task, arguments, None)
     return Subject(name, program, report, plaintext(task, arguments, forms), exact)
@@ -302,7 +308,7 @@ def main(
         model: a name of `ditto.bench.workloads.MODELS`.
         layers: of the model; None for all.
         seq: tokens.
-        policies: presets, files of policies, `spu` or `spu+POLICY`; ratios are to the first.
+        policies: presets, files of policies, `spu`, `spu+POLICY` or `POLICY+guard`; ratios are to the first.
         network: preset or `BANDWIDTH,RTT`; None for loopback as it is.
         rounds: runs of each policy, of which the median counts.
         json_path: where to write the numbers.
