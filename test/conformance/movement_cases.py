@@ -92,6 +92,7 @@ def iotas():
     yield one_op(
         "iota_f32_of_one", "stablehlo.iota", (), np.zeros((1,), F32), "iota_dimension = 0 : i64", exact=True
     )
+    yield one_op("iota_i32_none", "stablehlo.iota", (), np.zeros(0, I32), "iota_dimension = 0 : i64")
     yield one_op("iota_i32_empty", "stablehlo.iota", (), np.zeros((3, 0), I32), "iota_dimension = 0 : i64")
 
 

@@ -190,12 +190,13 @@ def test_what_does_not_fit_is_found(policy: str, case: Case) -> None:
     check(case, policy, outputs, zeros(case))
 
 
-def kind(case: Case) -> tuple[str, str]:
-    """What a case is about: an op, and a class of element types."""
-    dtype = (case.arguments or case.expected)[0].dtype
+def kind(case: Case) -> tuple[str, str, bool]:
+    """What a case is about: an op, a class of element types, and whether there are any elements."""
+    values = (*case.arguments, *case.expected)
+    dtype, full = values[0].dtype, all(value.size for value in values)
     if is_float(dtype):
-        return case.op, "half" if dtype.itemsize == 2 else "float"
-    return case.op, dtype.kind
+        return case.op, "half" if dtype.itemsize == 2 else "float", full
+    return case.op, dtype.kind, full
 
 
 def modest(case: Case) -> int:

@@ -76,7 +76,8 @@ def domain_of(op: str, encoding: Fxp) -> Domain:
 
 
 def on_grid(x: np.ndarray, encoding: Fxp) -> np.ndarray:
-    return np.ldexp(np.rint(np.ldexp(x, encoding.frac)), -encoding.frac)
+    """x as the ring holds it, where there is one zero: atan2(-0, -1) of a ring is pi, not -pi."""
+    return np.ldexp(np.rint(np.ldexp(x, encoding.frac)), -encoding.frac) + 0.0
 
 
 def magnitudes(draw: st.DrawFn, low: float, high: float) -> float:

@@ -85,3 +85,14 @@ func.func @nothing(%x: tensor<0x3xf32>) -> (tensor<0x3xf32>, tensor<3xf32>) {
   %1 = stablehlo.reduce(%0 init: %z) applies stablehlo.add across dimensions = [0] : (tensor<0x3xf32>, tensor<f32>) -> tensor<3xf32>
   return %0, %1 : tensor<0x3xf32>, tensor<3xf32>
 }
+
+// -----
+
+// A counter, too: it crashes the engine.
+// CHECK-LABEL: func.func @no_counters(
+// CHECK-NOT:     stablehlo.iota
+// CHECK:         stablehlo.constant dense<> : tensor<0xi32>
+func.func @no_counters() -> tensor<0xi32> {
+  %0 = stablehlo.iota dim = 0 : tensor<0xi32>
+  return %0 : tensor<0xi32>
+}

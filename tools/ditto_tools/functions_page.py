@@ -27,6 +27,8 @@ What happens outside: `ditto-check-domains` makes it an error where ranges say t
 remarks where nothing is known; `ditto.calibrate` warns; `ditto.simulate` computes what the engine gives, and
 reports it.
 
+A ring has one zero, so -0 counts as 0: the angle (`atan2`) of -0 and -1 is pi.
+
 y is the result; of two operands the second is the divisor, or the exponent.
 
 """

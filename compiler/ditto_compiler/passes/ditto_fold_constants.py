@@ -84,7 +84,7 @@ class DittoFoldConstants(Pass):
 
 def _fold_empty(op: ir.Operation) -> None:
     """Puts constants in the place of results without elements."""
-    folded = [result for result in op.results if _is_empty(result) and not is_source(op)]
+    folded = [result for result in op.results if _is_empty(result) and op.name != "stablehlo.constant"]
     for result in folded:
         _replace(result, ir.Attribute.parse(f"dense<> : {result.type}"), op)
     if folded and len(folded) == len(op.results) and not len(op.regions):
