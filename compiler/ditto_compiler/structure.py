@@ -50,16 +50,24 @@ def _half_numbers(text: str, dtype: np.dtype[Any]) -> list[float]:
     return [float(number) for number in numbers]
 
 
+def splat_attribute(number: float, type_: ir.Type) -> ir.Attribute:
+    """The value of a constant of this type with one number in every element."""
+    tensor = ir.RankedTensorType(type_)
+    element = tensor.element_type
+    if str(element) in FLOAT_TYPES:
+        return ir.DenseElementsAttr.get_splat(tensor, ir.FloatAttr.get(element, float(number)))
+    # The bindings take integers of 64 bits with a sign, for unsigned ones too.
+    half = 1 << 63
+    held = (int(number) + half) % (2 * half) - half
+    return ir.DenseElementsAttr.get_splat(tensor, ir.IntegerAttr.get(element, held))
+
+
 def constant_of_array(array: NDArray[Any], type_: ir.Type) -> ir.Attribute:
     """The value of a constant of this type."""
     tensor = ir.RankedTensorType(type_)
-    element = tensor.element_type
     if array.size and (array == array.flat[0]).all():
-        number = array.flat[0]
-        make = ir.FloatAttr.get if str(element) in FLOAT_TYPES else ir.IntegerAttr.get
-        held = float(number) if str(element) in FLOAT_TYPES else int(number)
-        return ir.DenseElementsAttr.get_splat(tensor, make(element, held))
-    if str(element) == "i1":
+        return splat_attribute(array.flat[0], tensor)
+    if str(tensor.element_type) == "i1":
         array = np.packbits(array.reshape(-1), bitorder="little")
     body = np.ascontiguousarray(array).tobytes().hex().upper()
     return ir.Attribute.parse(f'dense<"0x{body}"> : {tensor}' if body else f"dense<> : {tensor}")

@@ -96,3 +96,14 @@ func.func @no_counters() -> tensor<0xi32> {
   %0 = stablehlo.iota dim = 0 : tensor<0xi32>
   return %0 : tensor<0xi32>
 }
+
+// -----
+
+// The largest integer that there is.
+// CHECK-LABEL: func.func @largest(
+// CHECK:         stablehlo.constant dense<18446744073709551615> : tensor<3xui64>
+func.func @largest() -> tensor<3xui64> {
+  %0 = stablehlo.constant dense<1> : tensor<3xui64>
+  %1 = stablehlo.negate %0 : tensor<3xui64>
+  return %1 : tensor<3xui64>
+}
