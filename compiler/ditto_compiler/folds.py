@@ -8,20 +8,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from ditto_compiler.building import joined, reshaped, sliced, spread, typed
 from ditto_compiler.dtypes import FLOAT_TYPES, integer_limits, is_unsigned
-from ditto_compiler.encoding import Int
-from ditto_compiler.ir import (
-    attributes_of,
-    element_type,
-    encode_type,
-    encoding_of,
-    insert_op,
-    ir,
-    numel,
-    ops_of,
-)
+from ditto_compiler.ir import attributes_of, element_type, insert_op, ir, numel, ops_of
 from ditto_compiler.op_attributes import get_i64s, get_padding, shape_of
 from ditto_compiler.structure import constant_through_layout, splat_of
 
@@ -57,29 +48,6 @@ def starts_from_identity(op: ir.Operation, name: str) -> bool:
         return False
     dtype = element_type(op.operands[1])
     return bool((float if dtype in FLOAT_TYPES else int)(number) == identity(name, dtype))
-
-
-def splat(number: float, type_: ir.Type, *, before: ir.Operation) -> ir.Value:
-    """A constant with one number in every element."""
-    tensor = ir.RankedTensorType(type_)
-    element = tensor.element_type
-    if str(element) in FLOAT_TYPES:
-        attribute = ir.FloatAttr.get(element, number)
-    else:
-        # The bindings take unsigned integers for signed ones.
-        half = 1 << 63
-        attribute = ir.IntegerAttr.get(element, (int(number) + half) % (2 * half) - half)
-    value = ir.DenseElementsAttr.get_splat(tensor, attribute)
-    return insert_op("constant", tensor, before=before, value=value)
-
-
-def spread(value: ir.Value, like: ir.Type, *, before: ir.Operation) -> ir.Value:
-    """A scalar in every element of a tensor of the type `like`."""
-    if value.type == like:
-        return value
-    return insert_op(
-        "broadcast_in_dim", like, value, before=before, broadcast_dimensions=ir.DenseI64ArrayAttr.get([])
-    )
 
 
 def is_elementwise(block: ir.Block) -> bool:
@@ -129,21 +97,6 @@ def by(name: str, before: ir.Operation) -> Combine:
     return lambda left, right: [insert_op(name, left[0].type, left[0], right[0], before=before)]
 
 
-def typed(value: ir.Value, shape: Sequence[int]) -> ir.Type:
-    """The type of a value, in another shape."""
-    tensor = ir.RankedTensorType(value.type)
-    return ir.RankedTensorType.get(list(shape), tensor.element_type, tensor.encoding)
-
-
-def booleans(like: ir.Value) -> ir.Type:
-    """The type of booleans in the shape and ring of another value."""
-    encoding, context = encoding_of(like), like.type.context
-    assert encoding is not None
-    bit = ir.IntegerType.get_signless(1, context)
-    plain = ir.RankedTensorType.get(shape_of(like), bit, loc=ir.Location.unknown(context))
-    return encode_type(plain, Int(encoding.ring))
-
-
 def rows_of(op: ir.Operation) -> Values:
     """The tensors that a `reduce` reduces, as matrices whose rows are to be combined."""
     found = []
@@ -157,23 +110,6 @@ def rows_of(op: ir.Operation) -> Values:
         count, columns = math.prod(shape[d] for d in dimensions), math.prod(shape[d] for d in kept)
         found.append(reshaped(x, [count, columns], before=op))
     return found
-
-
-def reshaped(x: ir.Value, shape: Sequence[int], *, before: ir.Operation) -> ir.Value:
-    """The same elements in another shape."""
-    if shape_of(x) == list(shape):
-        return x
-    return insert_op("reshape", typed(x, shape), x, before=before)
-
-
-def sliced(
-    x: ir.Value, start: Sequence[int], limit: Sequence[int], strides: Sequence[int], *, before: ir.Operation
-) -> ir.Value:
-    """Every so many elements of each axis."""
-    bounds = {"start_indices": start, "limit_indices": limit, "strides": strides}
-    attributes = {key: ir.DenseI64ArrayAttr.get(list(value)) for key, value in bounds.items()}
-    shape = [math.ceil((b - a) / s) for a, b, s in zip(start, limit, strides, strict=True)]
-    return insert_op("slice", typed(x, shape), x, before=before, **attributes)
 
 
 def tournament(rows: Values, combine: Combine, before: ir.Operation, *, in_order: bool) -> Values:
@@ -206,15 +142,6 @@ def tournament(rows: Values, combine: Combine, before: ir.Operation, *, in_order
             ]
         rows, count = winners, half + odd
     return rows
-
-
-def joined(parts: Sequence[ir.Value], *, before: ir.Operation) -> ir.Value:
-    """Tensors one after the other along the first axis."""
-    _, *rest = shape_of(parts[0])
-    extent = sum(shape_of(part)[0] for part in parts)
-    dimension = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
-    type_ = typed(parts[0], [extent, *rest])
-    return insert_op("concatenate", type_, *parts, before=before, dimension=dimension)
 
 
 def padded(op: ir.Operation, index: int, fill: ir.Value) -> ir.Value:

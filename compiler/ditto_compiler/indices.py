@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ditto_compiler import folds
+from ditto_compiler import building
 from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
 from ditto_compiler.dtypes import integer_limits, width
 from ditto_compiler.encoding import Int
@@ -15,7 +15,7 @@ from ditto_compiler.structure import constant_numbers, constant_through_layout
 def limited_index(value: ir.Value, op: ir.Operation, *, before: ir.Operation) -> ir.Value:
     """An index of `op` between 0 and its largest extent; StableHLO takes the nearest place that fits."""
     most = min(integer_limits(element_type(value))[1], max(shape_of(op.operands[0]), default=0))
-    low, high = (folds.splat(number, value.type, before=before) for number in (0, most))
+    low, high = (building.splat(number, value.type, before=before) for number in (0, most))
     return insert_op("clamp", value.type, low, value, high, before=before)
 
 

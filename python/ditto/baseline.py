@@ -26,13 +26,14 @@ from typing import Any
 
 from ditto.compiled_program import Program
 from ditto.frontend import Visibility, trace
+from ditto_compiler.building import splat
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.errors import DittoError
 from ditto_compiler.forms.builder import Builder
 from ditto_compiler.ir import PassManager as MlirPassManager
-from ditto_compiler.ir import defining_op, element_type, entry_function, ir, nested_ops
+from ditto_compiler.ir import defining_op, element_type, entry_function, insert_op, ir, nested_ops
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.pipelines import front_end_pipeline
@@ -170,10 +171,7 @@ def _call_erf(op: ir.Operation) -> None:
     result = ir.Operation.create("stablehlo.custom_call", [type_], list(op.operands), call, loc=loc, ip=ip)
     value = result.results[0]
     if op.name == "chlo.erfc":
-        one = ir.DenseElementsAttr.get_splat(type_, ir.FloatAttr.get(type_.element_type, 1.0))
-        ones = ir.Operation.create("stablehlo.constant", [type_], attributes={"value": one}, loc=loc, ip=ip)
-        operands = [ones.results[0], value]
-        value = ir.Operation.create("stablehlo.subtract", [type_], operands, loc=loc, ip=ip).results[0]
+        value = insert_op("subtract", type_, splat(1.0, type_, before=op), value, before=op)
     op.results[0].replace_all_uses_with(value)
     op.erase()
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ditto import tree
 from ditto.frontend import Source, static_positions, to_stablehlo
-from ditto.runtime.caller.inputs import InputError, as_array
+from ditto.runtime.caller.inputs import InputError, as_array, is_number_for
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.calibration import Ranges, argument_key, result_keys
 from ditto_compiler.diagnostics import CompileError, named
@@ -163,9 +163,8 @@ class _Probe:
         arrays = []
         for index, (leaf, (shape, dtype)) in enumerate(zip(leaves, self._types, strict=True)):
             array = as_array(leaf, f"calibration: {batch}, array {index}")
-            is_number = isinstance(leaf, (bool, int, float)) and np.can_cast(array.dtype, dtype, "same_kind")
             # JAX holds 64-bit numbers in 32, unless it is told not to.
-            if is_number or jax.dtypes.canonicalize_dtype(array.dtype) == dtype:
+            if is_number_for(leaf, array, dtype) or jax.dtypes.canonicalize_dtype(array.dtype) == dtype:
                 array = array.astype(dtype)
             if (array.shape, array.dtype) != (shape, dtype):
                 raise InputError(

@@ -20,8 +20,8 @@ from ditto import tree
 from ditto_compiler.diagnostics import PARSED_TEXT
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError, InternalError
-from ditto_compiler.guard import read_program
 from ditto_compiler.ir import copy_module, entry_function, ir, prepare
+from ditto_compiler.reading import read_program
 from ditto_compiler.source import decode_source
 from ditto_compiler.verifier import verify_module
 

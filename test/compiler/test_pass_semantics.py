@@ -18,7 +18,7 @@ import pytest
 from jax import lax
 from jaxlib import xla_client
 
-from ditto_compiler import folds
+from ditto_compiler import building
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import is_unsigned
 from ditto_compiler.ir import (
@@ -180,19 +180,21 @@ def _in_plain_ops(op: ir.Operation) -> list[ir.Value]:
         limits = [threshold * 2.0**-encoding.frac for threshold in op.attributes[names.THRESHOLDS]]
         direction = {"comparison_direction": ir.Attribute.parse("#stablehlo<comparison_direction LT>")}
         return [
-            insert_op("compare", bit.type, x, folds.splat(limit, x.type, before=op), before=op, **direction)
+            insert_op(
+                "compare", bit.type, x, building.splat(limit, x.type, before=op), before=op, **direction
+            )
             for bit, limit in zip(op.results, limits, strict=True)
         ]
     if op.name == names.WRAP:
         # XLA's integers have no bits above those of their type, so a shift is all that is left.
         x = op.operands[0]
-        amount = folds.splat(names.get_int(op, names.DROP) or 0, x.type, before=op)
+        amount = building.splat(names.get_int(op, names.DROP) or 0, x.type, before=op)
         name = "logical" if is_unsigned(element_type(x)) else "arithmetic"
         return [insert_op(f"shift_right_{name}", x.type, x, amount, before=op)]
     if op.name == names.QUOTIENT:
         x, *rest = op.operands
         divisor = names.get_attribute(op, names.DIVISOR)
-        y = rest[0] if divisor is None else folds.splat(unsigned_value(divisor), x.type, before=op)
+        y = rest[0] if divisor is None else building.splat(unsigned_value(divisor), x.type, before=op)
         return [insert_op("divide", x.type, x, y, before=op)]
     return []
 

@@ -21,7 +21,7 @@ from case_builders import (
     pairs,
     reals,
 )
-from integer_cases import COMPARISONS, comparison
+from integer_cases import COMPARISONS, clamps, comparison
 
 MIXED = [-8, -2.5, -1.5, -1, -0.5, -0.25, 0, 0.25, 0.5, 1, 1.5, 2.5, 3.75, 7.5]
 POSITIVE = [0.125, 0.5, 0.75, 1, 1.25, 2, 3, 10, 100]
@@ -186,27 +186,18 @@ def comparisons():
 
 
 def choices():
-    def bounded(low, x, high):
-        return min(max(x, low), high)
-
     for dtype in FLOATS:
         values = array(MIXED, dtype)
         low, high = array(-1.25, dtype), array(2.25, dtype)
         lows, highs = array(np.sort(MIXED)[::-1] / 2 - 2, dtype), array(np.abs(MIXED), dtype)
-        for name, arguments in {
+        bounds = {
             "by_scalars": (low, values, high),
             "by_tensors": (lows, values, np.maximum(lows, highs)),
             "by_scalar_and_tensor": (low, values, highs),
             "by_tensor_and_scalar": (np.minimum(lows, high), values, high),
             "with_bounds_in_wrong_order": (high, values, low),
-        }.items():
-            yield one_op(
-                f"clamp_{code(dtype)}_{name}",
-                "stablehlo.clamp",
-                arguments,
-                reals(bounded, dtype, *arguments),
-                exact=True,
-            )
+        }
+        yield from clamps(dtype, reals, bounds, exact=True)
         pred, other = np.arange(values.size) % 3 != 0, np.flip(values)
         chosen = reals(lambda p, x, y: x if p else y, dtype, pred, values, other)
         yield one_op(f"select_{code(dtype)}", "stablehlo.select", (pred, values, other), chosen, exact=True)

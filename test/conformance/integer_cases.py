@@ -241,28 +241,30 @@ def shifts():
             )
 
 
+def clamps(dtype, applied, arguments_by_name, **options):
+    """Clamps of (low, x, high); `applied` is `integers` or `reals`."""
+
+    def bounded(low, x, high):
+        return min(max(x, low), high)
+
+    for name, arguments in arguments_by_name.items():
+        expected = applied(bounded, dtype, *arguments)
+        yield one_op(f"clamp_{code(dtype)}_{name}", "stablehlo.clamp", arguments, expected, **options)
+
+
 def choices():
     for dtype in INTS:
         values, info = ends(dtype), np.iinfo(dtype)
-
-        def bounded(low, x, high):
-            return min(max(x, low), high)
-
         low, high = array(2, dtype), array(info.max - 1, dtype)
         other = np.roll(values, 3)
         pred = np.arange(values.size) % 3 == 0
-        for name, arguments in {
+        bounds = {
             "by_scalars": (low, values, high),
             "by_tensors": (np.minimum(values, other), np.flip(values), np.maximum(values, other)),
             "by_scalar_and_tensor": (low, values, np.full_like(values, info.max)),
             "with_bounds_in_wrong_order": (high, values, low),
-        }.items():
-            yield one_op(
-                f"clamp_{code(dtype)}_{name}",
-                "stablehlo.clamp",
-                arguments,
-                integers(bounded, dtype, *arguments),
-            )
+        }
+        yield from clamps(dtype, integers, bounds)
         yield one_op(
             f"select_{code(dtype)}",
             "stablehlo.select",

@@ -1,4 +1,4 @@
-"""Programs over which MLIR ends its process, beside those of test_guard.py: errors like any other."""
+"""Programs over which MLIR ends its process, beside those of test_reading.py: errors like any other."""
 
 from __future__ import annotations
 

@@ -27,13 +27,13 @@ import click
 from ditto_compiler.diagnostics import CompileError, Diagnostic, captured
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.files import write_whole
-from ditto_compiler.guard import death_error, time_limit
 from ditto_compiler.ir import ir
 from ditto_compiler.options import PipelineElement, PipelineError, UnknownPassError, did_you_mean, option_docs
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import PassManager, parse_pipeline, pass_name, pipeline_text
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.pipelines import PIPELINES
+from ditto_compiler.reading import death_error, time_limit
 from ditto_compiler.registry import PASSES
 from ditto_compiler.source import decode_source, parse_source, split_source
 from ditto_compiler.verify_diagnostics import check_diagnostics

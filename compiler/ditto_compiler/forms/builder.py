@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import defining_op, encode_type, encoding_of, ir
 from ditto_compiler.op_attributes import comparison_attributes
-from ditto_compiler.structure import is_float
+from ditto_compiler.structure import is_float, splat_attribute
 
 
 class Builder:
@@ -73,14 +72,7 @@ class Builder:
 
     def splat(self, number: float, type_: ir.Type) -> ir.Value:
         """A constant with the same number in every element."""
-        tensor = ir.RankedTensorType(type_)
-        element = tensor.element_type
-        is_float = str(element) in FLOAT_TYPES
-        attribute = (
-            ir.FloatAttr.get(element, number) if is_float else ir.IntegerAttr.get(element, int(number))
-        )
-        value = ir.DenseElementsAttr.get_splat(tensor, attribute)
-        return self.op("constant", [tensor], [], {"value": value}).results[0]
+        return self.op("constant", [type_], [], {"value": splat_attribute(number, type_)}).results[0]
 
     def full(self, number: float, shape: Sequence[int], element: ir.Type) -> Tensor:
         """A constant tensor with the same number in every element."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ditto_compiler import folds
+from ditto_compiler import building
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
@@ -145,7 +145,7 @@ class DittoApproximate(Pass):
 
 def _fill_with_zeros(root: ir.Operation) -> None:
     """Has a lookup by public ids give zeros, not NaN, where an id is out of range: fixed point has no NaN."""
-    root.operands[2] = folds.splat(0, root.operands[2].type, before=root)
+    root.operands[2] = building.splat(0, root.operands[2].type, before=root)
 
 
 def _collect(function: func.FuncOp) -> None:

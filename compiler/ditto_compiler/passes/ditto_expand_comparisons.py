@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ditto_compiler import folds
+from ditto_compiler import building
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import defining_op, encoding_of, insert_op, ir, numel, ops_of
-from ditto_compiler.op_attributes import MIRRORED, comparison_attributes, direction_of
+from ditto_compiler.op_attributes import MIRRORED, direction_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.literals import fits, held
 from ditto_compiler.structure import constant
@@ -96,7 +96,7 @@ class _Emitter:
 
     def less(self, x: ir.Value, y: ir.Value) -> ir.Value:
         """[x < y], to become a `ditto.less`."""
-        predicate = self.op("compare", folds.booleans(x), x, y, **comparison_attributes("LT"))
+        predicate = building.comparison("LT", x, y, before=self._before)
         op = defining_op(predicate)
         assert op is not None
         self.comparisons.add(op, ours=True)
@@ -108,11 +108,11 @@ class _Emitter:
 
     def spread(self, bound: ir.Value, like: ir.Value) -> ir.Value:
         """A bound of a clamp, which may be a scalar, in the shape of another value."""
-        return folds.spread(bound, like.type, before=self._before)
+        return building.spread(bound, like.type, before=self._before)
 
     def zero(self, like: ir.Value) -> ir.Value:
         """0 in the shape and encoding of another value."""
-        return folds.splat(0, like.type, before=self._before)
+        return building.splat(0, like.type, before=self._before)
 
 
 class _Comparisons:
@@ -205,7 +205,7 @@ def _folded(value: ir.Value) -> ir.Value | None:
 def _less(value: ir.Value, thresholds: list[int], before: ir.Operation) -> dict[int, ir.Value]:
     op = ir.Operation.create(
         names.LESS,
-        results=[folds.booleans(value)] * len(thresholds),
+        results=[building.booleans(value)] * len(thresholds),
         operands=[value],
         attributes={names.THRESHOLDS: ir.DenseI64ArrayAttr.get(thresholds)},
         loc=before.location,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ditto_compiler import folds
+from ditto_compiler import building, folds
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dtypes import INT_TYPES, integer_limits
 from ditto_compiler.encoding import Fxp
@@ -92,9 +92,9 @@ def _expanded(op: ir.Operation, is_secret: bool) -> list[ir.Value] | None:
     """What to put in the place of a reduction's results; None to leave it as it is."""
     starts = list(op.operands)[len(op.results) :]
     if not numel(op.results[0]):
-        return [folds.splat(0, result.type, before=op) for result in op.results]
+        return [building.splat(0, result.type, before=op) for result in op.results]
     if op.name == "stablehlo.reduce" and not numel(op.operands[0]):
-        return [folds.spread(v, r.type, before=op) for v, r in zip(starts, op.results, strict=True)]
+        return [building.spread(v, r.type, before=op) for v, r in zip(starts, op.results, strict=True)]
     if reducer(op) is None or len(op.results) > 1:
         return _by_several_ops(op, starts)
     (x, start), name = op.operands, str(reducer(op))
@@ -104,9 +104,9 @@ def _expanded(op: ir.Operation, is_secret: bool) -> list[ir.Value] | None:
     is_fxp = isinstance(encoding_of(x), Fxp)
     if op.name == "stablehlo.reduce" and name in ("maximum", "minimum") and is_fxp and is_secret:
         (row,) = folds.tournament(folds.rows_of(op), folds.by(name, op), op, in_order=False)
-        result = folds.reshaped(row, shape_of(op.results[0]), before=op)
+        result = building.reshaped(row, shape_of(op.results[0]), before=op)
     elif not plain or name != reducer(op):
-        identity = folds.splat(folds.identity(name, element_type(x)), start.type, before=op)
+        identity = building.splat(folds.identity(name, element_type(x)), start.type, before=op)
         result = _reduction(op, op.name, [x, identity], op.results[0].type, attributes_of(op), name)
     else:
         return None
@@ -136,14 +136,14 @@ def _reduction(
 
 def _combined(name: str, result: ir.Value, op: ir.Operation) -> ir.Value:
     """The result of a reduction that started from its identity, with the initial value of `op`."""
-    start = folds.spread(op.operands[1], result.type, before=op)
+    start = building.spread(op.operands[1], result.type, before=op)
     if name != "multiply" or not isinstance(encoding_of(result), Fxp):
         return insert_op(name, result.type, result, start, before=op)
     # Inside of reductions the engine truncates products, whatever is done with others.
-    pair = folds.joined(
-        [folds.reshaped(value, [1, *shape_of(result)], before=op) for value in (result, start)], before=op
+    pair = building.joined(
+        [building.reshaped(value, [1, *shape_of(result)], before=op) for value in (result, start)], before=op
     )
-    one = folds.splat(1, op.operands[1].type, before=op)
+    one = building.splat(1, op.operands[1].type, before=op)
     along = {"dimensions": ir.DenseI64ArrayAttr.get([0])}
     return _reduction(op, "stablehlo.reduce", [pair, one], result.type, along, name)
 
@@ -164,11 +164,12 @@ def _by_several_ops(op: ir.Operation, starts: list[ir.Value]) -> list[ir.Value] 
     rows = folds.rows_of(op) if op.name == "stablehlo.reduce" else folds.windows(op)
     rows = folds.tournament(rows, combine, op, in_order=True)
     found = [
-        folds.reshaped(row, shape_of(result), before=op) for row, result in zip(rows, op.results, strict=True)
+        building.reshaped(row, shape_of(result), before=op)
+        for row, result in zip(rows, op.results, strict=True)
     ]
     if not starts:
         return found
-    return combine([folds.spread(v, x.type, before=op) for v, x in zip(starts, found, strict=True)], found)
+    return combine([building.spread(v, x.type, before=op) for v, x in zip(starts, found, strict=True)], found)
 
 
 _BETTER_PAIR = ["stablehlo.compare", "stablehlo.select", "stablehlo.select"]
@@ -183,9 +184,9 @@ def _over_rows(op: ir.Operation) -> list[ir.Value] | None:
     clone = clone_op(op, mapping, ir.InsertionPoint(op))
     clone.attributes["dimensions"] = ir.DenseI64ArrayAttr.get([0])
     for result in clone.results:
-        result.set_type(folds.typed(result, [numel(result)]))
+        result.set_type(building.typed(result, [numel(result)]))
     return [
-        folds.reshaped(new, shape_of(old), before=op)
+        building.reshaped(new, shape_of(old), before=op)
         for new, old in zip(clone.results, op.results, strict=True)
     ]
 
@@ -207,7 +208,7 @@ def _first_of(direction: str, op: ir.Operation) -> folds.Combine:
     kept = comparison_attributes(_AS_GOOD[direction])
 
     def combine(left: folds.Values, right: folds.Values) -> folds.Values:
-        type_ = folds.booleans(left[0])
+        type_ = building.booleans(left[0])
         wins = insert_op("compare", type_, left[0], right[0], before=op, **kept)
         return [
             insert_op("select", mine.type, wins, mine, other, before=op)

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ditto_compiler import folds
+from ditto_compiler import building
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.ir import defining_op, element_type, entry_function, insert_op, ir, nested_ops
-from ditto_compiler.op_attributes import comparison_attributes, direction_of
+from ditto_compiler.op_attributes import direction_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import IDENTITIES, constant
 from ditto_compiler.supported import result_problem
@@ -81,7 +81,7 @@ class DittoFoldRanges(Pass):
         known = _known(op.results[0], analysis)
         if known is None:
             return self._is_finite(op, analysis)
-        return folds.splat(known, op.results[0].type, before=op)
+        return building.splat(known, op.results[0].type, before=op)
 
     def _is_finite(self, op: ir.Operation, analysis: RangeAnalysis) -> ir.Value | None:
         """Comparisons with infinity, in the place of `is_finite`."""
@@ -96,9 +96,15 @@ class DittoFoldRanges(Pass):
                 "whether a quotient, a logarithm or a root is a number cannot be told on shares; it is "
                 "taken to be. Make its argument safe before (jnp.where on the divisor), or drop the test",
             )
-            return folds.splat(True, op.results[0].type, before=op)
-        tests = [_compared(x, "GT", -math.inf, op)] if range_.below else []
-        tests += [_compared(x, "LT", math.inf, op)] if range_.above else []
+            return building.splat(True, op.results[0].type, before=op)
+        wanted = [("GT", -math.inf)] if range_.below else []
+        wanted += [("LT", math.inf)] if range_.above else []
+        tests = [
+            building.comparison(
+                direction, x, building.splat(limit, x.type, before=op), before=op, kind="FLOAT"
+            )
+            for direction, limit in wanted
+        ]
         return tests[0] if len(tests) == 1 else insert_op("and", op.results[0].type, *tests, before=op)
 
 
@@ -114,9 +120,3 @@ def _known(value: ir.Value, analysis: RangeAnalysis) -> bool | None:
 
 def _in_reducer(op: ir.Operation) -> bool:
     return op.parent is not None and op.parent.name in REDUCERS
-
-
-def _compared(x: ir.Value, direction: str, limit: float, op: ir.Operation) -> ir.Value:
-    bound = folds.splat(limit, x.type, before=op)
-    attributes = comparison_attributes(direction, "FLOAT")
-    return insert_op("compare", op.results[0].type, x, bound, before=op, **attributes)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ditto_compiler import folds
+from ditto_compiler import building, folds
 from ditto_compiler.analyses.ranges import Known, RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
@@ -24,7 +24,6 @@ from ditto_compiler.ir import (
     ops_of,
     set_function_type,
 )
-from ditto_compiler.op_attributes import comparison_attributes
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.scopes import scope_of
 
@@ -159,28 +158,22 @@ class Assumption:
 
     def inside(self, before: ir.Operation) -> ir.Value:
         """Booleans in one column, in ring 32: which elements are inside."""
-        flat = folds.reshaped(self.value, [numel(self.value), 1], before=before)
-        bits = folds.booleans(flat)
+        flat = building.reshaped(self.value, [numel(self.value), 1], before=before)
         below = [
-            insert_op(
-                "compare",
-                bits,
-                flat,
-                folds.splat(end, flat.type, before=before),
-                before=before,
-                **comparison_attributes("LT", "FLOAT"),
+            building.comparison(
+                "LT", flat, building.splat(end, flat.type, before=before), before=before, kind="FLOAT"
             )
             for end in (self.low, self.high)
         ]
         # Whoever is below the low end is below the high one.
-        return insert_casts(insert_op("xor", bits, *below, before=before), Int(32), before=before)
+        return insert_casts(insert_op("xor", below[0].type, *below, before=before), Int(32), before=before)
 
 
 def _all(parts: list[ir.Value], before: ir.Operation) -> ir.Value:
     """Whether all booleans in all parts hold."""
     scalar = encode_type(ir.RankedTensorType.get([], ir.IntegerType.get_signless(1)), Int(32))
     if not parts:
-        return folds.splat(1, scalar, before=before)
-    rows = [folds.joined(parts, before=before)]
+        return building.splat(1, scalar, before=before)
+    rows = [building.joined(parts, before=before)]
     (row,) = folds.tournament(rows, folds.by("and", before), before, in_order=False)
-    return folds.reshaped(row, [], before=before)
+    return building.reshaped(row, [], before=before)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import ml_dtypes
 import numpy as np
 
-from ditto_compiler import folds
+from ditto_compiler import building
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
@@ -267,7 +267,7 @@ class _Flow:
                 self._reach(result, signs, whole)
 
     def _multiplied(self, op: ir.Operation, other: ir.Value, signs: frozenset[float], whole: bool) -> None:
-        if is_bit_valued(other):
+        if _is_bit_valued(other):
             # Pattern: bit * -1e9, a mask's other spelling
             self._reach(op.results[0], signs, False)
             return
@@ -448,7 +448,7 @@ def _replace_predicate(op: ir.Operation, holds: bool) -> None:
         user = use.owner.operation
         if user.name == "stablehlo.select" and use.operand_number == 0:
             user.results[0].replace_all_uses_with(user.operands[1 if holds else 2])
-    result.replace_all_uses_with(folds.splat(holds, result.type, before=op))
+    result.replace_all_uses_with(building.splat(holds, result.type, before=op))
 
 
 def _first_known(op: ir.Operation) -> ir.Operation:
@@ -479,22 +479,22 @@ def _is_divisor(value: ir.Value) -> bool:
     return divides
 
 
-def is_bit_valued(value: ir.Value) -> bool:
+def _is_bit_valued(value: ir.Value) -> bool:
     """Whether every element is 0 or 1: booleans as numbers, and what is made of them."""
     op = defining_op(through_repeating(value))
     if op is None:
         return False
     if op.name == "stablehlo.convert":
-        return element_type(op.operands[0]) == "i1" or is_bit_valued(op.operands[0])
+        return element_type(op.operands[0]) == "i1" or _is_bit_valued(op.operands[0])
     if op.name == "stablehlo.constant":
         return set(constant_numbers(op)) <= {0, 1}
     if op.name == "stablehlo.subtract":
         # Pattern: 1 - bit
-        return constant(op.operands[0]) == 1.0 and is_bit_valued(op.operands[1])
+        return constant(op.operands[0]) == 1.0 and _is_bit_valued(op.operands[1])
     if op.name == "stablehlo.select":
-        return is_bit_valued(op.operands[1]) and is_bit_valued(op.operands[2])
+        return _is_bit_valued(op.operands[1]) and _is_bit_valued(op.operands[2])
     return (op.name == "stablehlo.multiply" or is_layout(op) or op.name in names.CASTS) and all(
-        map(is_bit_valued, op.operands)
+        map(_is_bit_valued, op.operands)
     )
 
 

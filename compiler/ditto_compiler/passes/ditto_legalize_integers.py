@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
-from ditto_compiler import folds, intervals
+from ditto_compiler import building, folds, intervals, logic
 from ditto_compiler.analyses.held import HeldRanges, is_integer, upcasts_exactly
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector
@@ -28,6 +28,7 @@ from ditto_compiler.ir import (
     numel,
     ops_of,
 )
+from ditto_compiler.logic import Bit
 from ditto_compiler.op_attributes import MIRRORED, comparison_attributes, direction_of, shape_of
 from ditto_compiler.ops import OPS, Kind
 from ditto_compiler.ops.elementwise import compared
@@ -35,9 +36,6 @@ from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.ops.integers import DIVISIONS, Division
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import reducer, sort_key
-
-Bit: TypeAlias = ir.Value | bool
-"""A tensor of booleans, or the one boolean that all of them are known to be."""
 
 
 @dataclass(frozen=True)
@@ -176,9 +174,8 @@ class _Legalizer:
     def _compare(
         self, direction: str, x: ir.Value, y: ir.Value, before: ir.Operation, *, legalize: bool = True
     ) -> ir.Value:
-        emit = self._emit if legalize else insert_op
-        attributes = comparison_attributes(direction)
-        return emit("compare", folds.booleans(x), x, y, before=before, **attributes)
+        found = building.comparison(direction, x, y, before=before)
+        return self._legalized(found) if legalize else found
 
     def _convert(self, x: ir.Value, dtype: str, before: ir.Operation) -> ir.Value:
         """Integers or booleans as integers of another type of as many bits or more: free."""
@@ -191,34 +188,6 @@ class _Legalizer:
         )
         type_ = ir.RankedTensorType.get(tensor.shape, element, tensor.encoding)
         return insert_op("convert", type_, x, before=before)
-
-    def _number(self, bit: Bit, like: ir.Value, before: ir.Operation) -> ir.Value:
-        """0 or 1, in the type of another value."""
-        if isinstance(bit, bool):
-            return folds.splat(bit, like.type, before=before)
-        return insert_op("convert", like.type, bit, before=before)
-
-    def _select(self, bit: Bit, yes: ir.Value, no: ir.Value, before: ir.Operation) -> ir.Value:
-        if isinstance(bit, bool):
-            return yes if bit else no
-        return insert_op("select", yes.type, bit, yes, no, before=before)
-
-    def _not(self, x: Bit, before: ir.Operation) -> Bit:
-        return not x if isinstance(x, bool) else insert_op("not", x.type, x, before=before)
-
-    def _and(self, x: Bit, y: Bit, before: ir.Operation) -> Bit:
-        for known, other in ((x, y), (y, x)):
-            if isinstance(known, bool):
-                return other if known else False
-        assert isinstance(x, ir.Value)
-        return insert_op("and", x.type, x, y, before=before)
-
-    def _xor(self, x: Bit, y: Bit, before: ir.Operation) -> Bit:
-        for known, other in ((x, y), (y, x)):
-            if isinstance(known, bool):
-                return self._not(other, before) if known else other
-        assert isinstance(x, ir.Value)
-        return insert_op("xor", x.type, x, y, before=before)
 
     # What is known, and made sure of.
 
@@ -274,9 +243,9 @@ class _Legalizer:
             return [self._top_bit(value, before) for value in signed]
         shape = shape_of(values[0])
         rows = [
-            folds.reshaped(v, [1, *shape], before=before) for v, s in zip(signed, secret, strict=True) if s
+            building.reshaped(v, [1, *shape], before=before) for v, s in zip(signed, secret, strict=True) if s
         ]
-        stack = folds.joined(rows, before=before)
+        stack = building.joined(rows, before=before)
         bits = self._top_bit(stack, before)
         found, row = [], 0
         for value, is_secret in zip(signed, secret, strict=True):
@@ -284,14 +253,14 @@ class _Legalizer:
                 found.append(self._top_bit(value, before))
                 continue
             zeros, ones = [0] * len(shape), [1] * (len(shape) + 1)
-            part = folds.sliced(bits, [row, *zeros], [row + 1, *shape], ones, before=before)
-            found.append(folds.reshaped(part, shape, before=before))
+            part = building.sliced(bits, [row, *zeros], [row + 1, *shape], ones, before=before)
+            found.append(building.reshaped(part, shape, before=before))
             row += 1
         return found
 
     def _top_bit(self, value: ir.Value, before: ir.Operation) -> ir.Value:
         """[x < 0] of signed integers, by their low bits."""
-        zero = folds.splat(0, value.type, before=before)
+        zero = building.splat(0, value.type, before=before)
         bit = self._compare("LT", value, zero, before, legalize=False)
         if not self._held.is_canonical(value):
             self._read_low_bits(bit)
@@ -322,9 +291,9 @@ class _Legalizer:
         (difference,) = bits
         # Where the top bits differ, the difference may wrap around, and one of them is the answer.
         answer = second if is_unsigned(element_type(x)) else first
-        differ = self._xor(first, second, before)
-        wrong = self._and(differ, self._xor(answer, difference, before), before)
-        return self._xor(difference, wrong, before)
+        differ = logic.differ(first, second, before=before)
+        wrong = logic.both(differ, logic.differ(answer, difference, before=before), before=before)
+        return logic.differ(difference, wrong, before=before)
 
     # Op by op.
 
@@ -335,7 +304,7 @@ class _Legalizer:
         direction = direction_of(op)
         known = compared(direction, self._value(x), self._value(y), same=x == y)
         if known is not None:
-            return folds.splat(known, op.results[0].type, before=op)
+            return building.splat(known, op.results[0].type, before=op)
         if direction in ("EQ", "NE"):
             if not (self._held.is_canonical(x) and self._held.is_canonical(y)):
                 self._read_low_bits(op.results[0])
@@ -345,8 +314,8 @@ class _Legalizer:
         if direction in ("GT", "LE"):
             x, y, direction = y, x, MIRRORED[direction]
         less = self._less(x, y, op)
-        bit = less if direction == "LT" else self._not(less, op)
-        return folds.splat(bit, op.results[0].type, before=op) if isinstance(bit, bool) else bit
+        bit = less if direction == "LT" else logic.invert(less, before=op)
+        return building.splat(bit, op.results[0].type, before=op) if isinstance(bit, bool) else bit
 
     def extremum(self, op: ir.Operation) -> ir.Value | None:
         x, y = op.operands
@@ -356,13 +325,13 @@ class _Legalizer:
         if not is_integer(x) or self._spans_less(x, y):
             return None
         less = self._less(x, y, op)
-        return self._select(less, *((y, x) if is_maximum else (x, y)), op)
+        return logic.select(less, *((y, x) if is_maximum else (x, y)), before=op)
 
     def clamp(self, op: ir.Operation) -> ir.Value | None:
         low, x, high = op.operands
         if isinstance(encoding_of(x), Fxp) or (is_integer(x) and self._spans_less(low, x, high)):
             return None
-        low, high = (folds.spread(bound, x.type, before=op) for bound in (low, high))
+        low, high = (building.spread(bound, x.type, before=op) for bound in (low, high))
         above = self._emit("maximum", x.type, x, low, before=op)
         return self._emit("minimum", x.type, above, high, before=op)
 
@@ -370,19 +339,19 @@ class _Legalizer:
         (x,) = op.operands
         if not is_integer(x) or self._held.is_canonical(x):
             return None
-        zero = folds.splat(0, x.type, before=op)
-        return self._select(self._less(x, zero, op), insert_op("negate", x.type, x, before=op), x, op)
+        zero = building.splat(0, x.type, before=op)
+        return logic.select(self._less(x, zero, op), insert_op("negate", x.type, x, before=op), x, before=op)
 
     def sign(self, op: ir.Operation) -> ir.Value | None:
         (x,) = op.operands
         if not is_integer(x):
             return None
-        zero, two = (folds.splat(number, x.type, before=op) for number in (0, 2))
+        zero, two = (building.splat(number, x.type, before=op) for number in (0, 2))
         differs = insert_op("convert", x.type, self._compare("NE", x, zero, op), before=op)
         negative = self._less(x, zero, op)
         if negative is False:
             return differs
-        doubled = insert_op("multiply", x.type, self._number(negative, x, op), two, before=op)
+        doubled = insert_op("multiply", x.type, logic.number(negative, x, before=op), two, before=op)
         return insert_op("subtract", x.type, differs, doubled, before=op)
 
     def convert(self, op: ir.Operation) -> ir.Value | None:
@@ -392,7 +361,7 @@ class _Legalizer:
         if element_type(result) == "i1":
             if self._held.is_canonical(x):
                 return None
-            return self._compare("NE", x, folds.splat(0, x.type, before=op), op)
+            return self._compare("NE", x, building.splat(0, x.type, before=op), op)
         if self._is_extended(op, x):
             op.operands[0] = self._canonical(x, op)
         return None
@@ -416,7 +385,7 @@ class _Legalizer:
             return None
         never = known.high < 0 or known.low >= bits
         if never and not is_arithmetic:
-            return folds.splat(0, x.type, before=op)
+            return building.splat(0, x.type, before=op)
         if not (known.low >= 0 and known.high < bits):
             return self._guarded_shift(op, never=never)
         signed = _signed(dtype) if is_arithmetic else _unsigned(dtype)
@@ -444,17 +413,17 @@ class _Legalizer:
         """A shift by amounts that may be negative or too large: then nothing is left but signs."""
         x, amount = op.operands
         bits = width(element_type(x))
-        zero, last = (folds.splat(number, x.type, before=op) for number in (0, bits - 1))
+        zero, last = (building.splat(number, x.type, before=op) for number in (0, bits - 1))
         is_arithmetic = op.name == "stablehlo.shift_right_arithmetic"
         inside: Bit = False
         if not never:
             count = self._convert(amount, _unsigned(element_type(amount)), op)
-            inside = self._less(count, folds.splat(bits, count.type, before=op), op)
-        amount = self._select(inside, amount, last if is_arithmetic else zero, op)
+            inside = self._less(count, building.splat(bits, count.type, before=op), op)
+        amount = logic.select(inside, amount, last if is_arithmetic else zero, before=op)
         for ranges in (self._held, self._held.values):
             ranges.note(amount, Range(0, bits - 1))
         shifted = self._emit(op.name.removeprefix("stablehlo."), x.type, x, amount, before=op)
-        return shifted if is_arithmetic else self._select(inside, shifted, zero, op)
+        return shifted if is_arithmetic else logic.select(inside, shifted, zero, before=op)
 
     def divide(self, op: ir.Operation) -> ir.Value | None:
         x, y = op.operands
@@ -479,7 +448,7 @@ class _Legalizer:
     def _divided(self, x: ir.Value, y: ir.Value, before: ir.Operation) -> ir.Value:
         """x / y toward zero, and -1 for y = 0, as XLA has it."""
         dtype, divisors = element_type(x), self._value(y)
-        ones = folds.splat(integer_limits(dtype)[1] if is_unsigned(dtype) else -1, x.type, before=before)
+        ones = building.splat(integer_limits(dtype)[1] if is_unsigned(dtype) else -1, x.type, before=before)
         if divisors.low == divisors.high == 0 or not divisors.has_numbers:
             return ones
         division = Division.of(self._value(x), divisors)
@@ -504,13 +473,13 @@ class _Legalizer:
             bits = {names.BITS: names.int_attribute(division.bits)}
             quotient = _dialect_op(names.QUOTIENT, dividend.type, [dividend, divisor], bits, before)
         quotient = self._convert(quotient, dtype, before)
-        negative = self._xor(x_negative, y_negative, before)
+        negative = logic.differ(x_negative, y_negative, before=before)
         if negative is not False:
             opposite = insert_op("negate", quotient.type, quotient, before=before)
-            quotient = self._select(negative, opposite, quotient, before)
+            quotient = logic.select(negative, opposite, quotient, before=before)
         if 0 in divisors:
-            zero = folds.splat(0, y.type, before=before)
-            quotient = self._select(self._compare("EQ", y, zero, before), ones, quotient, before)
+            zero = building.splat(0, y.type, before=before)
+            quotient = logic.select(self._compare("EQ", y, zero, before), ones, quotient, before=before)
         return quotient
 
     def _magnitude(self, x: ir.Value, before: ir.Operation) -> tuple[ir.Value, Bit]:
@@ -518,10 +487,10 @@ class _Legalizer:
         x = self._canonical(x, before)
         if is_unsigned(element_type(x)):
             return x, False
-        negative = self._less(x, folds.splat(0, x.type, before=before), before)
+        negative = self._less(x, building.splat(0, x.type, before=before), before)
         size = x
         if negative is not False:
-            size = self._select(negative, insert_op("negate", x.type, x, before=before), x, before)
+            size = logic.select(negative, insert_op("negate", x.type, x, before=before), x, before=before)
         size = self._convert(size, _unsigned(element_type(x)), before)
         known = intervals.magnitude(self._value(x))
         for ranges in (self._held, self._held.values):
@@ -540,7 +509,7 @@ class _Legalizer:
             own = self._canonical(key, op)
             if own == key:
                 # Unsigned, and filling the ring: with the top bit flipped, signed order is theirs.
-                top = folds.splat(1 << (width(element_type(key)) - 1), key.type, before=op)
+                top = building.splat(1 << (width(element_type(key)) - 1), key.type, before=op)
                 own = insert_op("add", key.type, key, top, before=op)
                 own = self._convert(own, _signed(element_type(key)), op)
         else:
@@ -559,18 +528,20 @@ class _Legalizer:
         target = encoding_of(result)
         assert target is not None
         numbers = ((1 << (ring - 1)) * (1 if is_unsigned(element_type(x)) else -1), 1 << (ring - 2))
-        top, half = (folds.splat(number, x.type, before=op) for number in numbers)
+        top, half = (building.splat(number, x.type, before=op) for number in numbers)
         (bit,) = self._top_bits([x], op)
         low = insert_op("add", x.type, x, self._times(bit, top, op), before=op)
         low = insert_op("subtract", x.type, low, half, before=op)
         low = _dialect_op(op.name, result.type, [low], {}, op)
         bit = _dialect_op(op.name, encode_type(bit.type, target), [bit], {}, op)
-        top, half = (folds.splat(number, result.type, before=op) for number in numbers)
+        top, half = (building.splat(number, result.type, before=op) for number in numbers)
         low = insert_op("add", result.type, low, half, before=op)
         return insert_op("add", result.type, low, self._times(bit, top, op), before=op)
 
     def _times(self, bit: ir.Value, number: ir.Value, before: ir.Operation) -> ir.Value:
-        return insert_op("multiply", number.type, self._number(bit, number, before), number, before=before)
+        return insert_op(
+            "multiply", number.type, logic.number(bit, number, before=before), number, before=before
+        )
 
     def reduction(self, op: ir.Operation) -> ir.Value | None:
         x, start = list(op.operands)[:2]
@@ -585,7 +556,7 @@ class _Legalizer:
                 return None
             if fills_windows:
                 # The type's own limit is further from the elements than a comparison reaches.
-                op.operands[1] = folds.splat(neutral, start.type, before=op)
+                op.operands[1] = building.splat(neutral, start.type, before=op)
                 return None
 
         def combine(left: folds.Values, right: folds.Values) -> folds.Values:
@@ -593,9 +564,9 @@ class _Legalizer:
 
         if op.name == "stablehlo.reduce":
             (row,) = folds.tournament(folds.rows_of(op), combine, op, in_order=False)
-            return folds.reshaped(row, shape_of(op.results[0]), before=op)
+            return building.reshaped(row, shape_of(op.results[0]), before=op)
         if fills_windows and self._held.is_canonical(x):
-            start = folds.splat(neutral, start.type, before=op)
+            start = building.splat(neutral, start.type, before=op)
         return folds.doubled(op, folds.padded(op, 0, start), combine)
 
     def sum_of_products(self, op: ir.Operation) -> ir.Value | None:
@@ -616,7 +587,7 @@ class _Legalizer:
         count = ir.Operation.create(
             op.name, [type_], [x, y], attributes_of(op), loc=op.location, ip=ir.InsertionPoint(op)
         ).results[0]
-        return self._compare("NE", count, folds.splat(0, type_, before=op), op)
+        return self._compare("NE", count, building.splat(0, type_, before=op), op)
 
     def _index(self, value: ir.Value, before: ir.Operation) -> ir.Value:
         """An index that the engine limits as StableHLO says: by comparisons, so it may not be huge."""

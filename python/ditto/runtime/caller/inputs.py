@@ -56,6 +56,14 @@ def as_array(value: Any, where: str) -> NDArray[Any]:
         raise InputError(f"{where}: expected an array, got a {type(value).__name__}: {error}") from None
 
 
+def is_number_for(value: Any, array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether `value`, of which numpy made `array`, is a Python number that a program's `dtype` takes.
+
+    A Python number has no dtype of its own, so it takes the program's.
+    """
+    return isinstance(value, (bool, int, float)) and np.can_cast(array.dtype, dtype, "same_kind")
+
+
 def check_program(program: object) -> None:
     """Raises an InputError unless `program` is one."""
     if not isinstance(program, Program):
@@ -124,8 +132,7 @@ def _check_input(program: str, index: int, expected: CallerTensor, value: Any) -
             "compile again for other shapes"
         )
     if array.dtype != wanted:
-        # A Python number has no dtype of its own, so it takes the program's.
-        if isinstance(value, (bool, int, float)) and np.can_cast(array.dtype, wanted, "same_kind"):
+        if is_number_for(value, array, wanted):
             return array.astype(wanted)
         raise InputError(f"program '{program}', input {index}: expected dtype {wanted}, got {array.dtype}")
     return array

@@ -48,7 +48,7 @@ def read_program(source: str | bytes, file: str) -> ir.Module:
 
 def _read_in_child(content: bytes, file: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ditto_compiler.guard"],
+        [sys.executable, "-m", "ditto_compiler.reading"],
         input=content,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

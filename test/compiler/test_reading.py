@@ -14,10 +14,10 @@ import pytest
 from test.support.processes import child_environment
 
 import ditto
-from ditto_compiler import guard
+from ditto_compiler import reading
 from ditto_compiler.diagnostics import CompileError
-from ditto_compiler.guard import read_program
 from ditto_compiler.ir import parse_module
+from ditto_compiler.reading import read_program
 from ditto_compiler.source import parse_source
 
 IDENTITY = "func.func @main(%x: tensor<2xf32>) -> tensor<2xf32> { return %x : tensor<2xf32> }"
@@ -119,7 +119,7 @@ def test_other_errors_are_those_of_this_process(text: str) -> None:
     with pytest.raises(CompileError) as guarded:
         read_program(text, "model.mlir")
     with pytest.raises(CompileError) as unguarded:
-        guard.verify_module(parse_source(text, "model.mlir"))
+        reading.verify_module(parse_source(text, "model.mlir"))
     assert guarded.value.diagnostics == unguarded.value.in_file("model.mlir").diagnostics
 
 
