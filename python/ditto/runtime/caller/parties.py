@@ -73,7 +73,38 @@ class Parties(ABC):
             self._sockets[rank].settimeout(self._timeout)
             send_frame(self._sockets[rank], header, buffers)
         except OSError as error:
-            raise self._death(rank, "was sent data", error) from None
+            raise self._last_words(rank) or self._death(rank, "was sent data", error) from None
+
+    def _last_words(self, rank: int) -> ClusterError | None:
+        """What a party said before it ended its connection, if it did."""
+        sock = self._sockets[rank]
+        with contextlib.suppress(WireError, OSError):
+            sock.settimeout(1)
+            while "error" not in (header := recv_frame(sock)[0]):
+                pass
+            return ClusterError(f"party P{rank} failed while it was sent data: {header['error']}")
+        return None
+
+    def answer(self, rank: int, deadline: float, doing: str) -> dict[str, Any]:
+        """One party's answer, which has no buffers.
+
+        Raises:
+            ClusterError: it is dead, failed, or is late.
+        """
+        sock = self._sockets[rank]
+        sock.settimeout(max(deadline - time.monotonic(), 0.1))
+        try:
+            header, _ = recv_frame(sock)
+        except TimeoutError:
+            raise ClusterError(
+                f"{doing} took longer than the time-out of {self._timeout:g} s (no answer from P{rank}); "
+                "give the cluster a larger timeout"
+            ) from None
+        except (WireError, OSError) as error:
+            raise self._death(rank, f"was {doing}", error) from None
+        if "error" in header:
+            raise ClusterError(f"party P{rank} failed while {doing}: {header['error']}")
+        return header
 
     def send_all(self, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
         """Sends a command to every party."""

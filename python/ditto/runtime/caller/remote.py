@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import ssl
 import time
 
 from ditto.runtime.caller.parties import ClusterError, Parties
 from ditto.runtime.transport.hosts import Hosts
+from ditto.runtime.transport.identity import IdentityError, check_peer
+from ditto.runtime.transport.keepalive import keep_alive
+from ditto.runtime.transport.wire import VERSION
 from ditto_compiler.network import PARTIES, Network
 
 
@@ -20,7 +24,7 @@ class RemoteParties(Parties):
         network: what lies between them, as far as the caller knows.
 
     Raises:
-        ClusterError: a party cannot be reached, is not who it should be, or serves somebody else.
+        ClusterError: a party cannot be reached, is not who it should be, or does not serve this caller.
         HostsError: the certificates cannot be used.
     """
 
@@ -29,10 +33,13 @@ class RemoteParties(Parties):
         self._hosts = hosts
         deadline = time.monotonic() + timeout
         tls = hosts.tls(server=False)
+        # Parties join what has one number; who does not know it cannot get between.
+        session = secrets.token_hex(16)
         try:
+            # In the order of ranks, and each before the next: so no two callers wait for each other.
             for rank in range(PARTIES):
-                self._sockets.append(self._reach(rank, tls, deadline))
-            # Links connect at once when all try at the same time, otherwise after seconds.
+                self._sockets.append(reach(hosts, rank, tls, deadline))
+                self._say_hello(rank, session, deadline)
             self.answers(deadline, "starting")
             for rank in range(PARTIES):
                 # The parties know their addresses themselves.
@@ -42,24 +49,12 @@ class RemoteParties(Parties):
             self.close()
             raise
 
-    def _reach(self, rank: int, tls: ssl.SSLContext, deadline: float) -> socket.socket:
-        address = self._hosts.addresses[rank]
-        try:
-            plain = socket.create_connection(
-                (address.host, address.port), timeout=max(deadline - time.monotonic(), 0.1)
-            )
-        except OSError as error:
-            raise ClusterError(
-                f"cannot reach party P{rank} at {address}: {error}; is `ditto party` running there?"
-            ) from None
-        # A host that is gone without a word shows in minutes; the time-out of a run usually comes first.
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            return tls.wrap_socket(plain, server_hostname=address.host)
-        except OSError as error:
-            plain.close()
-            raise ClusterError(f"no TLS with party P{rank} at {address}: {error}") from None
+    def _say_hello(self, rank: int, session: str, deadline: float) -> None:
+        hello = {"command": "hello", "version": VERSION, "rank": rank, "session": session}
+        self.send(rank, hello)
+        answer = self.answer(rank, deadline, "waiting for its turn")
+        if not answer.get("admitted"):
+            raise ClusterError(f"party P{rank} at {self._hosts.addresses[rank]} speaks another protocol")
 
     def close(self) -> None:
         """Ends the connections; the parties drop all that they hold for this caller."""
@@ -72,3 +67,28 @@ class RemoteParties(Parties):
         return ClusterError(
             f"party P{rank} at {self._hosts.addresses[rank]} ended its connection while it {doing}{why}"
         )
+
+
+def reach(hosts: Hosts, rank: int, tls: ssl.SSLContext, deadline: float) -> ssl.SSLSocket:
+    """A connection to a party that has shown who it is.
+
+    Raises:
+        ClusterError: it cannot be reached, or is somebody else.
+    """
+    address = hosts.addresses[rank]
+    try:
+        plain = socket.create_connection(
+            (address.host, address.port), timeout=max(deadline - time.monotonic(), 0.1)
+        )
+    except OSError as error:
+        raise ClusterError(
+            f"cannot reach party P{rank} at {address}: {error}; is `ditto party` running there?"
+        ) from None
+    keep_alive(plain)
+    try:
+        secure = tls.wrap_socket(plain)
+        check_peer(secure, hosts.names[rank])
+    except (OSError, IdentityError) as error:
+        plain.close()
+        raise ClusterError(f"no TLS with party P{rank} at {address}: {error}") from None
+    return secure

@@ -109,6 +109,13 @@ def boolean_words(share: Any) -> tuple[NDArray[np.unsignedinteger[Any]], int]:
     return np.frombuffer(content, np.dtype(f"<u{width // 8}")).reshape(-1, 2), int(bits)
 
 
+def shape_of(share: Any) -> tuple[int, ...]:
+    """The shape of an engine object."""
+    meta = libspu.ValueMeta()
+    meta.ParseFromString(share.meta)
+    return tuple(meta.shape)
+
+
 def _varint(value: int) -> bytes:
     out = bytearray()
     while value >= 0x80:

@@ -1,9 +1,9 @@
 """One party as a process: takes commands from its caller over a socket, talks to its peers over a link.
 
-    python -m ditto.runtime.party.process FD FOLDER [HOSTS RANK]
+    python -m ditto.runtime.party.process FD FOLDER
 
-FOLDER is for SPU's log; who started the party removes it. With a hosts file and its own rank there, a party
-takes the addresses of its peers from the file and not from its caller, and its links are TLS.
+FOLDER is for SPU's log; who started the party removes it. The caller at the other end of the socket FD is
+`LocalCluster`, or a session of `ditto party` that checks what it passes on.
 
 The process never outlives its caller: a thread reads the socket all the time, and the end of the
 connection ends the process, whatever it is computing.
@@ -27,16 +27,19 @@ import numpy as np
 from spu import libspu
 
 from ditto.runtime.party.engine import Engine, reason_of
-from ditto.runtime.party.engine_shares import Held, boolean_words
+from ditto.runtime.party.engine_shares import Held, boolean_words, shape_of
 from ditto.runtime.protocols.sharing import raw_shape, word_dtype
-from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
-from ditto_compiler.encoding import Encoding, parse_encoding
+from ditto_compiler.encoding import Encoding, parse_encoding, plan_casts
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.network import Network
 from ditto_compiler.program import Program
 
 Frame = tuple[dict[str, Any], list[bytearray]]
+
+
+class ProtocolError(DittoError):
+    """A caller that sends what the program does not take."""
 
 
 class Party:
@@ -49,15 +52,13 @@ class Party:
     `{"progress": step}`.
     """
 
-    def __init__(self, sock: socket.socket, folder: Path, hosts: Hosts | None = None, rank: int = 0) -> None:
+    def __init__(self, sock: socket.socket, folder: Path) -> None:
         self._sock = sock
         self._folder = folder
-        self._hosts = hosts
-        self._rank = rank
         self._engine: Engine | None = None
         self._programs: dict[str, Program] = {}
         self._inputs: dict[int, tuple[Encoding, Held]] = {}
-        self._kept: dict[int, dict[Encoding, Held]] = {}
+        self._kept: dict[int | str, dict[Encoding, Held]] = {}
 
     def serve(self) -> None:
         """Answers commands until the caller closes the connection, which ends the process."""
@@ -83,8 +84,9 @@ class Party:
                 self._connect(header["rank"], header["addresses"], header["timeout_s"], network)
                 return {"ok": True}, []
             case "load":
-                self._programs[header["digest"]] = Program.from_bytes(bytes(buffers[0]))
-                return {"ok": True}, []
+                program = Program.from_bytes(bytes(buffers[0]))
+                self._programs[header["digest"]] = program
+                return {"ok": True, "about": _about(program)}, []
             case "input":
                 self._inputs[header["value"]] = self._input(header, buffers)
                 return {}, []
@@ -109,28 +111,53 @@ class Party:
         libspu.logging.setup_logging(options)
         description = libspu.link.Desc()
         description.recv_timeout_ms = int(timeout_s * 1000)
-        if self._hosts is not None:
-            if rank != self._rank:
-                raise HostsError(f"this is party {self._rank}; the caller's hosts file has party {rank} here")
-            self._hosts.describe_link(description)
-        else:
-            for number, address in enumerate(addresses):
-                description.add_party(f"P{number}", address)
+        for number, address in enumerate(addresses):
+            description.add_party(f"P{number}", address)
         self._engine = Engine(libspu.link.create_brpc(description, rank), log, network)
 
     def _input(self, header: dict[str, Any], buffers: list[bytearray]) -> tuple[Encoding, Held]:
         """What this party holds of an input: its share of what the caller sends, or of what it keeps."""
         encoding = parse_encoding(header["encoding"])
         if "key" in header and not buffers:
-            return encoding, self._kept[header["key"]][encoding]
+            kept = self._kept.get(header["key"], {})
+            if encoding not in kept:
+                raise ProtocolError(f"no array {header['key']!r} is kept as {encoding}")
+            return encoding, kept[encoding]
+        kind, width = ("arithmetic", 2) if header["secret"] else ("public", 1)
+        if len(buffers[0]) % (width * encoding.ring // 8):
+            raise ProtocolError(f"{len(buffers[0])} bytes are no {kind} share in {encoding}")
         words = np.frombuffer(buffers[0], word_dtype(encoding.ring))
-        if header["secret"]:
-            return encoding, Held("arithmetic", words.reshape(raw_shape((-1, 2), encoding.ring)))
-        return encoding, Held("public", words.reshape(raw_shape((-1,), encoding.ring)))
+        shape = (-1, 2) if header["secret"] else (-1,)
+        return encoding, Held(kind, words.reshape(raw_shape(shape, encoding.ring)))
+
+    def _check_inputs(self, program: Program) -> None:
+        """Makes sure that the engine gets the inputs that it takes, for it does not check.
+
+        Raises:
+            ProtocolError: some are missing, too many, of another size, or secret where the program wants them public.
+        """
+        wanted = {entry.value for entry in program.inputs}
+        if wanted != self._inputs.keys():
+            raise ProtocolError(f"the program takes the values {sorted(wanted)}, got {sorted(self._inputs)}")
+        for number, (encoding, held) in self._inputs.items():
+            value = program.values[number]
+            if held.kind == "boolean":
+                if value.dtype != "i1" or shape_of(held.share) != value.shape:
+                    raise ProtocolError(f"input value {number} is a boolean of another shape")
+                continue
+            assert held.data is not None
+            if len(held.data) != value.elements:
+                raise ProtocolError(
+                    f"input value {number} has {len(held.data)} elements, the program takes {value.elements}"
+                )
+            if held.kind == "arithmetic" and not value.secret:
+                raise ProtocolError(f"input value {number} is secret, the program takes it as public")
+            plan_casts(encoding, value.encoding)
 
     def _run(self, program: Program, keep: dict[int, int]) -> tuple[dict[str, Any], list[Any]]:
         if self._engine is None:
             raise InternalError("the party is not connected")
+        self._check_inputs(program)
         inputs, self._inputs = self._inputs, {}
         _forget_peak_memory()
         start, cpu_start = time.perf_counter(), time.process_time()
@@ -156,6 +183,31 @@ class Party:
 
     def _report(self, step: int) -> None:
         send_frame(self._sock, {"progress": step})
+
+
+def _about(program: Program) -> dict[str, Any]:
+    """What a session has to know of a program: owners of inputs by value, and what the outputs are."""
+    owners = {str(i.value): program.caller_inputs[i.index].owner for i in program.inputs}
+    values = [program.values[number] for number in program.outputs]
+    outputs = [
+        {
+            "shape": value.shape,
+            "dtype": value.dtype,
+            "encoding": str(value.encoding),
+            "bytes": value.elements * (value.encoding.ring // 8) * 2,
+        }
+        for value in values
+    ]
+    return {
+        "owners": owners,
+        "outputs": outputs,
+        "result": {
+            "name": program.name,
+            "values": outputs,
+            "tree": program.output_tree,
+            "guard": None if program.guard is None else list(program.guard.assumptions),
+        },
+    }
 
 
 def _describe(held: Held) -> tuple[dict[str, Any], Any]:
@@ -194,9 +246,8 @@ def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
 def main() -> None:
     """Runs a party whose caller is at the other end of the inherited socket `argv[1]`."""
     sock, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
-    hosts, rank = (load_hosts(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 3 else (None, 0)
     try:
-        Party(sock, folder, hosts, rank).serve()
+        Party(sock, folder).serve()
     except OSError:
         # The caller is gone while it is being answered. SPU's threads do not end on their own.
         os._exit(0)

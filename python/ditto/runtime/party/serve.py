@@ -1,28 +1,35 @@
-"""`ditto party`: one of three hosts, serving one caller at a time.
-
-The TLS connection of a caller ends here. Behind it is the same party process that runs locally; it lives as
-long as the connection.
-"""
+"""`ditto party`: one of three hosts, which serves callers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import re
+import shutil
 import signal
-import tempfile
+import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from ditto.runtime.party.spawn import spawn_party
+from ditto.runtime.party.access import Access, load_access
+from ditto.runtime.party.admission import Admission
+from ditto.runtime.party.deposits import Deposits
+from ditto.runtime.party.hardening import protect_memory
+from ditto.runtime.party.links import End, LinkError, Links
+from ditto.runtime.party.listener import Listener
+from ditto.runtime.party.session import CHUNK, Session
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
-from ditto.runtime.transport.wire import pack_header
+from ditto.runtime.transport.identity import IdentityError, only_name
+from ditto.runtime.transport.runtime_folder import RuntimeFolder
+from ditto.runtime.transport.wire import VERSION, Closed, WireError, pack_header, read_header
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES
 
-_CHUNK = 1 << 20
-
-_PATIENCE = 5.0
-"""Seconds that a caller waits for the one before to be gone: often that is the same one, after an error."""
+_HELLO_S = 10.0
+_SESSION = re.compile("[0-9a-f]{32}")
 
 
 class PartyServer:
@@ -31,22 +38,32 @@ class PartyServer:
     Args:
         path: of the hosts file.
         rank: this party's, 0, 1 or 2.
+        folder: for sockets, which only this user can open.
         report: told what happens, in one line each.
 
     Raises:
-        HostsError: the file cannot be used, or has no such party.
+        HostsError: the hosts file or its certificates cannot be used, or there is no such party.
+        AccessError: the access file cannot be used.
+        StoreError: deposits cannot be kept.
     """
 
-    def __init__(self, path: Path, rank: int, report: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, rank: int, folder: Path, report: Callable[[str], None]) -> None:
         if not 0 <= rank < PARTIES:
             raise HostsError(f"there are parties 0 to {PARTIES - 1}, got {rank}")
-        self._path = path.resolve()
-        self._hosts: Hosts = load_hosts(path)
-        self._tls = self._hosts.tls(server=True)
+        hosts = load_hosts(path)
+        if hosts.access is None:
+            raise HostsError(
+                f"hosts file '{path}' has no 'access', the path of the file that says what callers may do; "
+                "a party needs one, see docs/hosts.md"
+            )
+        self._hosts: Hosts = hosts
+        self._access: Access = load_access(hosts.access)
         self._rank = rank
+        self._folder = folder
         self._report = report
-        self._free = asyncio.Lock()
-        self._callers: set[asyncio.Task[None]] = set()
+        self._links = Links(hosts, rank)
+        self._deposits = Deposits(self._access, folder)
+        self._admission = Admission(self._access.sessions)
 
     async def serve(self) -> None:
         """Serves callers until it is cancelled; then it ends what serves them.
@@ -54,101 +71,168 @@ class PartyServer:
         Raises:
             HostsError: somebody else listens at the party's address, or it is not this machine's.
         """
-        address = self._hosts.addresses[self._rank]
-        try:
-            server = await asyncio.start_server(self._connected, address.host, address.port, ssl=self._tls)
-        except OSError as error:
-            raise HostsError(f"cannot listen at {address}: {error}") from None
-        self._report(f"party P{self._rank} waits for a caller at {address}")
-        try:
-            await server.serve_forever()
-        finally:
-            for task in self._callers:
-                task.cancel()
-            await asyncio.gather(*self._callers, return_exceptions=True)
+        tls = self._hosts.tls(server=True)
+        address, link = self._hosts.addresses[self._rank], self._hosts.links[self._rank]
+        listeners = [
+            Listener(address, tls, _Stream, self._accept),
+            Listener(link, tls, End, self._links.accept),
+        ]
+        self._report(f"party P{self._rank} waits for callers at {address}")
+        async with asyncio.TaskGroup() as group:
+            for listener in listeners:
+                group.create_task(listener.serve())
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Starts to serve a caller. If this were a coroutine, asyncio would print where it was cancelled."""
-        task = asyncio.create_task(self._accept(reader, writer))
-        self._callers.add(task)
-        task.add_done_callback(self._callers.discard)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        caller = writer.get_extra_info("peername")[0]
+    async def _accept(self, transport: Any, protocol: _Stream) -> None:
+        """Serves a caller whose TLS handshake is done."""
+        reader = protocol.reader
+        writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+        caller = "?"
         try:
-            try:
-                # Not `wait_for`, which loses a cancellation when the lock comes free at the same time.
-                async with asyncio.timeout(_PATIENCE):
-                    await self._free.acquire()
-            except TimeoutError:
-                self._report(f"turned {caller} away: busy")
-                reason = "it serves another caller; try again when that one has ended"
-                writer.write(pack_header({"error": reason}))
-                await writer.drain()
-                return
-            try:
-                self._report(f"serving {caller}")
-                await self._session(reader, writer)
-            finally:
-                self._free.release()
-                self._report(f"{caller} is gone")
-        except OSError:
-            pass  # the caller is gone
-        finally:
-            writer.close()
+            caller = only_name(transport.get_extra_info("ssl_object"))
+            if not self._access.knows(caller):
+                raise IdentityError(f"the access file of party P{self._rank} does not mention {caller}")
+            async with asyncio.timeout(_HELLO_S):
+                header, sizes = await read_header(reader)
+            if sizes or header.get("version") != VERSION:
+                raise WireError(
+                    f"party P{self._rank} speaks version {VERSION} of the protocol, not "
+                    f"{header.get('version')!r}; install the same ditto everywhere"
+                )
+            if header.get("command") == "status":
+                await _write(writer, await self._status())
+            else:
+                await self._session(header, caller, reader, writer)
+        except Closed:
+            pass
+        except (DittoError, TimeoutError) as error:
+            self._report(f"{caller}: turned away: {error}")
+            with contextlib.suppress(DittoError):
+                await _write(writer, {"error": str(error) or "nothing was said in time"})
 
-    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.ExitStack() as stack:
-            try:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ditto-")))
-                party = spawn_party(self._rank, folder, str(self._path), str(self._rank))
-            except (OSError, DittoError) as error:
-                self._report(f"cannot start a party process: {error}")
-                writer.write(pack_header({"error": f"it cannot start a party process: {error}"}))
-                await writer.drain()
-                return
-            try:
-                from_party, to_party = await asyncio.open_connection(sock=party.sock)
-                directions = [
-                    asyncio.create_task(_copy(reader, to_party)),
-                    asyncio.create_task(_copy(from_party, writer)),
-                ]
+    async def _session(
+        self, header: dict[str, Any], caller: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        number = header.get("session")
+        if header.get("command") != "hello" or not isinstance(number, str) or not _SESSION.fullmatch(number):
+            raise WireError("a caller says hello first, with the number of its session")
+        if header.get("rank") != self._rank:
+            raise HostsError(
+                f"this is party P{self._rank}; the caller's hosts file has party P{header.get('rank')} here"
+            )
+        short = number[:8]
+
+        def report(what: str) -> None:
+            self._report(f"{caller}, session {short}: {what}")
+
+        async with self._turn(caller, reader), self._folder_of(number) as folder:
+            async with self._links.session(number, caller, folder) as links:
+                report("begins")
+                await _write(writer, {"admitted": True})
                 try:
-                    # When one end is gone, there is nothing left to do for the other.
-                    await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for task in directions:
-                        task.cancel()
-                    await asyncio.gather(*directions, return_exceptions=True)
-                    to_party.close()
-                if (status := party.process.poll()) is not None:
-                    said = party.log.read_text(errors="replace").strip().rpartition("\n")[2]
-                    self._report(f"the party ended with status {status}; it last said: {said}")
+                    session = Session(
+                        caller,
+                        reader,
+                        writer,
+                        self._access,
+                        self._deposits,
+                        links,
+                        self._rank,
+                        folder,
+                        report,
+                    )
+                    await session.serve()
+                    report("ends")
+                except (DittoError, TimeoutError) as error:
+                    report(f"failed: {error}")
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, caller: str, reader: asyncio.StreamReader) -> Any:
+        """Waits for the caller's turn, unless it leaves."""
+        async with contextlib.AsyncExitStack() as stack:
+            turn = asyncio.create_task(stack.enter_async_context(self._admission.session(caller)))
+            try:
+                while not turn.done():
+                    await asyncio.wait([turn], timeout=0.2)
+                    if reader.at_eof() or reader.exception() is not None:
+                        raise Closed("the caller left")
             finally:
-                party.process.kill()
-                party.process.wait()
+                if not turn.done():
+                    turn.cancel()
+                    await asyncio.gather(turn, return_exceptions=True)
+            turn.result()
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _folder_of(self, number: str) -> Any:
+        # Of the number, another caller could have chosen the same.
+        folder = self._folder / os.urandom(4).hex()
+        folder.mkdir(0o700)
+        try:
+            yield folder
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _status(self) -> dict[str, Any]:
+        """What `ditto doctor` asks for."""
+        links: dict[str, Any] = {}
+        for peer in range(PARTIES):
+            if peer != self._rank:
+                try:
+                    links[str(peer)] = await self._links.ping(peer)
+                except LinkError as error:
+                    links[str(peer)] = {"error": str(error)}
+        return {
+            "ok": True,
+            "rank": self._rank,
+            "ditto": version("ditto-mpc"),
+            "spu": version("spu"),
+            "time": time.time(),
+            "sessions": self._admission.running,
+            "waiting": self._admission.waiting,
+            "limit": self._access.sessions,
+            "links": links,
+        }
 
 
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await source.read(_CHUNK):
-            target.write(data)
-            await target.drain()
+class _Stream(asyncio.StreamReaderProtocol):
+    """A connection that is read as a stream.
+
+    Attributes:
+        reader: of what comes.
+    """
+
+    def __init__(self) -> None:
+        self.reader = asyncio.StreamReader(limit=CHUNK)
+        super().__init__(self.reader)
+
+
+async def _write(writer: asyncio.StreamWriter, header: dict[str, Any]) -> None:
+    try:
+        writer.write(pack_header(header))
+        async with asyncio.timeout(_HELLO_S):
+            await writer.drain()
+    except (OSError, TimeoutError) as error:
+        raise Closed(f"the connection was lost: {error}") from None
 
 
 def serve(path: Path, rank: int, report: Callable[[str], None]) -> None:
     """Runs a party until it is interrupted or asked to end, as service managers do by SIGTERM.
 
     Raises:
-        HostsError: see `PartyServer`.
+        DittoError: see `PartyServer`.
     """
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_until_told(PartyServer(path, rank, report)))
+    protect_memory()
+    with RuntimeFolder() as folder, contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_until_told(lambda: PartyServer(path, rank, folder.path, report)))
 
 
-async def _until_told(server: PartyServer) -> None:
+async def _until_told(make: Callable[[], PartyServer]) -> None:
     """Serves until a signal. The loop takes it: an exception could come where it is lost, or does harm."""
-    serving = asyncio.create_task(server.serve())
+
+    async def run() -> None:
+        await make().serve()
+
+    serving = asyncio.create_task(run())
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     with contextlib.suppress(asyncio.CancelledError):

@@ -1,17 +1,20 @@
 """The file that says where parties on hosts of their own are, and whom they and their caller trust.
 
     parties = [
-      { address = "10.0.0.1:9000", link = "10.0.0.1:9001" },
-      { address = "10.0.0.2:9000", link = "10.0.0.2:9001" },
-      { address = "10.0.0.3:9000", link = "10.0.0.3:9001" },
+      { address = "10.0.0.1:9000", link = "10.0.0.1:9001", name = "p0.example" },
+      { address = "10.0.0.2:9000", link = "10.0.0.2:9001", name = "p1.example" },
+      { address = "10.0.0.3:9000", link = "10.0.0.3:9001", name = "p2.example" },
     ]
     ca = "ca.pem"
     certificate = "host.pem"
     key = "host.key"
+    access = "access.toml"
 
-All four machines have the same file, each with its own certificate and key beside it: paths are relative to
-the file. A caller connects to `address`, parties connect to each other's `link`. Every connection is TLS, and
-both ends must show a certificate that `ca` has signed; a caller also wants the host of `address` to be in it.
+All machines have the same `parties`, each with its own certificate and key beside the file: paths are relative
+to it. A caller connects to `address`, parties connect to each other's `link`. Every connection is TLS 1.3, and
+both ends show a certificate that `ca` has signed. Whoever connects to a party, and whoever is connected to as a
+party, must have that party's `name` in the certificate, which is the host of `address` unless it is given.
+`access` says what callers may do, see `ditto.runtime.party.access`; callers need none.
 """
 
 from __future__ import annotations
@@ -20,15 +23,17 @@ import ssl
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ditto.runtime.transport.identity import normal_name
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import as_path
 from ditto_compiler.network import PARTIES
 from ditto_compiler.options import did_you_mean
 
 _KEYS = ("parties", "ca", "certificate", "key")
+_OPTIONAL_KEYS = ("access",)
 _PARTY_KEYS = ("address", "link")
+_OPTIONAL_PARTY_KEYS = ("name",)
 
 
 class HostsError(DittoError):
@@ -53,29 +58,40 @@ class Hosts:
     Attributes:
         addresses: where each party listens for a caller.
         links: where each party listens for the others.
+        names: that each party's certificate must have.
         ca: PEM file of the authority that signs certificates.
         certificate: this machine's, a PEM file.
         key: its private key, a PEM file.
+        access: what callers may do, if this machine is a party.
     """
 
     addresses: tuple[Address, ...]
     links: tuple[Address, ...]
+    names: tuple[str, ...]
     ca: Path
     certificate: Path
     key: Path
+    access: Path | None = None
 
     def tls(self, *, server: bool) -> ssl.SSLContext:
-        """What a party's (`server`) or a caller's end of a connection asks and shows.
+        """What the end of a connection that is connected to (`server`), or connects, asks and shows.
+
+        Whose certificate it is that the other end shows is for `identity.check_peer` to see.
 
         Raises:
             HostsError: the certificates cannot be used.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
+        # Names are of parties, not of hosts, and both ends are checked alike.
+        context.check_hostname = False
         context.verify_mode = ssl.CERT_REQUIRED
+        if server:
+            # Nobody resumes a session whose certificate may have expired since.
+            context.num_tickets = 0
         try:
             context.load_verify_locations(self.ca)
-            context.load_cert_chain(self.certificate, self.key)
+            context.load_cert_chain(self.certificate, self.key, password=_no_password)
         except (OSError, ssl.SSLError) as error:
             raise HostsError(
                 f"cannot use certificate '{self.certificate}' with key '{self.key}' and authority "
@@ -83,16 +99,9 @@ class Hosts:
             ) from None
         return context
 
-    def describe_link(self, description: Any) -> None:
-        """Adds the parties and TLS to SPU's description of a link."""
-        for number, address in enumerate(self.links):
-            description.add_party(f"P{number}", str(address))
-        description.enable_ssl = True
-        for options in (description.server_ssl_opts, description.client_ssl_opts):
-            options.cert.certificate_path = str(self.certificate)
-            options.cert.private_key_path = str(self.key)
-            options.verify.verify_depth = 1
-            options.verify.ca_file_path = str(self.ca)
+
+def _no_password() -> str:
+    raise HostsError("the key is encrypted; nobody is there to type its password, so it must not be")
 
 
 def load_hosts(path: str | Path) -> Hosts:
@@ -107,12 +116,12 @@ def load_hosts(path: str | Path) -> Hosts:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise HostsError(f"cannot read hosts file '{path}': {error}") from None
     try:
-        _check_keys(data, _KEYS, "the file")
+        _check_keys(data, _KEYS, "the file", _OPTIONAL_KEYS)
         parties = data["parties"]
         if not isinstance(parties, list) or len(parties) != PARTIES:
             raise HostsError(f"parties must be a list of {PARTIES} tables")
         for rank, party in enumerate(parties):
-            _check_keys(party, _PARTY_KEYS, f"party {rank}")
+            _check_keys(party, _PARTY_KEYS, f"party {rank}", _OPTIONAL_PARTY_KEYS)
         addresses, links = (
             tuple(_address(party[key], f"{key} of party {rank}") for rank, party in enumerate(parties))
             for key in _PARTY_KEYS
@@ -121,18 +130,29 @@ def load_hosts(path: str | Path) -> Hosts:
         for address in listening:
             if listening.count(address) > 1:
                 raise HostsError(f"{address} is given twice")
+        names = tuple(
+            _name(party.get("name", address.host), rank)
+            for rank, (party, address) in enumerate(zip(parties, addresses, strict=True))
+        )
+        for rank, name in enumerate(names):
+            if name in names[:rank]:
+                raise HostsError(
+                    f"parties {names.index(name)} and {rank} both have the name '{name}', so one could pose "
+                    "as the other; give each a `name` of its own, and certificates with these names"
+                )
         files = [_file(data[key], key, path.parent) for key in ("ca", "certificate", "key")]
+        access = _file(data["access"], "access", path.parent) if "access" in data else None
     except HostsError as error:
         raise HostsError(f"hosts file '{path}': {error}") from None
-    return Hosts(addresses, links, *files)
+    return Hosts(addresses, links, names, *files, access)
 
 
-def _check_keys(data: object, keys: tuple[str, ...], where: str) -> None:
+def _check_keys(data: object, keys: tuple[str, ...], where: str, optional: tuple[str, ...]) -> None:
     if not isinstance(data, dict):
         raise HostsError(f"{where} must be a table with {', '.join(keys)}")
     for key in data:
-        if key not in keys:
-            raise HostsError(f"{where} has an unknown key '{key}'{did_you_mean(key, keys)}")
+        if key not in (*keys, *optional):
+            raise HostsError(f"{where} has an unknown key '{key}'{did_you_mean(key, (*keys, *optional))}")
     for key in keys:
         if key not in data:
             raise HostsError(f"{where} has no '{key}'")
@@ -144,6 +164,12 @@ def _address(text: object, what: str) -> Address:
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise HostsError(f"{what} must be a string 'HOST:PORT', got {text!r}")
     return Address(host, int(port))
+
+
+def _name(text: object, rank: int) -> str:
+    if not isinstance(text, str) or not text or "*" in text:
+        raise HostsError(f"name of party {rank} must be a name in its certificate, got {text!r}")
+    return normal_name(text)
 
 
 def _file(text: object, key: str, folder: Path) -> Path:

@@ -1,11 +1,13 @@
 """Frames between a caller and a party: a JSON header and raw buffers, nothing executable.
 
 A frame is a little-endian u32 header length, the header, and then the buffers back to back; the
-header's `sizes` gives their lengths in bytes.
+header's `sizes` gives their lengths in bytes. Whoever reads a frame has checked every length before it
+allocates anything, and allocates as data comes. docs/wire.md is the reference.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import struct
@@ -14,11 +16,29 @@ from typing import Any
 
 from ditto_compiler.errors import DittoError
 
+VERSION = 2
+"""Of what callers and parties say to each other."""
+
+MAX_HEADER = 1 << 20
+"""Bytes of a header."""
+
+MAX_BUFFERS = 1 << 16
+"""Buffers of a frame."""
+
+MAX_BYTES = 1 << 40
+"""Bytes of a frame's buffers together."""
+
 _LENGTH = struct.Struct("<I")
+_STEP = 64 << 20
+"""Bytes that a reader allocates ahead of what has come."""
 
 
 class WireError(DittoError):
     """The other side closed the connection, or sent something that is not a frame."""
+
+
+class Closed(WireError):
+    """The connection ended between two frames."""
 
 
 def send_frame(sock: socket.socket, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
@@ -42,6 +62,36 @@ def pack_header(header: dict[str, Any], sizes: Sequence[int] = ()) -> bytes:
     return _LENGTH.pack(len(text)) + text
 
 
+def header_length(prefix: bytes | bytearray) -> int:
+    """How many bytes of header follow the first four bytes of a frame.
+
+    Raises:
+        WireError: more than a header may have.
+    """
+    (length,) = _LENGTH.unpack(prefix)
+    if not 0 < length <= MAX_HEADER:
+        raise WireError(f"received something that is not a frame: a header of {length} bytes")
+    return int(length)
+
+
+def parse_header(text: bytes | bytearray) -> tuple[dict[str, Any], list[int]]:
+    """A header, and the sizes of the buffers that follow it, in bytes.
+
+    Raises:
+        WireError: it is not a header, or its sizes are not within the limits.
+    """
+    try:
+        header = json.loads(text)
+        sizes = header.pop("sizes")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise WireError(f"received something that is not a frame: {error}") from None
+    if not isinstance(header, dict) or not isinstance(sizes, list) or len(sizes) > MAX_BUFFERS:
+        raise WireError("received something that is not a frame: no list of sizes")
+    if any(type(size) is not int or size < 0 for size in sizes) or sum(sizes) > MAX_BYTES:
+        raise WireError("received something that is not a frame: impossible sizes of buffers")
+    return header, sizes
+
+
 def recv_frame(sock: socket.socket) -> tuple[dict[str, Any], list[bytearray]]:
     """Receives one frame.
 
@@ -49,22 +99,36 @@ def recv_frame(sock: socket.socket) -> tuple[dict[str, Any], list[bytearray]]:
         WireError: the connection ended, or what came is not a frame.
         TimeoutError: the socket's time-out passed.
     """
-    (length,) = _LENGTH.unpack(_recv_exactly(sock, _LENGTH.size))
-    try:
-        header: dict[str, Any] = json.loads(_recv_exactly(sock, length))
-        sizes = [int(size) for size in header.pop("sizes")]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise WireError(f"received something that is not a frame: {error}") from None
+    header, sizes = parse_header(_recv_exactly(sock, header_length(_recv_exactly(sock, _LENGTH.size))))
     return header, [_recv_exactly(sock, size) for size in sizes]
 
 
 def _recv_exactly(sock: socket.socket, size: int) -> bytearray:
-    buffer = bytearray(size)
-    view = memoryview(buffer)
+    buffer = bytearray(min(size, _STEP))
     got = 0
     while got < size:
-        count = sock.recv_into(view[got:])
+        if got == len(buffer):
+            buffer.extend(bytes(min(size - got, max(got, _STEP))))
+        with memoryview(buffer) as view:
+            count = sock.recv_into(view[got:])
         if count == 0:
             raise WireError("the connection was closed")
         got += count
     return buffer
+
+
+async def read_header(reader: asyncio.StreamReader) -> tuple[dict[str, Any], list[int]]:
+    """The header of the next frame, and the sizes of the buffers that are to be read next.
+
+    Raises:
+        Closed: the connection ended before a frame began.
+        WireError: it ended within a header, or what came is not a frame.
+    """
+    try:
+        length = header_length(await reader.readexactly(_LENGTH.size))
+        return parse_header(await reader.readexactly(length))
+    except asyncio.IncompleteReadError as error:
+        kind = WireError if error.partial else Closed
+        raise kind("the connection was closed") from None
+    except OSError as error:
+        raise Closed(f"the connection was lost: {error}") from None

@@ -1,0 +1,509 @@
+"""A caller's session with a party: what it may do, and the process that does it.
+
+The server reads every frame of a caller itself. It forwards to the session's own process what is well-formed,
+small enough and allowed, so that process merely executes; it never sees another session's data, nor the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from ditto.runtime.party.access import Access
+from ditto.runtime.party.deposits import Deposits
+from ditto.runtime.party.links import SessionLinks
+from ditto.runtime.party.spawn import PartyProcess, spawn_party
+from ditto.runtime.transport.wire import Closed, WireError, pack_header, read_header
+from ditto_compiler.encoding import parse_encoding
+from ditto_compiler.errors import DittoError
+from ditto_compiler.network import Network
+
+T = TypeVar("T")
+Frame = tuple[dict[str, Any], list[int]]
+
+CHUNK = 1 << 20
+"""Bytes that are copied at a time."""
+
+_LONGEST_PROGRAM = 64 << 20
+_PROGRAMS = 100
+_LINGER_S = 10.0
+
+
+class SessionError(DittoError):
+    """A session that cannot go on."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value of a session comes from.
+
+    Attributes:
+        sources: who gave what it was made of, by certificate names.
+        deposits: those that it was made of.
+        size: bytes of it that this party holds for the session.
+    """
+
+    sources: frozenset[str] = frozenset()
+    deposits: frozenset[str] = frozenset()
+    size: int = 0
+
+    def __or__(self, other: Origin) -> Origin:
+        """Where a value made of two others comes from."""
+        return Origin(self.sources | other.sources, self.deposits | other.deposits)
+
+
+class Session:
+    """One caller, admitted, and the process that works for it.
+
+    Args:
+        caller: the name in its certificate.
+        reader, writer: of its connection.
+        access: what callers may do.
+        deposits: what is kept for owners and receivers.
+        links: of this session, to the other parties.
+        rank: this party's.
+        folder: of the session, which only this user can open.
+        report: told what happens, in one line each, never a value.
+    """
+
+    def __init__(
+        self,
+        caller: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        access: Access,
+        deposits: Deposits,
+        links: SessionLinks,
+        rank: int,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> None:
+        self._caller = caller
+        self._reader = reader
+        self._writer = writer
+        self._access = access
+        self._deposits = deposits
+        self._links = links
+        self._rank = rank
+        self._folder = folder
+        self._report = report
+        self._next: asyncio.Task[Frame] | None = None
+        self._programs: dict[str, dict[str, Any]] = {}
+        self._inputs: dict[int, Origin] = {}
+        self._kept: dict[Any, Origin] = {}
+        self._pending: Any = None
+
+    async def serve(self) -> None:
+        """Serves the caller until it leaves, or something goes wrong, which it is told.
+
+        Raises:
+            DittoError: what went wrong, after the caller was told.
+        """
+        try:
+            with contextlib.ExitStack() as stack:
+                process = self._start(stack)
+                self._from_process, self._to_process = await asyncio.open_connection(
+                    sock=process.sock, limit=CHUNK
+                )
+                stack.callback(self._to_process.close)
+                self._process = process
+                await self._commands()
+        except Closed:
+            pass
+        except (DittoError, TimeoutError) as error:
+            await self._refuse(str(error))
+            raise
+        finally:
+            if self._next is not None:
+                self._next.cancel()
+                await asyncio.gather(self._next, return_exceptions=True)
+            if self._pending is not None:
+                self._pending.abandon()
+
+    def _start(self, stack: contextlib.ExitStack) -> PartyProcess:
+        try:
+            process = spawn_party(self._rank, self._folder)
+        except (OSError, DittoError) as error:
+            raise SessionError(f"it cannot start a party process: {error}") from None
+
+        def end() -> None:
+            process.process.kill()
+            process.process.wait()
+            process.sock.close()
+
+        stack.callback(end)
+        return process
+
+    async def _commands(self) -> None:
+        await self._answer()
+        while True:
+            header, sizes = await self._wait(self._peek(), self._access.idle_s, "the caller said nothing")
+            self._next = None
+            command = header.pop("command", None)
+            execute, buffers = _COMMANDS.get(command if isinstance(command, str) else "", (None, 0))
+            if execute is None:
+                raise SessionError(f"there is no command {str(command)[:40]!r}")
+            if len(sizes) > buffers:
+                raise SessionError(f"the command '{command}' has {len(sizes)} buffers; it takes {buffers}")
+            try:
+                await execute(self, header, sizes)
+            except (KeyError, TypeError, ValueError) as error:
+                raise SessionError(f"the command '{command}' is malformed: {error!r}") from None
+
+    def _peek(self) -> asyncio.Task[Frame]:
+        """The header of the caller's next frame; also how its leaving is noticed."""
+        if self._next is None:
+            self._next = asyncio.create_task(read_header(self._reader))
+        return self._next
+
+    async def _wait(self, task: asyncio.Task[T], seconds: float, late: str) -> T:
+        """What `task` gives, unless the caller leaves, a link breaks or it takes too long before."""
+        deadline = time.monotonic() + seconds
+        watched: set[asyncio.Future[Any]] = {task, self._peek(), self._links.broken}
+        while not task.done():
+            await asyncio.wait(
+                watched, timeout=deadline - time.monotonic(), return_when=asyncio.FIRST_COMPLETED
+            )
+            if task.done():
+                break
+            if self._links.broken.done():
+                task.cancel()
+                # Links break when this party's own process dies, too.
+                await asyncio.sleep(0.1)
+                if self._process.process.poll() is not None:
+                    self._died()
+                raise SessionError(self._links.broken.result())
+            if self._peek().done():
+                if (error := self._peek().exception()) is not None:
+                    task.cancel()
+                    raise error
+                watched.discard(self._peek())
+            if time.monotonic() >= deadline:
+                task.cancel()
+                raise SessionError(f"{late} for {seconds:g} s")
+        return task.result()
+
+    # What the caller sends.
+
+    async def _buffer(self, size: int) -> AsyncIterator[bytes]:
+        """A buffer of the caller's frame, as it comes."""
+        while size:
+            try:
+                async with asyncio.timeout(self._access.idle_s):
+                    chunk = await self._reader.read(min(size, CHUNK))
+            except TimeoutError:
+                raise SessionError(f"the caller stopped within a frame for {self._access.idle_s:g} s") from None
+            except OSError as error:
+                raise Closed(str(error)) from None
+            if not chunk:
+                raise WireError("the connection was closed")
+            size -= len(chunk)
+            yield chunk
+
+    async def _whole(self, size: int, most: int, what: str) -> bytes:
+        if size > most:
+            raise SessionError(f"{what} has {size} bytes; at most {most} are taken")
+        return b"".join([chunk async for chunk in self._buffer(size)])
+
+    def _room(self, size: int) -> None:
+        held = sum(origin.size for origin in (*self._inputs.values(), *self._kept.values()))
+        if held + size > self._access.memory_bytes:
+            raise SessionError(
+                f"this session would hold {held + size} bytes of inputs and kept arrays; its limit is "
+                f"{self._access.memory_bytes} (memory_bytes of this party's access file)"
+            )
+
+    # The session's process.
+
+    async def _forward(self, header: dict[str, Any], sizes: list[int] | None = None) -> None:
+        """Passes a command on, with the caller's buffers."""
+        await self._to_party(pack_header(header, sizes or []))
+        for size in sizes or []:
+            async for chunk in self._buffer(size):
+                await self._to_party(chunk)
+
+    async def _to_party(self, data: bytes) -> None:
+        try:
+            self._to_process.write(data)
+            await self._to_process.drain()
+        except OSError:
+            self._died()
+
+    async def _reply(self, time_out: float) -> Frame:
+        """The process's next answer, while it reports progress to the caller."""
+        while True:
+            reply = asyncio.create_task(read_header(self._from_process))
+            try:
+                header, sizes = await self._wait(reply, time_out, "the party process said nothing")
+            except WireError:
+                if reply.done() and not reply.cancelled():
+                    self._died()
+                raise
+            if "progress" not in header:
+                break
+            await self._send(header)
+        if "error" in header:
+            raise SessionError(str(header["error"]))
+        return header, sizes
+
+    async def _answer(self) -> None:
+        """Passes an answer without buffers on to the caller."""
+        header, _ = await self._reply(self._access.idle_s)
+        await self._send(header)
+
+    def _died(self) -> NoReturn:
+        status = self._process.process.wait()
+        cause = f"by signal {-status}" if status < 0 else f"with exit code {status}"
+        lines = self._process.log.read_text(errors="replace").strip().splitlines()
+        last = f"; it last said: {lines[-1]}" if lines else ""
+        raise SessionError(f"its process died {cause}{last}")
+
+    async def _from_party(self, size: int) -> AsyncIterator[bytes]:
+        while size:
+            chunk = await self._from_process.read(min(size, CHUNK))
+            if not chunk:
+                self._died()
+            size -= len(chunk)
+            yield chunk
+
+    # Answers.
+
+    async def _send(self, header: dict[str, Any], sizes: list[int] | None = None) -> None:
+        await self._write(pack_header(header, sizes or []))
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            self._writer.write(data)
+            async with asyncio.timeout(self._access.idle_s):
+                await self._writer.drain()
+        except TimeoutError:
+            raise SessionError(f"the caller read nothing for {self._access.idle_s:g} s") from None
+        except OSError as error:
+            raise Closed(f"the connection was lost: {error}") from None
+
+    async def _refuse(self, reason: str) -> None:
+        """Tells the caller why, and takes what it is still sending, so that it comes to read it."""
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.gather(self._next, return_exceptions=True)
+            self._next = None
+        with contextlib.suppress(DittoError, OSError, TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                await self._send({"error": reason})
+                while await self._reader.read(CHUNK):
+                    pass
+
+    # Commands. Each checks what it is given; what it does not know of, it does not pass on.
+
+    async def _connect(self, header: dict[str, Any], sizes: list[int]) -> None:
+        time_out = float(header["timeout_s"])
+        if not 0 < time_out <= 1e6:
+            raise ValueError(f"time-out of {time_out} s")
+        between = header["network"]
+        network = None if between is None else dataclasses.asdict(Network(**between))
+        await self._forward(
+            {
+                "command": "connect",
+                "rank": self._rank,
+                "addresses": self._links.addresses,
+                "timeout_s": min(time_out, self._access.run_s),
+                "network": network,
+            }
+        )
+        await self._answer()
+
+    async def _load(self, header: dict[str, Any], sizes: list[int]) -> None:
+        content = await self._whole(_only(sizes), _LONGEST_PROGRAM, "the program file")
+        digest = hashlib.sha256(content).hexdigest()
+        if header["digest"] != digest:
+            raise SessionError(f"the program file has digest {digest}, not {header['digest']}")
+        if len(self._programs) >= _PROGRAMS:
+            raise SessionError(f"a session may have {_PROGRAMS} programs")
+        await self._to_party(pack_header({"command": "load", "digest": digest}, [len(content)]) + content)
+        answer, _ = await self._reply(self._access.idle_s)
+        self._programs[digest] = answer["about"]
+        await self._send({"ok": True})
+
+    async def _input(self, header: dict[str, Any], sizes: list[int]) -> None:
+        number, encoding = _integer(header["value"]), str(parse_encoding(header["encoding"]))
+        about = {"command": "input", "value": number, "encoding": encoding}
+        if sizes:
+            self._room(*sizes)
+            self._inputs[number] = Origin(frozenset({self._caller}), size=sizes[0])
+            await self._forward({**about, "secret": bool(header["secret"])}, sizes)
+            return
+        if "deposit" in header:
+            key: Any = await self._fetch(
+                str(header["deposit"]), _integer(header["array"]), str(header["digest"]), encoding
+            )
+        else:
+            key = _integer(header["key"])
+        if key not in self._kept:
+            raise SessionError(f"it holds no array {key!r}")
+        # What is held already counts once.
+        self._inputs[number] = dataclasses.replace(self._kept[key], size=0)
+        await self._forward({**about, "key": key})
+
+    async def _fetch(self, name: str, array: int, digest: str, encoding: str) -> str:
+        """The key under which the process has its share of a deposited array, which it is given now."""
+        key = f"{digest} {array} {encoding}"
+        if key not in self._kept:
+            piece = await self._deposits.open(name, array, digest, encoding, self._caller)
+            self._room(piece.size)
+            self._kept[key] = Origin(frozenset({piece.owner}), frozenset({name}), piece.size)
+            about = {"command": "keep", "key": key, "encoding": encoding, "secret": piece.secret}
+            await self._to_party(pack_header(about, [piece.size]))
+            async for chunk in piece.chunks():
+                await self._to_party(chunk)
+        return key
+
+    async def _keep(self, header: dict[str, Any], sizes: list[int]) -> None:
+        key, size = _integer(header["key"]), _only(sizes)
+        encoding = str(parse_encoding(header["encoding"]))
+        self._room(size)
+        before = self._kept.get(key, Origin())
+        self._kept[key] = Origin(frozenset({self._caller}), size=before.size + size)
+        about = {"command": "keep", "key": key, "encoding": encoding, "secret": bool(header["secret"])}
+        await self._forward(about, [size])
+
+    async def _forget(self, header: dict[str, Any], sizes: list[int]) -> None:
+        keys = [_integer(key) for key in header["keys"]]
+        for key in keys:
+            self._kept.pop(key, None)
+        await self._forward({"command": "forget", "keys": keys})
+
+    async def _run(self, header: dict[str, Any], sizes: list[int]) -> None:
+        digest = header["digest"]
+        if digest not in self._programs:
+            raise SessionError("the program was not loaded")
+        about = self._programs[digest]
+        inputs, self._inputs = self._inputs, {}
+        keep = {_integer(position): _integer(key) for position, key in header["keep"]}
+        receiver, label = header.get("receiver") or self._caller, header.get("label")
+        origin = Origin()
+        for number, source in inputs.items():
+            origin |= source
+            if owner := about["owners"].get(str(number)):
+                self._access.check_owner(owner, source.sources, f"input {number} of program {digest[:12]}")
+        self._access.check_run(
+            caller=self._caller, digest=digest, deposits=origin.deposits, receiver=receiver
+        )
+        using = f" on {', '.join(sorted(origin.deposits))}" if origin.deposits else ""
+        towards = f", for {receiver}" if receiver != self._caller else ""
+        self._report(f"runs program {digest}{using}{towards}")
+        for position, key in keep.items():
+            self._room(about["outputs"][position]["bytes"])
+            self._kept[key] = dataclasses.replace(origin, size=about["outputs"][position]["bytes"])
+        await self._forward({"command": "run", "digest": digest, "keep": list(keep.items())})
+        answer, lengths = await self._reply(self._access.run_s)
+        if receiver == self._caller:
+            await self._send(answer, lengths)
+            for size in lengths:
+                async for chunk in self._from_party(size):
+                    await self._write(chunk)
+        else:
+            parts = answer.pop("outputs")
+            await self._deposits.leave(
+                receiver,
+                self._caller,
+                str(label),
+                {"digest": digest, **about["result"], "parts": parts},
+                lengths,
+                self._from_party,
+            )
+            await self._send({**answer, "outputs": []})
+        self._report(f"ran program {digest} in {answer['seconds']:.2f} s")
+
+    # Deposits and results.
+
+    async def _deposit(self, header: dict[str, Any], sizes: list[int]) -> None:
+        if self._pending is not None:
+            self._pending.abandon()
+        salts = [bytes.fromhex(salt) for salt in header["salts"]]
+        self._pending = await self._deposits.begin(
+            header["kind"], header["name"], self._caller, header["about"], salts
+        )
+        await self._send({"ok": True})
+
+    async def _piece(self, header: dict[str, Any], sizes: list[int]) -> None:
+        size = _only(sizes)
+        await self._deposit_under_way().add(header["piece"], size, self._buffer(size))
+
+    async def _seal(self, header: dict[str, Any], sizes: list[int]) -> None:
+        digest = await self._deposit_under_way().seal(self._rank, header["leaves"])
+        await self._send({"ok": True, "digest": digest})
+
+    async def _commit(self, header: dict[str, Any], sizes: list[int]) -> None:
+        pending = self._deposit_under_way()
+        self._pending = None
+        await pending.commit()
+        self._report(f"deposits {pending.name}, digest {pending.digest}")
+        await self._send({"ok": True})
+
+    def _deposit_under_way(self) -> Any:
+        if self._pending is None:
+            raise SessionError("nothing is being deposited")
+        return self._pending
+
+    async def _deposited(self, header: dict[str, Any], sizes: list[int]) -> None:
+        await self._send({"ok": True, **await self._deposits.about(header["name"], self._caller)})
+
+    async def _withdraw(self, header: dict[str, Any], sizes: list[int]) -> None:
+        await self._deposits.withdraw(header["name"], self._caller)
+        self._report(f"withdraws {header['name']}")
+        await self._send({"ok": True})
+
+    async def _program(self, header: dict[str, Any], sizes: list[int]) -> None:
+        about, piece = await self._deposits.program(header["name"], self._caller)
+        await self._send({"ok": True, **about}, [piece.size])
+        async for chunk in piece.chunks():
+            await self._write(chunk)
+
+    async def _receive(self, header: dict[str, Any], sizes: list[int]) -> None:
+        about, pieces = await self._deposits.collect(self._caller, header["sender"], header["label"])
+        await self._send({"ok": True, **about}, [piece.size for piece in pieces])
+        for piece in pieces:
+            async for chunk in piece.chunks():
+                await self._write(chunk)
+
+    async def _received(self, header: dict[str, Any], sizes: list[int]) -> None:
+        await self._deposits.collected(self._caller, header["sender"], header["label"])
+        await self._send({"ok": True})
+
+
+_COMMANDS: dict[str, tuple[Callable[[Session, dict[str, Any], list[int]], Coroutine[Any, Any, None]], int]] = {
+    "connect": (Session._connect, 0),
+    "load": (Session._load, 1),
+    "input": (Session._input, 1),
+    "keep": (Session._keep, 1),
+    "forget": (Session._forget, 0),
+    "run": (Session._run, 0),
+    "deposit": (Session._deposit, 0),
+    "piece": (Session._piece, 1),
+    "seal": (Session._seal, 0),
+    "commit": (Session._commit, 0),
+    "deposited": (Session._deposited, 0),
+    "withdraw": (Session._withdraw, 0),
+    "program": (Session._program, 0),
+    "receive": (Session._receive, 0),
+    "received": (Session._received, 0),
+}
+"""What executes a command, and how many buffers come with it at most."""
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 53:
+        raise ValueError(f"{value!r} is not a number")
+    return value
+
+
+def _only(sizes: list[int]) -> int:
+    (size,) = sizes
+    return size
