@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ditto.runtime.transport.identity import normal_name
+from ditto.runtime.transport.tables import check_keys
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import as_path
 from ditto_compiler.network import PARTIES
-from ditto_compiler.options import did_you_mean
 
 _KEYS = ("parties", "ca", "certificate", "key")
 _OPTIONAL_KEYS = ("access",)
@@ -116,12 +116,12 @@ def load_hosts(path: str | Path) -> Hosts:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise HostsError(f"cannot read hosts file '{path}': {error}") from None
     try:
-        _check_keys(data, _KEYS, "the file", _OPTIONAL_KEYS)
+        check_keys(data, "the file", HostsError, _KEYS, _OPTIONAL_KEYS)
         parties = data["parties"]
         if not isinstance(parties, list) or len(parties) != PARTIES:
             raise HostsError(f"parties must be a list of {PARTIES} tables")
         for rank, party in enumerate(parties):
-            _check_keys(party, _PARTY_KEYS, f"party {rank}", _OPTIONAL_PARTY_KEYS)
+            check_keys(party, f"party {rank}", HostsError, _PARTY_KEYS, _OPTIONAL_PARTY_KEYS)
         addresses, links = (
             tuple(_address(party[key], f"{key} of party {rank}") for rank, party in enumerate(parties))
             for key in _PARTY_KEYS
@@ -145,17 +145,6 @@ def load_hosts(path: str | Path) -> Hosts:
     except HostsError as error:
         raise HostsError(f"hosts file '{path}': {error}") from None
     return Hosts(addresses, links, names, *files, access)
-
-
-def _check_keys(data: object, keys: tuple[str, ...], where: str, optional: tuple[str, ...]) -> None:
-    if not isinstance(data, dict):
-        raise HostsError(f"{where} must be a table with {', '.join(keys)}")
-    for key in data:
-        if key not in (*keys, *optional):
-            raise HostsError(f"{where} has an unknown key '{key}'{did_you_mean(key, (*keys, *optional))}")
-    for key in keys:
-        if key not in data:
-            raise HostsError(f"{where} has no '{key}'")
 
 
 def _address(text: object, what: str) -> Address:

@@ -1,0 +1,31 @@
+"""Tables of the TOML files that parties are set up with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ditto_compiler.errors import DittoError
+from ditto_compiler.options import did_you_mean
+
+
+def check_keys(
+    data: object,
+    where: str,
+    error: type[DittoError],
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+) -> None:
+    """Checks that something is a table that has all `required` keys, and no others than `optional` ones.
+
+    Raises:
+        error: it is not; `where` says which table it is.
+    """
+    known = (*required, *optional)
+    if not isinstance(data, dict):
+        raise error(f"{where} must be a table with {', '.join(known)}")
+    for key in data:
+        if key not in known:
+            raise error(f"{where} has an unknown key '{key}'{did_you_mean(key, known)}")
+    for key in required:
+        if key not in data:
+            raise error(f"{where} has no '{key}'")
