@@ -1,30 +1,19 @@
-"""Certificates for tests, made by the commands of docs/hosts.md."""
+"""Certificates for tests."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from pathlib import Path
+from typing import Any
 
-_PAGE = (Path(__file__).parents[2] / "docs" / "hosts.md").read_text()
-_AUTHORITY, _HOST = re.findall(r"```sh\n(.*?)```", _PAGE, re.DOTALL)
+from ditto.runtime.transport import certificates
 
 
 class Authority:
     """A certificate authority, in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir()
-        _run(_AUTHORITY, folder)
+        self._authority = certificates.Authority.make(folder)
 
-    def issue(self, folder: Path) -> None:
-        """Writes `ca.pem`, and `host.pem` with `host.key` for loopback."""
-        _run(_HOST.replace("10.0.0.1", "127.0.0.1"), self._folder)
-        for name in ("ca.pem", "host.pem", "host.key"):
-            shutil.copy(self._folder / name, folder)
-
-
-def _run(commands: str, folder: Path) -> None:
-    subprocess.run(["sh", "-e", "-c", commands], cwd=folder, check=True, capture_output=True)
+    def issue(self, folder: Path, name: str = "127.0.0.1", **options: Any) -> None:
+        """Writes `ca.pem`, and `host.pem` with `host.key` for `name`; options as of `Authority.issue`."""
+        self._authority.issue(name, folder, **options)
