@@ -121,7 +121,7 @@ class _Upload:
         for slot, leaf in enumerate(self._leaves):
             content = np.ascontiguousarray(buffers[slot]).reshape(-1).view(np.uint8)
             width = value.encoding.ring // 8 if value is not None else 1
-            leaf.add(slot_bytes(content, width, 0) if secret else content)
+            leaf.add(slot_bytes(content, width, 0) if secret else content.data)
         for rank, buffer in enumerate(buffers):
             self._parties.send(rank, {"command": "piece", "piece": header}, [buffer])
         self._pieces.append([header, buffers[0].nbytes])
@@ -155,7 +155,8 @@ def find_arrays(
         digest: what it must have; None for any.
 
     Raises:
-        ClusterError: there is none, the caller may not use it, the parties have different ones, or not `digest`.
+        ClusterError: there is none, the caller may not use it, or the parties have different ones, or not
+            `digest`.
     """
     parties.send_all({"command": "deposited", "name": name})
     about = _same(parties.answers(deadline, "looking for the deposit"), f"deposit '{name}'")
@@ -177,7 +178,9 @@ def find_program(parties: Parties, deadline: float, name: str, digest: str | Non
     _same(answers, f"deposit '{name}'")
     contents = {bytes(buffers[0]) for _, buffers in answers}
     if len(contents) != 1:
-        raise ClusterError(f"the parties have different programs under '{name}'; its owner must deposit it again")
+        raise ClusterError(
+            f"the parties have different programs under '{name}'; its owner must deposit it again"
+        )
     program = Program.from_bytes(contents.pop(), f"deposit '{name}'")
     if digest is not None and digest != program.digest:
         raise ClusterError(f"deposit '{name}' is the program {program.digest}, not {digest}")
@@ -228,9 +231,7 @@ def collect(parties: Parties, deadline: float, label: str, sender: str) -> Resul
         guard = None if about["guard"] is None else tuple(map(str, about["guard"]))
         for value in values:
             numpy_dtype(value.dtype)
-        return Result(
-            str(about["digest"]), str(about["name"]), values, tuple(pieces), about["tree"], guard
-        )
+        return Result(str(about["digest"]), str(about["name"]), values, tuple(pieces), about["tree"], guard)
     except (KeyError, TypeError, ValueError, IndexError, EncodingError) as error:
         raise ClusterError(f"result '{label}' does not say what it is: {error!r}") from None
 

@@ -20,8 +20,8 @@ class BusyError(DittoError):
 class Admission:
     """Lets sessions begin, so many at a time.
 
-    Next is whoever has the fewest sessions, and among these who came first: one caller with many requests does
-    not keep another one waiting for all of them.
+    Next is whoever has the fewest sessions, and among these who came first: one caller with many requests
+    does not keep another one waiting for all of them.
 
     Callers ask the parties in the order of their ranks and keep what they got, so two callers never wait for
     each other.

@@ -151,7 +151,8 @@ class Deposits:
         name = _result(receiver, sender, label)
         if self._store.about(_RESULT, name) is not None:
             raise DepositError(
-                f"a result '{label}' waits for {receiver} already; it must receive that first, or take another label"
+                f"a result '{label}' waits for {receiver} already, who must receive that first; "
+                "or take another label"
             )
         limit = self._access.results_bytes - self._store.total_bytes(_RESULT, f"{receiver} ")
         with await asyncio.to_thread(self._store.begin, _RESULT, name, sender, about, limit) as pending:
@@ -187,7 +188,9 @@ class Deposits:
         if entry is None:
             raise DepositError(f"nothing is deposited under '{name}'")
         if entry.owner != self._access.deposit_owner(name):
-            raise Denied(f"what was deposited under '{name}' is of {entry.owner}, who no longer owns that name")
+            raise Denied(
+                f"what was deposited under '{name}' is of {entry.owner}, who no longer owns that name"
+            )
         return entry
 
 

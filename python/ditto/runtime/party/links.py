@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -177,7 +178,9 @@ class Links:
             names = peer_names(transport.get_extra_info("ssl_object"))
             ranks = [r for r, name in enumerate(self._hosts.names) if name in names and r != self._rank]
             if len(ranks) != 1:
-                raise IdentityError(f"only the other parties connect here, not {', '.join(names) or 'nobody'}")
+                raise IdentityError(
+                    f"only the other parties connect here, not {', '.join(names) or 'nobody'}"
+                )
             header = await end.receive()
             while "ping" in header:
                 end.send({"ok": True, "time": time.time(), "version": VERSION})
@@ -192,10 +195,11 @@ class Links:
     async def _give(self, header: dict[str, Any], peer: int, end: End) -> None:
         """Joins a peer's connection to the engine of the session that it is for."""
         session = header.get("session")
-        if header.get("version") != VERSION or not isinstance(session, list):
+        if header.get("version") != VERSION or not isinstance(session, list) or len(session) != 2:
             raise LinkError(f"expected a link of version {VERSION}: install one version of ditto everywhere")
         deadline = time.monotonic() + PATIENCE
-        while (links := self._sessions.get(tuple(map(str, session)))) is None:
+        number, caller = map(str, session)
+        while (links := self._sessions.get((number, caller))) is None:
             if time.monotonic() > deadline:
                 raise LinkError(f"the caller has no such session with party P{self._rank}")
             await asyncio.sleep(0.02)
@@ -286,9 +290,8 @@ class SessionLinks:
         for peer in range(PARTIES):
             if peer != self._rank:
                 path = self.addresses[peer].removeprefix("unix:")
-                self._servers.append(
-                    await loop.create_unix_server(lambda peer=peer: _EngineEnd(self, peer), path)
-                )
+                make = functools.partial(_EngineEnd, self, peer)
+                self._servers.append(await loop.create_unix_server(make, path))
 
     async def close(self) -> None:
         """Ends all of the session's connections."""

@@ -134,7 +134,7 @@ class Party:
         """Makes sure that the engine gets the inputs that it takes, for it does not check.
 
         Raises:
-            ProtocolError: some are missing, too many, of another size, or secret where the program wants them public.
+            ProtocolError: some are missing or too many, of another size, or secret but wanted as public.
         """
         wanted = {entry.value for entry in program.inputs}
         if wanted != self._inputs.keys():

@@ -17,10 +17,10 @@ from typing import Any
 from ditto.runtime.party.access import Access, load_access
 from ditto.runtime.party.admission import Admission
 from ditto.runtime.party.deposits import Deposits
-from ditto.runtime.party.hardening import protect_memory
+from ditto.runtime.party.memory import protect_memory
 from ditto.runtime.party.links import End, LinkError, Links
 from ditto.runtime.party.listener import Listener
-from ditto.runtime.party.session import CHUNK, Session
+from ditto.runtime.party.session import CHUNK, Client, Session
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
 from ditto.runtime.transport.identity import IdentityError, only_name
 from ditto.runtime.transport.runtime_folder import RuntimeFolder
@@ -124,26 +124,20 @@ class PartyServer:
         def report(what: str) -> None:
             self._report(f"{caller}, session {short}: {what}")
 
-        async with self._turn(caller, reader), self._folder_of(number) as folder:
-            async with self._links.session(number, caller, folder) as links:
-                report("begins")
-                await _write(writer, {"admitted": True})
-                try:
-                    session = Session(
-                        caller,
-                        reader,
-                        writer,
-                        self._access,
-                        self._deposits,
-                        links,
-                        self._rank,
-                        folder,
-                        report,
-                    )
-                    await session.serve()
-                    report("ends")
-                except (DittoError, TimeoutError) as error:
-                    report(f"failed: {error}")
+        async with (
+            self._turn(caller, reader),
+            self._folder_of() as folder,
+            self._links.session(number, caller, folder) as links,
+        ):
+            report("begins")
+            await _write(writer, {"admitted": True})
+            client = Client(caller, reader, writer)
+            session = Session(client, self._access, self._deposits, links, self._rank, folder, report)
+            try:
+                await session.serve()
+                report("ends")
+            except (DittoError, TimeoutError) as error:
+                report(f"failed: {error}")
 
     @contextlib.asynccontextmanager
     async def _turn(self, caller: str, reader: asyncio.StreamReader) -> Any:
@@ -163,8 +157,8 @@ class PartyServer:
             yield
 
     @contextlib.asynccontextmanager
-    async def _folder_of(self, number: str) -> Any:
-        # Of the number, another caller could have chosen the same.
+    async def _folder_of(self) -> Any:
+        # Not of the session's number, which another caller could have chosen, too.
         folder = self._folder / os.urandom(4).hex()
         folder.mkdir(0o700)
         try:

@@ -1,7 +1,8 @@
 """A caller's session with a party: what it may do, and the process that does it.
 
-The server reads every frame of a caller itself. It forwards to the session's own process what is well-formed,
-small enough and allowed, so that process merely executes; it never sees another session's data, nor the store.
+The server reads every frame of a caller itself. It forwards to the session's own process what is
+well-formed, small enough and allowed, so that process merely executes; it never sees another session's data,
+nor the store.
 """
 
 from __future__ import annotations
@@ -59,12 +60,26 @@ class Origin:
         return Origin(self.sources | other.sources, self.deposits | other.deposits)
 
 
+@dataclass(frozen=True)
+class Client:
+    """A caller's end of a session.
+
+    Attributes:
+        name: in its certificate.
+        reader: of what it sends.
+        writer: to it.
+    """
+
+    name: str
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
 class Session:
     """One caller, admitted, and the process that works for it.
 
     Args:
-        caller: the name in its certificate.
-        reader, writer: of its connection.
+        client: the caller and its connection.
         access: what callers may do.
         deposits: what is kept for owners and receivers.
         links: of this session, to the other parties.
@@ -75,9 +90,7 @@ class Session:
 
     def __init__(
         self,
-        caller: str,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        client: Client,
         access: Access,
         deposits: Deposits,
         links: SessionLinks,
@@ -85,9 +98,9 @@ class Session:
         folder: Path,
         report: Callable[[str], None],
     ) -> None:
-        self._caller = caller
-        self._reader = reader
-        self._writer = writer
+        self._caller = client.name
+        self._reader = client.reader
+        self._writer = client.writer
         self._access = access
         self._deposits = deposits
         self._links = links
@@ -199,7 +212,9 @@ class Session:
                 async with asyncio.timeout(self._access.idle_s):
                     chunk = await self._reader.read(min(size, CHUNK))
             except TimeoutError:
-                raise SessionError(f"the caller stopped within a frame for {self._access.idle_s:g} s") from None
+                raise SessionError(
+                    f"the caller stopped within a frame for {self._access.idle_s:g} s"
+                ) from None
             except OSError as error:
                 raise Closed(str(error)) from None
             if not chunk:
@@ -478,7 +493,9 @@ class Session:
         await self._send({"ok": True})
 
 
-_COMMANDS: dict[str, tuple[Callable[[Session, dict[str, Any], list[int]], Coroutine[Any, Any, None]], int]] = {
+_COMMANDS: dict[
+    str, tuple[Callable[[Session, dict[str, Any], list[int]], Coroutine[Any, Any, None]], int]
+] = {
     "connect": (Session._connect, 0),
     "load": (Session._load, 1),
     "input": (Session._input, 1),

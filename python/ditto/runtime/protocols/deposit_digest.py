@@ -1,11 +1,12 @@
 """What a deposit is known by.
 
-A deposit is pieces: arrays, shared or public. Leaf j is the HMAC-SHA256, under a salt s_j of 32 random bytes, of
-all that is slot x_j in the pieces, and of all of those that are public. The digest is the SHA-256 of what the
-pieces are and of the three leaves.
+A deposit is pieces: arrays, shared or public. Leaf j is the HMAC-SHA256, under a salt s_j of 32 random bytes,
+of all that is slot x_j in the pieces, and of all of those that are public. The digest is the SHA-256 of what
+the pieces are and of the three leaves.
 
-Who knows what: the owner all; party i the slots x_i and x_{i+1} and their salts, so it checks two leaves itself.
-The third leaf tells it nothing of the rest: without the salt, guesses at the secret cannot be checked.
+Who knows what: the owner all; party i the slots x_i and x_{i+1} and their salts, so it checks two leaves
+itself. The third leaf tells it nothing of the rest: without the salt, guesses at the secret cannot be
+checked.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Leaf:
     def __init__(self, salt: bytes) -> None:
         self._hash = hmac.new(salt, digestmod="sha256")
 
-    def add(self, data: bytes | NDArray[np.uint8]) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         """Adds bytes of the slot, or public ones."""
         self._hash.update(data)
 

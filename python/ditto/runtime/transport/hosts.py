@@ -10,11 +10,11 @@
     key = "host.key"
     access = "access.toml"
 
-All machines have the same `parties`, each with its own certificate and key beside the file: paths are relative
-to it. A caller connects to `address`, parties connect to each other's `link`. Every connection is TLS 1.3, and
-both ends show a certificate that `ca` has signed. Whoever connects to a party, and whoever is connected to as a
-party, must have that party's `name` in the certificate, which is the host of `address` unless it is given.
-`access` says what callers may do, see `ditto.runtime.party.access`; callers need none.
+All machines have the same `parties`, each with its own certificate and key beside the file: paths are
+relative to it. A caller connects to `address`, parties connect to each other's `link`. Every connection is
+TLS 1.3, and both ends show a certificate that `ca` has signed. That of a party must have the party's `name`,
+which is the host of `address` unless it is given. `access` says what callers may do, see
+`ditto.runtime.party.access`; callers need none.
 """
 
 from __future__ import annotations
@@ -144,7 +144,8 @@ def load_hosts(path: str | Path) -> Hosts:
         access = _file(data["access"], "access", path.parent) if "access" in data else None
     except HostsError as error:
         raise HostsError(f"hosts file '{path}': {error}") from None
-    return Hosts(addresses, links, names, *files, access)
+    ca, certificate, key = files
+    return Hosts(addresses, links, names, ca, certificate, key, access)
 
 
 def _address(text: object, what: str) -> Address:

@@ -15,7 +15,7 @@ class IdentityError(DittoError):
 
 
 def normal_name(name: str) -> str:
-    """A name as names are compared: addresses in their shortest form, hosts in lower case, URIs as they are."""
+    """A name as names are compared: addresses in short, hosts in lower case, URIs as they are."""
     try:
         return str(ipaddress.ip_address(name.strip()))
     except ValueError:
@@ -29,7 +29,10 @@ def peer_names(connection: ssl.SSLSocket | ssl.SSLObject) -> tuple[str, ...]:
     """
     entries = (connection.getpeercert() or {}).get("subjectAltName", ())
     names = [entry for entry in entries if isinstance(entry, tuple) and entry[0] in _KINDS]
-    return tuple(normal_name(str(name)) for _, name in names if "*" not in str(name))
+    # What is not printable would forge lines of logs.
+    return tuple(
+        normal_name(str(name)) for _, name in names if "*" not in str(name) and str(name).isprintable()
+    )
 
 
 def check_peer(connection: ssl.SSLSocket | ssl.SSLObject, expected: str) -> None:

@@ -9,7 +9,7 @@ _OPTIONS = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Lets the system end a TCP connection within half a minute after the other host went; sends at once, too."""
+    """Lets the system end a TCP connection half a minute after the other host went; sends at once, too."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for option, value in _OPTIONS.items():
