@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import itertools
+import math
+import os
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ditto import tree
+from ditto.runtime.caller.fair_lock import FairLock
 from ditto.runtime.caller.inputs import (
     GuardError,
     InputError,
@@ -27,7 +33,8 @@ from ditto.runtime.caller.inputs import (
 )
 from ditto.runtime.caller.parties import ClusterError, LocalParties, Parties
 from ditto.runtime.caller.remote import RemoteParties
-from ditto.runtime.protocols.sharing import decode, encode, raw_shape, reconstruct, share, word_dtype
+from ditto.runtime.protocols.opening import Part, combine
+from ditto.runtime.protocols.sharing import SharingError, decode, encode, share
 from ditto.runtime.transport.hosts import HostsError, load_hosts
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, plan_casts
@@ -88,19 +95,41 @@ LONGEST = 1_000_000
 """Seconds that a time-out may have; the engine's own counts milliseconds in 32 bits."""
 
 
+@dataclass
+class _Call:
+    """A call that waits for its turn.
+
+    Attributes:
+        closings: how often the cluster had been closed when the call was made.
+        dropped: nobody waits for its result any more.
+    """
+
+    closings: int
+    dropped: bool = False
+
+
 class Cluster(ABC):
     """Three parties that run programs.
 
     The caller plays data owner, model owner and client: it shares the inputs, each party gets only its
     own shares, and the caller alone puts the outputs together.
 
+    Threads may share a cluster. It does one thing at a time, in the order in which it was called: `start`,
+    `run`, `share`, `forget` and `close` wait for their turn. Their time-out runs from there on. A call from
+    inside another, such as from a progress callback, is a ClusterError, and so is one that waits when the
+    cluster is closed, or one in a process that was forked from that which made the cluster.
+
     Args:
         timeout: seconds that a run may take, and that the parties may take to start.
         network: what lies between the parties.
+
+    Attributes:
+        stats: of the run that ended last, in whatever thread.
     """
 
     # Of the class, for a cluster that could not be made is closed too.
     _parties: Parties | None = None
+    _process = -1
 
     def __init__(self, timeout: float = 600.0, network: str | Network | None = None) -> None:
         if not isinstance(timeout, (int, float)) or not 0 < timeout <= LONGEST:
@@ -110,6 +139,11 @@ class Cluster(ABC):
         self.stats: RunStats | None = None
         self._loaded: set[str] = set()
         self._keys = itertools.count()
+        self._process = os.getpid()
+        self._lock = FairLock()
+        self._closings = 0
+        self._worker: ThreadPoolExecutor | None = None
+        self._submitting = threading.Lock()
 
     @abstractmethod
     def _connect(self) -> Parties:
@@ -125,7 +159,9 @@ class Cluster(ABC):
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        # Nobody else has the cluster, so there is no turn to wait for; nor is there one to wait in.
+        if self._process == os.getpid():
+            self._end()
 
     def start(self) -> None:
         """Starts and connects the parties, unless they are running.
@@ -133,15 +169,25 @@ class Cluster(ABC):
         Raises:
             ClusterError: a party did not come up.
         """
-        if self._parties is None:
-            self._loaded = set()
-            self._parties = self._connect()
+        with self._turn(self._call()):
+            self._start()
 
     def close(self) -> None:
-        """Ends the parties and all shared arrays. The next run starts new ones."""
-        if self._parties is not None:
-            self._parties.close()
-            self._parties = None
+        """Ends the parties and all shared arrays, when its turn has come. The next run starts new ones.
+
+        Calls whose turn would come after it, of other threads or of `run_async`, fail with a ClusterError.
+        In a forked process it does nothing: the parties are not that process's.
+        """
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            self._closings += 1
+            self._end()
+        with self._submitting:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            # What it has left fails at once.
+            worker.shutdown(wait=False)
 
     def run(
         self,
@@ -167,23 +213,57 @@ class Cluster(ABC):
             InputError: number, nesting, shapes or dtypes of `args` are wrong; nothing was sent.
             SharingError: a value does not fit the encoding that the policy gives it.
             GuardError: the program is guarded, and an input or a value left the range that it assumes.
-            ClusterError: a party died, failed or was too slow. All parties are then ended.
+            ClusterError: a party died, failed or was too slow, and all parties are then ended; or the cluster
+                was closed before the run's turn came.
         """
+        return _nested(program, self._outputs(self._call(), program, args, keep, progress))
+
+    async def run_async(
+        self,
+        program: Program,
+        *args: Any,
+        keep: Any = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Any:
+        """As `run`, in a thread of the cluster's own: others may go on meanwhile.
+
+        Any number may be under way; they run one after the other, in the order in which they were begun.
+        When one is cancelled before its turn has come, it does not run; else it runs to its end, for a
+        protocol that stops halfway cannot be resumed, and its result is dropped, kept arrays too. `progress`
+        is called in the other thread.
+
+        Raises:
+            InputError, SharingError, GuardError, ClusterError: as `run`.
+        """
+        outputs = await self._later(lambda call: self._outputs(call, program, args, keep, progress))
+        return _nested(program, outputs)
+
+    def _outputs(
+        self,
+        call: _Call,
+        program: Program,
+        args: Sequence[Any],
+        keep: Any,
+        progress: Callable[[int, int], None] | None,
+    ) -> list[Any]:
         leaves = check_inputs(program, args)
         kept = tree.prefix(program.output_tree, keep, program.results)
-        # Everything that can be wrong with values shows here, before a party sees a share.
-        encoded: dict[int, Any] = {}
-        for entry in program.inputs:
-            value, leaf = program.values[entry.value], leaves[entry.index]
-            if isinstance(leaf, SharedArray):
-                encoded[entry.value] = self._held(program, entry.index, value, leaf)
-            else:
-                encoded[entry.value] = encode(leaf, value.encoding)
-        outputs = self._guarded(lambda deadline: self._run(program, encoded, kept, deadline, progress))
-        if program.guard is not None and not outputs.pop():
-            self.forget(outputs)
-            raise GuardError(_broken_guard(program, program.guard))
-        return tree.unflatten(program.output_tree, outputs) if program.nest is None else program.nest(outputs)
+        with self._turn(call):
+            # Everything that can be wrong with values shows here, before a party sees a share.
+            encoded: dict[int, Any] = {}
+            for entry in program.inputs:
+                value, leaf = program.values[entry.value], leaves[entry.index]
+                if isinstance(leaf, SharedArray):
+                    encoded[entry.value] = self._held(program, entry.index, value, leaf)
+                else:
+                    encoded[entry.value] = encode(leaf, value.encoding)
+            outputs: list[Any] = self._guarded(
+                lambda deadline: self._run(program, encoded, kept, deadline, progress)
+            )
+            if program.guard is not None and not outputs.pop():
+                self._forget(outputs)
+                raise GuardError(_broken_guard(program, program.guard))
+        return outputs
 
     def share(self, program: Program, position: int, argument: Any) -> Any:
         """Shares one argument among the parties, once for many runs.
@@ -199,15 +279,22 @@ class Cluster(ABC):
         Raises:
             InputError, SharingError, ClusterError: as for `run`.
         """
-        check_program(program)
-        structure = ["tuple", ["*"] * len(program.caller_inputs)]
-        if program.input_tree is not None:
-            structure = program.input_tree
-        children = structure[1]
-        if not 0 <= position < len(children):
-            raise InputError(f"program '{program.name}' has {len(children)} arguments, so none at {position}")
-        first = sum(tree.count(child) for child in children[:position])
-        leaves = tree.flatten_argument(children[position], argument, position)
+        structure, _ = _argument(program, position)
+        return tree.unflatten_argument(structure, self._shared(self._call(), program, position, argument))
+
+    async def share_async(self, program: Program, position: int, argument: Any) -> Any:
+        """As `share`, in a thread of the cluster's own; in line with, and cancelled as `run_async`.
+
+        Raises:
+            InputError, SharingError, ClusterError: as for `run`.
+        """
+        structure, _ = _argument(program, position)
+        shared = await self._later(lambda call: self._shared(call, program, position, argument))
+        return tree.unflatten_argument(structure, shared)
+
+    def _shared(self, call: _Call, program: Program, position: int, argument: Any) -> list[SharedArray]:
+        structure, first = _argument(program, position)
+        leaves = tree.flatten_argument(structure, argument, position)
         arrays = [as_array(leaf, f"program '{program.name}', argument {position}") for leaf in leaves]
         for index, array in enumerate(arrays, first):
             expected = program.caller_inputs[index].shape
@@ -215,33 +302,92 @@ class Cluster(ABC):
                 where = f"program '{program.name}', input {index}"
                 raise InputError(f"{where}: expected shape {expected}, got {array.shape}")
         check_ranges(program, enumerate(arrays, first))
-        copies: list[list[tuple[Value, Any]]] = [[] for _ in arrays]
-        for entry in program.inputs:
-            offset = entry.index - first
-            if 0 <= offset < len(arrays):
-                value = program.values[entry.value]
-                copies[offset].append((value, encode(arrays[offset], value.encoding)))
+        with self._turn(call):
+            copies: list[list[tuple[Value, Any]]] = [[] for _ in arrays]
+            for entry in program.inputs:
+                offset = entry.index - first
+                if 0 <= offset < len(arrays):
+                    value = program.values[entry.value]
+                    copies[offset].append((value, encode(arrays[offset], value.encoding)))
 
-        def keep(_: float) -> list[SharedArray]:
-            return [self._keep(program.caller_inputs[i], parts) for i, parts in enumerate(copies, first)]
+            def keep(_: float) -> list[SharedArray]:
+                return [self._keep(program.caller_inputs[i], parts) for i, parts in enumerate(copies, first)]
 
-        return tree.unflatten_argument(children[position], self._guarded(keep))
+            shared: list[SharedArray] = self._guarded(keep)
+            return shared
 
     def forget(self, shared: Any) -> None:
         """Lets the parties drop the shared arrays in `shared`, which may nest."""
+        self._check_process()
         handles = tree.flatten(tree.structure_of(shared), shared)
-        keys = [h.key for h in handles if isinstance(h, SharedArray) and h.generation is self._parties]
-        if keys and self._parties is not None:
-            self._parties.send_all({"command": "forget", "keys": keys})
+        with self._turn(None):
+            self._forget(handles)
+
+    def _forget(self, handles: Sequence[Any]) -> None:
+        parties = self._parties
+        keys = [h.key for h in handles if isinstance(h, SharedArray) and h.generation is parties]
+        if keys and parties is not None:
+            self._guarded(lambda _: parties.send_all({"command": "forget", "keys": keys}))
+
+    def _call(self) -> _Call:
+        self._check_process()
+        return _Call(self._closings)
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            raise ClusterError(
+                f"this cluster belongs to process {self._process}, from which this one was forked; "
+                "make a cluster in each process"
+            )
+
+    @contextlib.contextmanager
+    def _turn(self, call: _Call | None) -> Iterator[None]:
+        """Waits for the turn of a call; None for one that does not mind that the cluster was closed."""
+        _check_wanted(call, self._closings)
+        with self._lock:
+            _check_wanted(call, self._closings)
+            yield
+
+    async def _later(self, action: Callable[[_Call], Any]) -> Any:
+        """What `action` returns, in the thread of the cluster's own."""
+        call = self._call()
+        with self._submitting:
+            if self._worker is None:
+                self._worker = ThreadPoolExecutor(1, "ditto-cluster")
+            worker = self._worker
+            future = worker.submit(action, call)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            call.dropped = True
+            # A worker that was shut down leaves nothing to forget: the shared arrays have ended.
+            with contextlib.suppress(RuntimeError):
+                worker.submit(self._drop, future)
+            raise
+
+    def _drop(self, future: Future[Any]) -> None:
+        """Forgets what an action made that has ended, and for which nobody waits."""
+        if not future.cancelled() and future.exception() is None:
+            self.forget(future.result())
+
+    def _start(self) -> None:
+        if self._parties is None:
+            self._loaded = set()
+            self._parties = self._connect()
+
+    def _end(self) -> None:
+        if self._parties is not None:
+            self._parties.close()
+            self._parties = None
 
     def _guarded(self, action: Callable[[float], Any]) -> Any:
         """Runs `action` with a deadline; what goes wrong ends the parties."""
-        self.start()
+        self._start()
         try:
             return action(time.monotonic() + self.timeout)
         except BaseException:
             # A protocol that stops halfway cannot be resumed.
-            self.close()
+            self._end()
             raise
 
     def _held(self, program: Program, index: int, value: Value, handle: SharedArray) -> tuple[int, Encoding]:
@@ -324,7 +470,7 @@ class Cluster(ABC):
             parts = [(header["outputs"][position], buffers[position]) for header, buffers in answers]
             if position in keys:
                 value, key = program.values[number], keys[position]
-                secret = parts[0][0]["kind"] != "public"
+                secret = _is_secret(parts)
                 held_in = (value.encoding,)
                 outputs.append(SharedArray(value.shape, value.dtype, held_in, secret, key, parties))
             else:
@@ -347,7 +493,8 @@ class LocalCluster(Cluster):
     @property
     def pids(self) -> list[int]:
         """Process ids of the parties, by rank; empty when they are not running."""
-        return self._parties.pids if isinstance(self._parties, LocalParties) else []
+        parties = self._parties
+        return parties.pids if isinstance(parties, LocalParties) else []
 
     def _connect(self) -> Parties:
         return LocalParties(self.timeout, self.network)
@@ -388,21 +535,40 @@ def _broken_guard(program: Program, guard: Guard) -> str:
     )
 
 
-def _open(program: Program, number: int, parts: list[tuple[dict[str, Any], bytearray]]) -> NDArray[Any]:
-    """An output, from what the three parties hold of it."""
+def _argument(program: Program, position: int) -> tuple[Any, int]:
+    """The structure of an argument, and the number of its first array among the program's inputs."""
+    check_program(program)
+    children = ["*"] * len(program.caller_inputs)
+    if program.input_tree is not None:
+        children = program.input_tree[1]
+    if not 0 <= position < len(children):
+        raise InputError(f"program '{program.name}' has {len(children)} arguments, so none at {position}")
+    return children[position], sum(tree.count(child) for child in children[:position])
+
+
+def _nested(program: Program, outputs: list[Any]) -> Any:
+    return tree.unflatten(program.output_tree, outputs) if program.nest is None else program.nest(outputs)
+
+
+def _check_wanted(call: _Call | None, closings: int) -> None:
+    if call is not None and (call.dropped or call.closings != closings):
+        raise ClusterError("the cluster was closed while this call waited for its turn; nothing was run")
+
+
+def _is_secret(parts: Sequence[tuple[dict[str, Any], bytearray]]) -> bool:
+    """Whether the parties keep an output as shares."""
+    kinds = [about.get("kind") for about, _ in parts]
+    if len(set(kinds)) != 1:
+        raise SharingError(f"the parties' shares contradict each other: they are of different kinds, {kinds}")
+    return kinds[0] != "public"
+
+
+def _open(program: Program, number: int, sent: Sequence[tuple[dict[str, Any], bytearray]]) -> NDArray[Any]:
+    """An output, from what the three parties send of it."""
     value = program.values[number]
-    ring = value.encoding.ring
     dtype = numpy_dtype(value.dtype)
-    kind = parts[0][0]["kind"]
-    if kind == "boolean":
-        about = parts[0][0]
-        words = [np.frombuffer(data, f"<u{about['word_bytes']}").reshape(-1, 2) for _, data in parts]
-        opened: NDArray[Any] = words[0][:, 0] ^ words[0][:, 1] ^ words[1][:, 1]
-        opened &= opened.dtype.type((1 << about["bits"]) - 1)
-        return opened.astype(dtype).reshape(value.shape)
-    arrays = [np.frombuffer(data, word_dtype(ring)) for _, data in parts]
-    if kind == "public":
-        raw = arrays[0].reshape(raw_shape((-1,), ring))
-    else:
-        raw = reconstruct([array.reshape(raw_shape((-1, 2), ring)) for array in arrays], ring)
+    parts = [Part.read(rank, about, data) for rank, (about, data) in enumerate(sent)]
+    raw = combine(parts, value.encoding.ring, math.prod(value.shape))
+    if parts[0].kind == "boolean":
+        return raw.astype(dtype).reshape(value.shape)
     return decode(raw, value.encoding, dtype).reshape(value.shape)

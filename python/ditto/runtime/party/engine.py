@@ -14,7 +14,15 @@ import spu
 from numpy.typing import NDArray
 from spu import libspu
 
-from ditto.runtime.party.engine_shares import FIELDS, Held, boolean_share, from_share, to_share
+from ditto.runtime.party.engine_shares import (
+    FIELDS,
+    Held,
+    boolean_share,
+    boolean_words,
+    from_share,
+    to_share,
+)
+from ditto.runtime.protocols import opening
 from ditto.runtime.protocols.cast_engine import CastEngine
 from ditto.runtime.protocols.comparison_engine import Comparison, ComparisonEngine
 from ditto.runtime.protocols.prf import agree_streams
@@ -93,6 +101,8 @@ class Engine:
         self._comparisons = ComparisonEngine(
             link.rank, self._comparing, agree_streams(link.rank, self._comparing)
         )
+        self._opening_channel = LinkChannel(link.spawn())
+        self._opening = agree_streams(link.rank, self._opening_channel)
 
     def run(
         self,
@@ -135,6 +145,16 @@ class Engine:
         for channel, (sent, messages) in zip(channels, before, strict=True):
             counts += [channel.bytes_sent - sent, channel.messages_sent - messages]
         return outputs, Traffic(*counts)
+
+    def open(self, held: Held, ring: int) -> opening.Part:
+        """What this party sends of an output to its receiver. All parties open the same, in one order."""
+        rank: int = self._link.rank
+        if held.kind == "boolean":
+            return opening.mask_booleans(*boolean_words(held.share), self._opening, rank)
+        assert held.data is not None
+        if held.kind == "public":
+            return opening.publish(held.data, ring)
+        return opening.mask(held.data, ring, self._opening, rank)
 
     def cast_many(self, batch: list[tuple[Cast, Ring]]) -> list[Ring]:
         """Casts that share messages, see `CastEngine.cast_many`."""

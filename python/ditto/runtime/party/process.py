@@ -28,6 +28,9 @@ from spu import libspu
 
 from ditto.runtime.party.engine import Engine, reason_of
 from ditto.runtime.party.engine_shares import Held, boolean_words, shape_of
+=======
+from ditto.runtime.party.engine_shares import Held
+>>>>>>> opening
 from ditto.runtime.protocols.sharing import raw_shape, word_dtype
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
 from ditto_compiler.encoding import Encoding, parse_encoding, plan_casts
@@ -163,14 +166,15 @@ class Party:
         start, cpu_start = time.perf_counter(), time.process_time()
         outputs, traffic = self._engine.run(program, inputs, self._report)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-        described = []
+        described: list[tuple[dict[str, Any], Any]] = []
         for position, held in enumerate(outputs):
+            encoding = program.values[program.outputs[position]].encoding
             if position in keep:
-                encoding = program.values[program.outputs[position]].encoding
                 self._kept[keep[position]] = {encoding: held}
                 described.append(({"kind": held.kind}, b""))
             else:
-                described.append(_describe(held))
+                part = self._engine.open(held, encoding.ring)
+                described.append((part.about, part.data))
         answer = {
             "ok": True,
             "seconds": seconds,
@@ -185,6 +189,7 @@ class Party:
         send_frame(self._sock, {"progress": step})
 
 
+<<<<<<< HEAD
 def _about(program: Program) -> dict[str, Any]:
     """What a session has to know of a program: owners of inputs by value, and what the outputs are."""
     owners = {str(i.value): program.caller_inputs[i.index].owner for i in program.inputs}
@@ -208,15 +213,6 @@ def _about(program: Program) -> dict[str, Any]:
             "guard": None if program.guard is None else list(program.guard.assumptions),
         },
     }
-
-
-def _describe(held: Held) -> tuple[dict[str, Any], Any]:
-    """What the caller needs to put an output together, and the bytes."""
-    if held.kind == "boolean":
-        words, bits = boolean_words(held.share)
-        return {"kind": held.kind, "word_bytes": words.itemsize, "bits": bits}, np.ascontiguousarray(words)
-    assert held.data is not None
-    return {"kind": held.kind}, np.ascontiguousarray(held.data)
 
 
 def _forget_peak_memory() -> None:

@@ -7,11 +7,11 @@ The counter discipline, all of it:
 
 * A stream has one encryptor for its whole life and only ever moves forward, so no counter value
   serves twice, whatever its users do.
-* Both parties of a pair take the same number of bytes in the same order. All parties cast and compare
+* Both parties of a pair take the same number of bytes in the same order. All parties cast, compare and open
   the same lists of tensors, of public shapes, with public encodings and thresholds, and rotate the roles
   by the same count of chunks; so the sizes below are known to all and depend on nothing secret.
-* Casts and comparisons have streams of their own, from two calls of `agree_streams` on two channels:
-  neither can put the other's out of step.
+* Casts, comparisons and the opening of outputs have streams of their own, from three calls of `agree_streams`
+  on three channels: none can put another's out of step.
 * Per chunk of casts, with B bytes of wrap words and the roles P0, P1, P2 as in docs/protocols.md:
 
       stream        drawn by     two-round            one-round
@@ -27,6 +27,13 @@ The counter discipline, all of it:
                                  s_0: (2 D - 1) R
       P0 and P1     P0 and P1    s_1: (2 D - 1) R                 (d - 1) R
       P1 and P2     P1 and P2    nothing                          (d - 1) R
+
+* Per secret output that is opened, with D bytes of elements, each pair of parties alike:
+
+      stream        drawn by     first              then
+      Pi and Pj     Pi and Pj    key of a tag: 32   the zero sharing: D
+
+  Nothing is drawn for outputs that are public, or that stay with the parties.
 """
 
 from __future__ import annotations
