@@ -10,14 +10,14 @@ from ditto.calibrate import calibrate
 from ditto.compiled_program import Program
 from ditto.runtime.caller.cluster import (
     ClusterError,
-    HostsError,
     InputError,
     LocalCluster,
-    RemoteCluster,
     RunStats,
     SharedArray,
 )
 from ditto.runtime.caller.inputs import GuardError
+from ditto.runtime.caller.remote_cluster import RemoteCluster
+from ditto.runtime.transport.hosts import HostsError
 from ditto.simulator import Simulation, simulate, simulated
 from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.policy import Policy, Rule, load_policy

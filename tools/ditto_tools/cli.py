@@ -86,7 +86,8 @@ def run(
     INPUTS are .npy files, one per input in order, or one .npz file whose arrays are taken in order.
     Prints the outputs, unless -o is given, and what the run cost.
     """
-    from ditto.runtime.caller.cluster import LocalCluster, RemoteCluster
+    from ditto.runtime.caller.cluster import LocalCluster
+    from ditto.runtime.caller.remote_cluster import RemoteCluster
 
     compiled = Program.load(program) if program.suffix == ".ditto" else _compile(program, policy)
     arguments = nested_inputs(compiled, inputs)
@@ -105,7 +106,7 @@ def run(
 @click.argument("hosts", type=click.Path(path_type=Path))
 @click.option("--rank", type=int, required=True, help="Which party of HOSTS this machine is: 0, 1 or 2.")
 def party(hosts: Path, rank: int) -> None:
-    """Be one of three parties on hosts of their own, for one caller at a time, until interrupted.
+    """Be one of three parties on hosts of their own, until interrupted.
 
     HOSTS is a hosts file, see docs/hosts.md.
     """

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
 import math
 import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,21 +30,17 @@ from ditto.runtime.caller.inputs import (
     check_ranges,
 )
 from ditto.runtime.caller.parties import ClusterError, LocalParties, Parties
-from ditto.runtime.caller.remote import RemoteParties
 from ditto.runtime.protocols.opening import Part, combine
 from ditto.runtime.protocols.sharing import SharingError, decode, encode, share
-from ditto.runtime.transport.hosts import HostsError, load_hosts
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, plan_casts
 from ditto_compiler.network import PARTIES, Network, load_network
-from ditto_compiler.program import CallerTensor, Guard, Program, Value
+from ditto_compiler.program import CallerTensor, Program, Value
 
 __all__ = [
     "ClusterError",
-    "HostsError",
     "InputError",
     "LocalCluster",
-    "RemoteCluster",
     "RunStats",
     "SharedArray",
 ]
@@ -216,7 +210,7 @@ class Cluster(ABC):
             ClusterError: a party died, failed or was too slow, and all parties are then ended; or the cluster
                 was closed before the run's turn came.
         """
-        return _nested(program, self._outputs(self._call(), program, args, keep, progress))
+        return nested(program, self._outputs(self._call(), program, args, keep, progress))
 
     async def run_async(
         self,
@@ -236,7 +230,7 @@ class Cluster(ABC):
             InputError, SharingError, GuardError, ClusterError: as `run`.
         """
         outputs = await self._later(lambda call: self._outputs(call, program, args, keep, progress))
-        return _nested(program, outputs)
+        return nested(program, outputs)
 
     def _outputs(
         self,
@@ -245,7 +239,9 @@ class Cluster(ABC):
         args: Sequence[Any],
         keep: Any,
         progress: Callable[[int, int], None] | None,
+        destination: Mapping[str, str] | None = None,
     ) -> list[Any]:
+        """The outputs of a run; none when they go to the `receiver` of a `destination`, under its `label`."""
         leaves = check_inputs(program, args)
         kept = tree.prefix(program.output_tree, keep, program.results)
         with self._turn(call):
@@ -258,11 +254,11 @@ class Cluster(ABC):
                 else:
                     encoded[entry.value] = encode(leaf, value.encoding)
             outputs: list[Any] = self._guarded(
-                lambda deadline: self._run(program, encoded, kept, deadline, progress)
+                lambda deadline: self._run(program, encoded, kept, deadline, progress, destination or {})
             )
-            if program.guard is not None and not outputs.pop():
+            if program.guard is not None and outputs and not outputs.pop():
                 self._forget(outputs)
-                raise GuardError(_broken_guard(program, program.guard))
+                raise GuardError(broken_guard(program.name, program.guard.assumptions))
         return outputs
 
     def share(self, program: Program, position: int, argument: Any) -> Any:
@@ -279,7 +275,7 @@ class Cluster(ABC):
         Raises:
             InputError, SharingError, ClusterError: as for `run`.
         """
-        structure, _ = _argument(program, position)
+        structure, _ = argument_structure(program, position)
         return tree.unflatten_argument(structure, self._shared(self._call(), program, position, argument))
 
     async def share_async(self, program: Program, position: int, argument: Any) -> Any:
@@ -288,32 +284,16 @@ class Cluster(ABC):
         Raises:
             InputError, SharingError, ClusterError: as for `run`.
         """
-        structure, _ = _argument(program, position)
+        structure, _ = argument_structure(program, position)
         shared = await self._later(lambda call: self._shared(call, program, position, argument))
         return tree.unflatten_argument(structure, shared)
 
     def _shared(self, call: _Call, program: Program, position: int, argument: Any) -> list[SharedArray]:
-        structure, first = _argument(program, position)
-        leaves = tree.flatten_argument(structure, argument, position)
-        arrays = [as_array(leaf, f"program '{program.name}', argument {position}") for leaf in leaves]
-        for index, array in enumerate(arrays, first):
-            expected = program.caller_inputs[index].shape
-            if array.shape != expected:
-                where = f"program '{program.name}', input {index}"
-                raise InputError(f"{where}: expected shape {expected}, got {array.shape}")
-        check_ranges(program, enumerate(arrays, first))
+        copies = argument_copies(program, position, argument)
         with self._turn(call):
-            copies: list[list[tuple[Value, Any]]] = [[] for _ in arrays]
-            for entry in program.inputs:
-                offset = entry.index - first
-                if 0 <= offset < len(arrays):
-                    value = program.values[entry.value]
-                    copies[offset].append((value, encode(arrays[offset], value.encoding)))
-
-            def keep(_: float) -> list[SharedArray]:
-                return [self._keep(program.caller_inputs[i], parts) for i, parts in enumerate(copies, first)]
-
-            shared: list[SharedArray] = self._guarded(keep)
+            shared: list[SharedArray] = self._guarded(
+                lambda _: [self._keep(tensor, parts) for tensor, parts in copies()]
+            )
             return shared
 
     def forget(self, shared: Any) -> None:
@@ -390,22 +370,33 @@ class Cluster(ABC):
             self._end()
             raise
 
-    def _held(self, program: Program, index: int, value: Value, handle: SharedArray) -> tuple[int, Encoding]:
-        """Where the parties find a shared array: its key, and the encoding to start from."""
+    def _held(
+        self, program: Program, index: int, value: Value, handle: SharedArray
+    ) -> tuple[dict[str, Any], Encoding]:
+        """Where the parties find a shared array, and the encoding to start from."""
         where = f"program '{program.name}', input {index}"
-        if handle.generation is not self._parties or self._parties is None:
-            raise InputError(f"{where}: the parties that held this array have ended; share it again")
+        reference = self._reference(handle, where)
         if handle.secret and not value.secret:
             raise InputError(f"{where}: the array is secret, but the program takes it as public")
         if value.encoding in handle.encodings:
-            return handle.key, value.encoding
+            return reference, value.encoding
         if not handle.encodings:
             raise InputError(f"{where}: the array was shared for a program that does not use it")
         costs = {
             source: sum(cast.bytes_per_element for cast in plan_casts(source, value.encoding))
             for source in handle.encodings
         }
-        return handle.key, min(costs, key=costs.__getitem__)
+        return reference, min(costs, key=costs.__getitem__)
+
+    def _reference(self, handle: SharedArray, where: str) -> dict[str, Any]:
+        """How the parties are told which array is meant.
+
+        Raises:
+            InputError: they do not hold it.
+        """
+        if handle.generation is not self._parties or self._parties is None:
+            raise InputError(f"{where}: the parties that held this array have ended; share it again")
+        return {"key": handle.key}
 
     def _keep(self, about: CallerTensor, copies: Sequence[tuple[Value, Any]]) -> SharedArray:
         """Shares an array in all encodings that a program wants it in."""
@@ -427,20 +418,21 @@ class Cluster(ABC):
         kept: Sequence[bool],
         deadline: float,
         progress: Callable[[int, int], None] | None,
+        destination: Mapping[str, str],
     ) -> list[Any]:
         parties = self._parties
         assert parties is not None
-        content = program.to_bytes()
-        digest = hashlib.sha256(content).hexdigest()
+        digest = program.digest
         if digest not in self._loaded:
-            parties.send_all({"command": "load", "digest": digest}, [content])
+            parties.send_all({"command": "load", "digest": digest}, [program.to_bytes()])
             parties.answers(deadline, "loading the program", time_out=self.timeout)
             self._loaded.add(digest)
         input_bytes = 0
         for number, raw in encoded.items():
             header: dict[str, Any] = {"command": "input", "value": number}
             if isinstance(raw, tuple):
-                parties.send_all({**header, "key": raw[0], "encoding": str(raw[1])})
+                reference, encoding = raw
+                parties.send_all({**header, **reference, "encoding": str(encoding)})
                 continue
             value = program.values[number]
             pieces = share(raw, value.encoding.ring) if value.secret else (raw,) * PARTIES
@@ -449,7 +441,7 @@ class Cluster(ABC):
                 parties.send(rank, header, [piece])
                 input_bytes += piece.nbytes
         keys = {position: next(self._keys) for position, wanted in enumerate(kept) if wanted}
-        parties.send_all({"command": "run", "digest": digest, "keep": list(keys.items())})
+        parties.send_all({"command": "run", "digest": digest, "keep": list(keys.items()), **destination})
         total = len(program.steps)
 
         def on_progress(steps: Sequence[int]) -> None:
@@ -466,7 +458,7 @@ class Cluster(ABC):
             peak_memory=max(header["peak_memory"] for header, _ in answers),
         )
         outputs: list[Any] = []
-        for position, number in enumerate(program.outputs):
+        for position, number in enumerate(() if destination else program.outputs):
             parts = [(header["outputs"][position], buffers[position]) for header, buffers in answers]
             if position in keys:
                 value, key = program.values[number], keys[position]
@@ -474,7 +466,7 @@ class Cluster(ABC):
                 held_in = (value.encoding,)
                 outputs.append(SharedArray(value.shape, value.dtype, held_in, secret, key, parties))
             else:
-                outputs.append(_open(program, number, parts))
+                outputs.append(open_output(program.values[number], parts))
         return outputs
 
 
@@ -500,42 +492,51 @@ class LocalCluster(Cluster):
         return LocalParties(self.timeout, self.network)
 
 
-class RemoteCluster(Cluster):
-    """Three parties on hosts of their own, each running `ditto party`.
-
-        with RemoteCluster("hosts.toml") as cluster:
-            y = cluster.run(program, x, w)
-
-    Args:
-        hosts: path of the hosts file, see `ditto.runtime.transport.hosts`.
-        timeout: seconds that a run may take, and that connecting may take.
-        network: what lies between the parties, by which casts choose their mode, as for `LocalCluster`.
-
-    Raises:
-        HostsError: the file or its certificates cannot be used.
-    """
-
-    def __init__(
-        self, hosts: str | Path, timeout: float = 600.0, network: str | Network | None = None
-    ) -> None:
-        super().__init__(timeout, network)
-        self.hosts = load_hosts(hosts)
-
-    def _connect(self) -> Parties:
-        return RemoteParties(self.hosts, self.timeout, self.network)
-
-
-def _broken_guard(program: Program, guard: Guard) -> str:
-    named = [text.removeprefix(":") for text in guard.assumptions]
+def broken_guard(program: str, assumptions: Sequence[str]) -> str:
+    """What to tell whoever would have received the outputs of a guarded program of that name."""
+    named = [text.removeprefix(":") for text in assumptions]
     some = "; ".join(named[:3]) + (f"; and {len(named) - 3} more" if len(named) > 3 else "")
     return (
-        f"program '{program.name}': a value left the range that it was calibrated for, so what was computed "
+        f"program '{program}': a value left the range that it was calibrated for, so what was computed "
         f"is void. Which one is not revealed; assumed are {some}. Calibrate with samples like these inputs; "
         "ditto.simulate with them says which value it is"
     )
 
 
-def _argument(program: Program, position: int) -> tuple[Any, int]:
+def argument_copies(
+    program: Program, position: int, argument: Any
+) -> Callable[[], list[tuple[CallerTensor, list[tuple[Value, Any]]]]]:
+    """Checks an argument of a program; gives what encodes each of its arrays as the program wants it.
+
+    Raises:
+        InputError, GuardError: it is wrong.
+        SharingError: from what is given, a value does not fit its encoding.
+    """
+    structure, first = argument_structure(program, position)
+    leaves = tree.flatten_argument(structure, argument, position)
+    arrays = [as_array(leaf, f"program '{program.name}', argument {position}") for leaf in leaves]
+    for index, array in enumerate(arrays, first):
+        expected = program.caller_inputs[index].shape
+        if array.shape != expected:
+            where = f"program '{program.name}', input {index}"
+            raise InputError(f"{where}: expected shape {expected}, got {array.shape}")
+    check_ranges(program, enumerate(arrays, first))
+
+    def encoded() -> list[tuple[CallerTensor, list[tuple[Value, Any]]]]:
+        copies: list[tuple[CallerTensor, list[tuple[Value, Any]]]] = [
+            (program.caller_inputs[index], []) for index in range(first, first + len(arrays))
+        ]
+        for entry in program.inputs:
+            offset = entry.index - first
+            if 0 <= offset < len(arrays):
+                value = program.values[entry.value]
+                copies[offset][1].append((value, encode(arrays[offset], value.encoding)))
+        return copies
+
+    return encoded
+
+
+def argument_structure(program: Program, position: int) -> tuple[Any, int]:
     """The structure of an argument, and the number of its first array among the program's inputs."""
     check_program(program)
     children = ["*"] * len(program.caller_inputs)
@@ -546,7 +547,8 @@ def _argument(program: Program, position: int) -> tuple[Any, int]:
     return children[position], sum(tree.count(child) for child in children[:position])
 
 
-def _nested(program: Program, outputs: list[Any]) -> Any:
+def nested(program: Program, outputs: list[Any]) -> Any:
+    """The outputs of a program as its function nests them."""
     return tree.unflatten(program.output_tree, outputs) if program.nest is None else program.nest(outputs)
 
 
@@ -563,9 +565,12 @@ def _is_secret(parts: Sequence[tuple[dict[str, Any], bytearray]]) -> bool:
     return kinds[0] != "public"
 
 
-def _open(program: Program, number: int, sent: Sequence[tuple[dict[str, Any], bytearray]]) -> NDArray[Any]:
-    """An output, from what the three parties send of it."""
-    value = program.values[number]
+def open_output(value: Value, sent: Sequence[tuple[dict[str, Any], bytearray]]) -> NDArray[Any]:
+    """An output, from what the three parties send of it.
+
+    Raises:
+        SharingError: that does not belong together.
+    """
     dtype = numpy_dtype(value.dtype)
     parts = [Part.read(rank, about, data) for rank, (about, data) in enumerate(sent)]
     raw = combine(parts, value.encoding.ring, math.prod(value.shape))

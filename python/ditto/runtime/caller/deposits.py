@@ -187,6 +187,16 @@ def find_program(parties: Parties, deadline: float, name: str, digest: str | Non
     return program
 
 
+def withdraw(parties: Parties, deadline: float, name: str) -> None:
+    """Has the parties remove a deposit.
+
+    Raises:
+        ClusterError: it is not the caller's.
+    """
+    parties.send_all({"command": "withdraw", "name": name})
+    parties.answers(deadline, "withdrawing the deposit")
+
+
 @dataclass(frozen=True)
 class Result:
     """A result that waited for its receiver.

@@ -27,10 +27,7 @@ import numpy as np
 from spu import libspu
 
 from ditto.runtime.party.engine import Engine, reason_of
-from ditto.runtime.party.engine_shares import Held, boolean_words, shape_of
-=======
-from ditto.runtime.party.engine_shares import Held
->>>>>>> opening
+from ditto.runtime.party.engine_shares import Held, shape_of
 from ditto.runtime.protocols.sharing import raw_shape, word_dtype
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
 from ditto_compiler.encoding import Encoding, parse_encoding, plan_casts
@@ -189,10 +186,9 @@ class Party:
         send_frame(self._sock, {"progress": step})
 
 
-<<<<<<< HEAD
 def _about(program: Program) -> dict[str, Any]:
     """What a session has to know of a program: owners of inputs by value, and what the outputs are."""
-    owners = {str(i.value): program.caller_inputs[i.index].owner for i in program.inputs}
+    owners = {str(i.value): getattr(program.caller_inputs[i.index], "owner", "") for i in program.inputs}
     values = [program.values[number] for number in program.outputs]
     outputs = [
         {

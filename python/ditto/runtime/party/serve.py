@@ -17,9 +17,9 @@ from typing import Any
 from ditto.runtime.party.access import Access, load_access
 from ditto.runtime.party.admission import Admission
 from ditto.runtime.party.deposits import Deposits
-from ditto.runtime.party.memory import protect_memory
 from ditto.runtime.party.links import End, LinkError, Links
 from ditto.runtime.party.listener import Listener
+from ditto.runtime.party.memory import protect_memory
 from ditto.runtime.party.session import CHUNK, Client, Session
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
 from ditto.runtime.transport.identity import IdentityError, only_name
