@@ -24,7 +24,7 @@ from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import NetworkError
 from ditto_compiler.policy import PRESETS, PolicyError
-from ditto_compiler.program import ProgramFileError
+from ditto_compiler.program_file import ProgramFileError
 
 X = np.float32([[1, 2, 3], [4, 5, 6]])
 TEXT = "func.func @main(%x: tensor<2x3xf32>) -> tensor<2x3xf32> { return %x : tensor<2x3xf32> }"
@@ -160,15 +160,81 @@ def test_visibility_must_nest_like_the_arguments(visibility: Any) -> None:
     with pytest.raises(TraceError) as error:
         ditto.compile(double, X, visibility=visibility)
     assert str(error.value) == (
-        'visibility must be "secret", "public", or these nested like the arguments ((*,)), '
-        f"got {visibility!r}"
+        'visibility must be one of "secret", "public", "secret:OWNER", "public:OWNER", or these nested like '
+        f"the arguments ((*,)), got {visibility!r}"
     )
 
 
-@pytest.mark.parametrize("visibility", [5, "sekret", (5,), ["open"], b"secret", (np.arange(3),)])
+@pytest.mark.parametrize(
+    "visibility", [5, "sekret", (5,), ["open"], b"secret", (np.arange(3),), "clinic:secret", "", ":clinic"]
+)
 def test_visibility_is_one_of_two_words(visibility: Any) -> None:
-    with pytest.raises(TraceError, match="visibility must be one of secret, public, got "):
+    words = 'visibility must be one of "secret", "public", "secret:OWNER", "public:OWNER", got '
+    with pytest.raises(TraceError, match=words):
         ditto.compile(double, X, visibility=visibility)
+
+
+def test_a_misspelt_visibility_of_an_owner() -> None:
+    with pytest.raises(TraceError, match="got 'sekret:clinic'; did you mean 'secret'\\?"):
+        ditto.compile(double, X, visibility="sekret:clinic")
+
+
+@pytest.mark.parametrize("label", ["", " ", "a b", "klinik\u00fc", "x" * 101, "a,b", 'a"', "a\n"])
+def test_labels_of_owners(label: str) -> None:
+    with pytest.raises(TraceError) as error:
+        ditto.compile(double, X, visibility=f"public:{label}")
+    assert str(error.value) == (
+        f"in visibility {f'public:{label}'!r}, the label of the owner must be "
+        f"1 to 100 of the characters A-Z a-z 0-9 . _ : / @ -, got {label!r}"
+    )
+
+
+def test_arguments_have_owners() -> None:
+    def f(weights: dict[str, Any], x: Any, mask: Any) -> Any:
+        return (x @ weights["w"] + weights["b"]) * mask
+
+    weights = {"b": X[0], "w": X.T @ X}
+    longest = "Az09._:/@-" * 10
+    program = ditto.compile(
+        f, weights, X, X, visibility=("public:model.example", f"secret:{longest}", "secret")
+    )
+    assert [tensor.owner for tensor in program.caller_inputs] == [
+        "model.example",
+        "model.example",
+        longest,
+        "",
+    ]
+    secrets = {entry.index: program.values[entry.value].secret for entry in program.inputs}
+    assert secrets == {0: False, 1: False, 2: True, 3: True}
+    assert ditto.Program.from_bytes(program.to_bytes()).caller_inputs == program.caller_inputs
+
+
+def test_arguments_of_stablehlo_have_owners() -> None:
+    def owners(text: str, **arguments: Any) -> list[str]:
+        return [tensor.owner for tensor in ditto.compile(text, **arguments).caller_inputs]
+
+    two = (
+        "func.func @main(%x: tensor<3xf32>, %y: tensor<3xf32>) -> tensor<3xf32> { return %x : tensor<3xf32> }"
+    )
+    assert owners(two) == ["", ""]
+    assert owners(two, visibility="secret:a") == ["a", "a"]
+    assert owners(two, visibility=["secret:a", "public"]) == ["a", ""]
+    # A word without an owner says nothing of who it is.
+    owned = two.replace("%y: tensor<3xf32>", '%y: tensor<3xf32> {ditto.owner = "b"}')
+    assert owners(owned) == ["", "b"]
+    assert owners(owned, visibility=["secret:a", "public"]) == ["a", "b"]
+    assert owners(owned, visibility=["secret:a", "public:c"]) == ["a", "c"]
+
+
+def test_an_input_in_several_encodings_has_one_owner() -> None:
+    policy = Path(__file__).parent / "pipelines" / "Inputs" / "narrow_linear.toml"
+
+    def f(x: Any, y: Any) -> Any:
+        return x @ y, jnp.exp(x)
+
+    program = ditto.compile(f, X, X.T, policy=policy, visibility=("secret:clinic", "secret"))
+    assert [entry.index for entry in program.inputs].count(0) == 2
+    assert [tensor.owner for tensor in program.caller_inputs] == ["clinic", ""]
 
 
 def test_visibility_may_be_a_list_of_arguments() -> None:

@@ -1,35 +1,28 @@
 """Compiled programs: plain data that a runtime executes without JAX or MLIR.
 
-A program file is a zip archive: `program.json` with everything but the code, `regions/<name>.mlir` with
-each region's pphlo, and `annotated.mlir` with the StableHLO that the regions came from, for reports.
+`ditto_compiler.program_file` says what a file of one looks like.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
-import zipfile
-import zlib
+import functools
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ditto_compiler.encoding import Cast, Encoding, EncodingError, parse_encoding
-from ditto_compiler.errors import DittoError
+from ditto_compiler.encoding import Cast, Encoding, parse_encoding
 from ditto_compiler.files import as_path, write_whole
-
-FORMAT = "ditto-program"
-VERSION = 3
-
-
-_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
-"""What the zip reader raises for damaged bytes, depending on where they are."""
-
-
-class ProgramFileError(DittoError):
-    """A file that is not a program, is damaged, or was written by another version."""
+from ditto_compiler.program_file import (
+    ANNOTATED,
+    FILE_BYTES,
+    ProgramFileError,
+    pack,
+    region_member,
+    unpack,
+)
 
 
 @dataclass(frozen=True)
@@ -160,10 +153,17 @@ class Guard:
 
 @dataclass(frozen=True)
 class CallerTensor:
-    """What the caller gives or gets."""
+    """What the caller gives or gets.
+
+    Attributes:
+        shape: extents.
+        dtype: front-end element type, spelled as in MLIR.
+        owner: label of whose data it is (see `ditto_compiler.owners`); empty if nobody's in particular.
+    """
 
     shape: tuple[int, ...]
     dtype: str
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Program:
         regions: by name.
         steps: the schedule.
         inputs: what to share, in which encodings; unused inputs are not here.
-        caller_inputs: shape and dtype of each of the caller's flat inputs.
+        caller_inputs: shape, dtype and owner of each of the caller's flat inputs.
         outputs: numbers of the values that the caller gets; of a guarded program, the last says whether all
             were in their ranges.
         input_tree: how the caller's arguments nest (see `ditto.tree`), or None for flat ones.
@@ -223,14 +223,21 @@ class Program:
                     if self.values[source].secret:
                         yield self.values[source], self.cast(source, target)
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the program file's content, in hexadecimal: what parties know the program by."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
     def to_bytes(self) -> bytes:
-        """The program file's content; equal programs give equal bytes."""
+        """The program file's content; equal programs give equal bytes.
+
+        Raises:
+            ProgramFileError: a file cannot hold the program, see `ditto_compiler.program_file`.
+        """
         regions = self.regions.values()
         scopes = sorted({v.scope for v in self.values} | {scope for r in regions for scope, _ in r.scopes})
         number = {scope: index for index, scope in enumerate(scopes)}
         document = {
-            "format": FORMAT,
-            "version": VERSION,
             "name": self.name,
             "policy": self.policy,
             "scopes": scopes,
@@ -243,25 +250,20 @@ class Program:
             ],
             "steps": [_step_to_json(step) for step in self.steps],
             "inputs": [[i.index, i.value] for i in self.inputs],
-            "caller_inputs": [[list(t.shape), t.dtype] for t in self.caller_inputs],
+            "caller_inputs": [[list(t.shape), t.dtype, t.owner] for t in self.caller_inputs],
             "outputs": list(self.outputs),
             "input_tree": self.input_tree,
             "output_tree": self.output_tree,
             "guard": None if self.guard is None else _guard_to_json(self.guard),
         }
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            _write(archive, "program.json", json.dumps(document, indent=1))
-            for region in self.regions.values():
-                _write(archive, f"regions/{region.name}.mlir", region.code)
-            _write(archive, "annotated.mlir", self.annotated)
-        return buffer.getvalue()
+        texts = {region_member(region.name): region.code for region in regions}
+        return pack(document, {**texts, ANNOTATED: self.annotated})
 
     def save(self, path: str | Path) -> None:
         """Writes the program file, whole or not at all.
 
         Raises:
-            ProgramFileError: the file cannot be written.
+            ProgramFileError: the file cannot be written, or cannot hold the program.
         """
         try:
             write_whole(as_path(path, "a program file", ProgramFileError), self.to_bytes())
@@ -273,49 +275,28 @@ class Program:
         """Reads a program file.
 
         Raises:
-            ProgramFileError: no such file, not a program file, damaged, or of another version.
+            ProgramFileError: no such file, not a program file, damaged, too large, or of another version.
         """
         file = as_path(path, "a program file", ProgramFileError)
         try:
-            content = file.read_bytes()
-        except OSError as error:
+            with file.open("rb") as opened:
+                content = opened.read(FILE_BYTES + 1)
+        except (OSError, ValueError) as error:
             raise ProgramFileError(f"cannot read program file '{path}': {error}") from None
         return cls.from_bytes(content, str(path))
 
     @classmethod
     def from_bytes(cls, content: bytes, origin: str = "<bytes>") -> Self:
-        """The program in a program file's content; `origin` is for errors."""
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                texts = {name: archive.read(name).decode() for name in archive.namelist()}
-            document = json.loads(texts["program.json"])
-        except (*_DAMAGED_ZIP, KeyError, ValueError) as error:
-            raise ProgramFileError(
-                f"'{origin}' is not a ditto program file, or it is damaged ({error}); "
-                "write it again by Program.save"
-            ) from None
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ProgramFileError(f"'{origin}' is a zip archive but not a ditto program file")
-        if document.get("version") != VERSION:
-            raise ProgramFileError(
-                f"'{origin}' has format version {document.get('version')}, this ditto reads "
-                f"version {VERSION}; compile the program again"
-            )
-        try:
-            return cls(**_fields(document, texts))
-        except (EncodingError, KeyError, ValueError, TypeError, IndexError) as error:
-            raise ProgramFileError(f"'{origin}' is damaged: {error!r}") from None
+        """The program in a program file's content, which anybody may have written; `origin` is for errors.
+
+        Raises:
+            ProgramFileError: not a program file, damaged, too large, or of another version.
+        """
+        return cls(**_fields(*unpack(content, origin)))
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
-
-
-def _write(archive: zipfile.ZipFile, name: str, text: str) -> None:
-    # A fixed time stamp, so that equal programs are equal files.
-    info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-    info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, text)
 
 
 def _step_to_json(step: Step) -> list[Any]:
@@ -339,15 +320,25 @@ def _step_from_json(entry: list[Any]) -> Step:
         return Call(entry[1], tuple(entry[2]), tuple(entry[3]))
     if entry[0] == "cast":
         return CastBatch(tuple((source, target) for source, target in entry[1]))
-    if entry[0] == "compare":
-        return CompareBatch(tuple(_comparison(*fields) for fields in entry[1]))
-    raise ValueError(f"unknown step '{entry[0]}'")
+    return CompareBatch(
+        tuple(
+            Comparison(source, tuple(thresholds), tuple(results)) for source, thresholds, results in entry[1]
+        )
+    )
 
 
-def _comparison(source: int, thresholds: list[int], results: list[int]) -> Comparison:
-    if len(thresholds) != len(results):
-        raise ValueError(f"{len(thresholds)} thresholds with {len(results)} results")
-    return Comparison(source, tuple(thresholds), tuple(results))
+def _tree_from_json(structure: Any) -> Any:
+    """A structure (see `ditto.tree`), in which JSON has lists for tuples that are keys of dicts."""
+    if not isinstance(structure, list):
+        return structure
+    kind, children = structure
+    if kind == "dict":
+        return [kind, [[_key_from_json(key), _tree_from_json(child)] for key, child in children]]
+    return [kind, [_tree_from_json(child) for child in children]]
+
+
+def _key_from_json(key: Any) -> Any:
+    return tuple(map(_key_from_json, key)) if isinstance(key, list) else key
 
 
 def _fields(document: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
@@ -364,17 +355,17 @@ def _fields(document: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
                 name,
                 ring,
                 frac,
-                texts[f"regions/{name}.mlir"],
+                texts[region_member(name)],
                 tuple((scopes[scope], count) for scope, count in runs),
             )
             for name, ring, frac, runs in document["regions"]
         },
         steps=tuple(_step_from_json(entry) for entry in document["steps"]),
         inputs=tuple(Input(index, value) for index, value in document["inputs"]),
-        caller_inputs=tuple(CallerTensor(tuple(s), d) for s, d in document["caller_inputs"]),
+        caller_inputs=tuple(CallerTensor(tuple(s), d, o) for s, d, o in document["caller_inputs"]),
         outputs=tuple(document["outputs"]),
-        input_tree=document["input_tree"],
-        output_tree=document["output_tree"],
+        input_tree=_tree_from_json(document["input_tree"]),
+        output_tree=_tree_from_json(document["output_tree"]),
         guard=None if document["guard"] is None else _guard_from_json(*document["guard"]),
-        annotated=texts["annotated.mlir"],
+        annotated=texts[ANNOTATED],
     )

@@ -45,11 +45,12 @@ from ditto_compiler.ir import (
 from ditto_compiler.ops import OPS, Kind, supported_rings
 from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import did_you_mean
+from ditto_compiler.owners import LABEL, is_label
 from ditto_compiler.supported import function_problems, op_problem, type_problem
 
 ANNOTATED, CAST, OUTLINED = (names.STAGES.index(stage) + 1 for stage in ("annotated", "cast", "outlined"))
 
-ON_ARGUMENTS: tuple[str, ...] = (names.VISIBILITY, names.INPUT)
+ON_ARGUMENTS: tuple[str, ...] = (names.VISIBILITY, names.OWNER, names.INPUT)
 
 
 def verify_module(module: ir.Module) -> None:
@@ -63,11 +64,11 @@ def verify_module(module: ir.Module) -> None:
     except ir.MLIRError as error:
         raise from_mlir(error) from None
     errors = ErrorCollector("verify")
+    entry = entry_function(module)
     for op in (module.operation, *nested_ops(module.operation)):
-        _verify_names(op, errors)
+        _verify_names(op, errors, is_entry=entry is not None and op == entry.operation)
     errors.raise_if_any()
     stage = names.stage_of(module)
-    entry = entry_function(module)
     types = _Types()
     for function in functions(module):
         if function.is_external or stage == len(names.STAGES):
@@ -158,7 +159,7 @@ def _unknown(function: func.FuncOp, stage: int) -> Iterator[tuple[ir.Operation, 
             yield op, problem
 
 
-def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
+def _verify_names(op: ir.Operation, errors: ErrorCollector, *, is_entry: bool) -> None:
     known = (*names.CASTS, names.LESS, *names.INTEGER_OPS, names.CALL)
     if op.name.startswith("ditto.") and op.name not in known:
         errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
@@ -182,7 +183,7 @@ def _verify_names(op: ir.Operation, errors: ErrorCollector) -> None:
             _add_if(errors, op, f"attribute '{name}'", _attribute_problem(op, name, value))
     for which, index, name, value in signature:
         if name.startswith("ditto."):
-            problem = _signature_problem(which, name, value)
+            problem = _signature_problem(which, name, value, is_entry=is_entry)
             _add_if(errors, op, f"attribute '{name}' of {which} {index}", problem)
 
 
@@ -219,7 +220,7 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
     return _integer_problem(value, RINGS if name == names.RING else range(max(RINGS) - 1))
 
 
-def _signature_problem(which: str, name: str, value: ir.Attribute) -> str | None:
+def _signature_problem(which: str, name: str, value: ir.Attribute, *, is_entry: bool) -> str | None:
     if name not in names.NAMES:
         return f"is unknown{did_you_mean(name, names.NAMES)}"
     if which == "argument" and name == names.MAX_ABS:
@@ -232,7 +233,17 @@ def _signature_problem(which: str, name: str, value: ir.Attribute) -> str | None
         return f"may not stand on a function's {which}s"
     if name == names.VISIBILITY:
         return _string_problem(value, names.VISIBILITIES)
+    if name == names.OWNER:
+        return _owner_problem(value, is_entry=is_entry)
     return _integer_problem(value, range(2**31))
+
+
+def _owner_problem(value: ir.Attribute, *, is_entry: bool) -> str | None:
+    if not is_entry:
+        return "may stand only on arguments of the entry function, which the caller gives"
+    if isinstance(value, ir.StringAttr) and is_label(value.value):
+        return None
+    return f"must be a string of {LABEL}, got {value}"
 
 
 def _magnitudes_problem(value: ir.Attribute, count: int) -> str | None:

@@ -40,7 +40,9 @@ def compile(
         example_args: arrays, numbers or `jax.ShapeDtypeStruct`s in the nesting that the program will be
             called with; for StableHLO, nothing.
         policy: preset, path of a TOML file, or a `Policy`.
-        visibility: "secret", "public", or a pytree prefix of the arguments (for StableHLO, a list).
+        visibility: "secret", "public", or a pytree prefix of the arguments (for StableHLO, a list). Behind
+            either may stand whose data it is: with "secret:clinic", parties take the argument only from
+            whom they know as `clinic`.
         static_argnums: positions of arguments that are compiled in, as for `jax.jit`.
         max_public_constant: float constants of more elements are an error, for data that the function
             closes over becomes public; -1 allows any.

@@ -92,6 +92,7 @@ def compile_stock(
     entry = entry_function(module)
     assert entry is not None
     secret = names.secret_arguments(entry)
+    owners = names.argument_owners(entry)
     arguments = [(tuple(a.type.shape), element_type(a)) for a in entry.arguments]
     results = [(tuple(type_.shape), str(type_.element_type)) for type_ in entry.type.results]
     bound_masks(module)
@@ -115,7 +116,9 @@ def compile_stock(
         regions={"stock": Region("stock", ring, frac, code)},
         steps=(Call("stock", numbers, made),),
         inputs=tuple(Input(number, number) for number in numbers),
-        caller_inputs=tuple(CallerTensor(*about) for about in arguments),
+        caller_inputs=tuple(
+            CallerTensor(*about, owner) for about, owner in zip(arguments, owners, strict=True)
+        ),
         outputs=made,
         input_tree=traced.input_tree,
         output_tree=traced.output_tree,

@@ -21,6 +21,8 @@ from ditto_compiler.diagnostics import PARSED_TEXT
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.ir import copy_module, entry_function, ir, prepare
+from ditto_compiler.options import did_you_mean
+from ditto_compiler.owners import LABEL, is_label
 from ditto_compiler.reading import read_program
 from ditto_compiler.source import decode_source
 from ditto_compiler.verifier import verify_module
@@ -40,7 +42,10 @@ Source: TypeAlias = Callable[..., Any] | str | bytes | Path | ir.Module
 holds one of these, or a module."""
 
 Visibility = Any
-"""\"secret\" or "public" for all arguments, or a pytree prefix of the arguments with these as leaves."""
+"""One word for all arguments, or a pytree prefix of the arguments with words as leaves: "secret" or "public",
+and behind it, if parties are to see to it, whose data it is: "secret:clinic"."""
+
+WORDS = ", ".join(f'"{word}{owner}"' for owner in ("", ":OWNER") for word in names.VISIBILITIES)
 
 
 class TraceError(DittoError):
@@ -191,7 +196,7 @@ def _flat_visibility(visibility: Visibility, args: tuple[Any, ...]) -> list[Any]
     except (ValueError, TypeError):
         structure = str(jax.tree_util.tree_structure(args)).removeprefix("PyTreeDef")
         raise TraceError(
-            f'visibility must be "secret", "public", or these nested like the arguments {structure}, '
+            f"visibility must be one of {WORDS}, or these nested like the arguments {structure}, "
             f"got {visibility!r}"
         ) from None
     return list(jax.tree_util.tree_leaves(full))
@@ -224,7 +229,7 @@ def read_stablehlo(
     if visibility != "secret" and entry is not None:
         if not isinstance(visibility, (str, list, tuple)):
             raise TraceError(
-                f'visibility must be "secret", "public", or a list of these for the {len(entry.arguments)} '
+                f"visibility must be one of {WORDS}, or a list of these for the {len(entry.arguments)} "
                 f"arguments, got {visibility!r}"
             )
         words = [visibility] * len(entry.arguments) if isinstance(visibility, str) else list(visibility)
@@ -252,23 +257,33 @@ def _content(source: str | bytes) -> bytes:
 
 
 def set_visibility(module: ir.Module, words: Sequence[Any]) -> None:
-    """Sets `ditto.visibility` of every argument of the entry function.
+    """Sets `ditto.visibility` of every argument of the entry function, and `ditto.owner` where words say it.
 
     Raises:
-        TraceError: a word that is not "secret" or "public", or the wrong number of them.
+        TraceError: a word that is none (see `Visibility`), or the wrong number of them.
     """
     entry = entry_function(module)
     if entry is None:
         return
-    for word in words:
-        if not isinstance(word, str) or word not in names.VISIBILITIES:
-            raise TraceError(f"visibility must be one of {', '.join(names.VISIBILITIES)}, got {word!r}")
+    parsed = [_visibility_and_owner(word) for word in words]
     if len(words) != len(entry.arguments):
         raise TraceError(
             f"the program has {len(entry.arguments)} arguments, visibility speaks of {len(words)}"
         )
     with module.context:
         attributes = names.argument_attributes(entry)
-        for entry_attributes, word in zip(attributes, words, strict=True):
-            entry_attributes[names.VISIBILITY] = ir.StringAttr.get(word)
+        for entry_attributes, (visibility, owner) in zip(attributes, parsed, strict=True):
+            entry_attributes[names.VISIBILITY] = ir.StringAttr.get(visibility)
+            if owner is not None:
+                entry_attributes[names.OWNER] = ir.StringAttr.get(owner)
         names.set_argument_attributes(entry, attributes)
+
+
+def _visibility_and_owner(word: Any) -> tuple[str, str | None]:
+    visibility, colon, owner = word.partition(":") if isinstance(word, str) else ("", "", "")
+    if visibility not in names.VISIBILITIES:
+        close = did_you_mean(visibility, names.VISIBILITIES)
+        raise TraceError(f"visibility must be one of {WORDS}, got {word!r}{close}")
+    if colon and not is_label(owner):
+        raise TraceError(f"in visibility {word!r}, the label of the owner must be {LABEL}, got {owner!r}")
+    return visibility, owner if colon else None

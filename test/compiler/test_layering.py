@@ -15,14 +15,25 @@ SOURCES = {
     "ditto_tools": ROOT / "tools" / "ditto_tools",
 }
 
-DATA_MODULES = ("dtypes", "encoding", "errors", "files", "network", "options", "program")
+DATA_MODULES = (
+    "dtypes",
+    "encoding",
+    "errors",
+    "files",
+    "network",
+    "options",
+    "owners",
+    "program",
+    "program_file",
+)
 """Modules of the compiler that a machine without JAX imports."""
 
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors intervals",
+        "dtypes errors intervals owners",
         "encoding files options",
+        "program_file",
         "ir network program",
         "diagnostics dialect op_attributes protocols",
         "calibration pass_base scopes source structure verify_diagnostics xla",

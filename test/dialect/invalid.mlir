@@ -71,6 +71,60 @@ func.func @d1_visibility_of_result(%x: tensor<4xf32>) -> (tensor<4xf32> {ditto.v
 
 // -----
 
+// expected-error @+1 {{'func.func' op: d1: attribute 'ditto.owner' of argument 1 must be a string of 1 to 100 of the characters A-Z a-z 0-9 . _ : / @ -, got 7 : i32}}
+func.func @d1_owner_of_wrong_type(%x: tensor<4xf32>, %y: tensor<4xf32> {ditto.owner = 7 : i32}) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.owner' of argument 0 must be a string of 1 to 100 of the characters A-Z a-z 0-9 . _ : / @ -, got ""}}
+func.func @d1_empty_owner(%x: tensor<4xf32> {ditto.owner = ""}) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.owner' of argument 0 must be a string of 1 to 100 of the characters A-Z a-z 0-9 . _ : / @ -, got "the clinic"}}
+func.func @d1_owner_with_a_blank(%x: tensor<4xf32> {ditto.owner = "the clinic"}) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.ownr' of argument 0 is unknown; did you mean 'ditto.owner'?}}
+func.func @d1_owner_typo(%x: tensor<4xf32> {ditto.ownr = "clinic"}) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+func.func @main(%x: tensor<4xf32> {ditto.owner = "clinic"}) -> tensor<4xf32> {
+  %0 = call @d1_owner_of_a_helper(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+// expected-error @+1 {{d1: attribute 'ditto.owner' of argument 0 may stand only on arguments of the entry function, which the caller gives}}
+func.func private @d1_owner_of_a_helper(%x: tensor<4xf32> {ditto.owner = "clinic"}) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.owner' of result 0 may not stand on a function's results}}
+func.func @d1_owner_of_result(%x: tensor<4xf32>) -> (tensor<4xf32> {ditto.owner = "clinic"}) {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+func.func @d1_owner_elsewhere(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{d1: attribute 'ditto.owner' may stand only on function arguments}}
+  %0 = stablehlo.add %x, %x {ditto.owner = "clinic"} : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
 // expected-error @+1 {{'builtin.module' op: d1: attribute 'ditto.stage' must be one of "annotated", "cast", "outlined", "lowered", got "done"}}
 module attributes {ditto.stage = "done"} {
   func.func @d1_unknown_stage() {

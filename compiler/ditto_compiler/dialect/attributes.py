@@ -3,6 +3,7 @@
 | attribute          | on                       | value                | meaning                          |
 |--------------------|--------------------------|----------------------|----------------------------------|
 | `ditto.visibility` | function arguments       | "secret" or "public" | who sees the argument            |
+| `ditto.owner`      | entry function arguments | a label, see `owners.py` | whose data the argument is   |
 | `ditto.input`      | entry function arguments | i32                  | which of the caller's inputs     |
 | `ditto.ring`       | functions                | i32                  | the ring its region runs in      |
 |                    | any other operation      | i32                  | the user's choice for its result |
@@ -26,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from ditto_compiler.ir import func, ir
 
 VISIBILITY = "ditto.visibility"
+OWNER = "ditto.owner"
 INPUT = "ditto.input"
 RING = "ditto.ring"
 FRAC = "ditto.frac"
@@ -39,7 +41,7 @@ INFINITY = "ditto.infinity"
 GUARDS = "ditto.guards"
 
 NAMES: tuple[str, ...] = (
-    *(VISIBILITY, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
+    *(VISIBILITY, OWNER, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
     *(LOW_BITS, INFINITY, GUARDS),
 )
 
@@ -117,6 +119,12 @@ def secret_arguments(function: func.FuncOp) -> list[bool]:
     """Whether each argument is secret; one that does not say is."""
     attributes = [entries.get(VISIBILITY) for entries in argument_attributes(function)]
     return [attribute is None or attribute.value != "public" for attribute in attributes]
+
+
+def argument_owners(function: func.FuncOp) -> list[str]:
+    """The label of each argument's owner; empty for one that has none."""
+    attributes = argument_attributes(function)
+    return [entries[OWNER].value if OWNER in entries else "" for entries in attributes]
 
 
 def set_argument_attributes(function: func.FuncOp, attributes: Sequence[Mapping[str, ir.Attribute]]) -> None:

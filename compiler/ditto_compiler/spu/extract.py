@@ -40,11 +40,11 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
     """The program that a module describes after `ditto-to-pphlo`.
 
     Raises:
-        CompileError: the module is not lowered.
+        CompileError: the module is not lowered, or arguments disagree about a caller's input.
     """
     entry = entry_function(module)
+    errors = ErrorCollector("extract-program")
     if names.stage_of(module) < len(names.STAGES) or entry is None:
-        errors = ErrorCollector("extract-program")
         errors.add(module.operation, "the module is not lowered; run ditto-to-pphlo first")
         errors.raise_if_any()
     assert entry is not None
@@ -63,13 +63,26 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
     inputs = []
     caller_inputs: dict[int, CallerTensor] = {}
     attributes = names.argument_attributes(entry)
+    owners = names.argument_owners(entry)
     secret = names.secret_arguments(entry)
     for position, argument in enumerate(entry.arguments):
         index = attributes[position][names.INPUT].value if names.INPUT in attributes[position] else position
         value = number(argument, secret[position])
-        caller_inputs[index] = CallerTensor(values[value].shape, values[value].dtype)
+        tensor = CallerTensor(values[value].shape, values[value].dtype, owners[position])
+        if caller_inputs.setdefault(index, tensor) != tensor:
+            errors.add(
+                entry.operation,
+                f"argument {position} is input {index} of the caller, as another argument is of a different "
+                f"shape, dtype or '{names.OWNER}'; give both the same, or another '{names.INPUT}'",
+            )
         if list(argument.uses):
             inputs.append(Input(index, value))
+    if sorted(caller_inputs) != list(range(len(caller_inputs))):
+        errors.add(
+            entry.operation,
+            f"'{names.INPUT}' of the arguments must count the caller's inputs from 0, got {[*caller_inputs]}",
+        )
+    errors.raise_if_any()
     steps: list[Step] = []
     for op in ops_of(entry.entry_block)[:-1]:
         if op.name == names.CALL:
