@@ -65,8 +65,8 @@ class RemoteCluster(Cluster):
 
         Args:
             program, args, keep, progress: as for `Cluster.run`; arguments may be deposited, too.
-            receiver: name in the certificate of who shall have the outputs, by `receive`; the caller gets None
-                then. Nothing can be kept.
+            receiver: name in the certificate of who shall have the outputs, by `receive`; the caller gets
+                None then. Nothing can be kept.
             label: under which they wait for the receiver: letters, digits and . _ : / @ -.
 
         Raises:

@@ -188,7 +188,7 @@ class Party:
 
 def _about(program: Program) -> dict[str, Any]:
     """What a session has to know of a program: owners of inputs by value, and what the outputs are."""
-    owners = {str(i.value): getattr(program.caller_inputs[i.index], "owner", "") for i in program.inputs}
+    owners = {str(i.value): program.caller_inputs[i.index].owner for i in program.inputs}
     values = [program.values[number] for number in program.outputs]
     outputs = [
         {
