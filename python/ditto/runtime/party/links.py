@@ -227,33 +227,44 @@ class Links:
             answer = await end.receive()
             if "error" in answer:
                 raise LinkError(str(answer["error"]))
-        except (OSError, DittoError) as error:
+        except BaseException as error:
             if end is not None:
                 end.transport.abort()
+            if not isinstance(error, (OSError, DittoError)):
+                raise
             reason = "no answer in time" if isinstance(error, TimeoutError) else error
             raise LinkError(f"no link to party P{peer} at {address}: {reason}") from None
         return end
 
-    async def ping(self, peer: int) -> dict[str, Any]:
-        """How far a peer's server is.
+    async def ping(self, peer: int, seconds: float) -> dict[str, Any]:
+        """How far a peer's server is, which has some seconds to answer.
 
         Returns:
-            `rtt_s`, seconds; `skew_s`, by how many its clock is ahead of this one's.
+            `rtt_s`, seconds; `skew_s`, by how many its clock is ahead of this one's; `version`, of what it
+            speaks.
 
         Raises:
             LinkError: it cannot be reached.
         """
-        end = await self._dial(peer, {"ping": True})
+        end: End | None = None
         try:
-            start, sent = time.monotonic(), time.time()
-            end.send({"ping": True})
-            answer = await end.receive()
-            rtt = time.monotonic() - start
-        except (WireError, TimeoutError) as error:
+            async with asyncio.timeout(seconds):
+                end = await self._dial(peer, {"ping": True})
+                start, sent = time.monotonic(), time.time()
+                end.send({"ping": True})
+                answer = await end.receive()
+                rtt = time.monotonic() - start
+            skew = float(answer["time"]) - sent - rtt / 2
+        except TimeoutError:
+            raise LinkError(
+                f"no link to party P{peer} at {self._hosts.links[peer]}: no answer in {seconds:g} s"
+            ) from None
+        except (WireError, KeyError, TypeError, ValueError) as error:
             raise LinkError(f"party P{peer} does not answer: {error}") from None
         finally:
-            end.transport.abort()
-        return {"rtt_s": rtt, "skew_s": float(answer["time"]) - sent - rtt / 2}
+            if end is not None:
+                end.transport.abort()
+        return {"rtt_s": rtt, "skew_s": skew, "version": answer.get("version")}
 
 
 class SessionLinks:

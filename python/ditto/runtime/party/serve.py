@@ -22,13 +22,14 @@ from ditto.runtime.party.listener import Listener
 from ditto.runtime.party.memory import protect_memory
 from ditto.runtime.party.session import CHUNK, Client, Session
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
-from ditto.runtime.transport.identity import IdentityError, only_name
+from ditto.runtime.transport.identity import IdentityError, only_name, peer_names
 from ditto.runtime.transport.runtime_folder import RuntimeFolder
-from ditto.runtime.transport.wire import VERSION, Closed, WireError, pack_header, read_header
+from ditto.runtime.transport.wire import VERSION, Closed, WireError, one_line, pack_header, read_header
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES
 
 _HELLO_S = 10.0
+_LINKS_S = 10.0
 _SESSION = re.compile("[0-9a-f]{32}")
 
 
@@ -60,7 +61,8 @@ class PartyServer:
         self._access: Access = load_access(hosts.access)
         self._rank = rank
         self._folder = folder
-        self._report = report
+        # Lines have words that callers choose.
+        self._report: Callable[[str], None] = lambda line: report(one_line(line))
         self._links = Links(hosts, rank)
         self._deposits = Deposits(self._access, folder)
         self._admission = Admission(self._access.sessions)
@@ -88,26 +90,45 @@ class PartyServer:
         writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
         caller = "?"
         try:
-            caller = only_name(transport.get_extra_info("ssl_object"))
-            if not self._access.knows(caller):
-                raise IdentityError(f"the access file of party P{self._rank} does not mention {caller}")
+            names = peer_names(transport.get_extra_info("ssl_object"))
+            caller = ", ".join(names) or caller
+            # Parties may ask how it is, and nothing else.
+            is_party = not set(names).isdisjoint(self._hosts.names)
+            if not is_party:
+                caller = self._known(transport)
             async with asyncio.timeout(_HELLO_S):
                 header, sizes = await read_header(reader)
+            # Of whatever version who asks is: the answer says which is spoken here.
+            if header.get("command") == "status" and not sizes:
+                await _write(writer, await self._status(header))
+                return
+            caller = self._known(transport)
             if sizes or header.get("version") != VERSION:
                 raise WireError(
                     f"party P{self._rank} speaks version {VERSION} of the protocol, not "
                     f"{header.get('version')!r}; install the same ditto everywhere"
                 )
-            if header.get("command") == "status":
-                await _write(writer, await self._status())
-            else:
-                await self._session(header, caller, reader, writer)
+            await self._session(header, caller, reader, writer)
         except Closed:
             pass
         except (DittoError, TimeoutError) as error:
             self._report(f"{caller}: turned away: {error}")
             with contextlib.suppress(DittoError):
                 await _write(writer, {"error": str(error) or "nothing was said in time"})
+
+    def _known(self, transport: Any) -> str:
+        """Who calls.
+
+        Raises:
+            IdentityError: nobody whom the access file mentions.
+        """
+        caller = only_name(transport.get_extra_info("ssl_object"))
+        if not self._access.knows(caller):
+            raise IdentityError(
+                f"the access file of party P{self._rank} does not mention '{caller}': it takes an [[allow]] "
+                f'with "{caller}" in callers, or a [[deposit]] with owner = "{caller}", and a restart'
+            )
+        return caller
 
     async def _session(
         self, header: dict[str, Any], caller: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -166,25 +187,32 @@ class PartyServer:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _status(self) -> dict[str, Any]:
-        """What `ditto doctor` asks for."""
-        links: dict[str, Any] = {}
-        for peer in range(PARTIES):
-            if peer != self._rank:
-                try:
-                    links[str(peer)] = await self._links.ping(peer)
-                except LinkError as error:
-                    links[str(peer)] = {"error": str(error)}
+    async def _status(self, header: dict[str, Any]) -> dict[str, Any]:
+        """What `ditto doctor` asks for; `links_s` are the seconds that the links may take to answer."""
+        seconds = header.get("links_s")
+        if not isinstance(seconds, (int, float)) or not 0 < seconds <= _LINKS_S:
+            seconds = _LINKS_S
+
+        async def ping(peer: int) -> dict[str, Any]:
+            try:
+                return await self._links.ping(peer, seconds)
+            except LinkError as error:
+                return {"error": str(error)}
+
+        peers = [peer for peer in range(PARTIES) if peer != self._rank]
+        answers = await asyncio.gather(*map(ping, peers))
         return {
             "ok": True,
             "rank": self._rank,
+            "names": list(self._hosts.names),
+            "version": VERSION,
             "ditto": version("ditto-mpc"),
             "spu": version("spu"),
             "time": time.time(),
             "sessions": self._admission.running,
             "waiting": self._admission.waiting,
             "limit": self._access.sessions,
-            "links": links,
+            "links": {str(peer): answer for peer, answer in zip(peers, answers, strict=True)},
         }
 
 

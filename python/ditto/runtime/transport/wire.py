@@ -29,6 +29,7 @@ MAX_BYTES = 1 << 40
 """Bytes of a frame's buffers together."""
 
 _LENGTH = struct.Struct("<I")
+_LINE = 2000
 _STEP = 64 << 20
 """Bytes that a reader allocates ahead of what has come."""
 
@@ -39,6 +40,12 @@ class WireError(DittoError):
 
 class Closed(WireError):
     """The connection ended between two frames."""
+
+
+def one_line(text: str) -> str:
+    """A text that somebody else chose, for a log or a terminal: printable, on one line, not endless."""
+    short = text if len(text) <= _LINE else f"{text[:_LINE]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
 
 
 def send_frame(sock: socket.socket, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
