@@ -15,6 +15,7 @@ from ditto_compiler.encoding import EncodingError, Fxp
 from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.policy import PRESETS
 from ditto_tools.certify_command import certify_command
+from ditto_tools.doctor_command import doctor_command
 from ditto_tools.input_files import nested_inputs, read_arrays, write_outputs
 from ditto_tools.report_command import report_command
 from ditto_tools.simulate_command import simulate_command
@@ -141,6 +142,7 @@ def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str
 
 
 cli.add_command(certify_command)
+cli.add_command(doctor_command)
 cli.add_command(report_command)
 cli.add_command(simulate_command)
 
