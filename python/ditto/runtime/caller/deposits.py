@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ditto.compiled_program import Program
 from ditto.runtime.caller.inputs import SharedArray
 from ditto.runtime.caller.parties import Answer, ClusterError, Parties
 from ditto.runtime.protocols.deposit_digest import SALT_BYTES, Leaf, deposit_digest, slot_bytes
@@ -16,7 +17,7 @@ from ditto.runtime.protocols.sharing import Ring, share
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, EncodingError, parse_encoding
 from ditto_compiler.network import PARTIES
-from ditto_compiler.program import CallerTensor, Program, Value
+from ditto_compiler.program import CallerTensor, Value
 
 
 @dataclass(frozen=True, eq=False)

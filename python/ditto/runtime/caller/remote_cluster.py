@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ditto import tree
+from ditto.compiled_program import Program
 from ditto.runtime.caller import deposits
 from ditto.runtime.caller.cluster import (
     Cluster,
@@ -22,7 +23,6 @@ from ditto.runtime.caller.parties import Parties
 from ditto.runtime.caller.remote import RemoteParties
 from ditto.runtime.transport.hosts import load_hosts
 from ditto_compiler.network import Network
-from ditto_compiler.program import Program
 
 
 class RemoteCluster(Cluster):
