@@ -477,6 +477,8 @@ class LocalCluster(Cluster):
             y = cluster.run(program, x, w)
         cluster.stats   # bytes and messages of the last run
 
+    Threads and coroutines may share it, see `Cluster`.
+
     Args:
         timeout: seconds that a run may take, and that the parties may take to start.
         network: what lies between the parties: "lan", "wan", "BANDWIDTH,RTT", a `Network`, or nothing.
