@@ -15,13 +15,13 @@ SOURCES = {
     "ditto_tools": ROOT / "tools" / "ditto_tools",
 }
 
-DATA_MODULES = ("dtypes", "encoding", "errors", "files", "network", "options", "program")
+DATA_MODULES = ("dtypes", "encoding", "errors", "files", "network", "options", "processes", "program")
 """Modules of the compiler that a machine without JAX imports."""
 
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors intervals",
+        "dtypes errors intervals processes",
         "encoding files options",
         "ir network program",
         "diagnostics dialect op_attributes protocols",
