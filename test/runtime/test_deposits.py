@@ -156,9 +156,9 @@ def test_what_is_kept_of_a_run_stays_bound_to_the_weights(cluster_of, weights):
 
 
 def test_inputs_come_from_their_owners(cluster_of, weights):
-    with pytest.raises(ditto.ClusterError, match="must come from 'model', and comes from \"clinic.test\""):
+    with pytest.raises(ditto.ClusterError, match=r"must come from 'model', and comes from \"clinic\.test\""):
         cluster_of("clinic").run(PROGRAM, W, X)
-    with pytest.raises(ditto.ClusterError, match="must come from 'data', and comes from \"model.test\""):
+    with pytest.raises(ditto.ClusterError, match=r"must come from 'data', and comes from \"model\.test\""):
         cluster_of("model").run(LOGITS, cluster_of("model").deposited("weights"), X)
 
 
@@ -174,9 +174,9 @@ def test_a_receiver_gets_what_the_caller_does_not(servers, cluster_of, weights):
         lab.receive("today", sender="clinic.test", digest=LOGITS.digest)
     found = lab.receive("today", sender="clinic.test", digest=PROGRAM.digest)
     np.testing.assert_allclose(found, EXPECTED, atol=2**-6)
-    with pytest.raises(ditto.ClusterError, match="no result 'today'"):
+    with pytest.raises(ditto.ClusterError, match=r"no result 'today'"):
         lab.receive("today", sender="clinic.test")
-    with pytest.raises(ditto.ClusterError, match="may not run program .* with outputs to 'model.test'"):
+    with pytest.raises(ditto.ClusterError, match=r"may not run program .* with outputs to 'model\.test'"):
         clinic.run(PROGRAM, clinic.deposited("weights"), X, receiver="model.test", label="today")
 
 
@@ -247,7 +247,7 @@ def test_a_deposit_that_is_too_large_leaves_nothing(cluster_of):
     large = np.zeros((100, 100), np.float32)
     program = ditto.compile(lambda x: x + 1, large)
     with pytest.raises(
-        ditto.ClusterError, match="deposit 'clinic/x' takes .* bytes or more, and may take 100000"
+        ditto.ClusterError, match=r"deposit 'clinic/x' takes .* bytes or more, and may take 100000"
     ):
         cluster_of("clinic").deposit("clinic/x", program, 0, large)
     with pytest.raises(ditto.ClusterError, match="nothing is deposited under 'clinic/x'"):

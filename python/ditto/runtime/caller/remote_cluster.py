@@ -76,9 +76,7 @@ class RemoteCluster(Cluster):
         if receiver is None and label is None:
             return nested(program, self._outputs(call, program, args, keep, progress))
         if receiver is None or label is None or keep is not False:
-            raise InputError(
-                "outputs for somebody else need a receiver and a label, and none of them is kept"
-            )
+            raise InputError("outputs for somebody else need a receiver and a label, and none is kept")
         self._outputs(call, program, args, False, progress, {"receiver": receiver, "label": label})
         return None
 
