@@ -226,6 +226,20 @@ def test_arguments_of_stablehlo_have_owners() -> None:
     assert owners(owned, visibility=["secret:a", "public:c"]) == ["a", "c"]
 
 
+def test_ranges_and_guards_leave_owners_as_they_are() -> None:
+    ranges = ditto.calibrate(times, [(X, X)])
+    visibility = ("secret:clinic", "secret:model.example")
+    program = ditto.compile(times, X, X, ranges=ranges, guard=True, visibility=visibility)
+    assert program.guard is not None and set(program.guard.inputs) == {0, 1}
+    assert [tensor.owner for tensor in program.caller_inputs] == ["clinic", "model.example"]
+
+
+def test_the_stock_compiler_keeps_owners() -> None:
+    program = compile_stock(times, X, X, visibility=("public:clinic", "secret"))
+    assert [tensor.owner for tensor in program.caller_inputs] == ["clinic", ""]
+    assert [value.secret for value in program.values[:2]] == [False, True]
+
+
 def test_an_input_in_several_encodings_has_one_owner() -> None:
     policy = Path(__file__).parent / "pipelines" / "Inputs" / "narrow_linear.toml"
 

@@ -188,6 +188,8 @@ class Program:
         remarks: what the compiler warned of and remarked, in program order; not saved.
         nest: nests results in the function's own containers; not saved, so a loaded program gives tuples
             for containers that are neither tuple, list nor dict.
+        content: of the file that the program was read from, which it keeps: compressed elsewhere, the same
+            program can be other bytes, and have another digest.
     """
 
     name: str
@@ -205,6 +207,7 @@ class Program:
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
     remarks: tuple[str, ...] = field(default=(), compare=False)
     nest: Callable[[Sequence[Any]], Any] | None = field(default=None, compare=False, repr=False)
+    content: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
     def results(self) -> int:
@@ -229,11 +232,13 @@ class Program:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
-        """The program file's content; equal programs give equal bytes.
+        """The program file's content: what it was read from, else what is the same for equal programs.
 
         Raises:
             ProgramFileError: a file cannot hold the program, see `ditto_compiler.program_file`.
         """
+        if self.content is not None:
+            return self.content
         regions = self.regions.values()
         scopes = sorted({v.scope for v in self.values} | {scope for r in regions for scope, _ in r.scopes})
         number = {scope: index for index, scope in enumerate(scopes)}
@@ -292,11 +297,11 @@ class Program:
         Raises:
             ProgramFileError: not a program file, damaged, too large, or of another version.
         """
-        return cls(**_fields(*unpack(content, origin)))
+        return cls(**_fields(*unpack(content, origin)), content=content)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        return dataclasses.replace(self, **{"content": None, **changes})
 
 
 def _step_to_json(step: Step) -> list[Any]:

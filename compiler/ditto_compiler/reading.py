@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 from ditto_compiler.diagnostics import PARSED_TEXT, CompileError, Diagnostic, SourceLocation
 from ditto_compiler.ir import ir
+from ditto_compiler.processes import child_environment, python_command
 from ditto_compiler.source import decode_source, parse_source
 from ditto_compiler.verifier import verify_module
 
@@ -48,11 +48,12 @@ def read_program(source: str | bytes, file: str) -> ir.Module:
 
 def _read_in_child(content: bytes, file: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ditto_compiler.reading"],
+        python_command("ditto_compiler.reading"),
         input=content,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=child_environment(),
+        process_group=0,
     )
     if done.returncode < 0:
         raise death_error(file, "reading it", -done.returncode)

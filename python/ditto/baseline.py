@@ -18,7 +18,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 
 from ditto.compiled_program import Program
 from ditto.frontend import Visibility, trace
+from ditto.runtime.transport.runtime_folder import RuntimeFolder
 from ditto_compiler.building import splat
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES
@@ -38,6 +38,7 @@ from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import Policy
+from ditto_compiler.processes import child_environment, python_command
 from ditto_compiler.program import Call, CallerTensor, Input, Region, Value
 from ditto_compiler.structure import constant
 
@@ -180,14 +181,16 @@ def _call_erf(op: ir.Operation) -> None:
 
 
 def _compile(text: str, secret: Sequence[bool], reciprocal_per_row: bool) -> str:
-    with tempfile.TemporaryDirectory(prefix="ditto-") as folder:
-        output = Path(folder) / "code.mlir"
+    with RuntimeFolder() as folder:
+        output = folder.path / "code.mlir"
         request = {"text": text, "secret": list(secret), "reciprocal_per_row": reciprocal_per_row}
         done = subprocess.run(
-            [sys.executable, "-m", "ditto.baseline", str(output)],
+            python_command("ditto.baseline", str(output)),
             input=json.dumps(request),
             capture_output=True,
             text=True,
+            env=child_environment(),
+            process_group=0,
         )
         if done.returncode != 0 or not output.exists():
             said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]

@@ -23,6 +23,7 @@ DATA_MODULES = (
     "network",
     "options",
     "owners",
+    "processes",
     "program",
     "program_file",
 )
@@ -31,7 +32,7 @@ DATA_MODULES = (
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors intervals owners",
+        "dtypes errors intervals owners processes",
         "encoding files options",
         "program_file",
         "ir network program",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import json
 import tracemalloc
@@ -465,3 +466,17 @@ def test_endless_files_are_not_read_to_their_end() -> None:
         ProgramFileError, match="'/dev/zero' is not a ditto program file: it has more than 64 MiB"
     ):
         Program.load("/dev/zero")
+
+
+def test_a_file_that_was_compressed_elsewhere_keeps_its_digest() -> None:
+    content = PROGRAM.to_bytes()
+    other = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(other, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    loaded = Program.from_bytes(other.getvalue())
+    assert loaded == Program.from_bytes(content)
+    assert loaded.to_bytes() == other.getvalue() != content
+    assert loaded.digest == hashlib.sha256(other.getvalue()).hexdigest()
+    assert loaded.replace(name="else").to_bytes() != other.getvalue()
+    assert Program.from_bytes(loaded.replace(name="else").to_bytes()).name == "else"

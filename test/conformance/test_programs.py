@@ -28,7 +28,7 @@ policies, visibilities = st.sampled_from(sorted(POLICIES)), st.sampled_from(["se
 def compiled(program: RandomModule, policy: str, visibility: str) -> ditto.Program | None:
     """None where the program cannot run, for a known reason."""
     try:
-        return ditto.compile(
+        private = ditto.compile(
             parse_source(program.text.encode(), "random"),
             policy=POLICIES[policy],
             visibility=["secret", visibility][: len(program.arguments)],
@@ -36,6 +36,9 @@ def compiled(program: RandomModule, policy: str, visibility: str) -> ditto.Progr
     except ditto.DittoError as error:
         assert re.search(KNOWN, str(error)), f"{error}\n{program}"
         return None
+    # Whatever is compiled, its file can be read.
+    assert ditto.Program.from_bytes(private.to_bytes()) == private
+    return private
 
 
 def assert_close(program: RandomModule, found: Any, bounds: Any) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 
 import ditto
-from ditto.runtime.caller import parties
 from ditto_compiler.network import PARTIES
 
 X = np.ones((64, 64), np.float32)
@@ -134,25 +132,6 @@ def test_an_error_of_the_engine_reaches_the_caller(program):
     broken = program.replace(regions={region.name: type(region)(region.name, 64, 18, "module { nonsense }")})
     with ditto.LocalCluster(timeout=60) as own, pytest.raises(ditto.ClusterError, match="region r0"):
         own.run(broken, {"w": GOOD}, GOOD)
-
-
-def test_parties_listen_on_ports_that_are_free(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        monkeypatch.setattr(parties, "PORTS", range(port, port + 1))
-        with pytest.raises(ditto.ClusterError, match=f"no 3 free ports between {port} and {port + 1}"):
-            ditto.LocalCluster().start()
-
-
-def test_a_port_that_is_taken_in_between_is_one_clear_error(monkeypatch):
-    before = children()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        ports = [taken.getsockname()[1], 20_001, 20_003]
-        monkeypatch.setattr(parties, "_free_ports", lambda count: ports)
-        with pytest.raises(ditto.ClusterError, match="P0 failed while starting: SPU failed") as error:
-            ditto.LocalCluster(timeout=20).start()
-    assert "stacktrace" not in str(error.value) and "\n" not in str(error.value)
-    assert children() == before
 
 
 def test_a_nonsensical_time_out_is_refused():

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from test.support.certificates import Authority
+from test.support.ports import free_ports
 from test.support.processes import child_environment
 
 import ditto
-from ditto.runtime.caller.parties import PARTIES, _free_ports
 from ditto.runtime.transport.hosts import Address, load_hosts
 from ditto_compiler.cost.model import estimate
-from ditto_compiler.network import load_network
+from ditto_compiler.network import PARTIES, load_network
 
 X = np.float32([[0.5, -1.0], [2.0, 0.25]])
 PROGRAM = ditto.compile(lambda x: jax.nn.softmax(x @ x), X)
@@ -46,7 +46,7 @@ class Servers:
     def __init__(self, folder):
         self.folder = folder
         authority = Authority(folder / "authority")
-        text = hosts_text(_free_ports(2 * PARTIES))
+        text = hosts_text(free_ports(2 * PARTIES))
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         environment = child_environment(TMPDIR=str(self.temporary))
@@ -80,7 +80,7 @@ class OneServer:
 
     def __init__(self, folder):
         Authority(folder / "authority").issue(folder)
-        (folder / "hosts.toml").write_text(hosts_text(_free_ports(2 * PARTIES)))
+        (folder / "hosts.toml").write_text(hosts_text(free_ports(2 * PARTIES)))
         self.hosts = load_hosts(folder / "hosts.toml")
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
@@ -297,14 +297,14 @@ def test_strangers_are_not_let_in(servers, tmp_path):
 
 def test_nobody_there(tmp_path):
     Authority(tmp_path / "authority").issue(tmp_path)
-    (tmp_path / "hosts.toml").write_text(hosts_text(_free_ports(2 * PARTIES)))
+    (tmp_path / "hosts.toml").write_text(hosts_text(free_ports(2 * PARTIES)))
     with pytest.raises(ditto.ClusterError, match=r"cannot reach party P0 .*is `ditto party` running there\?"):
         ditto.RemoteCluster(tmp_path / "hosts.toml", timeout=10).start()
 
 
 def test_a_party_that_does_not_answer(tmp_path):
     Authority(tmp_path / "authority").issue(tmp_path)
-    ports = _free_ports(2 * PARTIES)
+    ports = free_ports(2 * PARTIES)
     (tmp_path / "hosts.toml").write_text(hosts_text(ports))
     with (
         socket.create_server(("127.0.0.1", ports[0])),

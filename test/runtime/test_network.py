@@ -4,8 +4,8 @@ Times are compared with the bounds that the model gives (nothing arrives earlier
 with how fast this machine is.
 """
 
-import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -19,28 +19,49 @@ import pytest
 
 import ditto
 from ditto.runtime.transport.relay import LOOPBACK, Relay
+from ditto_compiler.errors import InternalError
 from ditto_compiler.network import PRESETS, Network, NetworkError, load_network
 
 FAST = Network("fast", 1e12, 0.0)
 
 
 class Hosts:
-    """Hosts that listen behind a relay, and connections between them."""
+    """Hosts that listen behind a relay, on ports or on sockets in `folder`, and connections between them."""
 
-    def __init__(self, network, count=3):
-        self.servers = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
-        self.relay = Relay(network, [server.getsockname()[1] for server in self.servers])
+    def __init__(self, network, count=3, folder=None):
+        if folder is None:
+            self.servers = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
+            addresses = [f"{LOOPBACK}:{server.getsockname()[1]}" for server in self.servers]
+        else:
+            self.servers = [socket.socket(socket.AF_UNIX) for _ in range(count)]
+            for number, server in enumerate(self.servers):
+                server.bind(str(folder / f"p{number}.sock"))
+                server.listen()
+            addresses = [f"unix:{folder}/p{number}.sock" for number in range(count)]
+        self.relay = Relay(network, addresses)
         self.opened = []
+
+    def knock(self, source, target):
+        """The near end of a connection that `source` makes."""
+        address = self.relay.addresses(source)[target]
+        if address.startswith("unix:"):
+            near = socket.socket(socket.AF_UNIX)
+            near.connect(address.removeprefix("unix:"))
+        else:
+            near = socket.create_connection((LOOPBACK, int(address.partition(":")[2])), timeout=30)
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        near.settimeout(30)
+        self.opened.append(near)
+        return near
 
     def connect(self, source, target):
         """Both ends of a connection that `source` makes."""
-        host, port = self.relay.addresses(source)[target].split(":")
-        near = socket.create_connection((host, int(port)), timeout=30)
+        near = self.knock(source, target)
         far, _ = self.servers[target].accept()
-        for end in (near, far):
-            end.settimeout(30)
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.opened += [near, far]
+        far.settimeout(30)
+        if far.family == socket.AF_INET:
+            far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.opened.append(far)
         return near, far
 
     def __enter__(self):
@@ -125,10 +146,92 @@ def test_bad_network_says_what_is_wrong(text, message):
         load_network(text)
 
 
-def test_bytes_arrive_unchanged_and_in_order():
+@pytest.fixture(params=["tcp", "unix"])
+def hosts(request, tmp_path):
+    with Hosts(FAST, folder=tmp_path if request.param == "unix" else None) as hosts:
+        yield hosts
+
+
+def test_bytes_arrive_unchanged_and_in_order(hosts):
+    pairs = [hosts.connect(i, j) for i in range(3) for j in range(3) if i != j]
+    exchange(pairs, 3_000_001)
+
+
+def is_silent(sock):
+    """Whether nothing comes for longer than the relay takes."""
+    return not select.select([sock], [], [], 0.2)[0]
+
+
+def test_one_way_can_be_silent(hosts):
+    near, far = hosts.connect(0, 1)
+    answering, asking = hosts.connect(1, 0)
+    hosts.relay.hold(0, 1)
+    near.sendall(b"kept")
+    asking.sendall(b"this too")
+    assert is_silent(far) and is_silent(answering)
+    # The other way, and to others, all is well.
+    far.sendall(b"hello")
+    assert receive(near, 5) == b"hello"
+    exchange([hosts.connect(0, 2), hosts.connect(1, 0), hosts.connect(1, 2)], 100_000)
+    hosts.relay.restore()
+    assert receive(far, 4) == b"kept"
+    assert receive(answering, 8) == b"this too"
+    exchange([(near, far), (far, near)], 1_000_000)
+
+
+def test_silence_hides_that_a_connection_has_ended(hosts):
+    near, far = hosts.connect(0, 1)
+    hosts.relay.hold(0, 1)
+    near.close()
+    assert is_silent(far)
+    hosts.relay.restore()
+    assert far.recv(1) == b""
+
+
+def test_silence_stops_a_sender_that_goes_on(hosts):
+    near, far = hosts.connect(0, 1)
+    hosts.relay.hold(0, 1)
+    near.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        while True:
+            near.sendall(bytes(1 << 20))
+    hosts.relay.restore()
+    assert len(receive(far, 1 << 20)) >= 1 << 20
+
+
+def ends(sock):
+    try:
+        return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_two_hosts_can_be_cut_off(hosts):
+    cut = [*hosts.connect(0, 1), *hosts.connect(1, 0)]
+    kept = [hosts.connect(0, 2), hosts.connect(2, 1)]
+    hosts.relay.cut(1, 0)
+    assert all(map(ends, cut))
+    assert ends(hosts.knock(0, 1)) and ends(hosts.knock(1, 0))
+    exchange(kept, 100_000)
+    hosts.relay.restore()
+    exchange([*kept, hosts.connect(0, 1), hosts.connect(1, 0)], 100_000)
+
+
+def test_a_cut_connection_is_reset():
+    """Over TCP: neither side may take what it has got for all there was."""
     with Hosts(FAST) as hosts:
-        pairs = [hosts.connect(i, j) for i in range(3) for j in range(3) if i != j]
-        exchange(pairs, 3_000_001)
+        ends = hosts.connect(0, 1)
+        hosts.relay.cut(0, 1)
+        for end in ends:
+            with pytest.raises(ConnectionResetError):
+                end.recv(1)
+
+
+def test_faults_of_a_dead_relay_are_an_error():
+    with Hosts(FAST) as hosts:
+        hosts.relay.process.kill()
+        with pytest.raises(InternalError, match=r"the relay did not obey 'hold 0 1': .* died by signal 9"):
+            hosts.relay.hold(0, 1)
 
 
 def test_round_trip_takes_at_least_the_setting():
@@ -182,14 +285,9 @@ def test_end_of_a_connection_is_passed_on_after_its_data():
         assert far.recv(1) == b""
 
 
-def test_refused_connection_is_closed():
-    with Hosts(FAST) as hosts:
-        hosts.servers[1].close()
-        host, port = hosts.relay.addresses(0)[1].split(":")
-        with socket.create_connection((host, int(port)), timeout=30) as near:
-            near.settimeout(30)
-            with contextlib.suppress(ConnectionResetError):
-                assert near.recv(1) == b""
+def test_refused_connection_is_closed(hosts):
+    hosts.servers[1].close()
+    assert ends(hosts.knock(0, 1))
 
 
 def test_relay_ends_with_the_process_that_started_it():
@@ -197,7 +295,7 @@ def test_relay_ends_with_the_process_that_started_it():
         "import os, time\n"
         "from ditto.runtime.transport.relay import Relay\n"
         "from ditto_compiler.network import Network\n"
-        "relay = Relay(Network('n', 1e9, 0.0), [1, 2, 3])\n"
+        "relay = Relay(Network('n', 1e9, 0.0), ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3'])\n"
         "print(relay.process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )

@@ -75,7 +75,7 @@ class Servers:
             self.caller(caller)
         for rank in range(PARTIES):
             own = folder / str(rank)
-            own.mkdir()
+            own.mkdir(exist_ok=True)
             (own / "hosts.toml").write_text(hosts_text(self.ports, links[rank] if links else None))
             (own / "access.toml").write_text(access)
             self.authority.issue(own, NAMES[rank])

@@ -471,11 +471,13 @@ class Cluster(ABC):
 
 
 class LocalCluster(Cluster):
-    """Three parties as processes on this machine, connected over loopback.
+    """Three parties as processes on this machine, connected over Unix sockets.
 
         with LocalCluster() as cluster:
             y = cluster.run(program, x, w)
         cluster.stats   # bytes and messages of the last run
+
+    Threads and coroutines may share it, see `Cluster`.
 
     Args:
         timeout: seconds that a run may take, and that the parties may take to start.

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import secrets
 import selectors
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from ditto.runtime.party.spawn import PartyProcess, spawn_party
-from ditto.runtime.transport.relay import LOOPBACK, Relay
+from ditto.runtime.transport.relay import UNIX, Relay
+from ditto.runtime.transport.runtime_folder import RuntimeFolder
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES, Network
-
-PORTS = range(10_240, 32_768)
-"""That parties listen on: below those that Linux gives to connections."""
 
 Answer = tuple[dict[str, Any], list[bytearray]]
 
@@ -186,24 +181,27 @@ class LocalParties(Parties):
 
     Args:
         timeout: seconds until they must be up; also SPU's receive time-out.
-        network: what lies between them; None for loopback as it is.
+        network: what lies between them; None for the sockets as they are.
 
     Raises:
         ClusterError: a party did not come up.
+        RuntimeFolderError: there is no place for their sockets.
     """
 
     def __init__(self, timeout: float, network: Network | None) -> None:
         super().__init__(timeout)
-        self._folder = tempfile.TemporaryDirectory(prefix="ditto-")
+        self._folder = RuntimeFolder()
         self._processes: list[PartyProcess] = []
         deadline = time.monotonic() + timeout
         try:
-            ports = _free_ports(PARTIES)
-            addresses = [[f"{LOOPBACK}:{port}" for port in ports]] * PARTIES
+            folder = self._folder.path
+            direct = [f"{UNIX}{folder}/p{rank}.sock" for rank in range(PARTIES)]
+            addresses = [direct] * PARTIES
             if network is not None:
-                self._relay = Relay(network, ports)
+                self._relay = Relay(network, direct)
                 addresses = [self._relay.addresses(rank) for rank in range(PARTIES)]
-            self._processes = [spawn_party(rank, Path(self._folder.name)) for rank in range(PARTIES)]
+            for rank in range(PARTIES):
+                self._processes.append(spawn_party(rank, folder))
             self._sockets = [party.sock for party in self._processes]
             # Links connect at once when all try at the same time, otherwise after seconds.
             self.answers(deadline, "starting")
@@ -235,7 +233,7 @@ class LocalParties(Parties):
         if self._relay is not None:
             self._relay.close()
             self._relay = None
-        self._folder.cleanup()
+        self._folder.close()
 
     def _death(self, rank: int, doing: str, error: Exception | None = None) -> ClusterError:
         party = self._processes[rank]
@@ -247,20 +245,3 @@ class LocalParties(Parties):
         lines = party.log.read_text(errors="replace").strip().splitlines()
         last = f"; it last said: {lines[-1]}" if lines else ""
         return ClusterError(f"party P{rank} died {cause} while it {doing}{last}")
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports of loopback that were free a moment ago.
-
-    Not those that the system would choose: it may give such a port to any connection, also to one among the
-    parties, before the party listens on it.
-    """
-    ports: set[int] = set()
-    for _ in range(1000):
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind((LOOPBACK, port))
-            ports.add(port)
-        if len(ports) == count:
-            return list(ports)
-    raise ClusterError(f"no {count} free ports between {PORTS.start} and {PORTS.stop} on {LOOPBACK}")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ditto import tree
-from ditto.runtime.caller import deposits
+from ditto import compiled_program, tree
+from ditto.runtime.caller import depositing
 from ditto.runtime.caller.cluster import (
     Cluster,
     argument_copies,
@@ -16,7 +16,7 @@ from ditto.runtime.caller.cluster import (
     nested,
     open_output,
 )
-from ditto.runtime.caller.deposits import DepositedArray
+from ditto.runtime.caller.depositing import DepositedArray
 from ditto.runtime.caller.inputs import GuardError, InputError, SharedArray, check_program
 from ditto.runtime.caller.parties import Parties
 from ditto.runtime.caller.remote import RemoteParties
@@ -76,9 +76,7 @@ class RemoteCluster(Cluster):
         if receiver is None and label is None:
             return nested(program, self._outputs(call, program, args, keep, progress))
         if receiver is None or label is None or keep is not False:
-            raise InputError(
-                "outputs for somebody else need a receiver and a label, and none of them is kept"
-            )
+            raise InputError("outputs for somebody else need a receiver and a label, and none is kept")
         self._outputs(call, program, args, False, progress, {"receiver": receiver, "label": label})
         return None
 
@@ -101,7 +99,7 @@ class RemoteCluster(Cluster):
         copies = argument_copies(program, position, argument)
 
         def action(parties: Parties, deadline: float) -> list[DepositedArray]:
-            return deposits.deposit_arrays(parties, deadline, name, structure, copies())
+            return depositing.deposit_arrays(parties, deadline, name, structure, copies())
 
         return tree.unflatten_argument(structure, self._asked(action))
 
@@ -116,7 +114,7 @@ class RemoteCluster(Cluster):
             ClusterError: there is no such deposit that this caller may use, or it has another digest.
         """
         structure, arrays = self._asked(
-            lambda parties, deadline: deposits.find_arrays(parties, deadline, name, digest)
+            lambda parties, deadline: depositing.find_arrays(parties, deadline, name, digest)
         )
         return tree.unflatten_argument(structure, arrays)
 
@@ -128,11 +126,11 @@ class RemoteCluster(Cluster):
         """
         check_program(program)
         digest: str = self._asked(
-            lambda parties, deadline: deposits.deposit_program(parties, deadline, name, program)
+            lambda parties, deadline: depositing.deposit_program(parties, deadline, name, program)
         )
         return digest
 
-    def program(self, name: str, digest: str | None = None) -> Program:
+    def program(self, name: str, digest: str | None = None) -> compiled_program.Program:
         """A program that was deposited under a name.
 
         Args:
@@ -143,8 +141,8 @@ class RemoteCluster(Cluster):
             ClusterError: as for `deposited`.
             ProgramFileError: it is none.
         """
-        program: Program = self._asked(
-            lambda parties, deadline: deposits.find_program(parties, deadline, name, digest)
+        program: compiled_program.Program = self._asked(
+            lambda parties, deadline: depositing.find_program(parties, deadline, name, digest)
         )
         return program
 
@@ -154,7 +152,7 @@ class RemoteCluster(Cluster):
         Raises:
             ClusterError: it is not this caller's.
         """
-        self._asked(lambda parties, deadline: deposits.withdraw(parties, deadline, name))
+        self._asked(lambda parties, deadline: depositing.withdraw(parties, deadline, name))
 
     def receive(self, label: str, *, sender: str, digest: str | None = None) -> Any:
         """The outputs of a run that somebody else made for this caller. The parties then forget them.
@@ -170,14 +168,14 @@ class RemoteCluster(Cluster):
             SharingError: the parties' shares contradict each other.
         """
 
-        def action(parties: Parties, deadline: float) -> deposits.Result:
-            result = deposits.collect(parties, deadline, label, sender)
+        def action(parties: Parties, deadline: float) -> depositing.Result:
+            result = depositing.collect(parties, deadline, label, sender)
             if digest is not None and digest != result.digest:
                 raise InputError(f"result '{label}' is of program {result.digest}, not {digest}")
-            deposits.collected(parties, deadline, label, sender)
+            depositing.collected(parties, deadline, label, sender)
             return result
 
-        result: deposits.Result = self._asked(action)
+        result: depositing.Result = self._asked(action)
         outputs = [open_output(v, sent) for v, sent in zip(result.values, result.parts, strict=True)]
         if result.guard is not None and not outputs.pop():
             raise GuardError(broken_guard(result.name, result.guard))

@@ -26,8 +26,8 @@ Every key may be left out but those of `[[deposit]]`, and `programs` and `caller
 the defaults. Nobody may do what the file does not allow. Each party has a file of its own; paths are relative
 to it.
 
-A run is allowed by one `[[allow]]` that has the program, the caller, every deposit of others that is used, and
-the receiver. Two that have half of the deposits each do not allow it, for nobody agreed to use them together.
+A run is allowed by one `[[allow]]` that has the program, the caller, every deposit of others that is used,
+and the receiver. Two that have half of the deposits each do not allow it: nobody agreed to use them together.
 """
 
 from __future__ import annotations

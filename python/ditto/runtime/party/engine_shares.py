@@ -113,7 +113,7 @@ def shape_of(share: Any) -> tuple[int, ...]:
     """The shape of an engine object."""
     meta = libspu.ValueMeta()
     meta.ParseFromString(share.meta)
-    return tuple(meta.shape)
+    return tuple(meta.shape.dims)
 
 
 def _varint(value: int) -> bytes:

@@ -1,10 +1,11 @@
 """Where a party keeps deposits and results: encrypted files in one folder, which survive a restart.
 
 Who knows what. Whoever reads the disk without the store key learns how many entries there are, how large each
-and its index are, and when they were written; not names, owners, headers or contents. Whoever changes the disk
-without the key is noticed, as a StoreError: bytes changed, files truncated, renamed, mixed out of several, or of
-another store. What cannot be noticed is an entry removed, or its whole file put back to an earlier version, while
-no process has the store open. Removing an entry frees its file and does not overwrite it.
+and its index are, and when they were written; not names, owners, headers or contents. Whoever changes the
+disk without the key is noticed, as a StoreError: bytes changed, files truncated, renamed, mixed out of
+several, or of another store. What cannot be noticed is an entry removed, or its whole file put back to an
+earlier version, while no process has the store open. Removing an entry frees its file and does not overwrite
+it.
 
 The folder (0700, its files 0600):
 
@@ -38,6 +39,7 @@ import errno
 import fcntl
 import hmac
 import io
+import itertools
 import json
 import os
 import re
@@ -108,6 +110,8 @@ class Entry:
     pieces: tuple[tuple[dict[str, Any], int], ...]
     stored_bytes: int
     _salt: bytes = field(repr=False)
+    _starts: tuple[int, ...] = field(repr=False)
+    """Where in the file each piece starts, and where the last one ends."""
 
 
 class Store:
@@ -223,14 +227,14 @@ class Store:
                 `entry` was asked for.
         """
         what = f"{entry.kind} '{entry.name}'"
-        sizes = [size for _, size in entry.pieces]
+        _, size = entry.pieces[number]
         try:
             with _open_file(self._path(entry.kind, entry.name)) as file:
                 if file.read(_SALT_BYTES) != entry._salt:
                     raise StoreError(f"{what} was replaced or changed since it was asked for; ask again")
-                file.seek(_SALT_BYTES + sum(map(_sealed_bytes, sizes[:number])))
+                file.seek(entry._starts[number])
                 seal = _Seal(self._key, entry._salt, self._tag(entry.kind, entry.name))
-                yield from seal.read(file, number, sizes[number], f"piece {number} of {what}")
+                yield from seal.read(file, number, size, f"piece {number} of {what}")
         except FileNotFoundError:
             raise StoreError(f"{what} was removed since it was asked for") from None
         except OSError as error:
@@ -260,6 +264,7 @@ class Store:
             self._check_owner(entry.kind, entry.name, entry.owner)
             path.replace(self._path(entry.kind, entry.name))
             self._entries[entry.kind, entry.name] = entry
+            # Should this fail, the entry is there, but may be gone after the machine loses power.
             _sync_folder(self._folder / _ENTRIES)
 
     def _check_open(self) -> None:
@@ -332,7 +337,8 @@ class Store:
                 seal = _Seal(self._key, salt, bytes.fromhex(path.name))
                 index = b"".join(seal.read(file, _INDEX, index_bytes, f"the index of {what}"))
                 entry = _parse_index(index, size, salt)
-            if start != _SALT_BYTES + sum(_sealed_bytes(size) for _, size in entry.pieces):
+            # A file of another store with the same key is whole, under a name that is none here.
+            if start != entry._starts[-1] or path != self._path(entry.kind, entry.name):
                 raise StoreError(f"{what} was changed or truncated")
         except StoreError as error:
             raise StoreError(
@@ -569,10 +575,12 @@ def _sealed_bytes(size: int) -> int:
     return size + _chunks(size) * _SEAL_BYTES
 
 
-def _parse_index(index: bytes, size: int, salt: bytes) -> Entry:
+def _parse_index(index: bytes, stored_bytes: int, salt: bytes) -> Entry:
     data = json.loads(index)
-    data["pieces"] = tuple((header, count) for header, count in data["pieces"])
-    return Entry(**data, stored_bytes=size, _salt=salt)
+    data["pieces"] = tuple((header, size) for header, size in data["pieces"])
+    sealed = (_sealed_bytes(size) for _, size in data["pieces"])
+    starts = tuple(itertools.accumulate(sealed, initial=_SALT_BYTES))
+    return Entry(**data, stored_bytes=stored_bytes, _salt=salt, _starts=starts)
 
 
 def _derive(key: bytes, salt: bytes, info: bytes) -> bytes:

@@ -3,10 +3,11 @@
 The model is three hosts behind a switch. Each host has one uplink of `Network.bandwidth_bits_per_s`, shared
 by all it sends to the two others, as `tc tbf` on its interface would limit it; downlinks are not limited.
 Whatever has left the uplink arrives half a round-trip time later. An uplink transmits without bursts, and
-connections keep their order. Nothing is lost, and there is no TCP slow start: the real TCP connections
-end at the relay.
+connections keep their order. Nothing is lost, and there is no TCP slow start: the real connections end at
+the relay.
 
-`ditto-relay`, a process without privileges, does it: parties are told its ports in place of each other's.
+`ditto-relay`, a process without privileges, does it: parties are told its addresses in place of each
+other's. For tests it can also make the network fail.
 """
 
 from __future__ import annotations
@@ -16,35 +17,46 @@ import itertools
 import socket
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 from ditto.runtime.transport.installation import installed_file
+from ditto_compiler.errors import InternalError
 from ditto_compiler.network import Network
 
 LOOPBACK = "127.0.0.1"
+UNIX = "unix:"
+"""Before the path of a Unix socket, in the addresses that the engine takes."""
 
 
 class Relay:
-    """A running `ditto-relay` between hosts 0, 1, ... that listen on `ports` of loopback.
+    """A running `ditto-relay` between hosts 0, 1, ... that listen at `addresses`.
+
+    Args:
+        network: what it imitates.
+        addresses: `127.0.0.1:PORT` or `unix:PATH` of each host. The relay listens likewise: on ports of its
+            own, or on sockets beside `PATH`, which whoever made that folder removes.
 
     Attributes:
         process: the relay.
-        output: of the relay, which says nothing until it dies: readable means dead.
+        output: of the relay, which says nothing unasked until it dies.
 
     Raises:
         InstallationError: from the constructor, when the relay was not built.
     """
 
-    def __init__(self, network: Network, ports: Sequence[int]) -> None:
+    def __init__(self, network: Network, addresses: Sequence[str]) -> None:
         program = installed_file("ditto-relay")
-        self._ports = tuple(ports)
-        self._entrances: dict[tuple[int, int], int] = {}
+        self._addresses = tuple(addresses)
+        self._entrances: dict[tuple[int, int], str] = {}
         routes = []
         with contextlib.ExitStack() as listeners:
-            for source, target in itertools.permutations(range(len(ports)), 2):
-                listener = listeners.enter_context(socket.create_server((LOOPBACK, 0)))
-                self._entrances[source, target] = listener.getsockname()[1]
-                routes.append((listener.fileno(), f"{source}:{target}:{ports[target]}"))
+            for source, target in itertools.permutations(range(len(addresses)), 2):
+                listener, entrance = _entrance(source, addresses[target])
+                listeners.enter_context(listener)
+                self._entrances[source, target] = entrance
+                goal = addresses[target].removeprefix(UNIX).removeprefix(f"{LOOPBACK}:")
+                routes.append((listener.fileno(), f"{source}:{target}:{goal}"))
             self.process = subprocess.Popen(
                 [
                     program,
@@ -57,6 +69,8 @@ class Relay:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                # An interrupt from the terminal is for this process, which then ends the relay.
+                process_group=0,
             )
         assert self.process.stdout is not None
         self.output: IO[bytes] = self.process.stdout
@@ -64,9 +78,37 @@ class Relay:
     def addresses(self, host: int) -> list[str]:
         """Where `host` finds each host: itself as it is, the others through the relay."""
         return [
-            f"{LOOPBACK}:{port if target == host else self._entrances[host, target]}"
-            for target, port in enumerate(self._ports)
+            address if target == host else self._entrances[host, target]
+            for target, address in enumerate(self._addresses)
         ]
+
+    def hold(self, source: int, target: int) -> None:
+        """Silence, one way: connections stay, but nothing that `source` sends reaches `target`.
+
+        It waits in the relay, and when its queue is full (about 4 MB) at the sender's.
+        """
+        self._command(f"hold {source} {target}")
+
+    def cut(self, a: int, b: int) -> None:
+        """Resets all connections between two hosts, without what is on its way; new ones end at once."""
+        self._command(f"cut {a} {b}")
+
+    def restore(self) -> None:
+        """Ends all faults: what was held is delivered, and new connections are made."""
+        self._command("restore")
+
+    def _command(self, command: str) -> None:
+        """Has the relay obey, from when this returns.
+
+        Raises:
+            InternalError: it is dead.
+        """
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{command}\n".encode())
+            self.process.stdin.flush()
+        if self.output.readline() != b"ok\n":
+            raise InternalError(f"the relay did not obey '{command}': {self.epitaph()}")
 
     def epitaph(self) -> str:
         """What a dead relay died of."""
@@ -80,3 +122,16 @@ class Relay:
         """Ends the relay, and with it all connections through it."""
         self.process.kill()
         self.process.communicate()
+
+
+def _entrance(source: int, target: str) -> tuple[socket.socket, str]:
+    """What listens for connections of host `source` to the host at `target`, and its address."""
+    if target.startswith(UNIX):
+        path = Path(target.removeprefix(UNIX))
+        path = path.with_name(f"from{source}-{path.name}")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+        return listener, f"{UNIX}{path}"
+    listener = socket.create_server((LOOPBACK, 0))
+    return listener, f"{LOOPBACK}:{listener.getsockname()[1]}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ditto import compiled_program
 from ditto.runtime.caller.inputs import SharedArray
 from ditto.runtime.caller.parties import Answer, ClusterError, Parties
 from ditto.runtime.protocols.deposit_digest import SALT_BYTES, Leaf, deposit_digest, slot_bytes
@@ -171,7 +172,9 @@ def find_arrays(
         raise ClusterError(f"deposit '{name}' does not say what it is: {error!r}") from None
 
 
-def find_program(parties: Parties, deadline: float, name: str, digest: str | None) -> Program:
+def find_program(
+    parties: Parties, deadline: float, name: str, digest: str | None
+) -> compiled_program.Program:
     """A deposited program; errors as for `find_arrays`."""
     parties.send_all({"command": "program", "name": name})
     answers = parties.answers(deadline, "fetching the program")
@@ -181,7 +184,7 @@ def find_program(parties: Parties, deadline: float, name: str, digest: str | Non
         raise ClusterError(
             f"the parties have different programs under '{name}'; its owner must deposit it again"
         )
-    program = Program.from_bytes(contents.pop(), f"deposit '{name}'")
+    program = compiled_program.Program.from_bytes(contents.pop(), f"deposit '{name}'")
     if digest is not None and digest != program.digest:
         raise ClusterError(f"deposit '{name}' is the program {program.digest}, not {digest}")
     return program

@@ -1,0 +1,27 @@
+"""How the project starts Python modules as processes of their own.
+
+Such a process imports from where Python and the user say that modules are, never from the current folder:
+somebody may have put a file of some module's name there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def python_command(module: str, *arguments: str) -> list[str]:
+    """Runs a module as a program, in `child_environment`."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """This process's environment, in which Python does not look into the current folder.
+
+    An empty entry of PYTHONPATH would be that folder; others keep their meaning wherever the process goes.
+    """
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", **changes}
+    entries = environment.pop("PYTHONPATH", "").split(os.pathsep)
+    if path := os.pathsep.join(os.path.abspath(entry) for entry in entries if entry):
+        environment["PYTHONPATH"] = path
+    return environment
