@@ -11,11 +11,9 @@ connection ends the process, whatever it is computing.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import queue
-import resource
 import socket
 import sys
 import threading
@@ -28,6 +26,7 @@ from spu import libspu
 
 from ditto.runtime.party.engine import Engine, reason_of
 from ditto.runtime.party.engine_shares import Held, boolean_words
+from ditto.runtime.party.memory import PeakMemory, protect_memory
 from ditto.runtime.protocols.sharing import raw_shape, word_dtype
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
@@ -49,9 +48,17 @@ class Party:
     `{"progress": step}`.
     """
 
-    def __init__(self, sock: socket.socket, folder: Path, hosts: Hosts | None = None, rank: int = 0) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        folder: Path,
+        peak_memory: PeakMemory,
+        hosts: Hosts | None = None,
+        rank: int = 0,
+    ) -> None:
         self._sock = sock
         self._folder = folder
+        self._peak_memory = peak_memory
         self._hosts = hosts
         self._rank = rank
         self._engine: Engine | None = None
@@ -132,7 +139,7 @@ class Party:
         if self._engine is None:
             raise InternalError("the party is not connected")
         inputs, self._inputs = self._inputs, {}
-        _forget_peak_memory()
+        self._peak_memory.forget()
         start, cpu_start = time.perf_counter(), time.process_time()
         outputs, traffic = self._engine.run(program, inputs, self._report)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
@@ -148,7 +155,7 @@ class Party:
             "ok": True,
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
-            "peak_memory": _peak_memory(),
+            "peak_memory": self._peak_memory.read(),
             "traffic": dataclasses.asdict(traffic),
             "outputs": [about for about, _ in described],
         }
@@ -167,21 +174,6 @@ def _describe(held: Held) -> tuple[dict[str, Any], Any]:
     return {"kind": held.kind}, np.ascontiguousarray(held.data)
 
 
-def _forget_peak_memory() -> None:
-    """Lets the next peak be that of what follows, where the system can."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_memory() -> int:
-    """Most bytes of memory that this process held at a time."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
 def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
     while True:
         try:
@@ -193,10 +185,12 @@ def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
 
 def main() -> None:
     """Runs a party whose caller is at the other end of the inherited socket `argv[1]`."""
+    peak_memory = PeakMemory()
+    protect_memory()
     sock, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
     hosts, rank = (load_hosts(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 3 else (None, 0)
     try:
-        Party(sock, folder, hosts, rank).serve()
+        Party(sock, folder, peak_memory, hosts, rank).serve()
     except OSError:
         # The caller is gone while it is being answered. SPU's threads do not end on their own.
         os._exit(0)
