@@ -1,15 +1,19 @@
 """`ditto` as a command: `ditto_tools.cli`, which takes a second to load."""
 
-import signal
+from ditto_tools.signals import Interruption
 
 
 def main() -> None:
-    """Loads and runs the command. An interrupt before there is anything to clean up just ends the process."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Loads and runs the command."""
+    interruption = Interruption()
+    from ditto.runtime.transport.runtime_folder import close_all
     from ditto_tools import cli
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    cli.main()
+    interruption.unwind(close_all)
+    try:
+        cli.main()
+    finally:
+        interruption.finish()
 
 
 if __name__ == "__main__":

@@ -11,11 +11,9 @@ connection ends the process, whatever it is computing.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import queue
-import resource
 import socket
 import sys
 import threading
@@ -28,6 +26,7 @@ from spu import libspu
 
 from ditto.runtime.party.engine import Engine, reason_of
 from ditto.runtime.party.engine_shares import Held, shape_of
+from ditto.runtime.party.memory import PeakMemory, protect_memory
 from ditto.runtime.protocols.sharing import raw_shape, word_dtype
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
 from ditto_compiler.encoding import Encoding, parse_encoding, plan_casts
@@ -52,9 +51,10 @@ class Party:
     `{"progress": step}`.
     """
 
-    def __init__(self, sock: socket.socket, folder: Path) -> None:
+    def __init__(self, sock: socket.socket, folder: Path, peak_memory: PeakMemory) -> None:
         self._sock = sock
         self._folder = folder
+        self._peak_memory = peak_memory
         self._engine: Engine | None = None
         self._programs: dict[str, Program] = {}
         self._inputs: dict[int, tuple[Encoding, Held]] = {}
@@ -159,7 +159,7 @@ class Party:
             raise InternalError("the party is not connected")
         self._check_inputs(program)
         inputs, self._inputs = self._inputs, {}
-        _forget_peak_memory()
+        self._peak_memory.forget()
         start, cpu_start = time.perf_counter(), time.process_time()
         outputs, traffic = self._engine.run(program, inputs, self._report)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
@@ -176,7 +176,7 @@ class Party:
             "ok": True,
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
-            "peak_memory": _peak_memory(),
+            "peak_memory": self._peak_memory.read(),
             "traffic": dataclasses.asdict(traffic),
             "outputs": [about for about, _ in described],
         }
@@ -211,21 +211,6 @@ def _about(program: Program) -> dict[str, Any]:
     }
 
 
-def _forget_peak_memory() -> None:
-    """Lets the next peak be that of what follows, where the system can."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_memory() -> int:
-    """Most bytes of memory that this process held at a time."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
 def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
     while True:
         try:
@@ -237,9 +222,11 @@ def _read_commands(sock: socket.socket, commands: queue.Queue[Frame]) -> None:
 
 def main() -> None:
     """Runs a party whose caller is at the other end of the inherited socket `argv[1]`."""
+    peak_memory = PeakMemory()
+    protect_memory()
     sock, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
     try:
-        Party(sock, folder).serve()
+        Party(sock, folder, peak_memory).serve()
     except OSError:
         # The caller is gone while it is being answered. SPU's threads do not end on their own.
         os._exit(0)

@@ -154,11 +154,8 @@ class PartyServer:
             await _write(writer, {"admitted": True})
             client = Client(caller, reader, writer)
             session = Session(client, self._access, self._deposits, links, self._rank, folder, report)
-            try:
-                await session.serve()
-                report("ends")
-            except (DittoError, TimeoutError) as error:
-                report(f"failed: {error}")
+            await session.serve()
+            report("ends")
 
     @contextlib.asynccontextmanager
     async def _turn(self, caller: str, reader: asyncio.StreamReader) -> Any:

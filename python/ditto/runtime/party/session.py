@@ -114,11 +114,7 @@ class Session:
         self._pending: Any = None
 
     async def serve(self) -> None:
-        """Serves the caller until it leaves, or something goes wrong, which it is told.
-
-        Raises:
-            DittoError: what went wrong, after the caller was told.
-        """
+        """Serves the caller until it leaves, or something goes wrong, which it is told."""
         try:
             with contextlib.ExitStack() as stack:
                 process = self._start(stack)
@@ -131,8 +127,8 @@ class Session:
         except Closed:
             pass
         except (DittoError, TimeoutError) as error:
+            self._report(f"failed: {error}")
             await self._refuse(str(error))
-            raise
         finally:
             if self._next is not None:
                 self._next.cancel()

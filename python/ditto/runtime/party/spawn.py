@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from ditto.runtime.transport.installation import installed_file
+from ditto_compiler.processes import child_environment, python_command
 
 
 @dataclass
@@ -41,12 +41,14 @@ def spawn_party(rank: int, folder: Path, *arguments: str) -> PartyProcess:
     log = own / "output.log"
     with theirs, log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ditto.runtime.party.process", str(theirs.fileno()), str(own), *arguments],
+            python_command("ditto.runtime.party.process", str(theirs.fileno()), str(own), *arguments),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env=party_environment(),
+            # An interrupt from the terminal is for this process, which then ends the party.
+            process_group=0,
         )
     return PartyProcess(process, ours, log)
 
@@ -60,8 +62,6 @@ def party_environment() -> dict[str, str]:
     """
     library = installed_file("libditto_malloc.so")
     preload = os.environ.get("LD_PRELOAD")
-    return {
-        **os.environ,
-        "OMP_THREAD_LIMIT": "1",
-        "LD_PRELOAD": f"{library}:{preload}" if preload else str(library),
-    }
+    return child_environment(
+        OMP_THREAD_LIMIT="1", LD_PRELOAD=f"{library}:{preload}" if preload else str(library)
+    )
