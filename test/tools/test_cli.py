@@ -71,6 +71,10 @@ ERRORS = {
         "cannot read 'model.mlir' as .npy or .npz",
     ),
     "nowhere to write": (("compile", "model.mlir", "-o", "no/where.ditto"), "cannot write program file"),
+    "nowhere for outputs": (
+        ("run", "model.mlir", "both.npz", "-o", "no/where.npz"),
+        "there is no folder 'no'",
+    ),
 }
 
 
@@ -103,5 +107,6 @@ def test_report_is_text_json_or_a_page(folder):
 
 def test_help_names_every_command():
     done = ditto("--help", cwd="/")
-    for command in ("bench", "calibrate", "compile", "demo", "report", "run", "simulate"):
+    names = "bench calibrate compile demo deposit digest doctor party receive report run simulate"
+    for command in names.split():
         assert f"\n  {command} " in done.stdout

@@ -10,17 +10,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ditto.compiled_program import Program
 from ditto_compiler.encoding import EncodingError, Fxp
 from ditto_compiler.errors import DittoError, DittoWarning
-from ditto_compiler.policy import PRESETS
 from ditto_tools.certify_command import certify_command
+from ditto_tools.compiling import POLICY_HELP, compile_source
+from ditto_tools.deposit_command import deposit_command, digest_command
 from ditto_tools.doctor_command import doctor_command
-from ditto_tools.input_files import nested_inputs, read_arrays, write_outputs
+from ditto_tools.input_files import read_arrays
 from ditto_tools.report_command import report_command
+from ditto_tools.run_command import receive_command, run_command
 from ditto_tools.simulate_command import simulate_command
-
-POLICY_HELP = f"Precision policy: {', '.join(PRESETS)}, or the path of a TOML file."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,48 +58,10 @@ def compile_command(
 
     Prints what the compiler warns of and remarks on.
     """
-    program = _compile(source, policy, max_public_constant, ranges, guard=guard)
+    program = compile_source(source, policy, max_public_constant, ranges, guard=guard)
     for remark in program.remarks:
         click.echo(remark, err=True)
     program.save(output)
-
-
-@cli.command()
-@click.argument("program", type=click.Path(path_type=Path))
-@click.argument("inputs", type=click.Path(path_type=Path), nargs=-1)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
-@click.option(
-    "--policy", default="ditto", show_default=True, help=f"When PROGRAM is StableHLO. {POLICY_HELP}"
-)
-@click.option("--timeout", default=600.0, show_default=True, help="Seconds that the run may take.")
-@click.option("--hosts", type=click.Path(path_type=Path), help="Hosts file: run there instead of locally.")
-def run(
-    program: Path,
-    inputs: tuple[Path, ...],
-    output: Path | None,
-    policy: str,
-    timeout: float,
-    hosts: Path | None,
-) -> None:
-    """Run a program file, or StableHLO, among three parties.
-
-    INPUTS are .npy files, one per input in order, or one .npz file whose arrays are taken in order.
-    Prints the outputs, unless -o is given, and what the run cost.
-    """
-    from ditto.runtime.caller.cluster import LocalCluster
-    from ditto.runtime.caller.remote_cluster import RemoteCluster
-
-    compiled = Program.load(program) if program.suffix == ".ditto" else _compile(program, policy)
-    arguments = nested_inputs(compiled, inputs)
-    with RemoteCluster(hosts, timeout) if hosts else LocalCluster(timeout) as cluster:
-        result = cluster.run(compiled, *arguments)
-        stats = cluster.stats
-    write_outputs(result, output)
-    assert stats is not None
-    click.echo(
-        f"{stats.bytes} bytes in {stats.messages} messages sent by the parties, {stats.seconds:.2f} s",
-        err=True,
-    )
 
 
 @cli.command()
@@ -141,10 +102,17 @@ def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str
     click.echo(f"{len(ranges.values)} ranges from {len(batches)} batches written to {output}", err=True)
 
 
-cli.add_command(certify_command)
-cli.add_command(doctor_command)
-cli.add_command(report_command)
-cli.add_command(simulate_command)
+for command in (
+    certify_command,
+    deposit_command,
+    digest_command,
+    doctor_command,
+    receive_command,
+    report_command,
+    run_command,
+    simulate_command,
+):
+    cli.add_command(command)
 
 
 @cli.group()
@@ -242,24 +210,6 @@ def bench_quantization(json_path: Path | None) -> None:
     from ditto.bench.quantization import main as run_bench
 
     run_bench(json_path)
-
-
-def _compile(
-    source: Path,
-    policy: str,
-    max_public_constant: int = 1024,
-    ranges: Path | None = None,
-    *,
-    guard: bool = False,
-) -> Program:
-    import ditto
-
-    with warnings.catch_warnings():
-        # They are among the program's remarks.
-        warnings.simplefilter("ignore", DittoWarning)
-        return ditto.compile(
-            source, policy=policy, max_public_constant=max_public_constant, ranges=ranges, guard=guard
-        )
 
 
 def main() -> None:
