@@ -9,18 +9,19 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ditto.runtime.party.access import Access, load_access
-from ditto.runtime.party.admission import Admission
+from ditto.runtime.party.admission import Admission, BusyError
 from ditto.runtime.party.deposits import Deposits
 from ditto.runtime.party.links import End, LinkError, Links
 from ditto.runtime.party.listener import Listener
 from ditto.runtime.party.memory import protect_memory
-from ditto.runtime.party.session import CHUNK, Client, Session
+from ditto.runtime.party.session import CHUNK, Client, Session, SessionError
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
 from ditto.runtime.transport.identity import IdentityError, only_name
 from ditto.runtime.transport.runtime_folder import RuntimeFolder
@@ -29,6 +30,8 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES
 
 _HELLO_S = 10.0
+_CONNECTIONS = 64
+_LONGEST_LINE = 1000
 _SESSION = re.compile("[0-9a-f]{32}")
 
 
@@ -60,7 +63,8 @@ class PartyServer:
         self._access: Access = load_access(hosts.access)
         self._rank = rank
         self._folder = folder
-        self._report = report
+        self._report = lambda what: report(_one_line(what))
+        self._connections: Counter[str] = Counter()
         self._links = Links(hosts, rank)
         self._deposits = Deposits(self._access, folder)
         self._admission = Admission(self._access.sessions)
@@ -91,23 +95,41 @@ class PartyServer:
             caller = only_name(transport.get_extra_info("ssl_object"))
             if not self._access.knows(caller):
                 raise IdentityError(f"the access file of party P{self._rank} does not mention {caller}")
-            async with asyncio.timeout(_HELLO_S):
-                header, sizes = await read_header(reader)
-            if sizes or header.get("version") != VERSION:
-                raise WireError(
-                    f"party P{self._rank} speaks version {VERSION} of the protocol, not "
-                    f"{header.get('version')!r}; install the same ditto everywhere"
-                )
-            if header.get("command") == "status":
-                await _write(writer, await self._status())
-            else:
-                await self._session(header, caller, reader, writer)
+            with self._connection(caller):
+                await self._serve_caller(caller, reader, writer)
         except Closed:
             pass
         except (DittoError, TimeoutError) as error:
             self._report(f"{caller}: turned away: {error}")
             with contextlib.suppress(DittoError):
-                await _write(writer, {"error": str(error) or "nothing was said in time"})
+                reason = str(error) or "nothing was said in time"
+                await _write(writer, {"error": reason[:_LONGEST_LINE]})
+
+    @contextlib.contextmanager
+    def _connection(self, caller: str) -> Iterator[None]:
+        """Counts the connections of a caller, who cannot have all that the system has."""
+        if self._connections[caller] >= _CONNECTIONS:
+            raise BusyError(f"{caller} has {_CONNECTIONS} connections already")
+        self._connections[caller] += 1
+        try:
+            yield
+        finally:
+            self._connections[caller] -= 1
+
+    async def _serve_caller(
+        self, caller: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        async with asyncio.timeout(_HELLO_S):
+            header, sizes = await read_header(reader)
+        if sizes or header.get("version") != VERSION:
+            raise WireError(
+                f"party P{self._rank} speaks version {VERSION} of the protocol, not "
+                f"{header.get('version')!r}; install the same ditto everywhere"
+            )
+        if header.get("command") == "status":
+            await _write(writer, await self._status())
+        else:
+            await self._session(header, caller, reader, writer)
 
     async def _session(
         self, header: dict[str, Any], caller: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -125,7 +147,7 @@ class PartyServer:
             self._report(f"{caller}, session {short}: {what}")
 
         async with (
-            self._turn(caller, reader),
+            self._turn(caller, reader, writer),
             self._folder_of() as folder,
             self._links.session(number, caller, folder) as links,
         ):
@@ -140,14 +162,16 @@ class PartyServer:
                 report(f"failed: {error}")
 
     @contextlib.asynccontextmanager
-    async def _turn(self, caller: str, reader: asyncio.StreamReader) -> Any:
+    async def _turn(
+        self, caller: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> AsyncIterator[None]:
         """Waits for the caller's turn, unless it leaves."""
         async with contextlib.AsyncExitStack() as stack:
             turn = asyncio.create_task(stack.enter_async_context(self._admission.session(caller)))
             try:
                 while not turn.done():
                     await asyncio.wait([turn], timeout=0.2)
-                    if reader.at_eof() or reader.exception() is not None:
+                    if reader.at_eof() or reader.exception() is not None or writer.is_closing():
                         raise Closed("the caller left")
             finally:
                 if not turn.done():
@@ -160,7 +184,10 @@ class PartyServer:
     async def _folder_of(self) -> Any:
         # Not of the session's number, which another caller could have chosen, too.
         folder = self._folder / os.urandom(4).hex()
-        folder.mkdir(0o700)
+        try:
+            folder.mkdir(0o700)
+        except OSError as error:
+            raise SessionError(f"it cannot start a party process: {error}") from None
         try:
             yield folder
         finally:
@@ -207,6 +234,12 @@ async def _write(writer: asyncio.StreamWriter, header: dict[str, Any]) -> None:
             await writer.drain()
     except (OSError, TimeoutError) as error:
         raise Closed(f"the connection was lost: {error}") from None
+
+
+def _one_line(text: str) -> str:
+    """A text that is one line of a log, whatever others put into it."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: _LONGEST_LINE + 1])
+    return line if len(text) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
 
 
 def serve(path: Path, rank: int, report: Callable[[str], None]) -> None:
