@@ -1,6 +1,7 @@
 """What a caller sees when things go wrong: one clear error, soon, and nothing left behind."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -125,6 +126,21 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(cluster, program, c
         cluster.run(program, *arguments)
     assert cluster.pids == processes
     np.testing.assert_allclose(cluster.run(program, {"w": GOOD}, GOOD), 1, atol=2**-15)
+
+
+@pytest.mark.parametrize("more", range(0, 12, 2))
+def test_parties_that_cannot_be_started(more):
+    """For want of file descriptors, which ends at some place of the start or other."""
+    before, opened = children(), len(os.listdir("/proc/self/fd"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = sorted(set(range(limits[0])).difference(map(int, os.listdir("/proc/self/fd"))))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[more], limits[1]))
+    try:
+        with pytest.raises(ditto.DittoError, match=r"^cannot .*Too many open files"):
+            ditto.LocalCluster(timeout=60, network="lan").start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert children() == before and len(os.listdir("/proc/self/fd")) == opened
 
 
 def test_an_error_of_the_engine_reaches_the_caller(program):

@@ -8,7 +8,6 @@ import itertools
 import math
 import os
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -363,8 +362,9 @@ class Cluster(ABC):
     def _guarded(self, action: Callable[[float], Any]) -> Any:
         """Runs `action` with a deadline; what goes wrong ends the parties."""
         self._start()
+        assert self._parties is not None
         try:
-            return action(time.monotonic() + self.timeout)
+            return action(self._parties.begin(self.timeout))
         except BaseException:
             # A protocol that stops halfway cannot be resumed.
             self._end()
@@ -425,7 +425,7 @@ class Cluster(ABC):
         digest = program.digest
         if digest not in self._loaded:
             parties.send_all({"command": "load", "digest": digest}, [program.to_bytes()])
-            parties.answers(deadline, "loading the program", time_out=self.timeout)
+            parties.answers(deadline, "loading the program")
             self._loaded.add(digest)
         input_bytes = 0
         for number, raw in encoded.items():
@@ -448,7 +448,7 @@ class Cluster(ABC):
             if progress is not None:
                 progress(min(steps) + 1, total)
 
-        answers = parties.answers(deadline, "running the program", on_progress, self.timeout)
+        answers = parties.answers(deadline, "running the program", on_progress)
         traffic = [header["traffic"] for header, _ in answers]
         self.stats = RunStats(
             **{key: sum(party[key] for party in traffic) for key in traffic[0]},

@@ -31,13 +31,19 @@ class Parties(ABC):
     """Three connected parties, from construction until `close`.
 
     Args:
-        timeout: seconds that whatever they are asked may take, unless it is said otherwise.
+        timeout: seconds until they must be connected; `begin` says how many for what comes then.
     """
 
     def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
+        self.begin(timeout)
         self._sockets: list[socket.socket] = []
         self._relay: Relay | None = None
+
+    def begin(self, seconds: float) -> float:
+        """Starts the clock of what they are asked next; when it ends, on the monotonic clock."""
+        self._timeout = seconds
+        self._deadline = time.monotonic() + seconds
+        return self._deadline
 
     @abstractmethod
     def close(self) -> None:
@@ -62,11 +68,12 @@ class Parties(ABC):
         """Sends a command to one party.
 
         Raises:
-            ClusterError: it is dead.
+            ClusterError: it is dead, or does not take it in time.
         """
         try:
-            self._sockets[rank].settimeout(self._timeout)
-            send_frame(self._sockets[rank], header, buffers)
+            send_frame(self._sockets[rank], header, buffers, self._deadline)
+        except TimeoutError:
+            raise self._late(f"sending to P{rank}", "not all was taken") from None
         except OSError as error:
             raise self._last_words(rank) or self._death(rank, "was sent data", error) from None
 
@@ -89,15 +96,18 @@ class Parties(ABC):
         try:
             header, _ = recv_frame(self._sockets[rank], max(deadline, time.monotonic() + 0.1))
         except TimeoutError:
-            raise ClusterError(
-                f"{doing} took longer than the time-out of {self._timeout:g} s (no answer from P{rank}); "
-                "give the cluster a larger timeout"
-            ) from None
+            raise self._late(doing, f"no answer from P{rank}") from None
         except (WireError, OSError) as error:
             raise self._death(rank, f"was {doing}", error) from None
         if "error" in header:
             raise ClusterError(f"party P{rank} failed while {doing}: {header['error']}")
         return header
+
+    def _late(self, doing: str, what: str) -> ClusterError:
+        return ClusterError(
+            f"{doing} took longer than the time-out of {self._timeout:g} s ({what}); "
+            "give the cluster a larger timeout"
+        )
 
     def send_all(self, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
         """Sends a command to every party."""
@@ -109,7 +119,6 @@ class Parties(ABC):
         deadline: float,
         doing: str,
         on_progress: Callable[[Sequence[int]], None] | None = None,
-        time_out: float | None = None,
     ) -> list[Answer]:
         """One answer per party; a death or an error of one ends the wait for all.
 
@@ -117,7 +126,6 @@ class Parties(ABC):
             deadline: on the monotonic clock.
             doing: what they are doing, for errors.
             on_progress: called with the step that each party has done.
-            time_out: what the deadline was made from, for errors.
 
         Raises:
             ClusterError: a party is dead, failed, or is late.
@@ -134,11 +142,7 @@ class Parties(ABC):
                 ready = selector.select(max(left, 0)) if left > 0 else []
                 if not ready:
                     late = ", ".join(f"P{rank}" for rank in range(PARTIES) if rank not in answers)
-                    raise ClusterError(
-                        f"{doing} took longer than the time-out of {time_out or self._timeout:g} s "
-                        f"(no answer from {late}); "
-                        "give the cluster a larger timeout"
-                    )
+                    raise self._late(doing, f"no answer from {late}")
                 # Without the relay the parties fail as well, but they cannot know why.
                 if self._relay is not None and self._relay.process.poll() is not None:
                     raise ClusterError(f"{self._relay.epitaph()} while {doing}")
@@ -192,7 +196,7 @@ class LocalParties(Parties):
         super().__init__(timeout)
         self._folder = RuntimeFolder()
         self._processes: list[PartyProcess] = []
-        deadline = time.monotonic() + timeout
+        deadline = self._deadline
         try:
             folder = self._folder.path
             direct = [f"{UNIX}{folder}/p{rank}.sock" for rank in range(PARTIES)]
@@ -208,8 +212,10 @@ class LocalParties(Parties):
             for rank in range(PARTIES):
                 self.send(rank, self._connect_command(rank, addresses[rank], network))
             self.answers(deadline, "starting")
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError):
+                raise ClusterError(f"cannot start the parties: {error}") from None
             raise
 
     @property

@@ -32,7 +32,7 @@ class RemoteParties(Parties):
     def __init__(self, hosts: Hosts, timeout: float, network: Network | None) -> None:
         super().__init__(timeout)
         self._hosts = hosts
-        deadline = time.monotonic() + timeout
+        deadline = self._deadline
         tls = hosts.tls(server=False)
         # Parties join what has one number; who does not know it cannot get between.
         session = secrets.token_hex(16)
@@ -89,6 +89,8 @@ def reach(hosts: Hosts, rank: int, tls: ssl.SSLContext, deadline: float) -> ssl.
         undo.callback(plain.close)
         try:
             keep_alive(plain)
+            # All of it by the deadline, however long it took to connect.
+            plain.settimeout(max(deadline - time.monotonic(), 0.1))
             secure = undo.enter_context(tls.wrap_socket(plain))
             check_peer(secure, hosts.names[rank])
         except (OSError, IdentityError) as error:

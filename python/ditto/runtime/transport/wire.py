@@ -49,19 +49,33 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
 
 
-def send_frame(sock: socket.socket, header: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
+def send_frame(
+    sock: socket.socket, header: dict[str, Any], buffers: Sequence[Any] = (), deadline: float | None = None
+) -> None:
     """Sends a header and contiguous buffers (bytes or arrays).
+
+    Args:
+        sock: where to.
+        header: what is sent first.
+        buffers: what follows.
+        deadline: on the monotonic clock, by which the system must have taken all; None for the socket's
+            time-out, anew for each buffer.
 
     Raises:
         OSError: the other side is gone.
+        TimeoutError: the deadline or the socket's time-out passed.
     """
     # An empty array cannot be cast to bytes.
     views = [
         memoryview(buffer).cast("B") if memoryview(buffer).nbytes else memoryview(b"") for buffer in buffers
     ]
-    sock.sendall(pack_header(header, [len(view) for view in views]))
-    for view in views:
-        sock.sendall(view)
+    for data in (memoryview(pack_header(header, [len(view) for view in views])), *views):
+        if deadline is None:
+            sock.sendall(data)
+            continue
+        while data:
+            sock.settimeout(_left(deadline))
+            data = data[sock.send(data) :]
 
 
 def pack_header(header: dict[str, Any], sizes: Sequence[int] = ()) -> bytes:
@@ -130,16 +144,20 @@ def _recv_exactly(sock: socket.socket, size: int, deadline: float | None) -> byt
         if got == len(buffer):
             buffer.extend(bytes(min(size - got, max(got, _STEP))))
         if deadline is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("timed out")
-            sock.settimeout(left)
+            sock.settimeout(_left(deadline))
         with memoryview(buffer) as view:
             count = sock.recv_into(view[got:])
         if count == 0:
             raise WireError("the connection was closed")
         got += count
     return buffer
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 async def read_header(reader: asyncio.StreamReader) -> tuple[dict[str, Any], list[int]]:
