@@ -44,7 +44,9 @@ from ditto_compiler.program import (
 RuntimeKey = tuple[int, int]
 """(ring, fraction bits)."""
 
-_TRAFFIC = re.compile(r"Link details: total send bytes (\d+), recv bytes \d+, send actions (\d+)")
+_TRAFFIC = re.compile(
+    r"Link details: total send bytes (\d+), recv bytes \d+, send actions (\d+), recv actions \d+\n"
+)
 
 
 class EngineError(DittoError):
@@ -93,7 +95,6 @@ class Engine:
         self._link = link
         self._runtimes: dict[RuntimeKey, Any] = {}
         self._log = log
-        self._log_end = 0
         self._channel = LinkChannel(link.spawn())
         streams = agree_streams(link.rank, self._channel)
         self._casts = CastEngine(link.rank, self._channel, streams, network=network)
@@ -122,11 +123,11 @@ class Engine:
             what this party holds of each output, and what it sent.
 
         Raises:
-            EngineError: SPU failed.
+            EngineError: SPU failed, or does not tell what it sent.
             ChannelError: a cast failed.
         """
         run = _Run(program, self)
-        self._read_log()
+        self._take_log()
         channels = (self._channel, self._comparing)
         before = [(channel.bytes_sent, channel.messages_sent) for channel in channels]
         run.take_inputs(inputs)
@@ -141,7 +142,14 @@ class Engine:
             progress(index)
         outputs = [run.hold(number) for number in program.outputs]
         run.free_all()
-        counts = list(self._read_log())
+        told = self._take_log()
+        calls = sum(isinstance(step, Call) for step in program.steps)
+        if len(told) != calls:
+            raise EngineError(
+                f"SPU's log tells of {len(told)} regions that ran, not of {calls}, so what they sent is not "
+                "known; is this party's disk for temporary files full?"
+            )
+        counts = [sum(sent) for sent in zip(*told, strict=True)] or [0, 0]
         for channel, (sent, messages) in zip(channels, before, strict=True):
             counts += [channel.bytes_sent - sent, channel.messages_sent - messages]
         return outputs, Traffic(*counts)
@@ -176,15 +184,15 @@ class Engine:
             self._runtimes[key] = spu.Runtime(self._link.spawn(), config)
         return self._runtimes[key]
 
-    def _read_log(self) -> tuple[int, int]:
-        """Bytes and messages that SPU logged since the last call."""
+    def _take_log(self) -> list[tuple[int, int]]:
+        """Bytes and messages of each region that SPU logged since the last call; the log is emptied."""
         if not self._log.exists():
-            return 0, 0
-        with self._log.open(errors="replace") as log:
-            log.seek(self._log_end)
+            return []
+        with self._log.open("r+", errors="replace") as log:
             found = _TRAFFIC.findall(log.read())
-            self._log_end = log.tell()
-        return sum(int(sent) for sent, _ in found), sum(int(actions) for _, actions in found)
+            # SPU appends to whatever is there.
+            log.truncate(0)
+        return [(int(sent), int(actions)) for sent, actions in found]
 
 
 class _Run:

@@ -108,6 +108,8 @@ class Party:
         options = libspu.logging.LogOptions()
         options.enable_console_logger = False
         options.system_log_path = str(log)
+        # The engine empties it. Were it renamed at some size, what is in it would not be found.
+        options.max_log_file_size = 1 << 62
         libspu.logging.setup_logging(options)
         description = libspu.link.Desc()
         description.recv_timeout_ms = int(timeout_s * 1000)
