@@ -207,7 +207,7 @@ class Links:
         deadline = time.monotonic() + PATIENCE
         number, caller = map(str, session)
         while (links := self._sessions.get((number, caller))) is None:
-            if time.monotonic() > deadline:
+            if end.lost.done() or time.monotonic() > deadline:
                 raise LinkError(f"the caller has no such session with party P{self._rank}")
             await asyncio.sleep(0.02)
         engine = await links.engine(deadline)

@@ -64,12 +64,17 @@ class PartyServer:
         self._access: Access = load_access(hosts.access)
         self._rank = rank
         self._folder = folder
-        # Lines have words that callers choose.
-        self._report: Callable[[str], None] = lambda line: report(f"{_now()} {one_line(line)}")
+        self._tell = report
         self._connections: Counter[str] = Counter()
         self._links = Links(hosts, rank)
         self._deposits = Deposits(self._access, folder)
         self._admission = Admission(self._access.sessions)
+
+    def _report(self, line: str) -> None:
+        # A full disk under the log is no reason to serve nobody.
+        with contextlib.suppress(OSError):
+            # Lines have words that callers choose.
+            self._tell(f"{_now()} {one_line(line)}")
 
     async def serve(self) -> None:
         """Serves callers until it is cancelled; then it ends what serves them.

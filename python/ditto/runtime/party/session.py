@@ -260,7 +260,10 @@ class Session:
     async def _to_party(self, data: bytes) -> None:
         try:
             self._to_process.write(data)
-            await self._to_process.drain()
+            async with asyncio.timeout(_PROCESS_S):
+                await self._to_process.drain()
+        except TimeoutError:
+            raise SessionError(f"the party process took nothing for {_PROCESS_S:g} s") from None
         except OSError:
             raise await self._death() from None
 
@@ -303,8 +306,10 @@ class Session:
 
     async def _from_party(self, size: int) -> AsyncIterator[bytes]:
         while size:
+            read = asyncio.create_task(self._from_process.read(min(size, CHUNK)))
+            late = f"the party process sent nothing for {_PROCESS_S:g} s"
             try:
-                chunk = await self._from_process.read(min(size, CHUNK))
+                chunk = await self._wait(read, time.monotonic() + _PROCESS_S, late)
             except OSError:
                 chunk = b""
             if not chunk:
