@@ -52,7 +52,7 @@ class Relay:
         routes = []
         with contextlib.ExitStack() as listeners:
             for source, target in itertools.permutations(range(len(addresses)), 2):
-                listener, entrance = _entrance(source, addresses[target])
+                listener, entrance = self._entrance(source, target, addresses[target])
                 listeners.enter_context(listener)
                 self._entrances[source, target] = entrance
                 goal = addresses[target].removeprefix(UNIX).removeprefix(f"{LOOPBACK}:")
@@ -74,6 +74,18 @@ class Relay:
             )
         assert self.process.stdout is not None
         self.output: IO[bytes] = self.process.stdout
+
+    def _entrance(self, source: int, target: int, goal: str) -> tuple[socket.socket, str]:
+        """What listens for connections of host `source` to host `target` at `goal`, and its address."""
+        if goal.startswith(UNIX):
+            path = Path(goal.removeprefix(UNIX))
+            path = path.with_name(f"from{source}-{path.name}")
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(str(path))
+            listener.listen()
+            return listener, f"{UNIX}{path}"
+        listener = socket.create_server((LOOPBACK, 0))
+        return listener, f"{LOOPBACK}:{listener.getsockname()[1]}"
 
     def addresses(self, host: int) -> list[str]:
         """Where `host` finds each host: itself as it is, the others through the relay."""
@@ -122,16 +134,3 @@ class Relay:
         """Ends the relay, and with it all connections through it."""
         self.process.kill()
         self.process.communicate()
-
-
-def _entrance(source: int, target: str) -> tuple[socket.socket, str]:
-    """What listens for connections of host `source` to the host at `target`, and its address."""
-    if target.startswith(UNIX):
-        path = Path(target.removeprefix(UNIX))
-        path = path.with_name(f"from{source}-{path.name}")
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(path))
-        listener.listen()
-        return listener, f"{UNIX}{path}"
-    listener = socket.create_server((LOOPBACK, 0))
-    return listener, f"{LOOPBACK}:{listener.getsockname()[1]}"
