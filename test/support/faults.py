@@ -656,6 +656,7 @@ class HostTrials(Trials):
             key = folder / str(rank) / "store.key"
             key.write_bytes(os.urandom(32))
             key.chmod(0o600)
+        self.read = [0] * PARTIES
         callers = ("caller.test", "other.test")
         self.servers = Servers(folder, ACCESS, callers, ports=ports[: 2 * PARTIES], links=links)
         super().__init__(timeout)
@@ -732,11 +733,15 @@ class HostTrials(Trials):
         return [*map(command_of, self.servers.sessions()), *map(str, [*self.servers.left(), *pending, *more])]
 
     def new_messages(self):
-        return [
-            f"the log of P{rank} says {self.servers.log(rank)[-2000:]}"
-            for rank in range(PARTIES)
-            if re.search("Traceback|Exception|Error:", self.servers.log(rank))
-        ]
+        found = []
+        for rank in range(PARTIES):
+            log = self.servers.log(rank)
+            # A server that was restarted has a new one.
+            read = self.read[rank] if len(log) >= self.read[rank] else 0
+            self.read[rank] = len(log)
+            if bad := re.search("Traceback|Exception|Error:", log[read:]):
+                found.append(f"the log of P{rank} says {log[read:][bad.start() :][:3000]}")
+        return found
 
     def open_descriptors(self):
         return [descriptors(os.getpid()), *(descriptors(server.pid) for server in self.servers.processes)]

@@ -15,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +291,7 @@ class SessionLinks:
         self._rank = rank
         self._folder = folder
         self._dial = dial
-        self._servers: list[asyncio.AbstractServer] = []
+        self._listeners: list[socket.socket] = []
         self._ends: list[End] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -304,26 +305,29 @@ class SessionLinks:
 
     async def open(self) -> None:
         """Listens for what the engine sends to its peers."""
-        loop = asyncio.get_running_loop()
         for peer in range(PARTIES):
             if peer != self._rank:
-                path = self.addresses[peer].removeprefix("unix:")
-                make = functools.partial(_EngineEnd, self, peer)
                 try:
-                    self._servers.append(await loop.create_unix_server(make, path))
+                    listener = socket.socket(socket.AF_UNIX)
+                    self._listeners.append(listener)
+                    listener.bind(self.addresses[peer].removeprefix("unix:"))
+                    listener.listen()
+                    listener.setblocking(False)
                 except OSError as error:
                     raise LinkError(f"cannot make the engine's sockets: {error}") from None
+                self._start(self._accept(peer, listener))
 
     async def close(self) -> None:
         """Ends all of the session's connections."""
         self._fail("the session has ended")
-        for server in self._servers:
-            server.close()
-        for task in self._tasks:
-            task.cancel()
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         for end in self._ends:
             end.transport.abort()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for listener in self._listeners:
+            listener.close()
 
     async def engine(self, deadline: float) -> End:
         """A connection to this party's engine, as soon as it listens."""
@@ -347,9 +351,22 @@ class SessionLinks:
     def connect(self, peer: int, engine: End) -> None:
         """Carries a connection of the engine to a peer."""
         self._ends.append(engine)
-        task = asyncio.create_task(self._connect(peer, engine))
+        self._start(self._connect(peer, engine))
+
+    def _start(self, action: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(action)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, peer: int, listener: socket.socket) -> None:
+        """Takes connections of the engine; a server of asyncio's keeps it to itself when it cannot."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                sock, _ = await loop.sock_accept(listener)
+                await loop.connect_accepted_socket(functools.partial(_EngineEnd, self, peer), sock)
+        except OSError as error:
+            self._fail(f"cannot take a connection of the engine: {error}")
 
     async def _connect(self, peer: int, engine: End) -> None:
         try:
