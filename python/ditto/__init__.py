@@ -3,24 +3,52 @@
 program = ditto.compile(f, *example_args, policy="ditto")
 with ditto.LocalCluster() as cluster:
     y = cluster.run(program, *args)
+
+Names are loaded when they are first used, so a party's process does not load the compiler.
 """
 
-from ditto.api import compile
-from ditto.calibrate import calibrate
-from ditto.compiled_program import Program
-from ditto.runtime.caller.cluster import (
-    ClusterError,
-    InputError,
-    LocalCluster,
-    RunStats,
-    SharedArray,
-)
-from ditto.runtime.caller.inputs import GuardError
-from ditto.runtime.caller.remote_cluster import RemoteCluster
-from ditto.runtime.transport.hosts import HostsError
-from ditto.simulator import Simulation, simulate, simulated
-from ditto_compiler.errors import DittoError, DittoWarning
-from ditto_compiler.policy import Policy, Rule, load_policy
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ditto.api import compile
+    from ditto.calibrating import calibrate
+    from ditto.compiled_program import Program
+    from ditto.runtime.caller.cluster import (
+        ClusterError,
+        InputError,
+        LocalCluster,
+        RunStats,
+        SharedArray,
+    )
+    from ditto.runtime.caller.inputs import GuardError
+    from ditto.runtime.caller.remote_cluster import RemoteCluster
+    from ditto.runtime.transport.hosts import HostsError
+    from ditto.simulator import Simulation, simulate, simulated
+    from ditto_compiler.errors import DittoError, DittoWarning
+    from ditto_compiler.policy import Policy, Rule, load_policy
+
+_HOMES = {
+    "ClusterError": "ditto.runtime.caller.parties",
+    "DittoError": "ditto_compiler.errors",
+    "DittoWarning": "ditto_compiler.errors",
+    "GuardError": "ditto.runtime.caller.inputs",
+    "HostsError": "ditto.runtime.transport.hosts",
+    "InputError": "ditto.runtime.caller.inputs",
+    "LocalCluster": "ditto.runtime.caller.cluster",
+    "Policy": "ditto_compiler.policy",
+    "Program": "ditto.compiled_program",
+    "RemoteCluster": "ditto.runtime.caller.remote_cluster",
+    "Rule": "ditto_compiler.policy",
+    "RunStats": "ditto.runtime.caller.cluster",
+    "SharedArray": "ditto.runtime.caller.inputs",
+    "Simulation": "ditto.simulator",
+    "calibrate": "ditto.calibrating",
+    "compile": "ditto.api",
+    "load_policy": "ditto_compiler.policy",
+    "simulate": "ditto.simulator",
+    "simulated": "ditto.simulator",
+}
 
 __all__ = [
     "ClusterError",
@@ -43,3 +71,14 @@ __all__ = [
     "simulate",
     "simulated",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ditto' has no attribute '{name}'")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

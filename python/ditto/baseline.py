@@ -97,7 +97,7 @@ def compile_stock(
     arguments = [(tuple(a.type.shape), element_type(a)) for a in entry.arguments]
     results = [(tuple(type_.shape), str(type_.element_type)) for type_ in entry.type.results]
     bound_masks(module)
-    code = _compile(stock_text(module), secret, reciprocal_per_row)
+    code, _ = spu_compile(stock_text(module), secret, reciprocal_per_row)
     declared = _RESULTS.search(code)
     assert declared is not None, "SPU's compiler names its function main"
     secret_results = ["!pphlo.secret<" in part for part in declared[1].strip("()").split(", ")]
@@ -180,7 +180,12 @@ def _call_erf(op: ir.Operation) -> None:
     op.erase()
 
 
-def _compile(text: str, secret: Sequence[bool], reciprocal_per_row: bool) -> str:
+def spu_compile(text: str, secret: Sequence[bool], reciprocal_per_row: bool = False) -> tuple[str, float]:
+    """What SPU's compiler makes of StableHLO, and in how many seconds.
+
+    Raises:
+        BaselineError: it cannot compile that.
+    """
     with RuntimeFolder() as folder:
         output = folder.path / "code.mlir"
         request = {"text": text, "secret": list(secret), "reciprocal_per_row": reciprocal_per_row}
@@ -198,11 +203,11 @@ def _compile(text: str, secret: Sequence[bool], reciprocal_per_row: bool) -> str
             # MLIR's diagnostic, or SPU's, which begins with the place in its source.
             reason = next((line for line in said if "error: " in line or line.startswith("[")), said[-1])
             raise BaselineError(f"SPU's compiler failed with {cause}: {reason}")
-        return output.read_text()
+        return output.read_text(), float(done.stdout.split()[-1])
 
 
 def main() -> None:
-    """Compiles the request on standard input into the file that is named."""
+    """Compiles the request on standard input into the file that is named, and prints the seconds it took."""
     from spu import libspu
 
     request = json.load(sys.stdin)
@@ -212,7 +217,9 @@ def main() -> None:
     source.input_visibility = [libspu.VIS_SECRET if s else libspu.VIS_PUBLIC for s in request["secret"]]
     options = libspu.CompilerOptions()
     options.enable_optimize_denominator_with_broadcast = request["reciprocal_per_row"]
+    start = time.perf_counter()
     code = libspu.compile(source, options)
+    print(time.perf_counter() - start)
     Path(sys.argv[1]).write_bytes(code if isinstance(code, bytes) else code.encode())
 
 

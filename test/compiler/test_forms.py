@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.special import erf, expit
 
-from ditto.calibrate import instrument
+from ditto.calibrating import instrument
 from ditto.frontend import trace
 from ditto_compiler.calibration import result_keys
 from ditto_compiler.dialect import attributes as names

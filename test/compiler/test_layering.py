@@ -60,7 +60,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ditto": (
         "compiled_program models tree",
         "frontend runtime",
-        "api baseline calibrate demo simulator",
+        "api baseline calibrating demo simulator",
         "bench generation",
     ),
     "ditto.runtime": ("transport", "protocols", "party", "caller"),

@@ -1,23 +1,26 @@
 """Parties on hosts of their own: three `ditto party` on loopback, which differ in nothing but the address."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives import serialization
 from test.support.certificates import Authority
 from test.support.ports import free_ports
 from test.support.processes import child_environment
+from test.support.servers import ANY, NAMES, Servers, children, hosts_text, wait_until
 
 import ditto
 from ditto.runtime.transport.hosts import Address, load_hosts
+from ditto.runtime.transport.wire import VERSION, recv_frame, send_frame
 from ditto_compiler.cost.model import estimate
 from ditto_compiler.network import PARTIES, load_network
 
@@ -26,80 +29,48 @@ PROGRAM = ditto.compile(lambda x: jax.nn.softmax(x @ x), X)
 EXPECTED = np.asarray(jax.nn.softmax(X @ X))
 
 
-def hosts_text(ports):
-    lines = [
-        f'  {{ address = "127.0.0.1:{ports[2 * rank]}", link = "127.0.0.1:{ports[2 * rank + 1]}" }},'
-        for rank in range(PARTIES)
-    ]
-    rest = 'ca = "ca.pem"\ncertificate = "host.pem"\nkey = "host.key"\n'
-    return "parties = [\n" + "\n".join(lines) + "\n]\n" + rest
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(word) for word in file.read().split()]
-
-
-class Servers:
-    """Three `ditto party`, each in a folder of its own, and a folder for the caller."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        authority = Authority(folder / "authority")
-        text = hosts_text(free_ports(2 * PARTIES))
-        self.temporary = folder / "temporary"
-        self.temporary.mkdir()
-        environment = child_environment(TMPDIR=str(self.temporary))
-        self.processes = []
-        for name in ("caller", *range(PARTIES)):
-            own = folder / str(name)
-            own.mkdir()
-            (own / "hosts.toml").write_text(text)
-            authority.issue(own)
-            if name != "caller":
-                command = [sys.executable, "-m", "ditto_tools", "party", str(own / "hosts.toml")]
-                self.processes.append(
-                    subprocess.Popen(
-                        [*command, "--rank", str(name)], env=environment, stderr=subprocess.PIPE, text=True
-                    )
-                )
-        for rank, process in enumerate(self.processes):
-            assert process.stderr.readline().startswith(f"party P{rank} waits for a caller at 127.0.0.1:")
-
-    @property
-    def hosts(self):
-        return self.folder / "caller" / "hosts.toml"
-
-    def sessions(self):
-        """Process ids of the parties that serve a caller."""
-        return [pid for process in self.processes for pid in children(process.pid)]
-
-
 class OneServer:
     """`ditto party` 0, in a folder, and callers of it."""
 
     def __init__(self, folder):
-        Authority(folder / "authority").issue(folder)
-        (folder / "hosts.toml").write_text(hosts_text(free_ports(2 * PARTIES)))
-        self.hosts = load_hosts(folder / "hosts.toml")
+        authority = Authority(folder / "authority")
+        text = hosts_text(free_ports(2 * PARTIES))
+        for own, name in ((folder / "party", NAMES[0]), (folder / "caller", "caller.test")):
+            own.mkdir()
+            authority.issue(own, name)
+            (own / "hosts.toml").write_text(text)
+        (folder / "party" / "access.toml").write_text(ANY.format(caller="caller.test"))
+        self.hosts = load_hosts(folder / "caller" / "hosts.toml")
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
-        command = [sys.executable, "-m", "ditto_tools", "party", str(folder / "hosts.toml"), "--rank", "0"]
+        hosts = str(folder / "party" / "hosts.toml")
+        command = [sys.executable, "-m", "ditto_tools", "party", hosts, "--rank", "0"]
         environment = child_environment(TMPDIR=str(self.temporary))
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     def waits(self):
         """Waits until it does."""
-        assert self.process.stderr.readline().startswith("party P0 waits for a caller at 127.0.0.1:")
+        assert "Z party P0 waits for callers at 127.0.0.1:" in self.process.stderr.readline()
 
     def connect(self):
         address = self.hosts.addresses[0]
         return socket.create_connection((address.host, address.port), timeout=20)
 
-    def call(self):
-        """Connects as a caller does."""
-        sock = self.connect()
-        return self.hosts.tls(server=False).wrap_socket(sock, server_hostname=self.hosts.addresses[0].host)
+    def call(self, number=1):
+        """Connects as a caller does, and asks for a session."""
+        sock = self.hosts.tls(server=False).wrap_socket(self.connect())
+        hello = {"command": "hello", "version": VERSION, "rank": 0, "session": f"{number:032x}"}
+        send_frame(sock, hello)
+        return sock
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    """Not in `tmp_path`, whose name is too long for sockets in it."""
+    server = OneServer(tmp_path_factory.mktemp("one"))
+    yield server
+    server.process.kill()
+    server.process.communicate()
 
 
 def is_waiting(_):
@@ -118,13 +89,14 @@ def starts_a_session(server):
 
 def serves_a_caller(server):
     caller = server.call()
+    assert recv_frame(caller)[0] == {"admitted": True}
     wait_until(lambda: children(server.process.pid))
     return [caller]
 
 
 def makes_others_wait(server):
-    callers = [server.call() for _ in range(3)]
-    wait_until(lambda: children(server.process.pid))
+    callers = [server.call(number) for number in range(5)]
+    wait_until(lambda: len(children(server.process.pid)) == 2)
     return callers
 
 
@@ -138,42 +110,42 @@ def makes_others_wait(server):
         (makes_others_wait, signal.SIGTERM),
     ],
 )
-def test_a_signal_ends_it_at_any_moment(tmp_path, moment, number):
-    server = OneServer(tmp_path)
+def test_a_signal_ends_it_at_any_moment(server, moment, number):
     server.waits()
     callers = moment(server)
     sessions = children(server.process.pid)
     server.process.send_signal(number)
-    said = server.process.communicate(timeout=60)[1]
+    # Two seconds on a machine that is doing nothing else.
+    said = server.process.communicate(timeout=10)[1]
     assert server.process.returncode == 0
     # Who was served, and nothing else.
-    assert [line for line in said.splitlines() if "127.0.0.1" not in line] == []
+    assert [line for line in said.splitlines() if "Z caller.test, session " not in line] == []
     assert not any(os.path.exists(f"/proc/{pid}") for pid in sessions)
     assert list(server.temporary.iterdir()) == []
     for caller in callers:
         caller.close()
 
 
-def test_a_signal_ends_it_while_it_loads(tmp_path):
-    server = OneServer(tmp_path)
-    wait_until(lambda: "jaxlib" in Path(f"/proc/{server.process.pid}/maps").read_text())
+def test_a_signal_ends_it_while_it_loads(server):
+    wait_until(lambda: "cryptography" in Path(f"/proc/{server.process.pid}/maps").read_text())
     server.process.send_signal(signal.SIGINT)
-    assert server.process.communicate(timeout=60)[1] in ("", "Aborted!\n")
-    assert server.process.returncode != 0
+    said = server.process.communicate(timeout=60)[1]
+    # If it had been ready already, that is a good end, too.
+    assert said in ("", "Aborted!\n") or ("party P0 waits" in said and len(said.splitlines()) == 1)
 
 
-def test_a_party_that_cannot_start_a_process_says_so(tmp_path):
-    server = OneServer(tmp_path)
+def test_a_party_that_cannot_start_a_process_says_so(server):
     server.waits()
-    for answer in (b"ok", b"it cannot start a party process: [Errno 2]", b"ok"):
-        with server.call() as caller:
-            assert answer in caller.recv(1000)
-        wait_until(lambda: not children(server.process.pid))
-        if server.temporary.exists():
-            wait_until(lambda: not list(server.temporary.iterdir()))
-            server.temporary.rmdir()
-        else:
-            server.temporary.mkdir()
+    (folder,) = server.temporary.iterdir()
+    with server.call() as caller:
+        assert recv_frame(caller)[0] == {"admitted": True} and recv_frame(caller)[0] == {"ok": True}
+    wait_until(lambda: not children(server.process.pid))
+    shutil.rmtree(folder)
+    with server.call() as caller:
+        assert "it cannot start a party process: [Errno 2]" in recv_frame(caller)[0]["error"]
+    folder.mkdir(0o700)
+    with server.call() as caller:
+        assert recv_frame(caller)[0] == {"admitted": True} and recv_frame(caller)[0] == {"ok": True}
     server.process.terminate()
     said = server.process.communicate(timeout=60)[1]
     assert said.count("cannot start a party process: [Errno 2]") == 1 and "Traceback" not in said
@@ -183,19 +155,9 @@ def test_a_party_that_cannot_start_a_process_says_so(tmp_path):
 def servers(tmp_path_factory):
     servers = Servers(tmp_path_factory.mktemp("hosts"))
     yield servers
-    for process, number in zip(
-        servers.processes, (signal.SIGINT, signal.SIGTERM, signal.SIGINT), strict=True
-    ):
-        process.send_signal(number)
-    assert [process.wait(timeout=20) for process in servers.processes] == [0, 0, 0]
+    assert servers.close(signal.SIGINT) == [0, 0, 0]
     assert list(servers.temporary.iterdir()) == []
-
-
-def wait_until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert not any("Traceback" in servers.log(rank) for rank in range(PARTIES))
 
 
 def test_runs_as_locally_and_leaves_nothing_behind(servers, cluster):
@@ -209,7 +171,7 @@ def test_runs_as_locally_and_leaves_nothing_behind(servers, cluster):
         np.testing.assert_allclose(remote.run(PROGRAM, kept), EXPECTED, atol=2**-5)
     cluster.run(PROGRAM, X)
     assert (there.bytes, there.messages) == (cluster.stats.bytes, cluster.stats.messages)
-    wait_until(lambda: not servers.sessions() and not list(servers.temporary.iterdir()))
+    wait_until(lambda: not servers.sessions() and not servers.left())
 
 
 def test_casts_choose_their_mode_by_the_network(servers):
@@ -261,37 +223,11 @@ def test_a_killed_party_is_noticed_and_the_next_run_works(servers):
     with ditto.RemoteCluster(servers.hosts, timeout=60) as remote:
         victim = children(servers.processes[1].pid)[0]
         os.kill(victim, signal.SIGKILL)
-        with pytest.raises(ditto.ClusterError, match=r"party P\d at 127\.0\.0\.1:\d+ ended its connection"):
+        with pytest.raises(
+            ditto.ClusterError,
+            match=r"P1 failed while .*: its process died by signal 9|its link to party P1 broke",
+        ):
             remote.run(PROGRAM, X)
-        np.testing.assert_allclose(remote.run(PROGRAM, X), EXPECTED, atol=2**-5)
-
-
-def test_a_second_caller_is_turned_away(servers):
-    with (
-        ditto.RemoteCluster(servers.hosts),
-        pytest.raises(ditto.ClusterError, match="P0 failed while starting: it serves another caller"),
-    ):
-        ditto.RemoteCluster(servers.hosts, timeout=30).start()
-
-
-def test_strangers_are_not_let_in(servers, tmp_path):
-    Authority(tmp_path / "authority").issue(tmp_path)
-    (tmp_path / "hosts.toml").write_text(servers.hosts.read_text())
-    with pytest.raises(ditto.ClusterError, match=r"no TLS with party P0 at .*certificate verify failed"):
-        ditto.RemoteCluster(tmp_path / "hosts.toml", timeout=20).start()
-    # One that trusts the parties, but is not trusted by them.
-    (tmp_path / "ca.pem").write_bytes((servers.hosts.parent / "ca.pem").read_bytes())
-    with pytest.raises(
-        ditto.ClusterError, match=r"party P0 at .* ended its connection while it was starting"
-    ):
-        ditto.RemoteCluster(tmp_path / "hosts.toml", timeout=20).start()
-    # One that does not speak TLS at all.
-    address = load_hosts(servers.hosts).addresses[0]
-    with socket.create_connection((address.host, address.port), timeout=10) as stranger:
-        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        assert b"ok" not in stranger.recv(100)
-    assert not servers.sessions()
-    with ditto.RemoteCluster(servers.hosts) as remote:
         np.testing.assert_allclose(remote.run(PROGRAM, X), EXPECTED, atol=2**-5)
 
 
@@ -333,6 +269,17 @@ GOOD = hosts_text([1, 2, 3, 4, 5, 6])
         (GOOD.replace("127.0.0.1:6", "127.0.0.1:70000"), "link of party 2 must be a string 'HOST:PORT'"),
         (GOOD.replace("127.0.0.1:6", ":6"), "link of party 2 must be a string 'HOST:PORT', got ':6'"),
         (GOOD.replace("127.0.0.1:6", "127.0.0.1:1"), "127.0.0.1:1 is given twice"),
+        (
+            GOOD.replace("p2.test", "P0.test"),
+            "parties 0 and 2 both have the name 'p0.test', so one could pose",
+        ),
+        (
+            GOOD.replace(', name = "p1.test"', "").replace(', name = "p2.test"', ""),
+            "have the name '127.0.0.1'",
+        ),
+        (GOOD.replace('"p1.test"', "1"), "name of party 1 must be a name in its certificate, got 1"),
+        (GOOD.replace("p1.test", "*.test"), "name of party 1 must be a name in its certificate"),
+        (GOOD.replace('"access.toml"', "7"), "access must be the path of a"),
     ],
 )
 def test_wrong_hosts_files(tmp_path, text, message):
@@ -353,13 +300,38 @@ def test_certificates_that_cannot_be_used(tmp_path):
         ditto.RemoteCluster(tmp_path / "hosts.toml").start()
 
 
-@pytest.mark.parametrize(
-    ("rank", "message"), [("3", "there are parties 0 to 2, got 3"), ("0", "cannot listen at")]
-)
-def test_a_party_that_cannot_serve(tmp_path, rank, message):
+def test_a_key_with_a_password_is_not_asked_for_it(tmp_path):
     Authority(tmp_path / "authority").issue(tmp_path)
-    # An address for documentation, which no machine has.
-    (tmp_path / "hosts.toml").write_text(GOOD.replace("127.0.0.1:1", "192.0.2.1:1"))
+    (tmp_path / "hosts.toml").write_text(GOOD)
+    path = tmp_path / "host.key"
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    with pytest.raises(ditto.HostsError, match="the key is encrypted"):
+        ditto.RemoteCluster(tmp_path / "hosts.toml").start()
+
+
+@pytest.mark.parametrize(
+    ("rank", "hosts", "access", "message"),
+    [
+        ("3", GOOD, ANY, "there are parties 0 to 2, got 3"),
+        # An address for documentation, which no machine has.
+        ("0", GOOD.replace("127.0.0.1:1", "192.0.2.1:1"), ANY, "cannot listen at 192.0.2.1:1"),
+        ("0", GOOD.replace('access = "access.toml"\n', ""), ANY, "has no 'access'"),
+        ("0", GOOD, None, "cannot read access file"),
+        ("0", GOOD, "session = 3\n", "unknown key 'session'; did you mean 'sessions'"),
+    ],
+)
+def test_a_party_that_cannot_serve(tmp_path, rank, hosts, access, message):
+    Authority(tmp_path / "authority").issue(tmp_path)
+    (tmp_path / "hosts.toml").write_text(hosts)
+    if access is not None:
+        (tmp_path / "access.toml").write_text(access)
     command = [sys.executable, "-m", "ditto_tools", "party", str(tmp_path / "hosts.toml"), "--rank", rank]
     done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from random_programs import RandomProgram, random_programs
 
 import ditto
-from ditto.calibrate import calibrate
+from ditto.calibrating import calibrate
 
 X = np.float32([[1.5, -2.25], [0.3, 2.7]])
 

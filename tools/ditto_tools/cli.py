@@ -99,7 +99,7 @@ def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str
 
     SOURCE is StableHLO; each of BATCHES is an .npz file with the program's inputs in order.
     """
-    from ditto.calibrate import calibrate as measure
+    from ditto.calibrating import calibrate as measure
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DittoWarning)

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
-from spu import libspu
 
+from ditto.baseline import spu_compile
 from ditto.frontend import trace
 from ditto.models.bert import BERT_PRESETS, bert_encode, init_bert
 from ditto_compiler.pass_manager import PassManager
@@ -39,19 +39,13 @@ def measure(layers: int, seq: int, policy: str) -> dict[str, float]:
     """Seconds of each stage, once. Nothing is cached between calls."""
     function, arguments = bert_base_function(layers, seq)
     traced = trace(function, arguments)
-    text = str(traced.module).encode()
+    text = str(traced.module)
     passes_of = (*precision_pipeline(policy), *lowering_pipeline(policy))
     manager = PassManager(passes_of, verify_each=False)  # as `ditto.compile` does
     start = time.perf_counter()
     manager.run(traced.module)
     passes = time.perf_counter() - start
-    source = libspu.CompilationSource()
-    source.ir_type = libspu.SourceIRType.STABLEHLO
-    source.ir_txt = text
-    source.input_visibility = [libspu.VIS_SECRET] * len(jax.tree_util.tree_leaves(arguments))
-    start = time.perf_counter()
-    libspu.compile(source, libspu.CompilerOptions())
-    stock = time.perf_counter() - start
+    _, stock = spu_compile(text, [True] * len(jax.tree_util.tree_leaves(arguments)))
     return {"JAX tracing": traced.seconds, "Ditto passes": passes, "SPU's compiler": stock}
 
 

@@ -6,7 +6,6 @@ Casts are also measured against a memory copy.
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +27,7 @@ from ditto.runtime.protocols.comparison_engine import Comparison, ComparisonEngi
 from ditto.runtime.protocols.prf import KEY_BYTES, Stream, agree_streams
 from ditto.runtime.protocols.sharing import Ring, encode, share
 from ditto.runtime.transport.channel import Channel, LinkChannel, run_in_threads
+from ditto.runtime.transport.runtime_folder import RuntimeFolder
 from ditto_compiler.cost.batches import comparisons_cost
 from ditto_compiler.encoding import Cast, Fxp
 from ditto_compiler.protocols.cast_batches import Mode
@@ -154,8 +154,8 @@ def bench_casts(elements: int = 1 << 20, casts: Iterable[Cast] = CASTS) -> list[
     """Measure each cast on `elements` elements; interactive ones in both modes."""
     truncations: dict[tuple[int, int], tuple[float, float]] = {}
     costs = []
-    with tempfile.TemporaryDirectory() as folder:
-        engine = _Spu(Path(folder) / "spu.log")
+    with RuntimeFolder() as folder:
+        engine = _Spu(folder.path / "spu.log")
         for cast in casts:
             slots = _slots(cast.source.ring, cast.source.frac, elements)
             bits = cast.shift_right or cast.source.frac
@@ -172,8 +172,8 @@ def bench_comparisons(
 ) -> list[ComparisonCost]:
     """Measure comparisons of `elements` elements, with so many thresholds, in each ring."""
     costs = []
-    with tempfile.TemporaryDirectory() as folder:
-        engine = _Spu(Path(folder) / "spu.log")
+    with RuntimeFolder() as folder:
+        engine = _Spu(folder.path / "spu.log")
         for ring, thresholds in cases:
             slots = _slots(ring, ring // 4, elements)
             work = _comparing(ring, thresholds, slots)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from spu import libspu
 
+from ditto.runtime.transport.runtime_folder import RuntimeFolder
 from ditto.simulator.ring import Raw, as_raw
 
 _FIELDS = {32: "FM32", 64: "FM64", 128: "FM128"}
@@ -31,7 +30,8 @@ def _quiet() -> None:
     """Keeps the engine's messages off the terminal."""
     options = libspu.logging.LogOptions()
     options.enable_console_logger = False
-    options.system_log_path = str(Path(tempfile.mkdtemp(prefix="ditto-")) / "spu.log")
+    # The folder is there as long as this process.
+    options.system_log_path = str(RuntimeFolder().path / "spu.log")
     libspu.logging.setup_logging(options)
 
 

@@ -74,8 +74,8 @@ class Parties(ABC):
         """What a party said before it ended its connection, if it did."""
         sock = self._sockets[rank]
         with contextlib.suppress(WireError, OSError):
-            sock.settimeout(1)
-            while "error" not in (header := recv_frame(sock)[0]):
+            deadline = time.monotonic() + 1
+            while "error" not in (header := recv_frame(sock, deadline)[0]):
                 pass
             return ClusterError(f"party P{rank} failed while it was sent data: {header['error']}")
         return None
@@ -86,10 +86,8 @@ class Parties(ABC):
         Raises:
             ClusterError: it is dead, failed, or is late.
         """
-        sock = self._sockets[rank]
-        sock.settimeout(max(deadline - time.monotonic(), 0.1))
         try:
-            header, _ = recv_frame(sock)
+            header, _ = recv_frame(self._sockets[rank], max(deadline, time.monotonic() + 0.1))
         except TimeoutError:
             raise ClusterError(
                 f"{doing} took longer than the time-out of {self._timeout:g} s (no answer from P{rank}); "
@@ -165,9 +163,11 @@ class Parties(ABC):
         """A frame of a party that has sent something, and those that came along with it."""
         sock = self._sockets[rank]
         while True:
-            sock.settimeout(max(deadline - time.monotonic(), 0.1))
             try:
-                frame = recv_frame(sock)
+                frame = recv_frame(sock, deadline)
+            except TimeoutError:
+                # `answers` sees that, too.
+                return
             except (WireError, OSError) as error:
                 raise self._death(rank, f"was {doing}", error) from None
             yield frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import ssl
@@ -84,11 +85,13 @@ def reach(hosts: Hosts, rank: int, tls: ssl.SSLContext, deadline: float) -> ssl.
         raise ClusterError(
             f"cannot reach party P{rank} at {address}: {error}; is `ditto party` running there?"
         ) from None
-    keep_alive(plain)
-    try:
-        secure = tls.wrap_socket(plain)
-        check_peer(secure, hosts.names[rank])
-    except (OSError, IdentityError) as error:
-        plain.close()
-        raise ClusterError(f"no TLS with party P{rank} at {address}: {error}") from None
+    with contextlib.ExitStack() as undo:
+        undo.callback(plain.close)
+        try:
+            keep_alive(plain)
+            secure = undo.enter_context(tls.wrap_socket(plain))
+            check_peer(secure, hosts.names[rank])
+        except (OSError, IdentityError) as error:
+            raise ClusterError(f"no TLS with party P{rank} at {address}: {error}") from None
+        undo.pop_all()
     return secure

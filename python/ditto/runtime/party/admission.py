@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from ditto_compiler.errors import DittoError
 
 WAITING = 32
-"""Callers that may wait at a time."""
+"""Sessions that one caller may wait for at a time; so who wants many keeps nobody else from waiting."""
 
 
 class BusyError(DittoError):
-    """Too many callers wait."""
+    """A caller waits for too many sessions."""
 
 
 class Admission:
@@ -47,7 +47,7 @@ class Admission:
         """A session of `caller`, as soon as it is its turn.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: this caller waits for too many already.
         """
         await self._enter(caller)
         try:
@@ -59,9 +59,9 @@ class Admission:
         if self.running < self._limit:
             self._running[caller] += 1
             return
-        if self.waiting >= WAITING:
+        if sum(name == caller for name, _ in self._waiting) >= WAITING:
             raise BusyError(
-                f"all {self._limit} sessions are taken and {self.waiting} callers wait; try again later"
+                f"all {self._limit} sessions are taken and {caller} waits for {WAITING}; try again later"
             )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (caller, turn)

@@ -40,6 +40,8 @@ PATIENCE = 30.0
 _CHUNK = 1 << 18
 _AHEAD = 1 << 20
 _PREFIX = 4
+_LONGEST_HEADER = 1 << 16
+_PINGS = 10
 
 
 class LinkError(DittoError):
@@ -124,6 +126,9 @@ class End(asyncio.BufferedProtocol):
         async with asyncio.timeout(PATIENCE + HANDSHAKE_S):
             await self._have(_PREFIX)
             length = header_length(self._early[:_PREFIX])
+            # All of it comes before reading is paused.
+            if length > _LONGEST_HEADER:
+                raise WireError(f"a frame of a link has no header of {length} bytes")
             await self._have(_PREFIX + length)
         header, sizes = parse_header(self._early[_PREFIX : _PREFIX + length])
         if sizes:
@@ -182,7 +187,9 @@ class Links:
                     f"only the other parties connect here, not {', '.join(names) or 'nobody'}"
                 )
             header = await end.receive()
-            while "ping" in header:
+            for _ in range(_PINGS):
+                if "ping" not in header:
+                    break
                 end.send({"ok": True, "time": time.time(), "version": VERSION})
                 header = await end.receive()
             await self._give(header, ranks[0], end)
@@ -302,7 +309,10 @@ class SessionLinks:
             if peer != self._rank:
                 path = self.addresses[peer].removeprefix("unix:")
                 make = functools.partial(_EngineEnd, self, peer)
-                self._servers.append(await loop.create_unix_server(make, path))
+                try:
+                    self._servers.append(await loop.create_unix_server(make, path))
+                except OSError as error:
+                    raise LinkError(f"cannot make the engine's sockets: {error}") from None
 
     async def close(self) -> None:
         """Ends all of the session's connections."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,10 +13,14 @@ from ditto.runtime.transport.hosts import Address, HostsError
 from ditto.runtime.transport.keepalive import keep_alive
 
 HANDSHAKES = 64
-"""Handshakes at a time; one more ends the oldest, so that who is slow does not keep others out."""
+"""Handshakes at a time. One more ends the oldest of the host that has most of them, so that neither who is
+slow nor who comes often keeps others out."""
 
 HANDSHAKE_S = 10.0
 """Seconds that a handshake may take."""
+
+_CLOSING_S = 3.0
+"""Seconds for a peer to read the last of what it was sent."""
 
 
 class Listener:
@@ -42,7 +47,7 @@ class Listener:
         self._tls = tls
         self._protocol = protocol
         self._handler = handler
-        self._shaking: dict[asyncio.Task[None], None] = {}
+        self._shaking: dict[asyncio.Task[None], str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         try:
             (family, kind, number, _, where), *_ = socket.getaddrinfo(
@@ -69,17 +74,18 @@ class Listener:
 
     async def _accept(self) -> None:
         try:
-            sock, _ = await asyncio.get_running_loop().sock_accept(self._socket)
+            sock, (host, *_) = await asyncio.get_running_loop().sock_accept(self._socket)
         except OSError:
             # No descriptors are left, or the connection is gone already.
             await asyncio.sleep(0.05)
             return
         if len(self._shaking) >= HANDSHAKES:
-            oldest = next(iter(self._shaking))
+            ((crowd, _),) = Counter(self._shaking.values()).most_common(1)
+            oldest = next(task for task, host in self._shaking.items() if host == crowd)
             oldest.cancel()
             del self._shaking[oldest]
         task = asyncio.create_task(self._connected(sock))
-        self._shaking[task] = None
+        self._shaking[task] = host
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -110,4 +116,4 @@ class Listener:
         finally:
             transport.close()
             # A peer that reads nothing must not keep the connection.
-            asyncio.get_running_loop().call_later(HANDSHAKE_S, transport.abort)
+            asyncio.get_running_loop().call_later(_CLOSING_S, transport.abort)

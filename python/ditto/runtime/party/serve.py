@@ -9,18 +9,19 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ditto.runtime.party.access import Access, load_access
-from ditto.runtime.party.admission import Admission
+from ditto.runtime.party.admission import Admission, BusyError
 from ditto.runtime.party.deposits import Deposits
 from ditto.runtime.party.links import End, LinkError, Links
 from ditto.runtime.party.listener import Listener
 from ditto.runtime.party.memory import protect_memory
-from ditto.runtime.party.session import CHUNK, Client, Session
+from ditto.runtime.party.session import CHUNK, Client, Session, SessionError
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
 from ditto.runtime.transport.identity import IdentityError, only_name, peer_names
 from ditto.runtime.transport.runtime_folder import RuntimeFolder
@@ -30,6 +31,8 @@ from ditto_compiler.network import PARTIES
 
 _HELLO_S = 10.0
 _LINKS_S = 10.0
+_CONNECTIONS = 64
+_LONGEST_LINE = 1000
 _SESSION = re.compile("[0-9a-f]{32}")
 
 
@@ -62,7 +65,8 @@ class PartyServer:
         self._rank = rank
         self._folder = folder
         # Lines have words that callers choose.
-        self._report: Callable[[str], None] = lambda line: report(one_line(line))
+        self._report: Callable[[str], None] = lambda line: report(f"{_now()} {one_line(line)}")
+        self._connections: Counter[str] = Counter()
         self._links = Links(hosts, rank)
         self._deposits = Deposits(self._access, folder)
         self._admission = Admission(self._access.sessions)
@@ -96,25 +100,43 @@ class PartyServer:
             is_party = not set(names).isdisjoint(self._hosts.names)
             if not is_party:
                 caller = self._known(transport)
-            async with asyncio.timeout(_HELLO_S):
-                header, sizes = await read_header(reader)
-            # Of whatever version who asks is: the answer says which is spoken here.
-            if header.get("command") == "status" and not sizes:
-                await _write(writer, await self._status(header))
-                return
-            caller = self._known(transport)
-            if sizes or header.get("version") != VERSION:
-                raise WireError(
-                    f"party P{self._rank} speaks version {VERSION} of the protocol, not "
-                    f"{header.get('version')!r}; install the same ditto everywhere"
-                )
-            await self._session(header, caller, reader, writer)
+            with self._connection(caller):
+                await self._serve_caller(caller, transport, reader, writer)
         except Closed:
             pass
         except (DittoError, TimeoutError) as error:
             self._report(f"{caller}: turned away: {error}")
             with contextlib.suppress(DittoError):
-                await _write(writer, {"error": str(error) or "nothing was said in time"})
+                reason = str(error) or "nothing was said in time"
+                await _write(writer, {"error": reason[:_LONGEST_LINE]})
+
+    @contextlib.contextmanager
+    def _connection(self, caller: str) -> Iterator[None]:
+        """Counts the connections of a caller, who cannot have all that the system has."""
+        if self._connections[caller] >= _CONNECTIONS:
+            raise BusyError(f"{caller} has {_CONNECTIONS} connections already")
+        self._connections[caller] += 1
+        try:
+            yield
+        finally:
+            self._connections[caller] -= 1
+
+    async def _serve_caller(
+        self, caller: str, transport: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        async with asyncio.timeout(_HELLO_S):
+            header, sizes = await read_header(reader)
+        # Of whatever version who asks is: the answer says which is spoken here.
+        if header.get("command") == "status" and not sizes:
+            await _write(writer, await self._status(header))
+            return
+        caller = self._known(transport)
+        if sizes or header.get("version") != VERSION:
+            raise WireError(
+                f"party P{self._rank} speaks version {VERSION} of the protocol, not "
+                f"{header.get('version')!r}; install the same ditto everywhere"
+            )
+        await self._session(header, caller, reader, writer)
 
     def _known(self, transport: Any) -> str:
         """Who calls.
@@ -146,7 +168,7 @@ class PartyServer:
             self._report(f"{caller}, session {short}: {what}")
 
         async with (
-            self._turn(caller, reader),
+            self._turn(caller, reader, writer),
             self._folder_of() as folder,
             self._links.session(number, caller, folder) as links,
         ):
@@ -158,14 +180,16 @@ class PartyServer:
             report("ends")
 
     @contextlib.asynccontextmanager
-    async def _turn(self, caller: str, reader: asyncio.StreamReader) -> Any:
+    async def _turn(
+        self, caller: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> AsyncIterator[None]:
         """Waits for the caller's turn, unless it leaves."""
         async with contextlib.AsyncExitStack() as stack:
             turn = asyncio.create_task(stack.enter_async_context(self._admission.session(caller)))
             try:
                 while not turn.done():
                     await asyncio.wait([turn], timeout=0.2)
-                    if reader.at_eof() or reader.exception() is not None:
+                    if reader.at_eof() or reader.exception() is not None or writer.is_closing():
                         raise Closed("the caller left")
             finally:
                 if not turn.done():
@@ -178,7 +202,10 @@ class PartyServer:
     async def _folder_of(self) -> Any:
         # Not of the session's number, which another caller could have chosen, too.
         folder = self._folder / os.urandom(4).hex()
-        folder.mkdir(0o700)
+        try:
+            folder.mkdir(0o700)
+        except OSError as error:
+            raise SessionError(f"it cannot start a party process: {error}") from None
         try:
             yield folder
         finally:
@@ -232,6 +259,10 @@ async def _write(writer: asyncio.StreamWriter, header: dict[str, Any]) -> None:
             await writer.drain()
     except (OSError, TimeoutError) as error:
         raise Closed(f"the connection was lost: {error}") from None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def serve(path: Path, rank: int, report: Callable[[str], None]) -> None:

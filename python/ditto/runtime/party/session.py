@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from ditto.runtime.party.access import Access
 from ditto.runtime.party.deposits import Deposits
@@ -34,7 +35,15 @@ CHUNK = 1 << 20
 
 _LONGEST_PROGRAM = 64 << 20
 _PROGRAMS = 100
+_ABOUT = 4 << 20
+_ARRAYS = 1 << 14
 _LINGER_S = 10.0
+_DEATH_S = 2.0
+_PROCESS_S = 120.0
+_LONGEST_REASON = 2000
+
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What comes of fields that are missing, or not of the type that they should have."""
 
 
 class SessionError(DittoError):
@@ -111,6 +120,9 @@ class Session:
         self._programs: dict[str, dict[str, Any]] = {}
         self._inputs: dict[int, Origin] = {}
         self._kept: dict[Any, Origin] = {}
+        self._held = 0
+        self._about = 0
+        self._connected = False
         self._pending: Any = None
 
     async def serve(self) -> None:
@@ -153,7 +165,9 @@ class Session:
     async def _commands(self) -> None:
         await self._answer()
         while True:
-            header, sizes = await self._wait(self._peek(), self._access.idle_s, "the caller said nothing")
+            idle_s = self._access.idle_s
+            late = f"the caller said nothing for {idle_s:g} s"
+            header, sizes = await self._wait(self._peek(), time.monotonic() + idle_s, late)
             self._next = None
             command = header.pop("command", None)
             execute, buffers = _COMMANDS.get(command if isinstance(command, str) else "", (None, 0))
@@ -163,7 +177,7 @@ class Session:
                 raise SessionError(f"the command '{command}' has {len(sizes)} buffers; it takes {buffers}")
             try:
                 await execute(self, header, sizes)
-            except (KeyError, TypeError, ValueError) as error:
+            except _MALFORMED as error:
                 raise SessionError(f"the command '{command}' is malformed: {error!r}") from None
 
     def _peek(self) -> asyncio.Task[Frame]:
@@ -172,9 +186,8 @@ class Session:
             self._next = asyncio.create_task(read_header(self._reader))
         return self._next
 
-    async def _wait(self, task: asyncio.Task[T], seconds: float, late: str) -> T:
+    async def _wait(self, task: asyncio.Task[T], deadline: float, late: str) -> T:
         """What `task` gives, unless the caller leaves, a link breaks or it takes too long before."""
-        deadline = time.monotonic() + seconds
         watched: set[asyncio.Future[Any]] = {task, self._peek(), self._links.broken}
         while not task.done():
             await asyncio.wait(
@@ -187,7 +200,7 @@ class Session:
                 # Links break when this party's own process dies, too.
                 await asyncio.sleep(0.1)
                 if self._process.process.poll() is not None:
-                    self._died()
+                    raise await self._death()
                 raise SessionError(self._links.broken.result())
             if self._peek().done():
                 if (error := self._peek().exception()) is not None:
@@ -196,7 +209,7 @@ class Session:
                 watched.discard(self._peek())
             if time.monotonic() >= deadline:
                 task.cancel()
-                raise SessionError(f"{late} for {seconds:g} s")
+                raise SessionError(late)
         return task.result()
 
     # What the caller sends.
@@ -223,13 +236,17 @@ class Session:
             raise SessionError(f"{what} has {size} bytes; at most {most} are taken")
         return b"".join([chunk async for chunk in self._buffer(size)])
 
-    def _room(self, size: int) -> None:
-        held = sum(origin.size for origin in (*self._inputs.values(), *self._kept.values()))
-        if held + size > self._access.memory_bytes:
+    def _hold(self, table: dict[Any, Origin], key: Any, origin: Origin) -> None:
+        """Notes what the process is about to hold in place of what `table` has there."""
+        held = self._held + origin.size - table.get(key, Origin()).size
+        if held > self._access.memory_bytes:
             raise SessionError(
-                f"this session would hold {held + size} bytes of inputs and kept arrays; its limit is "
+                f"this session would hold {held} bytes of inputs and kept arrays; its limit is "
                 f"{self._access.memory_bytes} (memory_bytes of this party's access file)"
             )
+        if key not in table and len(self._inputs) + len(self._kept) >= _ARRAYS:
+            raise SessionError(f"a session may hold {_ARRAYS} arrays")
+        table[key], self._held = origin, held
 
     # The session's process.
 
@@ -245,17 +262,18 @@ class Session:
             self._to_process.write(data)
             await self._to_process.drain()
         except OSError:
-            self._died()
+            raise await self._death() from None
 
-    async def _reply(self, time_out: float) -> Frame:
-        """The process's next answer, while it reports progress to the caller."""
+    async def _reply(self, seconds: float, late: str = "the party process gave no answer for") -> Frame:
+        """The process's next answer within so many seconds, while it reports progress to the caller."""
+        deadline = time.monotonic() + seconds
         while True:
             reply = asyncio.create_task(read_header(self._from_process))
             try:
-                header, sizes = await self._wait(reply, time_out, "the party process said nothing")
+                header, sizes = await self._wait(reply, deadline, f"{late} {seconds:g} s")
             except WireError:
                 if reply.done() and not reply.cancelled():
-                    self._died()
+                    raise await self._death() from None
                 raise
             if "progress" not in header:
                 break
@@ -266,21 +284,31 @@ class Session:
 
     async def _answer(self) -> None:
         """Passes an answer without buffers on to the caller."""
-        header, _ = await self._reply(self._access.idle_s)
+        header, _ = await self._reply(_PROCESS_S)
         await self._send(header)
 
-    def _died(self) -> NoReturn:
-        status = self._process.process.wait()
+    async def _death(self) -> SessionError:
+        """What is known of a process that ended its connection, or sent what is no answer."""
+        deadline = time.monotonic() + _DEATH_S
+        while (status := self._process.process.poll()) is None:
+            if time.monotonic() > deadline:
+                return SessionError("its process sent something that is no answer")
+            await asyncio.sleep(0.01)
         cause = f"by signal {-status}" if status < 0 else f"with exit code {status}"
-        lines = self._process.log.read_text(errors="replace").strip().splitlines()
+        with self._process.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LONGEST_REASON))
+            lines = log.read().decode(errors="replace").strip().splitlines()
         last = f"; it last said: {lines[-1]}" if lines else ""
-        raise SessionError(f"its process died {cause}{last}")
+        return SessionError(f"its process died {cause}{last}")
 
     async def _from_party(self, size: int) -> AsyncIterator[bytes]:
         while size:
-            chunk = await self._from_process.read(min(size, CHUNK))
+            try:
+                chunk = await self._from_process.read(min(size, CHUNK))
+            except OSError:
+                chunk = b""
             if not chunk:
-                self._died()
+                raise await self._death()
             size -= len(chunk)
             yield chunk
 
@@ -307,13 +335,15 @@ class Session:
             self._next = None
         with contextlib.suppress(DittoError, OSError, TimeoutError):
             async with asyncio.timeout(_LINGER_S):
-                await self._send({"error": reason})
+                await self._send({"error": reason[:_LONGEST_REASON]})
                 while await self._reader.read(CHUNK):
                     pass
 
     # Commands. Each checks what it is given; what it does not know of, it does not pass on.
 
     async def _connect(self, header: dict[str, Any], sizes: list[int]) -> None:
+        if self._connected:
+            raise SessionError("it is connected already")
         time_out = float(header["timeout_s"])
         if not 0 < time_out <= 1e6:
             raise ValueError(f"time-out of {time_out} s")
@@ -329,6 +359,7 @@ class Session:
             }
         )
         await self._answer()
+        self._connected = True
 
     async def _load(self, header: dict[str, Any], sizes: list[int]) -> None:
         content = await self._whole(_only(sizes), _LONGEST_PROGRAM, "the program file")
@@ -338,7 +369,10 @@ class Session:
         if len(self._programs) >= _PROGRAMS:
             raise SessionError(f"a session may have {_PROGRAMS} programs")
         await self._to_party(pack_header({"command": "load", "digest": digest}, [len(content)]) + content)
-        answer, _ = await self._reply(self._access.idle_s)
+        answer, _ = await self._reply(_PROCESS_S)
+        self._about += len(pack_header(answer))
+        if self._about > _ABOUT:
+            raise SessionError("the programs of a session may not have so many inputs and outputs")
         self._programs[digest] = answer["about"]
         await self._send({"ok": True})
 
@@ -346,8 +380,7 @@ class Session:
         number, encoding = _integer(header["value"]), str(parse_encoding(header["encoding"]))
         about = {"command": "input", "value": number, "encoding": encoding}
         if sizes:
-            self._room(*sizes)
-            self._inputs[number] = Origin(frozenset({self._caller}), size=sizes[0])
+            self._hold(self._inputs, number, Origin(frozenset({self._caller}), size=sizes[0]))
             await self._forward({**about, "secret": bool(header["secret"])}, sizes)
             return
         if "deposit" in header:
@@ -359,16 +392,16 @@ class Session:
         if key not in self._kept:
             raise SessionError(f"it holds no array {key!r}")
         # What is held already counts once.
-        self._inputs[number] = dataclasses.replace(self._kept[key], size=0)
+        self._hold(self._inputs, number, dataclasses.replace(self._kept[key], size=0))
         await self._forward({**about, "key": key})
 
     async def _fetch(self, name: str, array: int, digest: str, encoding: str) -> str:
         """The key under which the process has its share of a deposited array, which it is given now."""
-        key = f"{digest} {array} {encoding}"
+        key = f"{name} {digest} {array} {encoding}"
         if key not in self._kept:
             piece = await self._deposits.open(name, array, digest, encoding, self._caller)
-            self._room(piece.size)
-            self._kept[key] = Origin(frozenset({piece.owner}), frozenset({name}), piece.size)
+            origin = Origin(frozenset({piece.owner}), frozenset({name}), piece.size)
+            self._hold(self._kept, key, origin)
             about = {"command": "keep", "key": key, "encoding": encoding, "secret": piece.secret}
             await self._to_party(pack_header(about, [piece.size]))
             async for chunk in piece.chunks():
@@ -378,26 +411,35 @@ class Session:
     async def _keep(self, header: dict[str, Any], sizes: list[int]) -> None:
         key, size = _integer(header["key"]), _only(sizes)
         encoding = str(parse_encoding(header["encoding"]))
-        self._room(size)
+        # The process adds it to what it has there in other encodings, which may have come from others.
         before = self._kept.get(key, Origin())
-        self._kept[key] = Origin(frozenset({self._caller}), size=before.size + size)
+        origin = dataclasses.replace(before | Origin(frozenset({self._caller})), size=before.size + size)
+        self._hold(self._kept, key, origin)
         about = {"command": "keep", "key": key, "encoding": encoding, "secret": bool(header["secret"])}
         await self._forward(about, [size])
 
     async def _forget(self, header: dict[str, Any], sizes: list[int]) -> None:
         keys = [_integer(key) for key in header["keys"]]
+        if self._inputs:
+            # They may be what is to be forgotten, which would no longer count, and still be held.
+            raise SessionError("nothing can be forgotten between the inputs of a run")
         for key in keys:
-            self._kept.pop(key, None)
+            self._held -= self._kept.pop(key, Origin()).size
         await self._forward({"command": "forget", "keys": keys})
 
     async def _run(self, header: dict[str, Any], sizes: list[int]) -> None:
         digest = header["digest"]
+        if not self._connected:
+            raise SessionError("it is not connected yet")
         if digest not in self._programs:
             raise SessionError("the program was not loaded")
         about = self._programs[digest]
         inputs, self._inputs = self._inputs, {}
+        self._held -= sum(source.size for source in inputs.values())
         keep = {_integer(position): _integer(key) for position, key in header["keep"]}
         receiver, label = header.get("receiver") or self._caller, header.get("label")
+        if keep and receiver != self._caller:
+            raise SessionError("what goes to another receiver cannot be kept")
         origin = Origin()
         for number, source in inputs.items():
             origin |= source
@@ -410,10 +452,10 @@ class Session:
         towards = f", for {receiver}" if receiver != self._caller else ""
         self._report(f"runs program {digest}{using}{towards}")
         for position, key in keep.items():
-            self._room(about["outputs"][position]["bytes"])
-            self._kept[key] = dataclasses.replace(origin, size=about["outputs"][position]["bytes"])
+            size = about["outputs"][position]["bytes"]
+            self._hold(self._kept, key, dataclasses.replace(origin, size=size))
         await self._forward({"command": "run", "digest": digest, "keep": list(keep.items())})
-        answer, lengths = await self._reply(self._access.run_s)
+        answer, lengths = await self._reply(self._access.run_s, "the run took longer than")
         if receiver == self._caller:
             await self._send(answer, lengths)
             for size in lengths:

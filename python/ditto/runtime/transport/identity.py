@@ -27,12 +27,13 @@ def peer_names(connection: ssl.SSLSocket | ssl.SSLObject) -> tuple[str, ...]:
 
     No wildcards, for these name nobody.
     """
-    entries = (connection.getpeercert() or {}).get("subjectAltName", ())
-    names = [entry for entry in entries if isinstance(entry, tuple) and entry[0] in _KINDS]
     # What is not printable would forge lines of logs.
-    return tuple(
-        normal_name(str(name)) for _, name in names if "*" not in str(name) and str(name).isprintable()
-    )
+    return tuple(normal_name(name) for name in _entries(connection) if "*" not in name and name.isprintable())
+
+
+def _entries(connection: ssl.SSLSocket | ssl.SSLObject) -> list[str]:
+    entries = (connection.getpeercert() or {}).get("subjectAltName", ())
+    return [str(entry[1]) for entry in entries if isinstance(entry, tuple) and entry[0] in _KINDS]
 
 
 def check_peer(connection: ssl.SSLSocket | ssl.SSLObject, expected: str) -> None:
@@ -54,7 +55,8 @@ def only_name(connection: ssl.SSLSocket | ssl.SSLObject) -> str:
         IdentityError: there is none, or several.
     """
     names = peer_names(connection)
-    if len(names) != 1:
+    # Of what is none of `names`, nobody can say whom it means.
+    if len(names) != 1 or len(_entries(connection)) != 1:
         found = ", ".join(names) or "none"
         raise IdentityError(
             f"a caller's certificate must have exactly one subject alternative name, this has {found}"

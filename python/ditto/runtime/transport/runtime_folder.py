@@ -23,7 +23,7 @@ _PREFIX = "ditto-"
 _LOCK = "lock"
 _CONTENT = b"Held by the process whose folder this is; Ditto removes the folder when nobody holds it.\n"
 
-_LONGEST_SOCKET = "/sessions/xxxxxxxx/to2.sock"
+_LONGEST_SOCKET = "/xxxxxxxx/to2.sock"
 """Below a folder; the system takes 107 bytes for the whole path."""
 
 _OPEN: set[RuntimeFolder] = set()

@@ -11,6 +11,7 @@ import asyncio
 import json
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,8 +65,14 @@ def send_frame(sock: socket.socket, header: dict[str, Any], buffers: Sequence[An
 
 
 def pack_header(header: dict[str, Any], sizes: Sequence[int] = ()) -> bytes:
-    """A frame without its buffers, of which `sizes` are the bytes."""
+    """A frame without its buffers, of which `sizes` are the bytes.
+
+    Raises:
+        WireError: nobody would take so long a header.
+    """
     text = json.dumps({**header, "sizes": list(sizes)}).encode()
+    if len(text) > MAX_HEADER:
+        raise WireError(f"a frame would have a header of {len(text)} bytes; at most {MAX_HEADER} are taken")
     return _LENGTH.pack(len(text)) + text
 
 
@@ -99,23 +106,34 @@ def parse_header(text: bytes | bytearray) -> tuple[dict[str, Any], list[int]]:
     return header, sizes
 
 
-def recv_frame(sock: socket.socket) -> tuple[dict[str, Any], list[bytearray]]:
+def recv_frame(sock: socket.socket, deadline: float | None = None) -> tuple[dict[str, Any], list[bytearray]]:
     """Receives one frame.
+
+    Args:
+        sock: where from.
+        deadline: on the monotonic clock, by which all of it must have come; None for the socket's time-out,
+            which starts anew with everything that comes.
 
     Raises:
         WireError: the connection ended, or what came is not a frame.
-        TimeoutError: the socket's time-out passed.
+        TimeoutError: the deadline or the socket's time-out passed.
     """
-    header, sizes = parse_header(_recv_exactly(sock, header_length(_recv_exactly(sock, _LENGTH.size))))
-    return header, [_recv_exactly(sock, size) for size in sizes]
+    length = header_length(_recv_exactly(sock, _LENGTH.size, deadline))
+    header, sizes = parse_header(_recv_exactly(sock, length, deadline))
+    return header, [_recv_exactly(sock, size, deadline) for size in sizes]
 
 
-def _recv_exactly(sock: socket.socket, size: int) -> bytearray:
+def _recv_exactly(sock: socket.socket, size: int, deadline: float | None) -> bytearray:
     buffer = bytearray(min(size, _STEP))
     got = 0
     while got < size:
         if got == len(buffer):
             buffer.extend(bytes(min(size - got, max(got, _STEP))))
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            sock.settimeout(left)
         with memoryview(buffer) as view:
             count = sock.recv_into(view[got:])
         if count == 0:
