@@ -13,6 +13,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives import serialization
 from test.support.certificates import Authority
 from test.support.servers import NAMES, Servers
 
@@ -94,7 +95,10 @@ def spoil(folder, **changes):
             path.write_text(text)
 
 
+DEEP = "x = " + "[" * 100_000
+
 FILES = {
+    "too deep": ({"hosts_toml": DEEP}, "hosts file", "cannot read hosts file"),
     "no hosts file": ({"hosts_toml": None}, "hosts file", "cannot read hosts file"),
     "not TOML": ({"hosts_toml": "parties"}, "hosts file", "cannot read hosts file"),
     "no certificate": ({"host_pem": None}, "certificate", "No such file"),
@@ -112,6 +116,26 @@ def test_own_files(caller, name):
     findings = examine(caller / "hosts.toml", timeout=3)
     assert found in line(findings, "here", check)
     assert doctor(caller / "hosts.toml", "--timeout", 3).exit_code == 1
+
+
+@pytest.mark.parametrize("host", ["a" * 70, "a..b", "a\\u0000b"])
+def test_an_address_that_nobody_can_have(caller, host):
+    text = (caller / "hosts.toml").read_text()
+    (caller / "hosts.toml").write_text(text.replace("127.0.0.1", host, 1))
+    assert "address of party 0 has a host" in line(examine(caller / "hosts.toml"), "here", "hosts file")
+
+
+def test_a_key_with_a_password(caller):
+    key = serialization.load_pem_private_key((caller / "host.key").read_bytes(), None)
+    sealed = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    (caller / "host.key").write_bytes(sealed)
+    findings = examine(caller / "hosts.toml")
+    assert "without a password" in line(findings, "here", "key")
+    assert "the key is encrypted" in line(findings, "here", "TLS")
 
 
 def test_a_key_that_others_can_read(caller):
