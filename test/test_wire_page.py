@@ -42,14 +42,14 @@ def test_every_command_has_a_row():
 
 
 LIMITS = {
-    "bytes of a header": ("1 to {:_}; on links {:_}", wire.MAX_HEADER, links._LONGEST_HEADER),
-    "buffers of a frame": ("{:_}; of a command as below; on links none", wire.MAX_BUFFERS),
+    "bytes of a header": ("1 to {}; on links {}", wire.MAX_HEADER, links._LONGEST_HEADER),
+    "buffers of a frame": ("{}; of a command as below; on links none", wire.MAX_BUFFERS),
     "bytes of all buffers of a frame": ("2^{}", wire.MAX_BYTES.bit_length() - 1),
-    "bytes of an error's text": ("{}", session._LONGEST_REASON),
+    "characters of an error's text": ("{}", session._LONGEST_REASON),
     "programs": ("{}, with {} MiB of what", session._PROGRAMS, session._ABOUT >> 20),
-    "arrays, as inputs or kept": ("{:_}, and `memory_bytes`", session._ARRAYS),
+    "arrays, as inputs or kept": ("{}, and `memory_bytes`", session._ARRAYS),
     "waiting sessions of one caller": ("{}", admission.WAITING),
-    "the process's answer to `connect` and `load`": ("{:g} s", session._PROCESS_S),
+    "the process's answer to `connect` and `load`": ("{} s", int(session._PROCESS_S)),
 }
 
 
@@ -57,7 +57,7 @@ LIMITS = {
 def test_limits(name):
     (said,) = re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", PAGE, re.MULTILINE)
     text, *values = LIMITS[name]
-    assert said.startswith(text.format(*values).replace("_", " ") if "{:_}" in text else text.format(*values))
+    assert said.startswith(text.format(*(f"{value:_}".replace("_", " ") for value in values)))
 
 
 def test_other_numbers():
