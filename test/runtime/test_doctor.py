@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +19,7 @@ from test.support.certificates import Authority
 from test.support.servers import NAMES, Servers
 
 from ditto.runtime.caller.doctor import examine
+from ditto.runtime.transport.hosts import load_hosts
 from ditto.runtime.transport.wire import VERSION, pack_header
 from ditto_compiler.network import PARTIES
 from ditto_tools.cli import cli
@@ -419,6 +421,30 @@ def test_a_host_that_drops_what_comes(caller):
         findings = examine(caller / "hosts.toml", timeout=1.5)
         assert time.monotonic() - start < 2
     assert "does not answer" in line(findings, "P0", "reachable")
+
+
+def connections(port):
+    """How many connections to a port of loopback there are, by the ends that connected."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[2].split(":")[1], 16) == port and row[3] == "01" for row in rows)
+
+
+def test_many_who_ask_do_not_make_parties_connect_often(servers):
+    os.kill(servers.processes[2].pid, signal.SIGSTOP)
+    link = load_hosts(servers.hosts).links[2].port
+    try:
+        askers = [
+            threading.Thread(target=examine, args=(servers.hosts,), kwargs={"timeout": 3}) for _ in range(8)
+        ]
+        for asker in askers:
+            asker.start()
+        most = 0
+        while any(asker.is_alive() for asker in askers):
+            most = max(most, connections(link))
+            time.sleep(0.02)
+        assert 0 < most <= 2
+    finally:
+        os.kill(servers.processes[2].pid, signal.SIGCONT)
 
 
 def test_links_between_parties(servers):
