@@ -1,12 +1,16 @@
 """docs/hosts.md is true of the code: its files can be read, its commands exist, its limits are those."""
 
+import io
 import re
 import shlex
+import zipfile
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
+import ditto
 from ditto.runtime.party import admission, listener, serve, session
 from ditto.runtime.party.access import Access, load_access
 from ditto.runtime.transport import wire
@@ -53,6 +57,22 @@ def test_commands(line):
 
 def test_there_are_commands():
     assert len(COMMANDS) > 10
+
+
+def test_what_parties_execute_does_not_depend_on_where_the_source_is():
+    """As the page says: compilations differ in annotated.mlir only."""
+    members = []
+    for folder in ("/here", "/there"):
+        names: dict = {}
+        exec(compile("def model(w, x):\n    return x @ w + 1\n", f"{folder}/model.py", "exec"), names)
+        w = np.ones((2, 2), np.float32)
+        program = ditto.compile(names["model"], w, w, visibility=("secret:model", "secret:clinic"))
+        with zipfile.ZipFile(io.BytesIO(program.to_bytes())) as file:
+            members.append({name: file.read(name) for name in file.namelist()})
+    ours, theirs = members
+    assert ours.pop("annotated.mlir") != theirs.pop("annotated.mlir")
+    assert ours == theirs
+    assert {name.split("/")[0] for name in ours} == {"program.json", "regions"}
 
 
 def test_limits():
