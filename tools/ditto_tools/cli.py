@@ -39,6 +39,14 @@ def demo(query: str | None, policies: str, timeout: float) -> None:
     run_demo(query, [name.strip() for name in policies.split(",")], timeout, Console())
 
 
+@cli.command("demo-hosts")
+def demo_hosts() -> None:
+    """Have a model owner's network read the digits of two data owners, on three parties: six processes."""
+    from ditto.demo.three_hosts import run_demo
+
+    run_demo(Console())
+
+
 @cli.command("compile")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Program file to write.")
@@ -169,7 +177,7 @@ def _encoding(text: str) -> tuple[int, int]:
 @click.option("--rounds", default=5, show_default=True, help="Pairs of runs.")
 def bench_links(model: str, elements: int, chain: int, network: str, rounds: int) -> None:
     """TLS between hosts, beside links in the clear."""
-    from ditto.bench.links import main as run_bench
+    from ditto.bench.link_speed import main as run_bench
 
     run_bench(model, elements, chain, network, rounds)
 

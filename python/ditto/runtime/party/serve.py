@@ -70,6 +70,7 @@ class PartyServer:
         self._report: Callable[[str], None] = lambda line: report(f"{_now()} {one_line(line)}")
         self._connections: Counter[str] = Counter()
         self._tls = hosts.tls(server=True)
+        self._pings: dict[int, asyncio.Task[dict[str, Any]]] = {}
         self._links = Links(hosts, rank)
         self._deposits = Deposits(self._access, folder)
         self._admission = Admission(self._access.sessions)
@@ -221,14 +222,8 @@ class PartyServer:
         if not isinstance(seconds, (int, float)) or not 0 < seconds <= _LINKS_S:
             seconds = _LINKS_S
 
-        async def ping(peer: int) -> dict[str, Any]:
-            try:
-                return await self._links.ping(peer, seconds)
-            except LinkError as error:
-                return {"error": str(error)}
-
         peers = [peer for peer in range(PARTIES) if peer != self._rank]
-        answers = await asyncio.gather(*map(ping, peers))
+        answers = await asyncio.gather(*(self._ping(peer, seconds) for peer in peers))
         return {
             "ok": True,
             "rank": self._rank,
@@ -242,6 +237,27 @@ class PartyServer:
             "limit": self._access.sessions,
             "links": {str(peer): answer for peer, answer in zip(peers, answers, strict=True)},
         }
+
+    async def _ping(self, peer: int, seconds: float) -> dict[str, Any]:
+        """What is known of a link after so many seconds.
+
+        There is one ping at a time: callers who ask often do not make parties connect often.
+        """
+        if peer not in self._pings:
+            self._pings[peer] = asyncio.create_task(self._pinged(peer))
+            self._pings[peer].add_done_callback(lambda _: self._pings.pop(peer))
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._pings[peer])
+        except TimeoutError:
+            where = f"party P{peer} at {self._hosts.links[peer]}"
+            return {"error": f"no link to {where}: no answer in {seconds:g} s"}
+
+    async def _pinged(self, peer: int) -> dict[str, Any]:
+        try:
+            return await self._links.ping(peer, _LINKS_S)
+        except LinkError as error:
+            return {"error": str(error)}
 
 
 class _Stream(asyncio.StreamReaderProtocol):
