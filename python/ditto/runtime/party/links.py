@@ -60,7 +60,7 @@ class End(asyncio.BufferedProtocol):
         self.transport: Any = None
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._other: End | None = None
-        self._buffer = memoryview(bytearray(_CHUNK))
+        self._buffer: memoryview | None = None
         self._early = bytearray()
         self._more = asyncio.Event()
 
@@ -71,10 +71,14 @@ class End(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Called by asyncio."""
+        if self._buffer is None:
+            # Not before something comes: strangers that say nothing are to cost little.
+            self._buffer = memoryview(bytearray(_CHUNK))
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio."""
+        assert self._buffer is not None
         data = bytes(self._buffer[:nbytes])
         if self._other is not None:
             self._other.transport.write(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -115,5 +116,10 @@ class Listener:
             await self._handler(transport, protocol)
         finally:
             transport.close()
-            # A peer that reads nothing must not keep the connection.
-            asyncio.get_running_loop().call_later(_CLOSING_S, transport.abort)
+            # A peer that reads nothing must not keep the connection; nor must this what has ended before.
+            asyncio.get_running_loop().call_later(_CLOSING_S, _abort, weakref.ref(transport))
+
+
+def _abort(transport: weakref.ref[Any]) -> None:
+    if (found := transport()) is not None:
+        found.abort()
