@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import time
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
@@ -280,8 +281,13 @@ class _Stream(asyncio.StreamReaderProtocol):
     def close(self) -> None:
         """Ends the connection."""
         self.transport.close()
-        # Who reads nothing must not keep it.
-        asyncio.get_running_loop().call_later(_CLOSING_S, self.transport.abort)
+        # Who reads nothing must not keep it; nor must this keep what has ended before.
+        asyncio.get_running_loop().call_later(_CLOSING_S, _abort, weakref.ref(self.transport))
+
+
+def _abort(transport: weakref.ref[Any]) -> None:
+    if (found := transport()) is not None:
+        found.abort()
 
 
 async def _write(writer: asyncio.StreamWriter, header: dict[str, Any]) -> None:
