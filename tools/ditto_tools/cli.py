@@ -169,6 +169,19 @@ def _encoding(text: str) -> tuple[int, int]:
     return ring, frac
 
 
+@bench.command("links")
+@click.option("--model", default="bert-base", show_default=True, help="gpt2-medium, llama-7b, ...")
+@click.option("--elements", default=4_000_000, show_default=True, help="Of the program that sends much.")
+@click.option("--chain", default=100, show_default=True, help="Comparisons of the one that waits often.")
+@click.option("--network", default="1gbit,0.4ms", show_default=True, help="lan, wan, or BANDWIDTH,RTT.")
+@click.option("--rounds", default=5, show_default=True, help="Pairs of runs.")
+def bench_links(model: str, elements: int, chain: int, network: str, rounds: int) -> None:
+    """TLS between hosts, beside links in the clear."""
+    from ditto.bench.link_speed import main as run_bench
+
+    run_bench(model, elements, chain, network, rounds)
+
+
 @bench.command("transformer")
 @click.option("--model", default="bert-base", show_default=True, help="gpt2-medium, llama-7b, ...")
 @click.option("--layers", default="1", show_default=True, help="How many of its layers, or all.")

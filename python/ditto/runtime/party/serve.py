@@ -8,7 +8,9 @@ import os
 import re
 import shutil
 import signal
+import socket
 import time
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
@@ -18,7 +20,7 @@ from typing import Any
 from ditto.runtime.party.access import Access, load_access
 from ditto.runtime.party.admission import Admission, BusyError
 from ditto.runtime.party.deposits import Deposits
-from ditto.runtime.party.links import End, LinkError, Links
+from ditto.runtime.party.links import LinkError, Links
 from ditto.runtime.party.listener import Listener
 from ditto.runtime.party.memory import protect_memory
 from ditto.runtime.party.session import CHUNK, Client, Session, SessionError
@@ -32,6 +34,7 @@ from ditto_compiler.network import PARTIES
 _HELLO_S = 10.0
 _LINKS_S = 10.0
 _CONNECTIONS = 64
+_CLOSING_S = 3.0
 _LONGEST_LINE = 1000
 _SESSION = re.compile("[0-9a-f]{32}")
 
@@ -67,6 +70,7 @@ class PartyServer:
         # Lines have words that callers choose.
         self._report: Callable[[str], None] = lambda line: report(f"{_now()} {one_line(line)}")
         self._connections: Counter[str] = Counter()
+        self._tls = hosts.tls(server=True)
         self._pings: dict[int, asyncio.Task[dict[str, Any]]] = {}
         self._links = Links(hosts, rank)
         self._deposits = Deposits(self._access, folder)
@@ -78,21 +82,22 @@ class PartyServer:
         Raises:
             HostsError: somebody else listens at the party's address, or it is not this machine's.
         """
-        tls = self._hosts.tls(server=True)
         address, link = self._hosts.addresses[self._rank], self._hosts.links[self._rank]
-        listeners = [
-            Listener(address, tls, _Stream, self._accept),
-            Listener(link, tls, End, self._links.accept),
-        ]
+        callers = Listener(address, self._shake_hands, self._accept)
+        peers = Listener(link, self._links.shake_hands, self._links.accept)
         self._report(f"party P{self._rank} waits for callers at {address}")
         async with asyncio.TaskGroup() as group:
-            for listener in listeners:
-                group.create_task(listener.serve())
+            group.create_task(callers.serve())
+            group.create_task(peers.serve())
 
-    async def _accept(self, transport: Any, protocol: _Stream) -> None:
+    async def _shake_hands(self, sock: socket.socket) -> _Stream:
+        _, stream = await asyncio.get_running_loop().connect_accepted_socket(_Stream, sock, ssl=self._tls)
+        return stream
+
+    async def _accept(self, stream: _Stream) -> None:
         """Serves a caller whose TLS handshake is done."""
-        reader = protocol.reader
-        writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+        reader, transport = stream.reader, stream.transport
+        writer = asyncio.StreamWriter(transport, stream, reader, asyncio.get_running_loop())
         caller = "?"
         try:
             names = peer_names(transport.get_extra_info("ssl_object"))
@@ -261,11 +266,28 @@ class _Stream(asyncio.StreamReaderProtocol):
 
     Attributes:
         reader: of what comes.
+        transport: of the connection.
     """
 
     def __init__(self) -> None:
         self.reader = asyncio.StreamReader(limit=CHUNK)
+        self.transport: Any = None
         super().__init__(self.reader)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        super().connection_made(transport)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self.transport.close()
+        # Who reads nothing must not keep it; nor must this keep what has ended before.
+        asyncio.get_running_loop().call_later(_CLOSING_S, _abort, weakref.ref(self.transport))
+
+
+def _abort(transport: weakref.ref[Any]) -> None:
+    if (found := transport()) is not None:
+        found.abort()
 
 
 async def _write(writer: asyncio.StreamWriter, header: dict[str, Any]) -> None:
