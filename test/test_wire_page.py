@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ditto.runtime.party import admission, links, serve, session
+from ditto.runtime.party import admission, links, serve, session, tunnel
 from ditto.runtime.transport import wire
 
 PAGE = (Path(__file__).parents[1] / "docs" / "wire.md").read_text()
@@ -42,7 +42,7 @@ def test_every_command_has_a_row():
 
 
 LIMITS = {
-    "bytes of a header": ("1 to {}; on links {}", wire.MAX_HEADER, links._LONGEST_HEADER),
+    "bytes of a header": ("1 to {}; on links {}", wire.MAX_HEADER, tunnel._LONGEST_HEADER),
     "buffers of a frame": ("{}; of a command as below; on links none", wire.MAX_BUFFERS),
     "bytes of all buffers of a frame": ("2^{}", wire.MAX_BYTES.bit_length() - 1),
     "characters of an error's text": ("{}", session._LONGEST_REASON),
@@ -66,5 +66,7 @@ def test_other_numbers():
     assert f"no more than {serve._CONNECTIONS} connections of one caller" in PAGE
     assert f"a program file, {session._LONGEST_PROGRAM >> 20} MiB at most" in PAGE
     assert f"within {links.PATIENCE:g} seconds" in PAGE
+    for direction in links._DIRECTIONS:
+        assert f"`{direction}`" in PAGE
     assert links._PINGS == 10 and "ten times at most on one connection" in PAGE
     assert serve._LINKS_S == 10

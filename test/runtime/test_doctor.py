@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from test.support.certificates import Authority
 from test.support.servers import NAMES, Servers
 
@@ -125,6 +126,23 @@ def test_an_address_that_nobody_can_have(caller, host):
     text = (caller / "hosts.toml").read_text()
     (caller / "hosts.toml").write_text(text.replace("127.0.0.1", host, 1))
     assert "address of party 0 has a host" in line(examine(caller / "hosts.toml"), "here", "hosts file")
+
+
+@pytest.mark.parametrize("names", [(), ("caller.test", "other.test")])
+def test_a_caller_has_exactly_one_name(caller, names):
+    key = serialization.load_pem_private_key((caller / "host.key").read_bytes(), None)
+    builder = (
+        x509.CertificateBuilder(x509.Name([]), x509.Name([]), key.public_key(), 1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + datetime.timedelta(days=60))
+    )
+    if names:
+        entries = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = builder.add_extension(entries, critical=True)
+    certificate = builder.sign(key, hashes.SHA256())
+    (caller / "host.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    findings = examine(caller / "hosts.toml", timeout=3)
+    assert f"is of {', '.join(names) or 'nobody'}" in line(findings, "here", "name")
 
 
 def test_a_key_with_a_password(caller):
