@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,7 +20,7 @@ HANDSHAKE_S = 10.0
 """Seconds that a handshake may take."""
 
 _CLOSING_S = 3.0
-"""Seconds for a peer to read the last of what it was sent."""
+"""Seconds for a peer to read the last of what it was sent; who reads nothing does not keep a connection."""
 
 
 class Listener:
@@ -99,16 +98,21 @@ class Listener:
     async def _connected(self, sock: socket.socket) -> None:
         try:
             keep_alive(sock)
+        except OSError:
+            sock.close()
+            return
+        try:
+            # Which closes the socket, whatever happens; if we did, another connection could have its number.
             transport, protocol = await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol, sock, ssl=self._tls, ssl_handshake_timeout=HANDSHAKE_S
+                self._protocol,
+                sock,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=_CLOSING_S,
             )
         except OSError:
             # A stranger, or somebody who left.
-            sock.close()
             return
-        except asyncio.CancelledError:
-            sock.close()
-            raise
         task = asyncio.current_task()
         assert task is not None
         self._shaking.pop(task, None)
@@ -116,10 +120,3 @@ class Listener:
             await self._handler(transport, protocol)
         finally:
             transport.close()
-            # A peer that reads nothing must not keep the connection; nor must this what has ended before.
-            asyncio.get_running_loop().call_later(_CLOSING_S, _abort, weakref.ref(transport))
-
-
-def _abort(transport: weakref.ref[Any]) -> None:
-    if (found := transport()) is not None:
-        found.abort()

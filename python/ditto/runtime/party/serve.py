@@ -63,11 +63,14 @@ class PartyServer:
         self._access: Access = load_access(hosts.access)
         self._rank = rank
         self._folder = folder
-        self._report = lambda what: report(_one_line(what))
+        self._told = report
         self._connections: Counter[str] = Counter()
         self._links = Links(hosts, rank)
         self._deposits = Deposits(self._access, folder)
         self._admission = Admission(self._access.sessions)
+
+    def _report(self, what: str) -> None:
+        self._told(_one_line(what))
 
     async def serve(self) -> None:
         """Serves callers until it is cancelled; then it ends what serves them.
