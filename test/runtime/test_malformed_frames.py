@@ -18,7 +18,7 @@ import pytest
 from test.support.inner_server import InnerServer, hello
 from test.support.servers import wait_until
 
-from ditto.runtime.party import links, serve, session
+from ditto.runtime.party import links, listener, serve, session
 from ditto.runtime.protocols.deposit_digest import Leaf
 from ditto.runtime.transport.wire import MAX_HEADER, VERSION, WireError, pack_header, recv_frame, send_frame
 
@@ -524,3 +524,19 @@ def test_many_at_once(server):
         for attacker in attackers:
             attacker.join()
     wait_until(lambda: server.server._admission.running == 0)
+
+
+def test_who_is_ended_for_another_does_not_harm_the_next(server, monkeypatch):
+    """At any moment of its handshake."""
+    monkeypatch.setattr(listener, "HANDSHAKES", 1)
+
+    def connect():
+        for _ in range(100):
+            with contextlib.suppress(WireError, OSError), server.connect("other.test") as sock:
+                reset(sock)
+
+    threads = [threading.Thread(target=connect) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

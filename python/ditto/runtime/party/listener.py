@@ -100,15 +100,16 @@ class Listener(Generic[C]):
     async def _connected(self, sock: socket.socket) -> None:
         try:
             keep_alive(sock)
+        except OSError:
+            sock.close()
+            return
+        try:
             async with asyncio.timeout(HANDSHAKE_S):
+                # Which closes the socket, whatever happens; if we did, another could have its number by then.
                 connection = await self._shake_hands(sock)
         except OSError:
             # A stranger, or somebody who left.
-            sock.close()
             return
-        except asyncio.CancelledError:
-            sock.close()
-            raise
         task = asyncio.current_task()
         assert task is not None
         self._shaking.pop(task, None)

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import time
-import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
@@ -21,7 +20,7 @@ from ditto.runtime.party.access import Access, load_access
 from ditto.runtime.party.admission import Admission, BusyError
 from ditto.runtime.party.deposits import Deposits
 from ditto.runtime.party.links import LinkError, Links
-from ditto.runtime.party.listener import Listener
+from ditto.runtime.party.listener import HANDSHAKE_S, Listener
 from ditto.runtime.party.memory import protect_memory
 from ditto.runtime.party.session import CHUNK, Client, Session, SessionError
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
@@ -67,14 +66,17 @@ class PartyServer:
         self._access: Access = load_access(hosts.access)
         self._rank = rank
         self._folder = folder
-        # Lines have words that callers choose.
-        self._report: Callable[[str], None] = lambda line: report(f"{_now()} {one_line(line)}")
+        self._told = report
         self._connections: Counter[str] = Counter()
         self._tls = hosts.tls(server=True)
         self._pings: dict[int, asyncio.Task[dict[str, Any]]] = {}
         self._links = Links(hosts, rank)
         self._deposits = Deposits(self._access, folder)
         self._admission = Admission(self._access.sessions)
+
+    def _report(self, what: str) -> None:
+        # Of what was done, some words are others'.
+        self._told(f"{_now()} {one_line(what)}")
 
     async def serve(self) -> None:
         """Serves callers until it is cancelled; then it ends what serves them.
@@ -91,7 +93,14 @@ class PartyServer:
             group.create_task(peers.serve())
 
     async def _shake_hands(self, sock: socket.socket) -> _Stream:
-        _, stream = await asyncio.get_running_loop().connect_accepted_socket(_Stream, sock, ssl=self._tls)
+        # Who reads nothing does not keep a connection.
+        _, stream = await asyncio.get_running_loop().connect_accepted_socket(
+            _Stream,
+            sock,
+            ssl=self._tls,
+            ssl_handshake_timeout=HANDSHAKE_S,
+            ssl_shutdown_timeout=_CLOSING_S,
+        )
         return stream
 
     async def _accept(self, stream: _Stream) -> None:
@@ -281,13 +290,6 @@ class _Stream(asyncio.StreamReaderProtocol):
     def close(self) -> None:
         """Ends the connection."""
         self.transport.close()
-        # Who reads nothing must not keep it; nor must this keep what has ended before.
-        asyncio.get_running_loop().call_later(_CLOSING_S, _abort, weakref.ref(self.transport))
-
-
-def _abort(transport: weakref.ref[Any]) -> None:
-    if (found := transport()) is not None:
-        found.abort()
 
 
 async def _write(writer: asyncio.StreamWriter, header: dict[str, Any]) -> None:
