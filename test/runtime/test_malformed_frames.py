@@ -361,15 +361,22 @@ def test_two_sessions_of_one_number(server):
 
 
 def test_links_of_no_session(server):
-    link = {"version": VERSION, "session": [f"{1:032x}", "caller.test"]}
+    link = {
+        "version": VERSION,
+        "session": [f"{1:032x}", "caller.test"],
+        "tunnel": "one",
+        "direction": "there",
+    }
     with server.session("other.test"):
         for frame, message in (
             (link, "the caller has no such session with party P0"),
             ({**link, "session": ["../../x", "caller.test"]}, "has no such session"),
-            ({**link, "session": [[], {}]}, "has no such session"),
+            ({**link, "session": [[], {}]}, f"expected a link of version {VERSION}"),
+            ({**link, "direction": "up"}, f"expected a link of version {VERSION}"),
+            ({**link, "tunnel": 1}, f"expected a link of version {VERSION}"),
             ({**link, "session": "x"}, f"expected a link of version {VERSION}"),
             ({**link, "session": [1, 2, 3]}, f"expected a link of version {VERSION}"),
-            ({**link, "version": 1}, "install one version of ditto everywhere"),
+            ({**link, "version": 1}, "install one ditto everywhere"),
             ((link, b"x"), "a frame of a link has no buffers"),
         ):
             with server.connect("p1.test", link=True) as sock:
@@ -387,23 +394,38 @@ def test_links_of_no_session(server):
 
 
 def test_a_link_waits_for_its_session_and_breaks_with_it(server):
-    link = {"version": VERSION, "session": [f"{5:032x}", "caller.test"]}
-    with server.connect("p1.test", link=True) as peer, server.session(number=5) as mine:
+    link = {"version": VERSION, "session": [f"{5:032x}", "caller.test"], "tunnel": "one"}
+    with (
+        server.connect("p1.test", link=True) as there,
+        server.connect("p1.test", link=True) as back,
+        server.session(number=5) as mine,
+    ):
         (folder,) = {path.parent for path in server.sockets.glob("*/to1.sock")}
         with socket.socket(socket.AF_UNIX) as engine:
             engine.bind(str(folder / "p0.sock"))
             engine.listen()
-            say(peer, link)
+            say(there, {**link, "direction": "there"})
+            say(back, {**link, "direction": "back"})
             carried, _ = engine.accept()
         with carried:
-            assert recv_frame(peer)[0] == {"ok": True}
-            peer.sendall(b"to the engine")
+            assert recv_frame(there)[0] == recv_frame(back)[0] == {"ok": True}
+            there.sendall(b"to the engine")
             assert carried.recv(100) == b"to the engine"
             carried.sendall(b"and back")
-            assert peer.recv(100) == b"and back"
-            reset(peer)
+            assert back.recv(100) == b"and back"
+            reset(back)
             assert carried.recv(100) == b""
         assert "its link to party P1 broke" in refusal(mine)
+
+
+def test_half_a_link(server):
+    link = {"version": VERSION, "session": [f"{6:032x}", "caller.test"], "tunnel": "one", "direction": "back"}
+    with server.connect("p1.test", link=True) as peer, server.session(number=6):
+        say(peer, link)
+        with server.connect("p1.test", link=True) as again:
+            say(again, link)
+            assert "there is such a link already" in refusal(again)
+        assert "the other half of the link did not come" in refusal(peer)
 
 
 def test_pings_without_end(server):
