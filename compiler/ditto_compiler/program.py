@@ -188,8 +188,6 @@ class Program:
         remarks: what the compiler warned of and remarked, in program order; not saved.
         nest: nests results in the function's own containers; not saved, so a loaded program gives tuples
             for containers that are neither tuple, list nor dict.
-        content: of the file that the program was read from, which it keeps: compressed elsewhere, the same
-            program can be other bytes, and have another digest.
     """
 
     name: str
@@ -207,7 +205,6 @@ class Program:
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
     remarks: tuple[str, ...] = field(default=(), compare=False)
     nest: Callable[[Sequence[Any]], Any] | None = field(default=None, compare=False, repr=False)
-    content: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
     def results(self) -> int:
@@ -227,18 +224,30 @@ class Program:
                         yield self.values[source], self.cast(source, target)
 
     @functools.cached_property
-    def digest(self) -> str:
-        """SHA-256 of the program file's content, in hexadecimal: what parties know the program by."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+    def executable(self) -> bytes:
+        """What parties get: a program file without the StableHLO, which says where the source was.
 
-    def to_bytes(self) -> bytes:
-        """The program file's content: what it was read from, else what is the same for equal programs.
+        It is not compressed, so the same source gives the same bytes wherever it is compiled.
 
         Raises:
             ProgramFileError: a file cannot hold the program, see `ditto_compiler.program_file`.
         """
-        if self.content is not None:
-            return self.content
+        return self.replace(annotated="")._packed(compressed=False)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of what parties get, in hexadecimal: what they know the program by."""
+        return hashlib.sha256(self.executable).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """The program file's content; equal programs give equal bytes.
+
+        Raises:
+            ProgramFileError: a file cannot hold the program, see `ditto_compiler.program_file`.
+        """
+        return self._packed(compressed=True)
+
+    def _packed(self, *, compressed: bool) -> bytes:
         regions = self.regions.values()
         scopes = sorted({v.scope for v in self.values} | {scope for r in regions for scope, _ in r.scopes})
         number = {scope: index for index, scope in enumerate(scopes)}
@@ -262,7 +271,7 @@ class Program:
             "guard": None if self.guard is None else _guard_to_json(self.guard),
         }
         texts = {region_member(region.name): region.code for region in regions}
-        return pack(document, {**texts, ANNOTATED: self.annotated})
+        return pack(document, {**texts, ANNOTATED: self.annotated}, compressed=compressed)
 
     def save(self, path: str | Path) -> None:
         """Writes the program file, whole or not at all.
@@ -297,11 +306,11 @@ class Program:
         Raises:
             ProgramFileError: not a program file, damaged, too large, or of another version.
         """
-        return cls(**_fields(*unpack(content, origin)), content=content)
+        return cls(**_fields(*unpack(content, origin)))
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
-        return dataclasses.replace(self, **{"content": None, **changes})
+        return dataclasses.replace(self, **changes)
 
 
 def _step_to_json(step: Step) -> list[Any]:

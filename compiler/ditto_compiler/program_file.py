@@ -99,7 +99,7 @@ def region_member(name: str) -> str:
     return f"regions/{name}.mlir"
 
 
-def pack(document: Mapping[str, Any], texts: Mapping[str, str]) -> bytes:
+def pack(document: Mapping[str, Any], texts: Mapping[str, str], *, compressed: bool = True) -> bytes:
     """A program file's content, of the document without `format` and `version`, and all other members.
 
     Raises:
@@ -116,7 +116,7 @@ def pack(document: Mapping[str, Any], texts: Mapping[str, str]) -> bytes:
             for name, data in encoded.items():
                 # A fixed time stamp, so that equal programs are equal files.
                 info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-                info.compress_type = zipfile.ZIP_DEFLATED
+                info.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
                 archive.writestr(info, data)
         content = buffer.getvalue()
         _check_length(content)

@@ -468,15 +468,19 @@ def test_endless_files_are_not_read_to_their_end() -> None:
         Program.load("/dev/zero")
 
 
-def test_a_file_that_was_compressed_elsewhere_keeps_its_digest() -> None:
-    content = PROGRAM.to_bytes()
+def test_the_digest_is_of_what_is_executed() -> None:
+    """Neither of how a file is compressed, nor of where the source was."""
+    assert PROGRAM.digest == hashlib.sha256(PROGRAM.executable).hexdigest()
     other = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(other, "w") as target:
+    with zipfile.ZipFile(io.BytesIO(PROGRAM.to_bytes())) as source, zipfile.ZipFile(other, "w") as target:
         for name in source.namelist():
             target.writestr(name, source.read(name))
     loaded = Program.from_bytes(other.getvalue())
-    assert loaded == Program.from_bytes(content)
-    assert loaded.to_bytes() == other.getvalue() != content
-    assert loaded.digest == hashlib.sha256(other.getvalue()).hexdigest()
-    assert loaded.replace(name="else").to_bytes() != other.getvalue()
-    assert Program.from_bytes(loaded.replace(name="else").to_bytes()).name == "else"
+    assert loaded == Program.from_bytes(PROGRAM.to_bytes()) and loaded.digest == PROGRAM.digest
+    assert PROGRAM.replace(annotated="elsewhere").digest == PROGRAM.digest
+    assert PROGRAM.replace(name="else").digest != PROGRAM.digest
+    received = Program.from_bytes(PROGRAM.executable)
+    assert received == loaded.replace(annotated="")
+    assert received.executable == PROGRAM.executable
+    assert CODE.encode() in PROGRAM.executable
+    assert b"elsewhere" not in PROGRAM.replace(annotated="elsewhere").executable

@@ -10,13 +10,17 @@ import socket
 import ssl
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from test.support.certificates import Authority
 from test.support.servers import NAMES, Servers
 
 from ditto.runtime.caller.doctor import examine
+from ditto.runtime.transport.hosts import load_hosts
 from ditto.runtime.transport.wire import VERSION, pack_header
 from ditto_compiler.network import PARTIES
 from ditto_tools.cli import cli
@@ -94,7 +98,10 @@ def spoil(folder, **changes):
             path.write_text(text)
 
 
+DEEP = "x = " + "[" * 100_000
+
 FILES = {
+    "too deep": ({"hosts_toml": DEEP}, "hosts file", "cannot read hosts file"),
     "no hosts file": ({"hosts_toml": None}, "hosts file", "cannot read hosts file"),
     "not TOML": ({"hosts_toml": "parties"}, "hosts file", "cannot read hosts file"),
     "no certificate": ({"host_pem": None}, "certificate", "No such file"),
@@ -112,6 +119,43 @@ def test_own_files(caller, name):
     findings = examine(caller / "hosts.toml", timeout=3)
     assert found in line(findings, "here", check)
     assert doctor(caller / "hosts.toml", "--timeout", 3).exit_code == 1
+
+
+@pytest.mark.parametrize("host", ["a" * 70, "a..b", "a\\u0000b"])
+def test_an_address_that_nobody_can_have(caller, host):
+    text = (caller / "hosts.toml").read_text()
+    (caller / "hosts.toml").write_text(text.replace("127.0.0.1", host, 1))
+    assert "address of party 0 has a host" in line(examine(caller / "hosts.toml"), "here", "hosts file")
+
+
+@pytest.mark.parametrize("names", [(), ("caller.test", "other.test")])
+def test_a_caller_has_exactly_one_name(caller, names):
+    key = serialization.load_pem_private_key((caller / "host.key").read_bytes(), None)
+    builder = (
+        x509.CertificateBuilder(x509.Name([]), x509.Name([]), key.public_key(), 1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + datetime.timedelta(days=60))
+    )
+    if names:
+        entries = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = builder.add_extension(entries, critical=True)
+    certificate = builder.sign(key, hashes.SHA256())
+    (caller / "host.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    findings = examine(caller / "hosts.toml", timeout=3)
+    assert f"is of {', '.join(names) or 'nobody'}" in line(findings, "here", "name")
+
+
+def test_a_key_with_a_password(caller):
+    key = serialization.load_pem_private_key((caller / "host.key").read_bytes(), None)
+    sealed = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    (caller / "host.key").write_bytes(sealed)
+    findings = examine(caller / "hosts.toml")
+    assert "without a password" in line(findings, "here", "key")
+    assert "the key is encrypted" in line(findings, "here", "TLS")
 
 
 def test_a_key_that_others_can_read(caller):
@@ -395,6 +439,30 @@ def test_a_host_that_drops_what_comes(caller):
         findings = examine(caller / "hosts.toml", timeout=1.5)
         assert time.monotonic() - start < 2
     assert "does not answer" in line(findings, "P0", "reachable")
+
+
+def connections(port):
+    """How many connections to a port of loopback there are, by the ends that connected."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[2].split(":")[1], 16) == port and row[3] == "01" for row in rows)
+
+
+def test_many_who_ask_do_not_make_parties_connect_often(servers):
+    os.kill(servers.processes[2].pid, signal.SIGSTOP)
+    link = load_hosts(servers.hosts).links[2].port
+    try:
+        askers = [
+            threading.Thread(target=examine, args=(servers.hosts,), kwargs={"timeout": 3}) for _ in range(8)
+        ]
+        for asker in askers:
+            asker.start()
+        most = 0
+        while any(asker.is_alive() for asker in askers):
+            most = max(most, connections(link))
+            time.sleep(0.02)
+        assert 0 < most <= 2
+    finally:
+        os.kill(servers.processes[2].pid, signal.SIGCONT)
 
 
 def test_links_between_parties(servers):

@@ -33,9 +33,6 @@ UNIT = [
 SERVICES = COMPOSE["services"]
 PARTY_SERVICES = [SERVICES[f"party{rank}"] for rank in range(PARTIES)]
 
-AWAITED = re.compile(r'^access = .*\n| name = "[^"]*",', re.MULTILINE)
-"""What a hosts file may say that `load_hosts` does not read yet."""
-
 LIMITS = {"sessions", "idle_s", "run_s", "memory_bytes", "results_bytes"}
 
 
@@ -59,10 +56,8 @@ def instructions(word):
 
 
 @pytest.fixture(scope="module")
-def hosts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("deploy")
-    (folder / "hosts.toml").write_text(AWAITED.sub("", (DEPLOY / "hosts.toml").read_text()))
-    return load_hosts(folder / "hosts.toml")
+def hosts():
+    return load_hosts(DEPLOY / "hosts.toml")
 
 
 def test_parties_are_where_the_hosts_file_says(hosts):

@@ -39,6 +39,14 @@ def demo(query: str | None, policies: str, timeout: float) -> None:
     run_demo(query, [name.strip() for name in policies.split(",")], timeout, Console())
 
 
+@cli.command("demo-hosts")
+def demo_hosts() -> None:
+    """Have a model owner's network read the digits of two data owners, on three parties: six processes."""
+    from ditto.demo.three_hosts import run_demo
+
+    run_demo(Console())
+
+
 @cli.command("compile")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Program file to write.")
@@ -159,6 +167,19 @@ def _encoding(text: str) -> tuple[int, int]:
     except (ValueError, EncodingError):
         raise click.BadParameter(f"'{text}' is no RING/FRACTION such as 64/18") from None
     return ring, frac
+
+
+@bench.command("links")
+@click.option("--model", default="bert-base", show_default=True, help="gpt2-medium, llama-7b, ...")
+@click.option("--elements", default=4_000_000, show_default=True, help="Of the program that sends much.")
+@click.option("--chain", default=100, show_default=True, help="Comparisons of the one that waits often.")
+@click.option("--network", default="1gbit,0.4ms", show_default=True, help="lan, wan, or BANDWIDTH,RTT.")
+@click.option("--rounds", default=5, show_default=True, help="Pairs of runs.")
+def bench_links(model: str, elements: int, chain: int, network: str, rounds: int) -> None:
+    """TLS between hosts, beside links in the clear."""
+    from ditto.bench.link_speed import main as run_bench
+
+    run_bench(model, elements, chain, network, rounds)
 
 
 @bench.command("transformer")

@@ -424,7 +424,7 @@ class Cluster(ABC):
         assert parties is not None
         digest = program.digest
         if digest not in self._loaded:
-            parties.send_all({"command": "load", "digest": digest}, [program.to_bytes()])
+            parties.send_all({"command": "load", "digest": digest}, [program.executable])
             parties.answers(deadline, "loading the program")
             self._loaded.add(digest)
         input_bytes = 0

@@ -88,7 +88,7 @@ def deposit_program(parties: Parties, deadline: float, name: str, program: Progr
         ClusterError: a party does not take it.
     """
     upload = _Upload(parties, deadline, name, "program", {"program": program.digest})
-    content = np.frombuffer(program.to_bytes(), np.uint8)
+    content = np.frombuffer(program.executable, np.uint8)
     upload.add({"array": 0, "encoding": "", "secret": False}, content, None)
     upload.commit()
     return program.digest

@@ -14,135 +14,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
+import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from ditto.runtime.party.listener import HANDSHAKE_S
+from ditto.runtime.party.tunnel import Lane, Tunnel
 from ditto.runtime.transport.hosts import Hosts
 from ditto.runtime.transport.identity import IdentityError, check_peer, peer_names
 from ditto.runtime.transport.keepalive import keep_alive
-from ditto.runtime.transport.wire import (
-    VERSION,
-    WireError,
-    header_length,
-    pack_header,
-    parse_header,
-)
+from ditto.runtime.transport.wire import VERSION, WireError
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES
 
 PATIENCE = 30.0
 """Seconds that a link waits until the other party's engine of that session listens."""
 
-_CHUNK = 1 << 18
-_AHEAD = 1 << 20
-_PREFIX = 4
-_LONGEST_HEADER = 1 << 16
 _PINGS = 10
+_DIRECTIONS = ("there", "back")
 
 
 class LinkError(DittoError):
     """A link among parties that cannot be made."""
-
-
-class End(asyncio.BufferedProtocol):
-    """One end of a tunnel: frames without buffers first, then bytes that go to the end it is joined to.
-
-    Attributes:
-        transport: of the connection.
-        lost: done when the connection is.
-    """
-
-    def __init__(self) -> None:
-        self.transport: Any = None
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._other: End | None = None
-        self._buffer = memoryview(bytearray(_CHUNK))
-        self._early = bytearray()
-        self._more = asyncio.Event()
-
-    def connection_made(self, transport: Any) -> None:
-        """Called by asyncio."""
-        self.transport = transport
-        transport.set_write_buffer_limits(_AHEAD)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Called by asyncio."""
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Called by asyncio."""
-        data = bytes(self._buffer[:nbytes])
-        if self._other is not None:
-            self._other.transport.write(data)
-            return
-        self._early += data
-        self._more.set()
-        if len(self._early) > _AHEAD:
-            self.transport.pause_reading()
-
-    def pause_writing(self) -> None:
-        """Called by asyncio: what is sent here waits."""
-        if self._other is not None:
-            self._other.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Called by asyncio."""
-        if self._other is not None:
-            self._other.transport.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
-        self._more.set()
-        if not self.lost.done():
-            self.lost.set_result(None)
-        if self._other is not None:
-            self._other.transport.close()
-
-    def join(self, other: End) -> None:
-        """From now on what comes here goes there, and the other way round."""
-        self._other, other._other = other, self
-        for source, target in ((self, other), (other, self)):
-            if source._early:
-                target.transport.write(bytes(source._early))
-                source._early.clear()
-            source.transport.resume_reading()
-            if source.lost.done():
-                target.transport.close()
-
-    def send(self, header: dict[str, Any]) -> None:
-        """Sends a frame."""
-        self.transport.write(pack_header(header))
-
-    async def receive(self) -> dict[str, Any]:
-        """The next frame.
-
-        Raises:
-            WireError: none comes.
-        """
-        async with asyncio.timeout(PATIENCE + HANDSHAKE_S):
-            await self._have(_PREFIX)
-            length = header_length(self._early[:_PREFIX])
-            # All of it comes before reading is paused.
-            if length > _LONGEST_HEADER:
-                raise WireError(f"a frame of a link has no header of {length} bytes")
-            await self._have(_PREFIX + length)
-        header, sizes = parse_header(self._early[_PREFIX : _PREFIX + length])
-        if sizes:
-            raise WireError("a frame of a link has no buffers")
-        del self._early[: _PREFIX + length]
-        return header
-
-    async def _have(self, count: int) -> None:
-        while len(self._early) < count:
-            if self.lost.done():
-                raise WireError("the connection was closed")
-            self._more.clear()
-            await self._more.wait()
 
 
 class Links:
@@ -156,93 +52,103 @@ class Links:
     def __init__(self, hosts: Hosts, rank: int) -> None:
         self._hosts = hosts
         self._rank = rank
-        self._tls = hosts.tls(server=False)
+        self._tls = {server: hosts.tls(server=server) for server in (False, True)}
         self._sessions: dict[tuple[str, str], SessionLinks] = {}
 
     @contextlib.asynccontextmanager
-    async def session(self, number: str, caller: str, folder: Path) -> Any:
+    async def session(self, number: str, caller: str, folder: Path) -> AsyncIterator[SessionLinks]:
         """The links of a session, which a caller has with all three parties under one number.
 
         Raises:
-            LinkError: this caller already has a session of that number.
+            LinkError: this caller already has a session of that number, or there can be no sockets.
         """
         key = (number, caller)
         if key in self._sessions:
             raise LinkError("there is a session of that number")
-        links = SessionLinks(self._rank, folder, lambda peer: self._dial(peer, {"session": key}))
+        links = SessionLinks(
+            self._rank, folder, lambda peer, about: self._dial(peer, {**about, "session": key})
+        )
         self._sessions[key] = links
         try:
-            await links.open()
+            links.open()
             yield links
         finally:
             del self._sessions[key]
             await links.close()
 
-    async def accept(self, transport: Any, end: End) -> None:
+    async def shake_hands(self, sock: socket.socket) -> Lane:
+        """The lane of who connects to this party's link address."""
+        return await Lane.shake_hands(sock, self._tls[True], server=True)
+
+    async def accept(self, lane: Lane) -> None:
         """Serves a connection to this party's link address, whose TLS handshake is done."""
         try:
-            names = peer_names(transport.get_extra_info("ssl_object"))
-            ranks = [r for r, name in enumerate(self._hosts.names) if name in names and r != self._rank]
-            if len(ranks) != 1:
-                raise IdentityError(
-                    f"only the other parties connect here, not {', '.join(names) or 'nobody'}"
-                )
-            header = await end.receive()
-            for _ in range(_PINGS):
-                if "ping" not in header:
-                    break
-                end.send({"ok": True, "time": time.time(), "version": VERSION})
-                header = await end.receive()
-            await self._give(header, ranks[0], end)
-        except (DittoError, TimeoutError) as error:
-            with contextlib.suppress(OSError, RuntimeError):
-                end.send({"error": str(error)})
+            async with asyncio.timeout(HANDSHAKE_S):
+                names = peer_names(lane.tls)
+                ranks = [r for r, name in enumerate(self._hosts.names) if name in names and r != self._rank]
+                if len(ranks) != 1:
+                    raise IdentityError(
+                        f"only the other parties connect here, not {', '.join(names) or 'nobody'}"
+                    )
+                header = await lane.receive()
+                for _ in range(_PINGS):
+                    if "ping" not in header:
+                        break
+                    await lane.send({"ok": True, "time": time.time(), "version": VERSION})
+                    header = await lane.receive()
+            ended = await self._give(header, ranks[0], lane)
+        except (OSError, DittoError) as error:
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(HANDSHAKE_S):
+                    await lane.send({"error": str(error) or "nothing was said in time"})
             return
-        await end.lost
+        await ended
 
-    async def _give(self, header: dict[str, Any], peer: int, end: End) -> None:
-        """Joins a peer's connection to the engine of the session that it is for."""
-        session = header.get("session")
-        if header.get("version") != VERSION or not isinstance(session, list) or len(session) != 2:
-            raise LinkError(f"expected a link of version {VERSION}: install one version of ditto everywhere")
+    async def _give(self, header: dict[str, Any], peer: int, lane: Lane) -> asyncio.Future[None]:
+        """Joins a peer's lanes to the engine of the session that they are for; done when these end."""
+        match header:
+            case {
+                "version": version,
+                "session": [str(number), str(caller)],
+                "tunnel": str(tunnel),
+                "direction": str(direction),
+            } if version == VERSION and direction in _DIRECTIONS:
+                pass
+            case _:
+                raise LinkError(f"expected a link of version {VERSION}: install one ditto everywhere")
         deadline = time.monotonic() + PATIENCE
-        number, caller = map(str, session)
         while (links := self._sessions.get((number, caller))) is None:
-            if end.lost.done() or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise LinkError(f"the caller has no such session with party P{self._rank}")
             await asyncio.sleep(0.02)
-        engine = await links.engine(deadline)
-        end.send({"ok": True})
-        end.join(engine)
-        links.carries(peer, end)
+        return await links.join(peer, tunnel, direction, lane, deadline)
 
-    async def _dial(self, peer: int, about: dict[str, Any]) -> End:
-        """A connection to a peer's server.
+    async def _dial(self, peer: int, about: dict[str, Any]) -> Lane:
+        """A connection to a peer's server, which has agreed to what it is for.
 
         Raises:
-            LinkError: it cannot be reached, is not who it should be, or does not take the link.
+            LinkError: it cannot be reached, is not who it should be, or does not agree.
         """
         address = self._hosts.links[peer]
-        end: End | None = None
+        lane: Lane | None = None
         try:
             async with asyncio.timeout(HANDSHAKE_S):
-                transport, end = await asyncio.get_running_loop().create_connection(
-                    End, address.host, address.port, ssl=self._tls, server_hostname=""
-                )
-            keep_alive(transport.get_extra_info("socket"))
-            check_peer(transport.get_extra_info("ssl_object"), self._hosts.names[peer])
-            end.send({**about, "version": VERSION})
-            answer = await end.receive()
+                sock = await _connected(address.host, address.port)
+                lane = await Lane.shake_hands(sock, self._tls[False], server=False)
+            check_peer(lane.tls, self._hosts.names[peer])
+            async with asyncio.timeout(PATIENCE + HANDSHAKE_S):
+                await lane.send({**about, "version": VERSION})
+                answer = await lane.receive()
             if "error" in answer:
                 raise LinkError(str(answer["error"]))
         except BaseException as error:
-            if end is not None:
-                end.transport.abort()
+            if lane is not None:
+                lane.close()
             if not isinstance(error, (OSError, DittoError)):
                 raise
             reason = "no answer in time" if isinstance(error, TimeoutError) else error
             raise LinkError(f"no link to party P{peer} at {address}: {reason}") from None
-        return end
+        return lane
 
     async def ping(self, peer: int, seconds: float) -> dict[str, Any]:
         """How far a peer's server is, which has some seconds to answer.
@@ -254,25 +160,39 @@ class Links:
         Raises:
             LinkError: it cannot be reached.
         """
-        end: End | None = None
+        lane: Lane | None = None
         try:
             async with asyncio.timeout(seconds):
-                end = await self._dial(peer, {"ping": True})
+                lane = await self._dial(peer, {"ping": True})
                 start, sent = time.monotonic(), time.time()
-                end.send({"ping": True})
-                answer = await end.receive()
+                await lane.send({"ping": True})
+                answer = await lane.receive()
                 rtt = time.monotonic() - start
             skew = float(answer["time"]) - sent - rtt / 2
         except TimeoutError:
             raise LinkError(
                 f"no link to party P{peer} at {self._hosts.links[peer]}: no answer in {seconds:g} s"
             ) from None
-        except (WireError, KeyError, TypeError, ValueError) as error:
+        except (OSError, WireError, KeyError, TypeError, ValueError) as error:
             raise LinkError(f"party P{peer} does not answer: {error}") from None
         finally:
-            if end is not None:
-                end.transport.abort()
+            if lane is not None:
+                lane.close()
         return {"rtt_s": rtt, "skew_s": skew, "version": answer.get("version")}
+
+
+async def _connected(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    (family, kind, number, _, where), *_ = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    sock = socket.socket(family, kind, number)
+    try:
+        sock.setblocking(False)
+        keep_alive(sock)
+        await loop.sock_connect(sock, where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class SessionLinks:
@@ -281,19 +201,21 @@ class SessionLinks:
     Args:
         rank: this party's.
         folder: where the engine's sockets are; only this user can open it.
-        dial: makes a connection to a peer's server for this session.
+        dial: makes a lane to a peer's server for this session.
 
     Attributes:
         broken: done, with what happened, when a link has broken.
     """
 
-    def __init__(self, rank: int, folder: Path, dial: Callable[[int], Any]) -> None:
+    def __init__(
+        self, rank: int, folder: Path, dial: Callable[[int, dict[str, Any]], Awaitable[Lane]]
+    ) -> None:
         self._rank = rank
         self._folder = folder
         self._dial = dial
-        self._listeners: list[socket.socket] = []
-        self._ends: list[End] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tunnels: list[Tunnel] = []
+        self._waiting: dict[tuple[int, str], dict[str, tuple[Lane, asyncio.Future[Tunnel]]]] = {}
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @property
@@ -303,94 +225,143 @@ class SessionLinks:
             f"unix:{self._folder}/{'p' if rank == self._rank else 'to'}{rank}.sock" for rank in range(PARTIES)
         ]
 
-    async def open(self) -> None:
-        """Listens for what the engine sends to its peers."""
+    def _path(self, rank: int) -> str:
+        return self.addresses[rank].removeprefix("unix:")
+
+    def open(self) -> None:
+        """Listens for what the engine sends to its peers.
+
+        Raises:
+            LinkError: there can be no sockets.
+        """
         for peer in range(PARTIES):
-            if peer != self._rank:
-                try:
-                    listener = socket.socket(socket.AF_UNIX)
-                    self._listeners.append(listener)
-                    listener.bind(self.addresses[peer].removeprefix("unix:"))
-                    listener.listen()
-                    listener.setblocking(False)
-                except OSError as error:
-                    raise LinkError(f"cannot make the engine's sockets: {error}") from None
-                self._start(self._accept(peer, listener))
+            if peer == self._rank:
+                continue
+            listener = socket.socket(socket.AF_UNIX)
+            try:
+                listener.bind(self._path(peer))
+                listener.listen()
+                listener.setblocking(False)
+            except OSError as error:
+                listener.close()
+                raise LinkError(f"cannot make the engine's sockets: {error}") from None
+            self._start(self._accept_engine(peer, listener))
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Ends all of the session's connections."""
         self._fail("the session has ended")
-        while self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        for end in self._ends:
-            end.transport.abort()
-        for listener in self._listeners:
-            listener.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for lanes in self._waiting.values():
+            for _, joined in lanes.values():
+                joined.cancel()
+        for tunnel in self._tunnels:
+            tunnel.close()
+        await asyncio.gather(*(tunnel.ended for tunnel in self._tunnels))
 
-    async def engine(self, deadline: float) -> End:
+    async def _accept_engine(self, peer: int, listener: socket.socket) -> None:
+        with listener:
+            while True:
+                try:
+                    engine, _ = await asyncio.get_running_loop().sock_accept(listener)
+                except OSError as error:
+                    self._fail(f"the engine cannot reach party P{peer}: {error}")
+                    return
+                self._start(self._connect(peer, engine))
+
+    async def _connect(self, peer: int, engine: socket.socket) -> None:
+        """Carries a connection of the engine to a peer."""
+        tunnel = secrets.token_hex(8)
+        dialling = [
+            asyncio.create_task(_awaited(self._dial(peer, {"tunnel": tunnel, "direction": direction})))
+            for direction in _DIRECTIONS
+        ]
+        try:
+            there, back = await asyncio.gather(*dialling)
+        except BaseException as error:
+            for task in dialling:
+                task.cancel()
+            for done in await asyncio.gather(*dialling, return_exceptions=True):
+                if isinstance(done, Lane):
+                    done.close()
+            engine.close()
+            if not isinstance(error, LinkError):
+                raise
+            self._fail(str(error))
+            return
+        self._carry(peer, engine, there, back)
+
+    async def join(
+        self, peer: int, tunnel: str, direction: str, lane: Lane, deadline: float
+    ) -> asyncio.Future[None]:
+        """Takes one of a peer's two lanes; the second one to come is joined to the engine with the first.
+
+        Returns:
+            done when the tunnel ends.
+
+        Raises:
+            LinkError: the engine does not listen, or the other lane does not come, until `deadline`.
+        """
+        lanes = self._waiting.setdefault((peer, tunnel), {})
+        if direction in lanes or len(self._waiting) > 2 * PARTIES:
+            raise LinkError("there is such a link already")
+        joined: asyncio.Future[Tunnel] = asyncio.get_running_loop().create_future()
+        lanes[direction] = (lane, joined)
+        try:
+            if len(lanes) == len(_DIRECTIONS):
+                engine = await self._engine(deadline)
+                (there, first), (back, second) = (lanes[name] for name in _DIRECTIONS)
+                for each in (there, back):
+                    await each.send({"ok": True})
+                made = self._carry(peer, engine, into=there, out=back)
+                for future in (first, second):
+                    if not future.done():
+                        future.set_result(made)
+            async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
+                return (await joined).ended
+        except TimeoutError:
+            raise LinkError("the other half of the link did not come") from None
+        except asyncio.CancelledError:
+            if joined.cancelled():
+                raise LinkError("the session has ended") from None
+            raise
+        finally:
+            self._waiting.pop((peer, tunnel), None)
+
+    def _carry(self, peer: int, engine: socket.socket, out: Lane, into: Lane) -> Tunnel:
+        """Joins an engine's connection to lanes; when they end before the session does, it cannot go on."""
+        tunnel = Tunnel(engine, out, into)
+        self._tunnels.append(tunnel)
+        tunnel.ended.add_done_callback(lambda _: self._fail(f"its link to party P{peer} broke"))
+        return tunnel
+
+    async def _engine(self, deadline: float) -> socket.socket:
         """A connection to this party's engine, as soon as it listens."""
-        path = self.addresses[self._rank].removeprefix("unix:")
         while True:
+            engine = socket.socket(socket.AF_UNIX)
+            engine.setblocking(False)
             try:
-                _, end = await asyncio.get_running_loop().create_unix_connection(End, path)
+                await asyncio.get_running_loop().sock_connect(engine, self._path(self._rank))
+                return engine
             except OSError as error:
+                engine.close()
                 if time.monotonic() > deadline or self.broken.done():
                     raise LinkError(f"the engine of party P{self._rank} does not listen: {error}") from None
                 await asyncio.sleep(0.02)
-            else:
-                self._ends.append(end)
-                return end
-
-    def carries(self, peer: int, end: End) -> None:
-        """Watches a link to a peer: when it ends before the session does, the session cannot go on."""
-        self._ends.append(end)
-        end.lost.add_done_callback(lambda _: self._fail(f"its link to party P{peer} broke"))
-
-    def connect(self, peer: int, engine: End) -> None:
-        """Carries a connection of the engine to a peer."""
-        self._ends.append(engine)
-        self._start(self._connect(peer, engine))
-
-    def _start(self, action: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(action)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _accept(self, peer: int, listener: socket.socket) -> None:
-        """Takes connections of the engine; a server of asyncio's keeps it to itself when it cannot."""
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                sock, _ = await loop.sock_accept(listener)
-                await loop.connect_accepted_socket(functools.partial(_EngineEnd, self, peer), sock)
-        except OSError as error:
-            self._fail(f"cannot take a connection of the engine: {error}")
-
-    async def _connect(self, peer: int, engine: End) -> None:
-        try:
-            end = await self._dial(peer)
-        except LinkError as error:
-            self._fail(str(error))
-            engine.transport.abort()
-            return
-        engine.join(end)
-        self.carries(peer, end)
+            except BaseException:
+                engine.close()
+                raise
 
     def _fail(self, what: str) -> None:
         if not self.broken.done():
             self.broken.set_result(what)
 
 
-class _EngineEnd(End):
-    """The engine's end of a tunnel to a peer."""
-
-    def __init__(self, links: SessionLinks, peer: int) -> None:
-        super().__init__()
-        self._links = links
-        self._peer = peer
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._links.connect(self._peer, self)
+async def _awaited(result: Awaitable[Lane]) -> Lane:
+    return await result

@@ -1,13 +1,12 @@
-"""Listening for TLS connections, from anybody, without being held up by anybody."""
+"""Listening for connections, from anybody, without being held up by anybody."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 from ditto.runtime.transport.hosts import Address, HostsError
 from ditto.runtime.transport.keepalive import keep_alive
@@ -19,19 +18,24 @@ slow nor who comes often keeps others out."""
 HANDSHAKE_S = 10.0
 """Seconds that a handshake may take."""
 
-_CLOSING_S = 3.0
-"""Seconds for a peer to read the last of what it was sent."""
+
+class Connection(Protocol):
+    """What can be closed."""
+
+    def close(self) -> None:
+        """Ends the connection."""
 
 
-class Listener:
-    """Accepts TLS connections at an address.
+C = TypeVar("C", bound=Connection)
+
+
+class Listener(Generic[C]):
+    """Accepts connections at an address.
 
     Args:
         address: of this machine.
-        tls: what is asked and shown.
-        protocol: makes the protocol of a connection.
-        handler: called with the transport and the protocol once the handshake is done; the connection ends
-            when it returns.
+        shake_hands: makes a TLS connection of a socket.
+        handler: called with it once the handshake is done; the connection ends when it returns.
 
     Raises:
         HostsError: somebody else listens there, or it is not this machine's address.
@@ -40,12 +44,10 @@ class Listener:
     def __init__(
         self,
         address: Address,
-        tls: ssl.SSLContext,
-        protocol: Callable[[], Any],
-        handler: Callable[[Any, Any], Awaitable[None]],
+        shake_hands: Callable[[socket.socket], Awaitable[C]],
+        handler: Callable[[C], Awaitable[None]],
     ) -> None:
-        self._tls = tls
-        self._protocol = protocol
+        self._shake_hands = shake_hands
         self._handler = handler
         self._shaking: dict[asyncio.Task[None], str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,22 +100,20 @@ class Listener:
     async def _connected(self, sock: socket.socket) -> None:
         try:
             keep_alive(sock)
-            transport, protocol = await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol, sock, ssl=self._tls, ssl_handshake_timeout=HANDSHAKE_S
-            )
         except OSError:
-            # A stranger, or somebody who left.
             sock.close()
             return
-        except asyncio.CancelledError:
-            sock.close()
-            raise
+        try:
+            async with asyncio.timeout(HANDSHAKE_S):
+                # Which closes the socket, whatever happens; if we did, another could have its number by then.
+                connection = await self._shake_hands(sock)
+        except OSError:
+            # A stranger, or somebody who left.
+            return
         task = asyncio.current_task()
         assert task is not None
         self._shaking.pop(task, None)
         try:
-            await self._handler(transport, protocol)
+            await self._handler(connection)
         finally:
-            transport.close()
-            # A peer that reads nothing must not keep the connection.
-            asyncio.get_running_loop().call_later(_CLOSING_S, transport.abort)
+            connection.close()

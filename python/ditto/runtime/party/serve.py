@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,8 +19,8 @@ from typing import Any
 from ditto.runtime.party.access import Access, load_access
 from ditto.runtime.party.admission import Admission, BusyError
 from ditto.runtime.party.deposits import Deposits
-from ditto.runtime.party.links import End, LinkError, Links
-from ditto.runtime.party.listener import Listener
+from ditto.runtime.party.links import LinkError, Links
+from ditto.runtime.party.listener import HANDSHAKE_S, Listener
 from ditto.runtime.party.memory import protect_memory
 from ditto.runtime.party.session import CHUNK, Client, Session, SessionError
 from ditto.runtime.transport.hosts import Hosts, HostsError, load_hosts
@@ -32,6 +33,7 @@ from ditto_compiler.network import PARTIES
 _HELLO_S = 10.0
 _LINKS_S = 10.0
 _CONNECTIONS = 64
+_CLOSING_S = 3.0
 _LONGEST_LINE = 1000
 _SESSION = re.compile("[0-9a-f]{32}")
 
@@ -64,17 +66,19 @@ class PartyServer:
         self._access: Access = load_access(hosts.access)
         self._rank = rank
         self._folder = folder
-        self._tell = report
+        self._told = report
         self._connections: Counter[str] = Counter()
+        self._tls = hosts.tls(server=True)
+        self._pings: dict[int, asyncio.Task[dict[str, Any]]] = {}
         self._links = Links(hosts, rank)
         self._deposits = Deposits(self._access, folder)
         self._admission = Admission(self._access.sessions)
 
-    def _report(self, line: str) -> None:
+    def _report(self, what: str) -> None:
         # A full disk under the log is no reason to serve nobody.
         with contextlib.suppress(OSError):
-            # Lines have words that callers choose.
-            self._tell(f"{_now()} {one_line(line)}")
+            # Of what was done, some words are others'.
+            self._told(f"{_now()} {one_line(what)}")
 
     async def serve(self) -> None:
         """Serves callers until it is cancelled; then it ends what serves them.
@@ -82,21 +86,29 @@ class PartyServer:
         Raises:
             HostsError: somebody else listens at the party's address, or it is not this machine's.
         """
-        tls = self._hosts.tls(server=True)
         address, link = self._hosts.addresses[self._rank], self._hosts.links[self._rank]
-        listeners = [
-            Listener(address, tls, _Stream, self._accept),
-            Listener(link, tls, End, self._links.accept),
-        ]
+        callers = Listener(address, self._shake_hands, self._accept)
+        peers = Listener(link, self._links.shake_hands, self._links.accept)
         self._report(f"party P{self._rank} waits for callers at {address}")
         async with asyncio.TaskGroup() as group:
-            for listener in listeners:
-                group.create_task(listener.serve())
+            group.create_task(callers.serve())
+            group.create_task(peers.serve())
 
-    async def _accept(self, transport: Any, protocol: _Stream) -> None:
+    async def _shake_hands(self, sock: socket.socket) -> _Stream:
+        # Who reads nothing does not keep a connection.
+        _, stream = await asyncio.get_running_loop().connect_accepted_socket(
+            _Stream,
+            sock,
+            ssl=self._tls,
+            ssl_handshake_timeout=HANDSHAKE_S,
+            ssl_shutdown_timeout=_CLOSING_S,
+        )
+        return stream
+
+    async def _accept(self, stream: _Stream) -> None:
         """Serves a caller whose TLS handshake is done."""
-        reader = protocol.reader
-        writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+        reader, transport = stream.reader, stream.transport
+        writer = asyncio.StreamWriter(transport, stream, reader, asyncio.get_running_loop())
         caller = "?"
         try:
             names = peer_names(transport.get_extra_info("ssl_object"))
@@ -222,14 +234,8 @@ class PartyServer:
         if not isinstance(seconds, (int, float)) or not 0 < seconds <= _LINKS_S:
             seconds = _LINKS_S
 
-        async def ping(peer: int) -> dict[str, Any]:
-            try:
-                return await self._links.ping(peer, seconds)
-            except LinkError as error:
-                return {"error": str(error)}
-
         peers = [peer for peer in range(PARTIES) if peer != self._rank]
-        answers = await asyncio.gather(*map(ping, peers))
+        answers = await asyncio.gather(*(self._ping(peer, seconds) for peer in peers))
         return {
             "ok": True,
             "rank": self._rank,
@@ -244,17 +250,48 @@ class PartyServer:
             "links": {str(peer): answer for peer, answer in zip(peers, answers, strict=True)},
         }
 
+    async def _ping(self, peer: int, seconds: float) -> dict[str, Any]:
+        """What is known of a link after so many seconds.
+
+        There is one ping at a time: callers who ask often do not make parties connect often.
+        """
+        if peer not in self._pings:
+            self._pings[peer] = asyncio.create_task(self._pinged(peer))
+            self._pings[peer].add_done_callback(lambda _: self._pings.pop(peer))
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._pings[peer])
+        except TimeoutError:
+            where = f"party P{peer} at {self._hosts.links[peer]}"
+            return {"error": f"no link to {where}: no answer in {seconds:g} s"}
+
+    async def _pinged(self, peer: int) -> dict[str, Any]:
+        try:
+            return await self._links.ping(peer, _LINKS_S)
+        except LinkError as error:
+            return {"error": str(error)}
+
 
 class _Stream(asyncio.StreamReaderProtocol):
     """A connection that is read as a stream.
 
     Attributes:
         reader: of what comes.
+        transport: of the connection.
     """
 
     def __init__(self) -> None:
         self.reader = asyncio.StreamReader(limit=CHUNK)
+        self.transport: Any = None
         super().__init__(self.reader)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        super().connection_made(transport)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self.transport.close()
 
 
 async def _write(writer: asyncio.StreamWriter, header: dict[str, Any]) -> None:

@@ -280,6 +280,8 @@ class Session:
                 raise
             if "progress" not in header:
                 break
+            if time.monotonic() >= deadline:
+                raise SessionError(f"{late} {seconds:g} s")
             await self._send(header)
         if "error" in header:
             raise SessionError(str(header["error"]))

@@ -113,7 +113,8 @@ def load_hosts(path: str | Path) -> Hosts:
     path = as_path(path, "a hosts file", HostsError)
     try:
         data = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    # Too long a number is a ValueError, too deep a list a RecursionError.
+    except (OSError, ValueError, RecursionError) as error:
         raise HostsError(f"cannot read hosts file '{path}': {error}") from None
     try:
         check_keys(data, "the file", HostsError, _KEYS, _OPTIONAL_KEYS)
@@ -153,6 +154,13 @@ def _address(text: object, what: str) -> Address:
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise HostsError(f"{what} must be a string 'HOST:PORT', got {text!r}")
+    try:
+        # As the resolver will.
+        host.encode("idna")
+    except UnicodeError as error:
+        raise HostsError(f"{what} has a host that cannot be a name, {host!r}: {error}") from None
+    if not host.isprintable():
+        raise HostsError(f"{what} has a host with control characters, {host!r}")
     return Address(host, int(port))
 
 

@@ -30,7 +30,7 @@ MAX_BYTES = 1 << 40
 """Bytes of a frame's buffers together."""
 
 _LENGTH = struct.Struct("<I")
-_LINE = 2000
+_LINE = 1000
 _STEP = 64 << 20
 """Bytes that a reader allocates ahead of what has come."""
 
