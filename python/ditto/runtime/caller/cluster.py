@@ -28,7 +28,7 @@ from ditto.runtime.caller.inputs import (
     check_program,
     check_ranges,
 )
-from ditto.runtime.caller.parties import ClusterError, LocalParties, Parties
+from ditto.runtime.caller.parties import Answer, ClusterError, LocalParties, Parties
 from ditto.runtime.protocols.opening import Part, combine
 from ditto.runtime.protocols.sharing import SharingError, decode, encode, share
 from ditto_compiler.dtypes import numpy_dtype
@@ -449,6 +449,21 @@ class Cluster(ABC):
                 progress(min(steps) + 1, total)
 
         answers = parties.answers(deadline, "running the program", on_progress)
+        try:
+            return self._taken(program, answers, keys, input_bytes, opened=not destination)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ClusterError(f"a party answered something else than its part of a run: {error!r}") from None
+
+    def _taken(
+        self,
+        program: Program,
+        answers: Sequence[Answer],
+        keys: Mapping[int, int],
+        input_bytes: int,
+        *,
+        opened: bool,
+    ) -> list[Any]:
+        """What a run cost, and its outputs; `keys` are of those that the parties keep."""
         traffic = [header["traffic"] for header, _ in answers]
         self.stats = RunStats(
             **{key: sum(party[key] for party in traffic) for key in traffic[0]},
@@ -458,13 +473,13 @@ class Cluster(ABC):
             peak_memory=max(header["peak_memory"] for header, _ in answers),
         )
         outputs: list[Any] = []
-        for position, number in enumerate(() if destination else program.outputs):
+        for position, number in enumerate(program.outputs if opened else ()):
             parts = [(header["outputs"][position], buffers[position]) for header, buffers in answers]
             if position in keys:
                 value, key = program.values[number], keys[position]
                 secret = _is_secret(parts)
                 held_in = (value.encoding,)
-                outputs.append(SharedArray(value.shape, value.dtype, held_in, secret, key, parties))
+                outputs.append(SharedArray(value.shape, value.dtype, held_in, secret, key, self._parties))
             else:
                 outputs.append(open_output(program.values[number], parts))
         return outputs

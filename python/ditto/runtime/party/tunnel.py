@@ -132,6 +132,8 @@ class Tunnel:
     def __init__(self, engine: socket.socket, out: Lane, into: Lane) -> None:
         self._loop = asyncio.get_running_loop()
         self._sockets: list[socket.socket] = [engine, out.tls, into.tls]
+        # Nothing ever comes on it but its end.
+        self._watched = out.tls.fileno()
         self._running = 2
         self._lock = threading.Lock()
         self.ended: asyncio.Future[None] = self._loop.create_future()
@@ -139,6 +141,11 @@ class Tunnel:
             sock.setblocking(True)
         for source, target in ((engine, out.tls), (into.tls, engine)):
             threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
+        self._loop.add_reader(self._watched, self._lost)
+
+    def _lost(self) -> None:
+        self._loop.remove_reader(self._watched)
+        self.close()
 
     def close(self) -> None:
         """Ends the connections; `ended` is done soon."""
@@ -157,11 +164,15 @@ class Tunnel:
         with self._lock:
             self._running -= 1
             last = not self._running
-            if last:
-                for sock in self._sockets:
-                    sock.close()
-                self._sockets = []
         if last:
             # The loop is closed when the server ends before its threads.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_set, self.ended)
+                self._loop.call_soon_threadsafe(self._finish)
+
+    def _finish(self) -> None:
+        self._loop.remove_reader(self._watched)
+        with self._lock:
+            for sock in self._sockets:
+                sock.close()
+            self._sockets = []
+        _set(self.ended)
