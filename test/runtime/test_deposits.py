@@ -176,7 +176,7 @@ def test_a_receiver_gets_what_the_caller_does_not(servers, cluster_of, weights):
         clinic.receive("today", sender="clinic.test")
     with pytest.raises(ditto.InputError, match="is of program"):
         lab.receive("today", sender="clinic.test", digest=LOGITS.digest)
-    found = lab.receive("today", sender="clinic.test", digest=PROGRAM.digest)
+    found = lab.receive("today", sender="Clinic.test", digest=PROGRAM.digest)
     np.testing.assert_allclose(found, EXPECTED, atol=2**-6)
     with pytest.raises(ditto.ClusterError, match=r"no result 'today'"):
         lab.receive("today", sender="clinic.test")

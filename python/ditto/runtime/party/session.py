@@ -22,6 +22,7 @@ from ditto.runtime.party.access import Access
 from ditto.runtime.party.deposits import Deposits
 from ditto.runtime.party.links import SessionLinks
 from ditto.runtime.party.spawn import PartyProcess, spawn_party
+from ditto.runtime.transport.identity import normal_name
 from ditto.runtime.transport.wire import Closed, WireError, pack_header, read_header
 from ditto_compiler.encoding import parse_encoding
 from ditto_compiler.errors import DittoError
@@ -197,8 +198,10 @@ class Session:
                 break
             if self._links.broken.done():
                 task.cancel()
-                # Links break when this party's own process dies, too.
+                # Links break when this party's own process dies, too, and when the caller has just left.
                 await asyncio.sleep(0.1)
+                if self._peek().done() and (error := self._peek().exception()) is not None:
+                    raise error
                 if self._process.process.poll() is not None:
                     raise await self._death()
                 raise SessionError(self._links.broken.result())
@@ -444,7 +447,7 @@ class Session:
         inputs, self._inputs = self._inputs, {}
         self._held -= sum(source.size for source in inputs.values())
         keep = {_integer(position): _integer(key) for position, key in header["keep"]}
-        receiver, label = header.get("receiver") or self._caller, header.get("label")
+        receiver, label = normal_name(header.get("receiver") or self._caller), header.get("label")
         if keep and receiver != self._caller:
             raise SessionError("what goes to another receiver cannot be kept")
         origin = Origin()
@@ -527,14 +530,15 @@ class Session:
             await self._write(chunk)
 
     async def _receive(self, header: dict[str, Any], sizes: list[int]) -> None:
-        about, pieces = await self._deposits.collect(self._caller, header["sender"], header["label"])
+        sender = normal_name(header["sender"])
+        about, pieces = await self._deposits.collect(self._caller, sender, header["label"])
         await self._send({"ok": True, **about}, [piece.size for piece in pieces])
         for piece in pieces:
             async for chunk in piece.chunks():
                 await self._write(chunk)
 
     async def _received(self, header: dict[str, Any], sizes: list[int]) -> None:
-        await self._deposits.collected(self._caller, header["sender"], header["label"])
+        await self._deposits.collected(self._caller, normal_name(header["sender"]), header["label"])
         await self._send({"ok": True})
 
 
