@@ -86,7 +86,11 @@ def outputs(path):
 
 def test_owners_at_work(hosts, folder):
     digest = command("digest", "model.ditto")
-    assert digest == PROGRAM.digest == hashlib.sha256((folder / "model.ditto").read_bytes()).hexdigest()
+    assert (
+        digest
+        == PROGRAM.digest
+        == hashlib.sha256(ditto.Program.load(folder / "model.ditto").executable).hexdigest()
+    )
     weights = command("deposit", "array", hosts["model"], "weights", "model.ditto", 0, "weights.npz")
     assert len(bytes.fromhex(weights)) == 32
     assert command("deposit", "program", hosts["model"], "program", "model.ditto") == digest

@@ -197,11 +197,11 @@ class Session:
             if task.done():
                 break
             if self._links.broken.done():
-                task.cancel()
                 # Links break when this party's own process dies, too, and when the caller has just left.
                 await asyncio.sleep(0.1)
                 if self._peek().done() and (error := self._peek().exception()) is not None:
                     raise error
+                task.cancel()
                 if self._process.process.poll() is not None:
                     raise await self._death()
                 raise SessionError(self._links.broken.result())
