@@ -4,6 +4,7 @@ Times are compared with the bounds that the model gives (nothing arrives earlier
 with how fast this machine is.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -211,7 +212,10 @@ def test_two_hosts_can_be_cut_off(hosts):
     kept = [hosts.connect(0, 2), hosts.connect(2, 1)]
     hosts.relay.cut(1, 0)
     assert all(map(ends, cut))
-    assert ends(hosts.knock(0, 1)) and ends(hosts.knock(1, 0))
+    for source, target in ((0, 1), (1, 0)):
+        # The end may come before the connection is seen to be made.
+        with contextlib.suppress(ConnectionResetError):
+            assert ends(hosts.knock(source, target))
     exchange(kept, 100_000)
     hosts.relay.restore()
     exchange([*kept, hosts.connect(0, 1), hosts.connect(1, 0)], 100_000)

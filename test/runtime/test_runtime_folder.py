@@ -109,6 +109,18 @@ def test_what_is_another_users_stays(parent, monkeypatch):
     assert os.path.exists(left)
 
 
+def test_a_forked_process_leaves_it_alone(parent):
+    with RuntimeFolder() as folder:
+        (folder.path / "p0.sock").touch()
+        if (pid := os.fork()) == 0:
+            close_all()
+            folder.close()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert (folder.path / "p0.sock").exists()
+    assert os.listdir(parent) == []
+
+
 def test_many_start_at_once(parent):
     """None removes another's, at whatever moment."""
     script = """

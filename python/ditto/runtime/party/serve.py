@@ -34,6 +34,7 @@ _HELLO_S = 10.0
 _LINKS_S = 10.0
 _CONNECTIONS = 64
 _CLOSING_S = 3.0
+_REMOVALS = 100
 _LONGEST_LINE = 1000
 _SESSION = re.compile("[0-9a-f]{32}")
 
@@ -226,7 +227,12 @@ class PartyServer:
         try:
             yield folder
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            # While no descriptors are left, folders cannot be looked into.
+            for _ in range(_REMOVALS):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                if not folder.exists():
+                    break
+                await asyncio.sleep(0.2)
 
     async def _status(self, header: dict[str, Any]) -> dict[str, Any]:
         """What `ditto doctor` asks for; `links_s` are the seconds that the links may take to answer."""

@@ -200,6 +200,7 @@ class Session:
                 # Links break when this party's own process dies, too, and when the caller has just left.
                 await asyncio.sleep(0.1)
                 if self._peek().done() and (error := self._peek().exception()) is not None:
+                    task.cancel()
                     raise error
                 task.cancel()
                 if self._process.process.poll() is not None:

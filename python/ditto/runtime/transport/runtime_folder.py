@@ -53,6 +53,7 @@ class RuntimeFolder:
                 f"cannot make a folder for sockets and logs: {error}; TMPDIR says where"
             ) from None
         self._lock = -1
+        self._process = os.getpid()
         try:
             if len(os.fsencode(self.path)) + len(_LONGEST_SOCKET) > 107:
                 raise RuntimeFolderError(
@@ -74,8 +75,11 @@ class RuntimeFolder:
         self.close()
 
     def close(self) -> None:
-        """Removes the folder. What cannot be removed now, a later process will."""
-        if self in _OPEN:
+        """Removes the folder. What cannot be removed now, a later process will.
+
+        In a process that was forked from its owner it does nothing.
+        """
+        if self in _OPEN and self._process == os.getpid():
             _remove(self.path)
             # Not before: an interrupt may come in between, and then somebody tries again.
             _OPEN.discard(self)
