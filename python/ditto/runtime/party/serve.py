@@ -229,7 +229,7 @@ class PartyServer:
         finally:
             # While no descriptors are left, folders cannot be looked into.
             for _ in range(_REMOVALS):
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
                 if not folder.exists():
                     break
                 await asyncio.sleep(0.2)
