@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -46,7 +44,6 @@ from ditto_compiler.program import (
 RuntimeKey = tuple[int, int]
 """(ring, fraction bits)."""
 
-_LOG_S = 2.0
 _TRAFFIC = re.compile(
     r"Link details: total send bytes (\d+), recv bytes \d+, send actions (\d+), recv actions \d+\n"
 )
@@ -145,8 +142,8 @@ class Engine:
             progress(index)
         outputs = [run.hold(number) for number in program.outputs]
         run.free_all()
+        told = self._take_log()
         calls = sum(isinstance(step, Call) for step in program.steps)
-        told = self._take_log(calls)
         if len(told) != calls:
             raise EngineError(
                 f"SPU's log tells of {len(told)} regions that ran, not of {calls}, so what they sent is not "
@@ -187,22 +184,14 @@ class Engine:
             self._runtimes[key] = spu.Runtime(self._link.spawn(), config)
         return self._runtimes[key]
 
-    def _take_log(self, regions: int = 0) -> list[tuple[int, int]]:
-        """Bytes and messages of each region that SPU logged since the last call; the log is emptied.
-
-        Of `regions` that have run, the last lines may take a moment to come.
-        """
-        deadline = time.monotonic() + _LOG_S
-        while True:
-            found = []
-            if self._log.exists():
-                found = _TRAFFIC.findall(self._log.read_text(errors="replace"))
-            if len(found) >= regions or time.monotonic() > deadline:
-                break
-            time.sleep(0.01)
-        if self._log.exists():
+    def _take_log(self) -> list[tuple[int, int]]:
+        """Bytes and messages of each region that SPU logged since the last call; the log is emptied."""
+        if not self._log.exists():
+            return []
+        with self._log.open("r+", errors="replace") as log:
+            found = _TRAFFIC.findall(log.read())
             # SPU appends to whatever is there.
-            os.truncate(self._log, 0)
+            log.truncate(0)
         return [(int(sent), int(actions)) for sent, actions in found]
 
 
