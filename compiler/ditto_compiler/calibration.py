@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ditto_compiler.diagnostics import source_location
 from ditto_compiler.errors import DittoError
-from ditto_compiler.files import as_path, write_whole
+from ditto_compiler.files import as_path, parse_json, write_whole
 from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import element_type, func, ir, is_tensor, ops_of
 
@@ -95,7 +95,7 @@ class Ranges:
         """
         file = as_path(path, "a file of ranges that ditto.calibrate measured", RangesError)
         try:
-            document = json.loads(file.read_text())
+            document = parse_json(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RangesError(f"cannot read ranges from '{path}': {error}") from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -120,7 +120,12 @@ def _is_entry(entry: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def argument_key(index: int) -> str:

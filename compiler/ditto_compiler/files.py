@@ -1,10 +1,13 @@
-"""Writing files."""
+"""Reading and writing files."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from ditto_compiler.errors import DittoError
 
@@ -18,6 +21,30 @@ def as_path(path: object, what: str, error: type[DittoError]) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise error(f"expected the path of {what}, got {path!r}")
     return Path(path)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables in a TOML text that anybody may have written.
+
+    Raises:
+        ValueError: it is none, or has too long a number, or nests too deep.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
+
+
+def parse_json(text: str | bytes | bytearray) -> Any:
+    """What a JSON text says that anybody may have written.
+
+    Raises:
+        ValueError: it is none, or has too long a number, or nests too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
 
 
 def write_whole(path: str | Path, content: bytes) -> None:

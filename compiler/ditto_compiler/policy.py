@@ -10,7 +10,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +20,7 @@ from typing import Any
 from ditto_compiler.dtypes import DTYPES
 from ditto_compiler.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
+from ditto_compiler.files import parse_toml
 from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import did_you_mean
@@ -310,8 +310,8 @@ def parse_policy(text: str, file: str) -> Policy:
 
 def _parse(text: str, file: str, dependents: tuple[str, ...]) -> Policy:
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = parse_toml(text)
+    except ValueError as error:
         raise PolicyError(f"{file}: not valid TOML: {error}") from None
     try:
         _check_keys(data, _POLICY_KEYS, "policy")

@@ -221,6 +221,8 @@ def test_a_file_is_named_after_itself_and_rules_by_their_number(tmp_path: Path) 
     ("text", "message"),
     [
         ("name = ", "p.toml: not valid TOML: "),
+        (f"name = {'9' * 5000}", "p.toml: not valid TOML: Exceeds the limit"),
+        (f"name = {'[' * 5000}", "p.toml: not valid TOML: it nests too deep"),
         ("", "p.toml: policy 'p' has no encoding for dtype f16"),
         ('rule = "x"', "p.toml: policy has an unknown key 'rule'; did you mean 'rules'?"),
         ("name = 3", "p.toml: policy: name must be a string, got 3"),

@@ -118,11 +118,13 @@ def test_files(tmp_path):
     ("content", "message"),
     [
         ("", "cannot read ranges"),
+        ("[" * 5000, "cannot read ranges from .*: it nests too deep"),
         ("[]", "not a file of calibrated ranges"),
         ('{"format": "other"}', "not a file of calibrated ranges"),
         ('{"format": "ditto-ranges", "version": 9}', "has version 9"),
         ('{"format": "ditto-ranges", "version": 1, "ranges": {"a": -1}}', "non-negative numbers"),
         ('{"format": "ditto-ranges", "version": 1, "ranges": {"a": "x"}}', "non-negative numbers"),
+        (f'{{"format": "ditto-ranges", "version": 1, "ranges": {{"a": 1{"0" * 400}}}}}', "non-negative"),
         ('{"format": "ditto-ranges", "version": 1}', "non-negative numbers"),
     ],
 )

@@ -73,7 +73,12 @@ def test_missing_config(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not valid JSON"), ("[]", "holds a JSON list, expected an object")]
+    ("text", "message"),
+    [
+        ("{", "is not valid JSON"),
+        ("[" * 5000, "is not valid JSON"),
+        ("[]", "holds a JSON list, expected an object"),
+    ],
 )
 def test_bad_config(tmp_path: Path, text: str, message: str) -> None:
     write_config(tmp_path, text)

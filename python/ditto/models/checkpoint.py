@@ -118,8 +118,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise DittoError(f"{path} does not exist")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DittoError(f"{path} is not valid JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DittoError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise DittoError(f"{path} holds a JSON {type(content).__name__}, expected an object")
     return content

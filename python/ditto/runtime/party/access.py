@@ -34,7 +34,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,7 +44,7 @@ from ditto.runtime.party.store import KEY_BYTES, is_word
 from ditto.runtime.transport.identity import normal_name
 from ditto.runtime.transport.tables import check_keys
 from ditto_compiler.errors import DittoError
-from ditto_compiler.files import as_path
+from ditto_compiler.files import as_path, parse_toml
 from ditto_compiler.options import did_you_mean
 
 _KEYS = (
@@ -242,9 +241,8 @@ def load_access(path: str | Path) -> Access:
     """
     path = as_path(path, "an access file", AccessError)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    # Too long a number is a ValueError, too deep a list a RecursionError.
-    except (OSError, ValueError, RecursionError) as error:
+        data = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise AccessError(f"cannot read access file '{path}': {error}") from None
     try:
         return _access(data, path.parent)

@@ -20,14 +20,13 @@ which is the host of `address` unless it is given. `access` says what callers ma
 from __future__ import annotations
 
 import ssl
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from ditto.runtime.transport.identity import normal_name
 from ditto.runtime.transport.tables import check_keys
 from ditto_compiler.errors import DittoError
-from ditto_compiler.files import as_path
+from ditto_compiler.files import as_path, parse_toml
 from ditto_compiler.network import PARTIES
 
 _KEYS = ("parties", "ca", "certificate", "key")
@@ -112,9 +111,8 @@ def load_hosts(path: str | Path) -> Hosts:
     """
     path = as_path(path, "a hosts file", HostsError)
     try:
-        data = tomllib.loads(path.read_text())
-    # Too long a number is a ValueError, too deep a list a RecursionError.
-    except (OSError, ValueError, RecursionError) as error:
+        data = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise HostsError(f"cannot read hosts file '{path}': {error}") from None
     try:
         check_keys(data, "the file", HostsError, _KEYS, _OPTIONAL_KEYS)

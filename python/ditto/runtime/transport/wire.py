@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ditto_compiler.errors import DittoError
+from ditto_compiler.files import parse_json
 
 VERSION = 2
 """Of what callers and parties say to each other."""
@@ -109,9 +110,9 @@ def parse_header(text: bytes | bytearray) -> tuple[dict[str, Any], list[int]]:
         WireError: it is not a header, or its sizes are not within the limits.
     """
     try:
-        header = json.loads(text)
+        header = parse_json(text)
         sizes = header.pop("sizes")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise WireError(f"received something that is not a frame: {error}") from None
     if not isinstance(header, dict) or not isinstance(sizes, list) or len(sizes) > MAX_BUFFERS:
         raise WireError("received something that is not a frame: no list of sizes")
