@@ -10,6 +10,7 @@ import pytest
 
 from ditto.runtime.party import admission, links, serve, session, tunnel
 from ditto.runtime.transport import wire
+from ditto_compiler import program_file
 
 PAGE = (Path(__file__).parents[1] / "docs" / "wire.md").read_text()
 ROWS = re.findall(r"^\| `(\w+)` \|(.*?)\|(.*?)\|", PAGE, re.MULTILINE)
@@ -64,7 +65,7 @@ def test_other_numbers():
     assert f"now {wire.VERSION})" in PAGE
     assert f"within {serve._HELLO_S:g} seconds after the handshake" in PAGE
     assert f"no more than {serve._CONNECTIONS} connections of one caller" in PAGE
-    assert f"a program file, {session._LONGEST_PROGRAM >> 20} MiB at most" in PAGE
+    assert f"a program file, {program_file.FILE_BYTES >> 20} MiB at most" in PAGE
     assert f"within {links.PATIENCE:g} seconds" in PAGE
     for direction in links._DIRECTIONS:
         assert f"`{direction}`" in PAGE

@@ -15,6 +15,11 @@ def python_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
+def cause_of_death(status: int) -> str:
+    """How a process ended that should not have, by its `returncode`."""
+    return f"by signal {-status}" if status < 0 else f"with exit code {status}"
+
+
 def child_environment(**changes: str) -> dict[str, str]:
     """This process's environment, in which Python does not look into the current folder.
 

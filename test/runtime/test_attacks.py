@@ -27,7 +27,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from test.support.certificates import Authority
-from test.support.ports import free_ports
 from test.support.proxies import Proxy
 from test.support.servers import NAMES, Servers, hosts_text, wait_until
 
@@ -36,6 +35,7 @@ from ditto.runtime.caller.remote import RemoteParties
 from ditto.runtime.party.links import LinkError, Links
 from ditto.runtime.transport import certificates
 from ditto.runtime.transport.hosts import load_hosts
+from ditto.runtime.transport.ports import free_ports
 from ditto.runtime.transport.wire import VERSION, WireError, recv_frame, send_frame
 from ditto_compiler.network import PARTIES
 

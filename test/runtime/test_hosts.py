@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from test.support.certificates import Authority
-from test.support.ports import free_ports
 from test.support.processes import child_environment
 from test.support.servers import ANY, NAMES, Servers, children, hosts_text, wait_until
 
 import ditto
 from ditto.runtime.transport.hosts import Address, load_hosts
+from ditto.runtime.transport.ports import free_ports
 from ditto.runtime.transport.wire import VERSION, recv_frame, send_frame
 from ditto_compiler.cost.model import estimate
 from ditto_compiler.network import PARTIES, load_network

@@ -293,6 +293,18 @@ def test_runs_that_do_not_end_well(server, run, message):
         assert time.monotonic() - started < 10
 
 
+def test_what_the_process_did_not_read_is_forgotten_with_it(server):
+    """Else its descriptor stays watched, and the next who has that number is not heard."""
+    digest, content = program("deaf")
+    with server.session() as sock:
+        say(sock, ({"command": "load", "digest": digest}, content))
+        assert recv_frame(sock)[0]["ok"]
+        for key in range(600):
+            say(sock, ({**KEEP, "key": key}, b""))
+        say(sock, {"command": "none"})
+        assert "there is no command" in refusal(sock)
+
+
 def test_who_does_not_read_is_not_waited_for_longer_than_said(server):
     digest, content = program(outputs=[{**VALUE, "bytes": 1 << 24}])
     with server.session() as sock:
@@ -398,6 +410,7 @@ def test_a_link_waits_for_its_session_and_breaks_with_it(server):
     with (
         server.connect("p1.test", link=True) as there,
         server.connect("p1.test", link=True) as back,
+        server.connect("p1.test", link=True) as again,
         server.session(number=5) as mine,
     ):
         (folder,) = {path.parent for path in server.sockets.glob("*/to1.sock")}
@@ -405,6 +418,8 @@ def test_a_link_waits_for_its_session_and_breaks_with_it(server):
             engine.bind(str(folder / "p0.sock"))
             engine.listen()
             say(there, {**link, "direction": "there"})
+            say(again, {**link, "direction": "there"})
+            assert "there is such a link already" in refusal(again)
             say(back, {**link, "direction": "back"})
             carried, _ = engine.accept()
         with carried:

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 import ditto
-from ditto.runtime.transport.relay import LOOPBACK, Relay
+from ditto.runtime.transport.ports import LOOPBACK
+from ditto.runtime.transport.relay import Relay
 from ditto_compiler.errors import InternalError
 from ditto_compiler.network import PRESETS, Network, NetworkError, load_network
 

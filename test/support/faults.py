@@ -33,14 +33,14 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
-from test.support.ports import free_ports
 from test.support.processes import child_environment
 from test.support.servers import Servers, children
 
 import ditto
 from ditto.runtime.caller import parties as caller_parties
 from ditto.runtime.caller.cluster import Cluster
-from ditto.runtime.transport.relay import LOOPBACK, Relay
+from ditto.runtime.transport.ports import LOOPBACK, free_ports
+from ditto.runtime.transport.relay import Relay
 from ditto.runtime.transport.runtime_folder import RuntimeFolder
 from ditto_compiler.network import PARTIES, Network
 

@@ -14,33 +14,36 @@ from types import SimpleNamespace
 from typing import Any
 
 from test.support.certificates import Authority
-from test.support.ports import free_ports
 from test.support.servers import NAMES, hosts_text
 
 from ditto.runtime.party.serve import PartyServer
+from ditto.runtime.party.spawn import PartyProcess
 from ditto.runtime.transport.hosts import load_hosts
+from ditto.runtime.transport.ports import free_ports
 from ditto.runtime.transport.wire import VERSION, WireError, recv_frame, send_frame
 from ditto_compiler.network import PARTIES
 
 
-class PretendedProcess:
+class PretendedProcess(PartyProcess):
     """What a session takes for its process: it agrees with everything.
 
     A program's file is JSON here, which says what is told of it (`about`) and what its run does (`run`).
     """
 
     def __init__(self, folder: Path) -> None:
-        self.sock, self._own = socket.socketpair()
-        self.log = folder / "log"
+        sock, self._own = socket.socketpair()
+        process = SimpleNamespace(kill=self._kill, wait=self._status, poll=self._status)
+        super().__init__(process, sock, folder / "log")
         self.log.write_text("Ouch\n")
         self.status: int | None = None
-        self.process = SimpleNamespace(kill=self._kill, wait=self._status, poll=self._status)
+        self._killed = threading.Event()
         self.received: list[dict[str, Any]] = []
         self._programs: dict[str, Any] = {}
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _kill(self) -> None:
         self.status = -9
+        self._killed.set()
         with contextlib.suppress(OSError):
             self._own.shutdown(socket.SHUT_RDWR)
 
@@ -59,6 +62,8 @@ class PretendedProcess:
                     case "load":
                         program = self._programs[header["digest"]] = json.loads(bytes(buffers[0]))
                         send_frame(self._own, {"ok": True, "about": program["about"]})
+                        if program.get("run") == "deaf":
+                            self._killed.wait(60)
                     case "run":
                         self._run(self._programs[header["digest"]])
         self._own.close()

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from test.support.certificates import Authority
-from test.support.ports import free_ports
 from test.support.processes import child_environment
 
+from ditto.runtime.transport.ports import free_ports
 from ditto_compiler.network import PARTIES
 
 ANY = '[[allow]]\nprograms = "any"\ncallers = ["{caller}"]\n'

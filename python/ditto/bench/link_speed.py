@@ -8,8 +8,6 @@ of a model, one sends much, one does nothing but wait. On one machine all server
 from __future__ import annotations
 
 import contextlib
-import secrets
-import socket
 import statistics
 import subprocess
 from collections.abc import Iterator
@@ -27,7 +25,8 @@ from ditto.bench.workloads import workload
 from ditto.runtime.caller.cluster import Cluster, LocalCluster
 from ditto.runtime.caller.remote_cluster import RemoteCluster
 from ditto.runtime.transport.certificates import Authority
-from ditto.runtime.transport.relay import LOOPBACK, Relay
+from ditto.runtime.transport.ports import LOOPBACK, free_ports
+from ditto.runtime.transport.relay import Relay
 from ditto.runtime.transport.runtime_folder import RuntimeFolder
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES, Network, load_network
@@ -37,8 +36,6 @@ from ditto_compiler.report.summary import format_bytes
 
 _CALLER = "caller.bench"
 _ACCESS = f'[[allow]]\nprograms = "any"\ncallers = ["{_CALLER}"]\n'
-_PORTS = range(10_240, 32_768)
-"""Below those that Linux gives to connections."""
 
 
 class BenchError(DittoError):
@@ -72,7 +69,7 @@ def hosts(folder: Path, network: Network) -> Iterator[Path]:
         BenchError: one did not start.
     """
     authority = Authority.make(folder / "authority")
-    ports = _free_ports(2 * PARTIES)
+    ports = free_ports(2 * PARTIES)
     addresses, links = ports[:PARTIES], [f"{LOOPBACK}:{port}" for port in ports[PARTIES:]]
     with contextlib.ExitStack() as stack:
         relay = Relay(network, links)
@@ -107,16 +104,6 @@ def _write_hosts(folder: Path, addresses: list[int], links: list[str]) -> None:
     )
     rest = 'ca = "ca.pem"\ncertificate = "host.pem"\nkey = "host.key"\naccess = "access.toml"\n'
     (folder / "hosts.toml").write_text(f"parties = [\n{parties}]\n{rest}")
-
-
-def _free_ports(count: int) -> list[int]:
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = _PORTS.start + secrets.randbelow(len(_PORTS))
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind((LOOPBACK, port))
-            ports.add(port)
-    return list(ports)
 
 
 def main(model: str, elements: int, chain: int, network: str, rounds: int) -> None:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-import secrets
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +33,7 @@ from ditto.demo.three_hosts_roles import (
     WEIGHTS_FILE,
 )
 from ditto.runtime.transport.certificates import Authority
+from ditto.runtime.transport.ports import LOOPBACK, free_ports
 from ditto.runtime.transport.runtime_folder import RuntimeFolder
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES
@@ -43,10 +41,6 @@ from ditto_compiler.processes import child_environment, python_command
 
 MOST_ERROR = 0.01
 """How far an answer, a probability, may be from plain JAX."""
-
-_LOOPBACK = "127.0.0.1"
-_PORTS = range(10_240, 32_768)
-"""Below those that Linux gives to connections, which could take one before a party listens there."""
 
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _PATIENCE_S = 180.0
@@ -250,10 +244,10 @@ def run_demo(console: Console) -> None:
 def _prepare(folder: Path) -> None:
     """Makes everybody's folder, with a certificate and the hosts file."""
     authority = Authority.make(folder / "authority")
-    ports = _free_ports(2 * PARTIES)
+    ports = iter(free_ports(2 * PARTIES))
     lines = [
-        f'  {{ name = "party{rank}.demo", address = "{_LOOPBACK}:{next(ports)}", '
-        f'link = "{_LOOPBACK}:{next(ports)}" }},\n'
+        f'  {{ name = "party{rank}.demo", address = "{LOOPBACK}:{next(ports)}", '
+        f'link = "{LOOPBACK}:{next(ports)}" }},\n'
         for rank in range(PARTIES)
     ]
     files = 'ca = "ca.pem"\ncertificate = "host.pem"\nkey = "host.key"\naccess = "access.toml"\n'
@@ -296,16 +290,6 @@ def _compare(folder: Path) -> dict[str, tuple[int, float]]:
             raise DemoError(f"{name}'s answers differ from plain JAX by {error:.2g}; at most {MOST_ERROR}")
         found[name] = int((np.argmax(answers, axis=1) == truth).sum()), error
     return found
-
-
-def _free_ports(count: int) -> Iterator[int]:
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = _PORTS.start + secrets.randbelow(len(_PORTS))
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind((_LOOPBACK, port))
-            ports.add(port)
-    return iter(ports)
 
 
 def _table() -> Table:

@@ -19,6 +19,7 @@ from ditto.runtime.transport.runtime_folder import RuntimeFolder
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES, Network
+from ditto_compiler.processes import cause_of_death
 
 Answer = tuple[dict[str, Any], list[bytearray]]
 
@@ -247,7 +248,6 @@ class LocalParties(Parties):
             status = party.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             return ClusterError(f"party P{rank} closed its connection while it {doing}")
-        cause = f"by signal {-status}" if status < 0 else f"with exit code {status}"
-        lines = party.log.read_text(errors="replace").strip().splitlines()
-        last = f"; it last said: {lines[-1]}" if lines else ""
-        return ClusterError(f"party P{rank} died {cause} while it {doing}{last}")
+        return ClusterError(
+            f"party P{rank} died {cause_of_death(status)} while it {doing}{party.last_words()}"
+        )

@@ -17,7 +17,7 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +208,7 @@ class SessionLinks:
     """
 
     def __init__(
-        self, rank: int, folder: Path, dial: Callable[[int, dict[str, Any]], Awaitable[Lane]]
+        self, rank: int, folder: Path, dial: Callable[[int, dict[str, Any]], Coroutine[Any, Any, Lane]]
     ) -> None:
         self._rank = rank
         self._folder = folder
@@ -279,7 +279,7 @@ class SessionLinks:
         """Carries a connection of the engine to a peer."""
         tunnel = secrets.token_hex(8)
         dialling = [
-            asyncio.create_task(_awaited(self._dial(peer, {"tunnel": tunnel, "direction": direction})))
+            asyncio.create_task(self._dial(peer, {"tunnel": tunnel, "direction": direction}))
             for direction in _DIRECTIONS
         ]
         try:
@@ -308,17 +308,22 @@ class SessionLinks:
         Raises:
             LinkError: the engine does not listen, or the other lane does not come, until `deadline`.
         """
-        lanes = self._waiting.setdefault((peer, tunnel), {})
-        if direction in lanes or len(self._waiting) > 2 * PARTIES:
+        lanes = self._waiting.get((peer, tunnel), {})
+        if direction in lanes or (not lanes and len(self._waiting) >= 2 * PARTIES):
             raise LinkError("there is such a link already")
+        self._waiting[peer, tunnel] = lanes
         joined: asyncio.Future[Tunnel] = asyncio.get_running_loop().create_future()
         lanes[direction] = (lane, joined)
         try:
             if len(lanes) == len(_DIRECTIONS):
                 engine = await self._engine(deadline)
                 (there, first), (back, second) = (lanes[name] for name in _DIRECTIONS)
-                for each in (there, back):
-                    await each.send({"ok": True})
+                try:
+                    for each in (there, back):
+                        await each.send({"ok": True})
+                except BaseException:
+                    engine.close()
+                    raise
                 made = self._carry(peer, engine, into=there, out=back)
                 for future in (first, second):
                     if not future.done():
@@ -361,7 +366,3 @@ class SessionLinks:
     def _fail(self, what: str) -> None:
         if not self.broken.done():
             self.broken.set_result(what)
-
-
-async def _awaited(result: Awaitable[Lane]) -> Lane:
-    return await result

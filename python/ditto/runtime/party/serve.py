@@ -91,9 +91,12 @@ class PartyServer:
         callers = Listener(address, self._shake_hands, self._accept)
         peers = Listener(link, self._links.shake_hands, self._links.accept)
         self._report(f"party P{self._rank} waits for callers at {address}")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(callers.serve())
-            group.create_task(peers.serve())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(callers.serve())
+                group.create_task(peers.serve())
+        finally:
+            self._deposits.close()
 
     async def _shake_hands(self, sock: socket.socket) -> _Stream:
         # Who reads nothing does not keep a connection.

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ditto.runtime.party.access import Access
-from ditto.runtime.party.deposits import Deposits
+from ditto.runtime.party.deposits import Deposits, DepositUnderWay
 from ditto.runtime.party.links import SessionLinks
 from ditto.runtime.party.spawn import PartyProcess, spawn_party
 from ditto.runtime.transport.identity import normal_name
@@ -27,6 +26,8 @@ from ditto.runtime.transport.wire import Closed, WireError, pack_header, read_he
 from ditto_compiler.encoding import parse_encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import Network
+from ditto_compiler.processes import cause_of_death
+from ditto_compiler.program_file import FILE_BYTES
 
 T = TypeVar("T")
 Frame = tuple[dict[str, Any], list[int]]
@@ -34,7 +35,6 @@ Frame = tuple[dict[str, Any], list[int]]
 CHUNK = 1 << 20
 """Bytes that are copied at a time."""
 
-_LONGEST_PROGRAM = 64 << 20
 _PROGRAMS = 100
 _ABOUT = 4 << 20
 _ARRAYS = 1 << 14
@@ -124,7 +124,7 @@ class Session:
         self._held = 0
         self._about = 0
         self._connected = False
-        self._pending: Any = None
+        self._pending: DepositUnderWay | None = None
 
     async def serve(self) -> None:
         """Serves the caller until it leaves, or something goes wrong, which it is told."""
@@ -134,7 +134,8 @@ class Session:
                 self._from_process, self._to_process = await asyncio.open_connection(
                     sock=process.sock, limit=CHUNK
                 )
-                stack.callback(self._to_process.close)
+                # Waiting for what it has not read would leave its descriptor watched once it is closed.
+                stack.callback(self._to_process.transport.abort)
                 self._process = process
                 await self._commands()
         except Closed:
@@ -303,12 +304,7 @@ class Session:
             if time.monotonic() > deadline:
                 return SessionError("its process sent something that is no answer")
             await asyncio.sleep(0.01)
-        cause = f"by signal {-status}" if status < 0 else f"with exit code {status}"
-        with self._process.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _LONGEST_REASON))
-            lines = log.read().decode(errors="replace").strip().splitlines()
-        last = f"; it last said: {lines[-1]}" if lines else ""
-        return SessionError(f"its process died {cause}{last}")
+        return SessionError(f"its process died {cause_of_death(status)}{self._process.last_words()}")
 
     async def _from_party(self, size: int) -> AsyncIterator[bytes]:
         while size:
@@ -373,7 +369,7 @@ class Session:
         self._connected = True
 
     async def _load(self, header: dict[str, Any], sizes: list[int]) -> None:
-        content = await self._whole(_only(sizes), _LONGEST_PROGRAM, "the program file")
+        content = await self._whole(_only(sizes), FILE_BYTES, "the program file")
         digest = hashlib.sha256(content).hexdigest()
         if header["digest"] != digest:
             raise SessionError(f"the program file has digest {digest}, not {header['digest']}")
@@ -511,7 +507,7 @@ class Session:
         self._report(f"deposits {pending.name}, digest {pending.digest}")
         await self._send({"ok": True})
 
-    def _deposit_under_way(self) -> Any:
+    def _deposit_under_way(self) -> DepositUnderWay:
         if self._pending is None:
             raise SessionError("nothing is being deposited")
         return self._pending

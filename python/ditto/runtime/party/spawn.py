@@ -11,6 +11,9 @@ from pathlib import Path
 from ditto.runtime.transport.installation import installed_file
 from ditto_compiler.processes import child_environment, python_command
 
+_LAST_WORDS = 2000
+"""Bytes at the end of a log."""
+
 
 @dataclass
 class PartyProcess:
@@ -26,14 +29,20 @@ class PartyProcess:
     sock: socket.socket
     log: Path
 
+    def last_words(self) -> str:
+        """The last line that it said, for the end of an error."""
+        with self.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_WORDS))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+        return f"; it last said: {lines[-1]}" if lines else ""
 
-def spawn_party(rank: int, folder: Path, *arguments: str) -> PartyProcess:
+
+def spawn_party(rank: int, folder: Path) -> PartyProcess:
     """Starts a party process.
 
     Args:
         rank: names its folder.
         folder: for the folder that holds its logs; the process removes neither.
-        arguments: `HOSTS RANK` of `ditto.runtime.party.process`, or nothing.
     """
     ours, theirs = socket.socketpair()
     own = folder / f"party{rank}"
@@ -41,7 +50,7 @@ def spawn_party(rank: int, folder: Path, *arguments: str) -> PartyProcess:
     log = own / "output.log"
     with theirs, log.open("wb") as output:
         process = subprocess.Popen(
-            python_command("ditto.runtime.party.process", str(theirs.fileno()), str(own), *arguments),
+            python_command("ditto.runtime.party.process", str(theirs.fileno()), str(own)),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import IO
 
 from ditto.runtime.transport.installation import installed_file
+from ditto.runtime.transport.ports import LOOPBACK
 from ditto_compiler.errors import InternalError
 from ditto_compiler.network import Network
+from ditto_compiler.processes import cause_of_death
 
-LOOPBACK = "127.0.0.1"
 UNIX = "unix:"
 """Before the path of a Unix socket, in the addresses that the engine takes."""
 
@@ -125,8 +126,7 @@ class Relay:
     def epitaph(self) -> str:
         """What a dead relay died of."""
         output, _ = self.process.communicate()
-        status = self.process.returncode
-        cause = f"by signal {-status}" if status < 0 else f"with exit code {status}"
+        cause = cause_of_death(self.process.returncode)
         said = f"; it last said: {output.decode(errors='replace').strip()}" if output else ""
         return f"the relay that imitates the network died {cause}{said}"
 

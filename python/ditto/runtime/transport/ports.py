@@ -1,9 +1,12 @@
-"""Ports of loopback for what tests start."""
+"""Ports of this machine's loopback."""
+
+from __future__ import annotations
 
 import contextlib
 import secrets
 import socket
 
+LOOPBACK = "127.0.0.1"
 _PORTS = range(10_240, 32_768)
 """Below those that Linux gives to connections, which may take one before who is told of it listens there."""
 
@@ -14,6 +17,6 @@ def free_ports(count: int) -> list[int]:
     while len(ports) < count:
         port = _PORTS.start + secrets.randbelow(len(_PORTS))
         with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
+            sock.bind((LOOPBACK, port))
             ports.add(port)
     return list(ports)
