@@ -11,7 +11,7 @@ import pytest
 
 import ditto
 from ditto.runtime.transport import runtime_folder
-from ditto.runtime.transport.runtime_folder import RuntimeFolder, RuntimeFolderError, close_all
+from ditto.runtime.transport.runtime_folder import RuntimeFolder, RuntimeFolderError
 
 
 @pytest.fixture
@@ -119,14 +119,19 @@ def test_what_is_another_users_stays(parent, monkeypatch):
 
 
 def test_a_forked_process_leaves_it_alone(parent):
-    with RuntimeFolder() as folder:
-        (folder.path / "p0.sock").touch()
-        if (pid := os.fork()) == 0:
-            close_all()
-            folder.close()
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
-        assert (folder.path / "p0.sock").exists()
+    script = """
+import os
+from ditto.runtime.transport.runtime_folder import RuntimeFolder, close_all
+with RuntimeFolder() as folder:
+    (folder.path / "p0.sock").touch()
+    if (pid := os.fork()) == 0:
+        close_all()
+        folder.close()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert (folder.path / "p0.sock").exists()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
     assert os.listdir(parent) == []
 
 
