@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+
+_LAST_BYTES = 2000
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
@@ -18,6 +21,14 @@ def python_command(module: str, *arguments: str) -> list[str]:
 def cause_of_death(status: int) -> str:
     """How a process ended that should not have, by its `returncode`."""
     return f"by signal {-status}" if status < 0 else f"with exit code {status}"
+
+
+def last_line(log: Path) -> str:
+    """What a process said last, by its log; empty if nothing."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_BYTES))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def child_environment(**changes: str) -> dict[str, str]:

@@ -103,8 +103,6 @@ def test_an_empty_file_allows_nothing(tmp_path: Path) -> None:
         access.may_deposit("bert", "model.example")
     with pytest.raises(Denied):
         access.check_run(caller="a", digest=DIGEST, deposits=frozenset(), receiver="a")
-    with pytest.raises(Denied):
-        access.may_fetch_program("a", DIGEST)
 
 
 def changed(old: str, new: str) -> str:
@@ -426,11 +424,3 @@ def test_owners() -> None:
         'input 0 must come from \'clinic\', and comes from "eve.example": it takes "eve.example" '
         "in clinic = [...] under [owners] in the access file"
     )
-
-
-def test_programs_that_may_be_fetched() -> None:
-    GOOD_ACCESS.may_fetch_program("clinic.example", DIGEST)
-    # One who may run any program of his own may not have those of others.
-    for caller, digest in (("guest.example", DIGEST), ("clinic.example", OTHER), ("eve.example", DIGEST)):
-        with pytest.raises(Denied, match=f"'{caller}' may not fetch program {digest}: it takes an"):
-            GOOD_ACCESS.may_fetch_program(caller, digest)

@@ -13,7 +13,8 @@ from pathlib import Path
 from test.support.certificates import Authority
 from test.support.processes import child_environment
 
-from ditto.runtime.transport.ports import free_ports
+from ditto.runtime.transport import hosts
+from ditto.runtime.transport.ports import LOOPBACK, free_ports
 from ditto_compiler.network import PARTIES
 
 ANY = '[[allow]]\nprograms = "any"\ncallers = ["{caller}"]\n'
@@ -25,13 +26,9 @@ NAMES = [f"p{rank}.test" for rank in range(PARTIES)]
 def hosts_text(ports: Sequence[int], links: Sequence[int] | None = None) -> str:
     """A hosts file; `ports` are address and link of each party in turn."""
     found = list(ports[1::2]) if links is None else links
-    lines = [
-        f'  {{ address = "127.0.0.1:{ports[2 * rank]}", link = "127.0.0.1:{found[rank]}", '
-        f'name = "{NAMES[rank]}" }},'
-        for rank in range(PARTIES)
-    ]
-    rest = 'ca = "ca.pem"\ncertificate = "host.pem"\nkey = "host.key"\naccess = "access.toml"\n'
-    return "parties = [\n" + "\n".join(lines) + "\n]\n" + rest
+    return hosts.hosts_text(
+        (f"{LOOPBACK}:{ports[2 * rank]}", f"{LOOPBACK}:{found[rank]}", NAMES[rank]) for rank in range(PARTIES)
+    )
 
 
 def children(pid: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import click
 import numpy as np
 
 from ditto.compiled_program import Program
-from ditto.tree import LEAF, count, flatten, structure_of, unflatten_argument
+from ditto.runtime.caller.inputs import argument_structure, argument_structures
+from ditto.tree import count, flatten, structure_of, unflatten_argument
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import write_whole
 
@@ -32,33 +33,32 @@ def read_arrays(paths: Sequence[Path]) -> list[Any]:
     return arrays
 
 
-def nested_inputs(program: Program, paths: Sequence[Path], given: Mapping[int, Any] | None = None) -> Any:
+def nested_inputs(program: Program, paths: Sequence[Path], absent: Set[int] = frozenset()) -> list[Any]:
     """The arrays of files, nested as the program's arguments.
 
     Args:
         program: to run on them.
         paths: of files with the arrays in order.
-        given: arguments by position that are not in files.
+        absent: positions of arguments that are not in files; they are None.
 
     Raises:
         DittoError: there are too few or too many, or there is no such position.
     """
-    given = given or {}
-    structures = _structures(program)
-    for position in given:
-        _check_position(program, position)
+    structures = argument_structures(program)
+    for position in absent:
+        argument_structure(program, position)
     arrays = read_arrays(paths)
-    wanted = sum(count(part) for position, part in enumerate(structures) if position not in given)
+    wanted = sum(count(part) for position, part in enumerate(structures) if position not in absent)
     if len(arrays) != wanted:
         raise DittoError(f"program '{program.name}' takes {wanted} arrays, got {len(arrays)}")
-    arguments = []
+    arguments: list[Any] = []
     for position, structure in enumerate(structures):
-        if position in given:
-            arguments.append(given[position])
+        if position in absent:
+            arguments.append(None)
             continue
         arguments.append(unflatten_argument(structure, arrays[: count(structure)]))
         arrays = arrays[count(structure) :]
-    return tuple(arguments)
+    return arguments
 
 
 def nested_argument(program: Program, position: int, paths: Sequence[Path]) -> Any:
@@ -67,8 +67,7 @@ def nested_argument(program: Program, position: int, paths: Sequence[Path]) -> A
     Raises:
         DittoError: there are too few or too many, or there is no such position.
     """
-    _check_position(program, position)
-    structure = _structures(program)[position]
+    structure, _ = argument_structure(program, position)
     arrays = read_arrays(paths)
     if len(arrays) != count(structure):
         raise DittoError(
@@ -76,19 +75,6 @@ def nested_argument(program: Program, position: int, paths: Sequence[Path]) -> A
             f"got {len(arrays)}"
         )
     return unflatten_argument(structure, arrays)
-
-
-def _structures(program: Program) -> list[Any]:
-    """How each argument nests."""
-    if program.input_tree is None:
-        return [LEAF] * len(program.caller_inputs)
-    return list(program.input_tree[1])
-
-
-def _check_position(program: Program, position: int) -> None:
-    arguments = len(_structures(program))
-    if not 0 <= position < arguments:
-        raise DittoError(f"program '{program.name}' has {arguments} arguments, so none at {position}")
 
 
 def check_output(path: Path | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -66,12 +65,10 @@ def run_command(
             stats = local.stats
     else:
         # Of the files, what can be wrong is seen before anybody is asked for anything.
-        nested_inputs(compiled, inputs, {position: None for position, _, _ in wanted})
+        arguments = nested_inputs(compiled, inputs, {position for position, _, _ in wanted})
         with RemoteCluster(hosts, timeout) as remote:
-            given: dict[int, Any] = {
-                position: remote.deposited(name, digest) for position, name, digest in wanted
-            }
-            arguments = nested_inputs(compiled, inputs, given)
+            for position, name, digest in wanted:
+                arguments[position] = remote.deposited(name, digest)
             result = remote.run(compiled, *arguments, receiver=receiver, label=label)
             stats = remote.stats
         if receiver is None:

@@ -25,6 +25,7 @@ from ditto.bench.workloads import workload
 from ditto.runtime.caller.cluster import Cluster, LocalCluster
 from ditto.runtime.caller.remote_cluster import RemoteCluster
 from ditto.runtime.transport.certificates import Authority
+from ditto.runtime.transport.hosts import hosts_text
 from ditto.runtime.transport.ports import LOOPBACK, free_ports
 from ditto.runtime.transport.relay import Relay
 from ditto.runtime.transport.runtime_folder import RuntimeFolder
@@ -98,12 +99,8 @@ def hosts(folder: Path, network: Network) -> Iterator[Path]:
 
 def _write_hosts(folder: Path, addresses: list[int], links: list[str]) -> None:
     folder.mkdir()
-    parties = "".join(
-        f'  {{ address = "{LOOPBACK}:{addresses[rank]}", link = "{links[rank]}", name = "p{rank}.bench" }},\n'
-        for rank in range(PARTIES)
-    )
-    rest = 'ca = "ca.pem"\ncertificate = "host.pem"\nkey = "host.key"\naccess = "access.toml"\n'
-    (folder / "hosts.toml").write_text(f"parties = [\n{parties}]\n{rest}")
+    parties = [(f"{LOOPBACK}:{addresses[rank]}", links[rank], f"p{rank}.bench") for rank in range(PARTIES)]
+    (folder / "hosts.toml").write_text(hosts_text(parties))
 
 
 def main(model: str, elements: int, chain: int, network: str, rounds: int) -> None:

@@ -33,11 +33,12 @@ from ditto.demo.three_hosts_roles import (
     WEIGHTS_FILE,
 )
 from ditto.runtime.transport.certificates import Authority
+from ditto.runtime.transport.hosts import hosts_text
 from ditto.runtime.transport.ports import LOOPBACK, free_ports
 from ditto.runtime.transport.runtime_folder import RuntimeFolder
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES
-from ditto_compiler.processes import child_environment, python_command
+from ditto_compiler.processes import child_environment, last_line, python_command
 
 MOST_ERROR = 0.01
 """How far an answer, a probability, may be from plain JAX."""
@@ -168,8 +169,7 @@ class _Stage:
             raise DemoError(f"somebody left {', '.join(left)} in the folder for temporary files")
 
     def _last(self, role: str) -> str:
-        lines = (self._folder / role / "errors").read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing of errors"
+        return last_line(self._folder / role / "errors") or "it said nothing of errors"
 
     def terminate(self, role: str) -> None:
         """Asks a process to end."""
@@ -245,15 +245,13 @@ def _prepare(folder: Path) -> None:
     """Makes everybody's folder, with a certificate and the hosts file."""
     authority = Authority.make(folder / "authority")
     ports = iter(free_ports(2 * PARTIES))
-    lines = [
-        f'  {{ name = "party{rank}.demo", address = "{LOOPBACK}:{next(ports)}", '
-        f'link = "{LOOPBACK}:{next(ports)}" }},\n'
+    hosts = hosts_text(
+        (f"{LOOPBACK}:{next(ports)}", f"{LOOPBACK}:{next(ports)}", f"party{rank}.demo")
         for rank in range(PARTIES)
-    ]
-    files = 'ca = "ca.pem"\ncertificate = "host.pem"\nkey = "host.key"\naccess = "access.toml"\n'
+    )
     for role in ROLES:
         authority.issue(f"{role}.demo", folder / role)
-        (folder / role / HOSTS).write_text(f"parties = [\n{''.join(lines)}]\n{files}")
+        (folder / role / HOSTS).write_text(hosts)
 
 
 def _access(program: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from numpy.typing import NDArray
 
@@ -23,18 +23,20 @@ from ditto.runtime.caller.inputs import (
     GuardError,
     InputError,
     SharedArray,
+    argument_structure,
     as_array,
     check_inputs,
-    check_program,
     check_ranges,
 )
 from ditto.runtime.caller.parties import Answer, ClusterError, LocalParties, Parties
 from ditto.runtime.protocols.opening import Part, combine
-from ditto.runtime.protocols.sharing import SharingError, decode, encode, share
+from ditto.runtime.protocols.sharing import SharingError, decode, encode, pieces
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, plan_casts
-from ditto_compiler.network import PARTIES, Network, load_network
+from ditto_compiler.network import Network, load_network
 from ditto_compiler.program import CallerTensor, Program, Value
+
+T = TypeVar("T")
 
 __all__ = [
     "ClusterError",
@@ -252,8 +254,10 @@ class Cluster(ABC):
                     encoded[entry.value] = self._held(program, entry.index, value, leaf)
                 else:
                     encoded[entry.value] = encode(leaf, value.encoding)
-            outputs: list[Any] = self._guarded(
-                lambda deadline: self._run(program, encoded, kept, deadline, progress, destination or {})
+            outputs = self._guarded(
+                lambda parties, deadline: self._run(
+                    parties, deadline, program, encoded, kept, progress, destination or {}
+                )
             )
             if program.guard is not None and outputs and not outputs.pop():
                 self._forget(outputs)
@@ -290,10 +294,9 @@ class Cluster(ABC):
     def _shared(self, call: _Call, program: Program, position: int, argument: Any) -> list[SharedArray]:
         copies = argument_copies(program, position, argument)
         with self._turn(call):
-            shared: list[SharedArray] = self._guarded(
-                lambda _: [self._keep(tensor, parts) for tensor, parts in copies()]
+            return self._guarded(
+                lambda parties, _: [self._keep(parties, tensor, parts) for tensor, parts in copies()]
             )
-            return shared
 
     def forget(self, shared: Any) -> None:
         """Lets the parties drop the shared arrays in `shared`, which may nest."""
@@ -303,10 +306,10 @@ class Cluster(ABC):
             self._forget(handles)
 
     def _forget(self, handles: Sequence[Any]) -> None:
-        parties = self._parties
-        keys = [h.key for h in handles if isinstance(h, SharedArray) and h.generation is parties]
-        if keys and parties is not None:
-            self._guarded(lambda _: parties.send_all({"command": "forget", "keys": keys}))
+        running = self._parties
+        keys = [h.key for h in handles if isinstance(h, SharedArray) and h.generation is running]
+        if keys and running is not None:
+            self._guarded(lambda parties, _: parties.send_all({"command": "forget", "keys": keys}))
 
     def _call(self) -> _Call:
         self._check_process()
@@ -359,12 +362,12 @@ class Cluster(ABC):
             self._parties.close()
             self._parties = None
 
-    def _guarded(self, action: Callable[[float], Any]) -> Any:
-        """Runs `action` with a deadline; what goes wrong ends the parties."""
+    def _guarded(self, action: Callable[[Parties, float], T]) -> T:
+        """Has the parties do something until a deadline; what goes wrong ends them."""
         self._start()
         assert self._parties is not None
         try:
-            return action(self._parties.begin(self.timeout))
+            return action(self._parties, self._parties.begin(self.timeout))
         except BaseException:
             # A protocol that stops halfway cannot be resumed.
             self._end()
@@ -398,30 +401,29 @@ class Cluster(ABC):
             raise InputError(f"{where}: the parties that held this array have ended; share it again")
         return {"key": handle.key}
 
-    def _keep(self, about: CallerTensor, copies: Sequence[tuple[Value, Any]]) -> SharedArray:
+    def _keep(
+        self, parties: Parties, about: CallerTensor, copies: Sequence[tuple[Value, Any]]
+    ) -> SharedArray:
         """Shares an array in all encodings that a program wants it in."""
-        assert self._parties is not None
         key = next(self._keys)
         for value, raw in copies:
-            pieces = share(raw, value.encoding.ring) if value.secret else (raw,) * PARTIES
             header = {"command": "keep", "key": key, "secret": value.secret}
-            for rank, piece in enumerate(pieces):
-                self._parties.send(rank, {**header, "encoding": str(value.encoding)}, [piece])
+            for rank, piece in enumerate(pieces(raw, value.encoding.ring, secret=value.secret)):
+                parties.send(rank, {**header, "encoding": str(value.encoding)}, [piece])
         secret = all(value.secret for value, _ in copies)
         encodings = tuple(value.encoding for value, _ in copies)
-        return SharedArray(about.shape, about.dtype, encodings, secret, key, self._parties)
+        return SharedArray(about.shape, about.dtype, encodings, secret, key, parties)
 
     def _run(
         self,
+        parties: Parties,
+        deadline: float,
         program: Program,
         encoded: dict[int, Any],
         kept: Sequence[bool],
-        deadline: float,
         progress: Callable[[int, int], None] | None,
         destination: Mapping[str, str],
     ) -> list[Any]:
-        parties = self._parties
-        assert parties is not None
         digest = program.digest
         if digest not in self._loaded:
             parties.send_all({"command": "load", "digest": digest}, [program.executable])
@@ -435,9 +437,8 @@ class Cluster(ABC):
                 parties.send_all({**header, **reference, "encoding": str(encoding)})
                 continue
             value = program.values[number]
-            pieces = share(raw, value.encoding.ring) if value.secret else (raw,) * PARTIES
             header = {**header, "secret": value.secret, "encoding": str(value.encoding)}
-            for rank, piece in enumerate(pieces):
+            for rank, piece in enumerate(pieces(raw, value.encoding.ring, secret=value.secret)):
                 parties.send(rank, header, [piece])
                 input_bytes += piece.nbytes
         keys = {position: next(self._keys) for position, wanted in enumerate(kept) if wanted}
@@ -551,17 +552,6 @@ def argument_copies(
         return copies
 
     return encoded
-
-
-def argument_structure(program: Program, position: int) -> tuple[Any, int]:
-    """The structure of an argument, and the number of its first array among the program's inputs."""
-    check_program(program)
-    children = ["*"] * len(program.caller_inputs)
-    if program.input_tree is not None:
-        children = program.input_tree[1]
-    if not 0 <= position < len(children):
-        raise InputError(f"program '{program.name}' has {len(children)} arguments, so none at {position}")
-    return children[position], sum(tree.count(child) for child in children[:position])
 
 
 def nested(program: Program, outputs: list[Any]) -> Any:

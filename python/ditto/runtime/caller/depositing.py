@@ -13,7 +13,7 @@ from ditto import compiled_program
 from ditto.runtime.caller.inputs import SharedArray
 from ditto.runtime.caller.parties import Answer, ClusterError, Parties
 from ditto.runtime.protocols.deposit_digest import SALT_BYTES, Leaf, deposit_digest, slot_bytes
-from ditto.runtime.protocols.sharing import Ring, share
+from ditto.runtime.protocols.sharing import Ring, pieces
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, EncodingError, parse_encoding
 from ditto_compiler.network import PARTIES
@@ -77,7 +77,9 @@ def deposit_arrays(
     upload = _Upload(parties, deadline, name, "arrays", about)
     for number, (_, copies) in enumerate(arrays):
         for encoding, (value, raw) in {str(value.encoding): (value, raw) for value, raw in copies}.items():
-            upload.add({"array": number, "encoding": encoding, "secret": value.secret}, raw, value)
+            upload.add(
+                {"array": number, "encoding": encoding, "secret": value.secret}, raw, value.encoding.ring
+            )
     return _handles(name, upload.commit(), about)
 
 
@@ -89,7 +91,7 @@ def deposit_program(parties: Parties, deadline: float, name: str, program: Progr
     """
     upload = _Upload(parties, deadline, name, "program", {"program": program.digest})
     content = np.frombuffer(program.executable, np.uint8)
-    upload.add({"array": 0, "encoding": "", "secret": False}, content, None)
+    upload.add({"array": 0, "encoding": "", "secret": False}, content, 8)
     upload.commit()
     return program.digest
 
@@ -113,16 +115,13 @@ class _Upload:
             parties.send(rank, {**begin, "salts": own})
         parties.answers(deadline, "announcing the deposit")
 
-    def add(self, header: dict[str, Any], raw: Ring, value: Value | None) -> None:
-        """Sends a piece to each party: its share of `raw`, or all of it where that is public."""
-        secret = value is not None and value.secret
-        buffers: Sequence[Any] = (raw,) * PARTIES
-        if value is not None and secret:
-            buffers = share(raw, value.encoding.ring)
+    def add(self, header: dict[str, Any], raw: Ring, ring: int) -> None:
+        """Sends a piece to each party: its share of `raw` in a ring, or all of it unless it is `secret`."""
+        secret = header["secret"]
+        buffers = pieces(raw, ring, secret=secret)
         for slot, leaf in enumerate(self._leaves):
             content = np.ascontiguousarray(buffers[slot]).reshape(-1).view(np.uint8)
-            width = value.encoding.ring // 8 if value is not None else 1
-            leaf.add(slot_bytes(content, width, 0) if secret else content.data)
+            leaf.add(slot_bytes(content, ring // 8, 0) if secret else content.data)
         for rank, buffer in enumerate(buffers):
             self._parties.send(rank, {"command": "piece", "piece": header}, [buffer])
         self._pieces.append([header, buffers[0].nbytes])

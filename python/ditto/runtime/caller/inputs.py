@@ -70,6 +70,26 @@ def check_program(program: object) -> None:
         raise InputError(f"expected a program that ditto.compile made, got a {type(program).__name__}")
 
 
+def argument_structures(program: Program) -> list[Any]:
+    """How each argument of a program nests, see `ditto.tree`."""
+    if program.input_tree is None:
+        return [tree.LEAF] * len(program.caller_inputs)
+    return list(program.input_tree[1])
+
+
+def argument_structure(program: Program, position: int) -> tuple[Any, int]:
+    """The structure of an argument, and the number of its first array among the program's inputs.
+
+    Raises:
+        InputError: the program has no such argument, or is none.
+    """
+    check_program(program)
+    structures = argument_structures(program)
+    if not 0 <= position < len(structures):
+        raise InputError(f"program '{program.name}' has {len(structures)} arguments, so none at {position}")
+    return structures[position], sum(map(tree.count, structures[:position]))
+
+
 class GuardError(DittoError):
     """An input, or a value computed from the inputs, is outside of what a guarded program assumes of it."""
 

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ditto import compiled_program, tree
 from ditto.runtime.caller import depositing
 from ditto.runtime.caller.cluster import (
     Cluster,
     argument_copies,
-    argument_structure,
     broken_guard,
     nested,
     open_output,
 )
 from ditto.runtime.caller.depositing import DepositedArray
-from ditto.runtime.caller.inputs import GuardError, InputError, SharedArray, check_program
+from ditto.runtime.caller.inputs import (
+    GuardError,
+    InputError,
+    SharedArray,
+    argument_structure,
+    check_program,
+)
 from ditto.runtime.caller.parties import Parties
 from ditto.runtime.caller.remote import RemoteParties
 from ditto.runtime.transport.hosts import load_hosts
 from ditto_compiler.network import Network
 from ditto_compiler.program import Program
+
+T = TypeVar("T")
 
 
 class RemoteCluster(Cluster):
@@ -125,10 +132,9 @@ class RemoteCluster(Cluster):
             InputError, ClusterError: as for `deposit`.
         """
         check_program(program)
-        digest: str = self._asked(
+        return self._asked(
             lambda parties, deadline: depositing.deposit_program(parties, deadline, name, program)
         )
-        return digest
 
     def program(self, name: str, digest: str | None = None) -> compiled_program.Program:
         """A program that was deposited under a name.
@@ -141,10 +147,7 @@ class RemoteCluster(Cluster):
             ClusterError: as for `deposited`.
             ProgramFileError: it is none.
         """
-        program: compiled_program.Program = self._asked(
-            lambda parties, deadline: depositing.find_program(parties, deadline, name, digest)
-        )
-        return program
+        return self._asked(lambda parties, deadline: depositing.find_program(parties, deadline, name, digest))
 
     def withdraw(self, name: str) -> None:
         """Has the parties remove a deposit of this caller's.
@@ -175,21 +178,16 @@ class RemoteCluster(Cluster):
             depositing.collected(parties, deadline, label, sender)
             return result
 
-        result: depositing.Result = self._asked(action)
+        result = self._asked(action)
         outputs = [open_output(v, sent) for v, sent in zip(result.values, result.parts, strict=True)]
         if result.guard is not None and not outputs.pop():
             raise GuardError(broken_guard(result.name, result.guard))
         return tree.unflatten(result.tree, outputs)
 
-    def _asked(self, action: Callable[[Parties, float], Any]) -> Any:
+    def _asked(self, action: Callable[[Parties, float], T]) -> T:
         """What `action` has the parties do, when its turn has come."""
         with self._turn(self._call()):
-
-            def guarded(deadline: float) -> Any:
-                assert self._parties is not None
-                return action(self._parties, deadline)
-
-            return self._guarded(guarded)
+            return self._guarded(action)
 
     def _reference(self, handle: SharedArray, where: str) -> dict[str, Any]:
         if isinstance(handle, DepositedArray):

@@ -42,9 +42,9 @@ from typing import Any
 
 from ditto.runtime.party.store import KEY_BYTES, is_word
 from ditto.runtime.transport.identity import normal_name
-from ditto.runtime.transport.tables import check_keys
+from ditto.runtime.transport.tables import check_keys, read_tables
 from ditto_compiler.errors import DittoError
-from ditto_compiler.files import as_path, parse_toml
+from ditto_compiler.files import as_path
 from ditto_compiler.options import did_you_mean
 
 _KEYS = (
@@ -217,20 +217,6 @@ class Access:
                 f"{_quoted(strangers)} in {label} = [...] under [owners] in the access file"
             )
 
-    def may_fetch_program(self, caller: str, digest: str) -> None:
-        """Checks that a caller may have a deposited program that is not his own, in order to run it.
-
-        Raises:
-            Denied: no rule names both. One for any program does not.
-        """
-        for rule in self.rules:
-            if rule.programs is not None and digest in rule.programs and caller in rule.callers:
-                return
-        raise Denied(
-            f"'{caller}' may not fetch program {digest}: it takes an [[allow]] in the access file with "
-            f'"{digest}" in programs, "{caller}" in callers'
-        )
-
 
 def load_access(path: str | Path) -> Access:
     """Reads an access file.
@@ -240,10 +226,7 @@ def load_access(path: str | Path) -> Access:
             range; a deposit that is allowed and that nobody may make; or a store key that cannot be used.
     """
     path = as_path(path, "an access file", AccessError)
-    try:
-        data = parse_toml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AccessError(f"cannot read access file '{path}': {error}") from None
+    data = read_tables(path, "access file", AccessError)
     try:
         return _access(data, path.parent)
     except AccessError as error:

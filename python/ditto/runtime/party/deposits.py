@@ -89,7 +89,7 @@ class Deposits:
         )
         return DepositUnderWay(pending, kind, name, about, salts)
 
-    async def about(self, name: str, caller: str) -> dict[str, Any]:
+    def about(self, name: str, caller: str) -> dict[str, Any]:
         """What is known of a deposit by who may use it.
 
         Raises:
@@ -99,7 +99,7 @@ class Deposits:
         entry = self._entry(name, caller)
         return {"owner": entry.owner, "digest": entry.digest, **entry.about}
 
-    async def open(self, name: str, array: int, digest: str, encoding: str, caller: str) -> Piece:
+    def open(self, name: str, array: int, digest: str, encoding: str, caller: str) -> Piece:
         """This party's share of an array of a deposit.
 
         Raises:
@@ -113,7 +113,7 @@ class Deposits:
                 return Piece(self._store, entry, number, size, entry.owner, bool(header["secret"]))
         raise DepositError(f"deposit '{name}' has no array {array} as {encoding}")
 
-    async def program(self, name: str, caller: str) -> tuple[dict[str, Any], Piece]:
+    def program(self, name: str, caller: str) -> tuple[dict[str, Any], Piece]:
         """A deposited program.
 
         Raises:
@@ -163,7 +163,7 @@ class Deposits:
                 await asyncio.to_thread(writer.close)
             await asyncio.to_thread(pending.commit, "")
 
-    async def collect(self, receiver: str, sender: str, label: str) -> tuple[dict[str, Any], list[Piece]]:
+    def collect(self, receiver: str, sender: str, label: str) -> tuple[dict[str, Any], list[Piece]]:
         """A result that waits for a receiver.
 
         Raises:

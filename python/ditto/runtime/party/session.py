@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ditto.runtime.party.access import Access
-from ditto.runtime.party.deposits import Deposits, DepositUnderWay
+from ditto.runtime.party.deposits import Deposits, DepositUnderWay, Piece
 from ditto.runtime.party.links import SessionLinks
 from ditto.runtime.party.spawn import PartyProcess, spawn_party
 from ditto.runtime.transport.identity import normal_name
@@ -324,6 +324,13 @@ class Session:
     async def _send(self, header: dict[str, Any], sizes: list[int] | None = None) -> None:
         await self._write(pack_header(header, sizes or []))
 
+    async def _send_pieces(self, about: dict[str, Any], pieces: list[Piece]) -> None:
+        """An answer with what is stored."""
+        await self._send({"ok": True, **about}, [piece.size for piece in pieces])
+        for piece in pieces:
+            async for chunk in piece.chunks():
+                await self._write(chunk)
+
     async def _write(self, data: bytes) -> None:
         try:
             self._writer.write(data)
@@ -406,7 +413,7 @@ class Session:
         """The key under which the process has its share of a deposited array, which it is given now."""
         key = f"{name} {digest} {array} {encoding}"
         if key not in self._kept:
-            piece = await self._deposits.open(name, array, digest, encoding, self._caller)
+            piece = self._deposits.open(name, array, digest, encoding, self._caller)
             origin = Origin(frozenset({piece.owner}), frozenset({name}), piece.size)
             self._hold(self._kept, key, origin)
             about = {"command": "keep", "key": key, "encoding": encoding, "secret": piece.secret}
@@ -513,7 +520,7 @@ class Session:
         return self._pending
 
     async def _deposited(self, header: dict[str, Any], sizes: list[int]) -> None:
-        await self._send({"ok": True, **await self._deposits.about(header["name"], self._caller)})
+        await self._send({"ok": True, **self._deposits.about(header["name"], self._caller)})
 
     async def _withdraw(self, header: dict[str, Any], sizes: list[int]) -> None:
         await self._deposits.withdraw(header["name"], self._caller)
@@ -521,18 +528,13 @@ class Session:
         await self._send({"ok": True})
 
     async def _program(self, header: dict[str, Any], sizes: list[int]) -> None:
-        about, piece = await self._deposits.program(header["name"], self._caller)
-        await self._send({"ok": True, **about}, [piece.size])
-        async for chunk in piece.chunks():
-            await self._write(chunk)
+        about, piece = self._deposits.program(header["name"], self._caller)
+        await self._send_pieces(about, [piece])
 
     async def _receive(self, header: dict[str, Any], sizes: list[int]) -> None:
         sender = normal_name(header["sender"])
-        about, pieces = await self._deposits.collect(self._caller, sender, header["label"])
-        await self._send({"ok": True, **about}, [piece.size for piece in pieces])
-        for piece in pieces:
-            async for chunk in piece.chunks():
-                await self._write(chunk)
+        about, pieces = self._deposits.collect(self._caller, sender, header["label"])
+        await self._send_pieces(about, pieces)
 
     async def _received(self, header: dict[str, Any], sizes: list[int]) -> None:
         await self._deposits.collected(self._caller, normal_name(header["sender"]), header["label"])

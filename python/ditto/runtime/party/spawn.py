@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ditto.runtime.transport.installation import installed_file
-from ditto_compiler.processes import child_environment, python_command
-
-_LAST_WORDS = 2000
-"""Bytes at the end of a log."""
+from ditto_compiler.processes import child_environment, last_line, python_command
 
 
 @dataclass
@@ -31,10 +28,8 @@ class PartyProcess:
 
     def last_words(self) -> str:
         """The last line that it said, for the end of an error."""
-        with self.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_WORDS))
-            lines = log.read().decode(errors="replace").strip().splitlines()
-        return f"; it last said: {lines[-1]}" if lines else ""
+        last = last_line(self.log)
+        return f"; it last said: {last}" if last else ""
 
 
 def spawn_party(rank: int, folder: Path) -> PartyProcess:

@@ -102,6 +102,11 @@ def share(raw: Ring, ring: int) -> tuple[Ring, Ring, Ring]:
     return slots[0], slots[1], slots[2]
 
 
+def pieces(raw: Ring, ring: int, *, secret: bool) -> tuple[Ring, Ring, Ring]:
+    """What each party gets of an input: its slots, or all of what is public."""
+    return share(raw, ring) if secret else (raw, raw, raw)
+
+
 def reconstruct(slots: Sequence[Ring], ring: int) -> Ring:
     """The ring elements that the three parties' slots add up to, flattened.
 

@@ -20,13 +20,14 @@ which is the host of `address` unless it is given. `access` says what callers ma
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ditto.runtime.transport.identity import normal_name
-from ditto.runtime.transport.tables import check_keys
+from ditto.runtime.transport.tables import check_keys, read_tables
 from ditto_compiler.errors import DittoError
-from ditto_compiler.files import as_path, parse_toml
+from ditto_compiler.files import as_path
 from ditto_compiler.network import PARTIES
 
 _KEYS = ("parties", "ca", "certificate", "key")
@@ -103,6 +104,19 @@ def _no_password() -> str:
     raise HostsError("the key is encrypted; nobody is there to type its password, so it must not be")
 
 
+def hosts_text(parties: Iterable[tuple[str, str, str]]) -> str:
+    """A hosts file of parties, each an address, a link and a name, beside which is what `ditto certify` made.
+
+    It says that there is an access file, too, which callers need not have.
+    """
+    lines = "".join(
+        f'  {{ address = "{address}", link = "{link}", name = "{name}" }},\n'
+        for address, link, name in parties
+    )
+    files = 'ca = "ca.pem"\ncertificate = "host.pem"\nkey = "host.key"\naccess = "access.toml"\n'
+    return f"parties = [\n{lines}]\n{files}"
+
+
 def load_hosts(path: str | Path) -> Hosts:
     """Reads a hosts file.
 
@@ -110,10 +124,7 @@ def load_hosts(path: str | Path) -> Hosts:
         HostsError: no such file, not TOML, a key that is missing, unknown or of the wrong type.
     """
     path = as_path(path, "a hosts file", HostsError)
-    try:
-        data = parse_toml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HostsError(f"cannot read hosts file '{path}': {error}") from None
+    data = read_tables(path, "hosts file", HostsError)
     try:
         check_keys(data, "the file", HostsError, _KEYS, _OPTIONAL_KEYS)
         parties = data["parties"]

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from ditto_compiler.errors import DittoError
+from ditto_compiler.files import parse_toml
 from ditto_compiler.options import did_you_mean
+
+
+def read_tables(path: Path, what: str, error: type[DittoError]) -> dict[str, Any]:
+    """The tables of a TOML file; `what` it is, for errors.
+
+    Raises:
+        error: there is no such file, or it is not TOML.
+    """
+    try:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as reason:
+        raise error(f"cannot read {what} '{path}': {reason}") from None
 
 
 def check_keys(
