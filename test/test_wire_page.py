@@ -47,7 +47,7 @@ LIMITS = {
     "buffers of a frame": ("{}; of a command as below; on links none", wire.MAX_BUFFERS),
     "bytes of all buffers of a frame": ("2^{}", wire.MAX_BYTES.bit_length() - 1),
     "characters of an error's text": ("{}", session._LONGEST_REASON),
-    "programs": ("{}, with {} MiB of what", session._PROGRAMS, session._ABOUT >> 20),
+    "programs": ("{} at a time, with {} MiB of what", wire.MAX_PROGRAMS, session._ABOUT >> 20),
     "arrays, as inputs or kept": ("{}, and `memory_bytes`", session._ARRAYS),
     "waiting sessions of one caller": ("{}", admission.WAITING),
     "the process's answer to `connect` and `load`": ("{} s", int(session._PROCESS_S)),

@@ -188,3 +188,30 @@ def test_no_file_is_left_behind(tmp_path, monkeypatch):
         assert os.listdir(tmp_path) == []
         cluster.run(program, X)
     assert os.listdir(tmp_path) == []
+
+
+def test_programs_make_room_for_others(monkeypatch):
+    """Those that were not used for longest are loaded again, when they are; kept arrays stay."""
+    x = np.float32([1.0, -2.0])
+    programs = [ditto.compile(lambda x, n=n: x * n, x) for n in range(4)]
+    monkeypatch.setattr(ditto.runtime.caller.cluster, "MAX_PROGRAMS", 2)
+    with ditto.LocalCluster(timeout=60) as cluster:
+        sent = []
+        send_all = cluster._parties.send_all
+
+        def heard(header, buffers=()):
+            sent.append((header["command"], header.get("digest")))
+            send_all(header, buffers)
+
+        monkeypatch.setattr(cluster._parties, "send_all", heard)
+        kept = cluster.run(programs[1], x, keep=True)
+        for n in (0, 1, 2, 1, 3, 2):
+            np.testing.assert_allclose(cluster.run(programs[n], kept), x * n, atol=2**-8)
+    name = {program.digest: n for n, program in enumerate(programs)}
+    loads = [(command, name[digest]) for command, digest in sent if "load" in command]
+    assert loads == [
+        *(("load", 1), ("load", 0)),
+        *(("unload", 0), ("load", 2)),
+        *(("unload", 2), ("load", 3)),
+        *(("unload", 1), ("load", 2)),
+    ]

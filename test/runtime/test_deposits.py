@@ -1,5 +1,6 @@
 """Several owners: a model owner deposits weights, data owners run programs on them, receivers collect."""
 
+import itertools
 import os
 import re
 import signal
@@ -182,6 +183,34 @@ def test_a_receiver_gets_what_the_caller_does_not(servers, cluster_of, weights):
         lab.receive("today", sender="clinic.test")
     with pytest.raises(ditto.ClusterError, match=r"may not run program .* with outputs to 'model\.test'"):
         clinic.run(PROGRAM, clinic.deposited("weights"), X, receiver="model.test", label="today")
+
+
+def test_a_caller_may_be_the_receiver(servers, cluster_of, weights):
+    clinic = cluster_of("clinic")
+    held = clinic.deposited("weights")
+    assert clinic.run(PROGRAM, held, X, receiver="Clinic.test", label="mine") is None
+    np.testing.assert_allclose(clinic.receive("mine", sender="clinic.test"), EXPECTED, atol=2**-6)
+
+
+@pytest.mark.parametrize(
+    ("receiver", "label", "message"),
+    [
+        *(
+            ("clinic.test", label, "a label is of letters")
+            for label in ("", " ", "a b", "ü", "a..b", "x" * 300, "\n", "../x")
+        ),
+        ("", "label", "with outputs to ''"),
+        ("*", "label", "with outputs to '*'"),
+    ],
+    ids=itertools.count(),
+)
+def test_outputs_without_a_place_are_not_computed(servers, cluster_of, weights, receiver, label, message):
+    clinic = cluster_of("clinic")
+    held = clinic.deposited("weights")
+    before = [servers.log(rank).count("runs program") for rank in range(3)]
+    with pytest.raises(ditto.ClusterError, match=re.escape(message)):
+        clinic.run(PROGRAM, held, X, receiver=receiver, label=label)
+    assert [servers.log(rank).count("runs program") for rank in range(3)] == before
 
 
 def test_a_guard_tells_the_receiver(cluster_of, weights):

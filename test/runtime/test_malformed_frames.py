@@ -20,7 +20,15 @@ from test.support.servers import wait_until
 
 from ditto.runtime.party import links, listener, serve, session
 from ditto.runtime.protocols.deposit_digest import Leaf
-from ditto.runtime.transport.wire import MAX_HEADER, VERSION, WireError, pack_header, recv_frame, send_frame
+from ditto.runtime.transport.wire import (
+    MAX_HEADER,
+    MAX_PROGRAMS,
+    VERSION,
+    WireError,
+    pack_header,
+    recv_frame,
+    send_frame,
+)
 
 ENCODING = "#ditto.int<64>"
 VALUE = {"shape": [2], "dtype": "i64", "encoding": ENCODING, "bytes": 32}
@@ -210,6 +218,10 @@ def test_who_says_nothing(server):
         ([CONNECT, LOAD, {**RUN, "keep": [[0, 1]], "receiver": "other.test"}], "cannot be kept"),
         ([CONNECT, LOAD, {**RUN, "receiver": "other.test", "label": "r"}], "with outputs to 'other.test'"),
         ([CONNECT, LOAD, {**RUN, "receiver": "x\nP0: fine", "label": "r"}], "may not run"),
+        ([CONNECT, LOAD, {"command": "unload", "digest": DIGEST}, RUN], "was not loaded"),
+        ([{"command": "unload", "digest": DIGEST}], "was not loaded"),
+        ([CONNECT, LOAD, {**RUN, "label": "r"}], "malformed: KeyError"),
+        ([CONNECT, LOAD, {**RUN, "receiver": "other.test"}], "malformed: KeyError"),
         ([{**CONNECT, "timeout_s": 10**400}], "malformed: OverflowError"),
         ([{**CONNECT, "timeout_s": float("nan")}], "malformed"),
         ([{"command": "piece", "piece": {}}], "malformed"),
@@ -228,6 +240,14 @@ def test_commands_that_are_refused(server, frames, message):
     with server.session() as sock:
         say(sock, *frames)
         assert any(part in refusal(sock) for part in message.split("|"))
+
+
+@pytest.mark.parametrize("label", [None, 0, [], "", "a b"])
+def test_what_is_for_a_receiver_is_not_the_callers(server, label):
+    with server.session("limited.test") as sock:
+        say(sock, CONNECT, LOAD, (INPUT, bytes(32)), {**RUN, "receiver": "other.test", "label": label})
+        said = refusal(sock)
+    assert "malformed: TypeError" in said or "a label is of letters" in said
 
 
 def test_what_was_deposited_cannot_be_laundered(server):
@@ -270,6 +290,19 @@ def test_programs_that_say_too_much_of_themselves(server):
             digest, content = program(name=f"{number}" * 900_000)
             say(sock, ({"command": "load", "digest": digest}, content))
         assert "may not have so many inputs and outputs" in refusal(sock)
+
+
+def test_programs_make_room_for_others(server):
+    programs = [program(name=str(number)) for number in range(MAX_PROGRAMS + 1)]
+    loads = [({"command": "load", "digest": digest}, content) for digest, content in programs]
+    with server.session() as sock:
+        # Again is no other one.
+        say(sock, *loads[:-1], loads[0])
+        assert [recv_frame(sock)[0] for _ in programs] == [{"ok": True}] * len(programs)
+        say(sock, {"command": "unload", "digest": programs[0][0]}, loads[-1])
+        assert recv_frame(sock)[0] == {"ok": True}
+        say(sock, loads[0])
+        assert "a session may have 100 programs" in refusal(sock)
 
 
 @pytest.mark.parametrize(
@@ -458,6 +491,7 @@ def test_pings_without_end(server):
 MUTATED = {
     "connect": [CONNECT],
     "load": [LOAD],
+    "unload": [LOAD, {"command": "unload", "digest": DIGEST}],
     "input": [(INPUT, bytes(32))],
     "input of what is kept": [(KEEP, bytes(32)), {**INPUT, "key": 3}],
     "input of a deposit": [DEPOSITED],

@@ -31,6 +31,7 @@ from ditto.runtime.caller.inputs import (
 from ditto.runtime.caller.parties import Answer, ClusterError, LocalParties, Parties
 from ditto.runtime.protocols.opening import Part, combine
 from ditto.runtime.protocols.sharing import SharingError, decode, encode, pieces
+from ditto.runtime.transport.wire import MAX_PROGRAMS
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, plan_casts
 from ditto_compiler.network import Network, load_network
@@ -132,7 +133,8 @@ class Cluster(ABC):
         self.timeout = timeout
         self.network = None if network is None else load_network(network)
         self.stats: RunStats | None = None
-        self._loaded: set[str] = set()
+        self._loaded: dict[str, None] = {}
+        """Digests of the programs that the parties have, the one that was used last at the end."""
         self._keys = itertools.count()
         self._process = os.getpid()
         self._lock = FairLock()
@@ -354,7 +356,7 @@ class Cluster(ABC):
 
     def _start(self) -> None:
         if self._parties is None:
-            self._loaded = set()
+            self._loaded = {}
             self._parties = self._connect()
 
     def _end(self) -> None:
@@ -426,9 +428,14 @@ class Cluster(ABC):
     ) -> list[Any]:
         digest = program.digest
         if digest not in self._loaded:
+            if len(self._loaded) == MAX_PROGRAMS:
+                oldest = next(iter(self._loaded))
+                del self._loaded[oldest]
+                parties.send_all({"command": "unload", "digest": oldest})
             parties.send_all({"command": "load", "digest": digest}, [program.executable])
             parties.answers(deadline, "loading the program")
-            self._loaded.add(digest)
+        self._loaded.pop(digest, None)
+        self._loaded[digest] = None
         input_bytes = 0
         for number, raw in encoded.items():
             header: dict[str, Any] = {"command": "input", "value": number}

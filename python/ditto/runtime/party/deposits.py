@@ -133,6 +133,20 @@ class Deposits:
         self._access.may_deposit(name, caller)
         await asyncio.to_thread(self._store.remove, _DEPOSIT, name)
 
+    def check_label(self, receiver: str, sender: str, label: str) -> str:
+        """Checks that a result can be left under a label; its name in the store.
+
+        Raises:
+            DepositError: it is no label, or one of that label is there already.
+        """
+        name = _result(receiver, sender, label)
+        if self._store.about(_RESULT, name) is not None:
+            raise DepositError(
+                f"a result '{label}' waits for {receiver} already, who must receive that first; "
+                "or take another label"
+            )
+        return name
+
     async def leave(
         self,
         receiver: str,
@@ -148,12 +162,7 @@ class Deposits:
             DepositError: one of that label is there already.
             StoreError: it cannot be stored, or more waits for this receiver than may.
         """
-        name = _result(receiver, sender, label)
-        if self._store.about(_RESULT, name) is not None:
-            raise DepositError(
-                f"a result '{label}' waits for {receiver} already, who must receive that first; "
-                "or take another label"
-            )
+        name = self.check_label(receiver, sender, label)
         limit = self._access.results_bytes - self._store.total_bytes(_RESULT, f"{receiver} ")
         with await asyncio.to_thread(self._store.begin, _RESULT, name, sender, about, limit) as pending:
             for size in sizes:

@@ -44,11 +44,11 @@ class ProtocolError(DittoError):
 class Party:
     """Executes commands one by one.
 
-    Commands: `connect` (rank, addresses, receive time-out, network), `load` (a program file), `input` (one
-    share of the next run, or the key of a kept one), `run` (and what of the outputs to keep), `keep` (one
-    share for later runs), `forget` (kept shares). `connect`, `load` and `run` are answered by `{"ok": ...}`
-    or `{"error": ...}`; a party that is ready for commands says ok unasked, and while it runs it reports
-    `{"progress": step}`.
+    Commands: `connect` (rank, addresses, receive time-out, network), `load` (a program file), `unload`,
+    `input` (one share of the next run, or the key of a kept one), `run` (and what of the outputs to keep),
+    `keep` (one share for later runs), `forget` (kept shares). `connect`, `load` and `run` are answered by
+    `{"ok": ...}` or `{"error": ...}`; a party that is ready for commands says ok unasked, and while it runs
+    it reports `{"progress": step}`.
     """
 
     def __init__(self, sock: socket.socket, folder: Path, peak_memory: PeakMemory) -> None:
@@ -87,6 +87,9 @@ class Party:
                 program = Program.from_bytes(bytes(buffers[0]))
                 self._programs[header["digest"]] = program
                 return {"ok": True, "about": _about(program)}, []
+            case "unload":
+                del self._programs[header["digest"]]
+                return {}, []
             case "input":
                 self._inputs[header["value"]] = self._input(header, buffers)
                 return {}, []

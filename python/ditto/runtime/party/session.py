@@ -22,7 +22,7 @@ from ditto.runtime.party.deposits import Deposits, DepositUnderWay, Piece
 from ditto.runtime.party.links import SessionLinks
 from ditto.runtime.party.spawn import PartyProcess, spawn_party
 from ditto.runtime.transport.identity import normal_name
-from ditto.runtime.transport.wire import Closed, WireError, pack_header, read_header
+from ditto.runtime.transport.wire import MAX_PROGRAMS, Closed, WireError, pack_header, read_header
 from ditto_compiler.encoding import parse_encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import Network
@@ -35,7 +35,6 @@ Frame = tuple[dict[str, Any], list[int]]
 CHUNK = 1 << 20
 """Bytes that are copied at a time."""
 
-_PROGRAMS = 100
 _ABOUT = 4 << 20
 _ARRAYS = 1 << 14
 _LINGER_S = 10.0
@@ -118,11 +117,10 @@ class Session:
         self._folder = folder
         self._report = report
         self._next: asyncio.Task[Frame] | None = None
-        self._programs: dict[str, dict[str, Any]] = {}
+        self._programs: dict[str, tuple[dict[str, Any], int]] = {}
         self._inputs: dict[int, Origin] = {}
         self._kept: dict[Any, Origin] = {}
         self._held = 0
-        self._about = 0
         self._connected = False
         self._pending: DepositUnderWay | None = None
 
@@ -380,15 +378,23 @@ class Session:
         digest = hashlib.sha256(content).hexdigest()
         if header["digest"] != digest:
             raise SessionError(f"the program file has digest {digest}, not {header['digest']}")
-        if len(self._programs) >= _PROGRAMS:
-            raise SessionError(f"a session may have {_PROGRAMS} programs")
+        others = {other: known for other, known in self._programs.items() if other != digest}
+        if len(others) >= MAX_PROGRAMS:
+            raise SessionError(f"a session may have {MAX_PROGRAMS} programs")
         await self._to_party(pack_header({"command": "load", "digest": digest}, [len(content)]) + content)
         answer, _ = await self._reply(_PROCESS_S)
-        self._about += len(pack_header(answer))
-        if self._about > _ABOUT:
+        size = len(pack_header(answer))
+        if size + sum(size for _, size in others.values()) > _ABOUT:
             raise SessionError("the programs of a session may not have so many inputs and outputs")
-        self._programs[digest] = answer["about"]
+        self._programs = {**others, digest: (answer["about"], size)}
         await self._send({"ok": True})
+
+    async def _unload(self, header: dict[str, Any], sizes: list[int]) -> None:
+        digest = header["digest"]
+        if digest not in self._programs:
+            raise SessionError("the program was not loaded")
+        del self._programs[digest]
+        await self._forward({"command": "unload", "digest": digest})
 
     async def _input(self, header: dict[str, Any], sizes: list[int]) -> None:
         number, encoding = _integer(header["value"]), str(parse_encoding(header["encoding"]))
@@ -447,13 +453,15 @@ class Session:
             raise SessionError("it is not connected yet")
         if digest not in self._programs:
             raise SessionError("the program was not loaded")
-        about = self._programs[digest]
+        about, _ = self._programs[digest]
         inputs, self._inputs = self._inputs, {}
         self._held -= sum(source.size for source in inputs.values())
         keep = {_integer(position): _integer(key) for position, key in header["keep"]}
-        receiver, label = normal_name(header.get("receiver") or self._caller), header.get("label")
-        if keep and receiver != self._caller:
-            raise SessionError("what goes to another receiver cannot be kept")
+        receiver, label = self._caller, ""
+        if waits := "receiver" in header or "label" in header:
+            if keep:
+                raise SessionError("what waits for a receiver cannot be kept")
+            receiver, label = normal_name(header["receiver"]), header["label"]
         origin = Origin()
         for number, source in inputs.items():
             origin |= source
@@ -462,6 +470,9 @@ class Session:
         self._access.check_run(
             caller=self._caller, digest=digest, deposits=origin.deposits, receiver=receiver
         )
+        if waits:
+            # Before the work is done.
+            self._deposits.check_label(receiver, self._caller, label)
         using = f" on {', '.join(sorted(origin.deposits))}" if origin.deposits else ""
         towards = f", for {receiver}" if receiver != self._caller else ""
         self._report(f"runs program {digest}{using}{towards}")
@@ -470,7 +481,7 @@ class Session:
             self._hold(self._kept, key, dataclasses.replace(origin, size=size))
         await self._forward({"command": "run", "digest": digest, "keep": list(keep.items())})
         answer, lengths = await self._reply(self._access.run_s, "the run took longer than")
-        if receiver == self._caller:
+        if not waits:
             await self._send(answer, lengths)
             for size in lengths:
                 async for chunk in self._from_party(size):
@@ -480,7 +491,7 @@ class Session:
             await self._deposits.leave(
                 receiver,
                 self._caller,
-                str(label),
+                label,
                 {"digest": digest, **about["result"], "parts": parts},
                 lengths,
                 self._from_party,
@@ -546,6 +557,7 @@ _COMMANDS: dict[
 ] = {
     "connect": (Session._connect, 0),
     "load": (Session._load, 1),
+    "unload": (Session._unload, 0),
     "input": (Session._input, 1),
     "keep": (Session._keep, 1),
     "forget": (Session._forget, 0),

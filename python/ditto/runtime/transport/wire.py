@@ -30,6 +30,9 @@ MAX_BUFFERS = 1 << 16
 MAX_BYTES = 1 << 40
 """Bytes of a frame's buffers together."""
 
+MAX_PROGRAMS = 100
+"""Programs that a caller may have loaded at a time."""
+
 _LENGTH = struct.Struct("<I")
 _LINE = 1000
 _STEP = 64 << 20
