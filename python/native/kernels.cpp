@@ -464,6 +464,9 @@ bool py_join(const In& slots0, const In& slots1, const In& slots2, unsigned ring
 }  // namespace
 
 void bind_comparisons(nb::module_& m);
+void bind_linear(nb::module_& m);
+void bind_bits(nb::module_& m);
+void bind_oneshot(nb::module_& m);
 
 NB_MODULE(_native, m) {
     using namespace nb::literals;
@@ -500,4 +503,7 @@ NB_MODULE(_native, m) {
     m.def("join", &py_join, array("slots0"), array("slots1"), array("slots2"), "ring"_a, array("raw"),
           nogil);
     bind_comparisons(m);
+    bind_linear(m);
+    bind_bits(m);
+    bind_oneshot(m);
 }

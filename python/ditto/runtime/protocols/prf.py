@@ -39,6 +39,7 @@ The counter discipline, all of it:
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -52,14 +53,15 @@ _ZEROS = bytes(1 << 16)
 
 
 class Stream:
-    """AES-128-CTR keystream, from counter 0 on.
+    """AES-128-CTR keystream, from counter `instance` * 2^64 on.
 
     If AES is a random permutation, n blocks are told from uniform ones with advantage below n^2 / 2^129
     (PRP/PRF switching): 2^-57 for 2^40 bytes.
     """
 
-    def __init__(self, key: bytes) -> None:
-        self._encryptor = Cipher(algorithms.AES128(key), modes.CTR(bytes(_BLOCK_BYTES))).encryptor()
+    def __init__(self, key: bytes, instance: int = 0) -> None:
+        start = (instance << 64).to_bytes(_BLOCK_BYTES, "big")
+        self._encryptor = Cipher(algorithms.AES128(key), modes.CTR(start)).encryptor()
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """The next `size` bytes."""
@@ -72,13 +74,33 @@ class Stream:
         return buffer[:size]
 
 
+class PairKeys:
+    """One party's keys with each of the two others, of which any number of independent streams can be had.
+
+    A stream is AES-128-CTR from counter instance * 2^64 on: streams of different instances do not meet before
+    2^64 blocks. An instance is asked for once for each peer.
+    """
+
+    def __init__(self, keys: Mapping[int, bytes]) -> None:
+        self._keys = dict(keys)
+
+    def stream(self, peer: int, instance: int) -> Stream:
+        """The stream of an instance, the same as at the peer."""
+        return Stream(self._keys[peer], instance)
+
+
 def fresh_stream() -> Stream:
     """A stream that nobody else can know, keyed by the operating system's generator."""
     return Stream(os.urandom(KEY_BYTES))
 
 
 def agree_streams(rank: int, channel: Channel) -> dict[int, Stream]:
-    """This party's two streams, by the rank of the party it shares each with.
+    """This party's two streams, by the rank of the party it shares each with; see `agree_keys`."""
+    return {peer: Stream(key) for peer, key in agree_keys(rank, channel).items()}
+
+
+def agree_keys(rank: int, channel: Channel) -> dict[int, bytes]:
+    """This party's two keys, by the rank of the party it shares each with.
 
     Party i draws the key for the pair (i, i+1) and sends it to party i+1: 16 bytes per party, one
     round. The link has to be private: whoever reads the key of a pair can read what they cast or compare.
@@ -92,4 +114,4 @@ def agree_streams(rank: int, channel: Channel) -> dict[int, Stream]:
     theirs = channel.recv(before)
     if len(theirs) != KEY_BYTES:
         raise ChannelError(f"party {before} sent {len(theirs)} bytes where a key has {KEY_BYTES}")
-    return {after: Stream(own), before: Stream(theirs)}
+    return {after: own, before: theirs}
