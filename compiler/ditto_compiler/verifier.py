@@ -17,8 +17,10 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - c3: once rescaling is explicit, a product has exactly the sum of its operands' fraction bits, but for
   products in loops and branches, which the engine truncates itself.
 - c4: once annotated, an op sits only in a ring in which the engine can run it.
-- c5: once outlined, the entry function holds only calls, casts, comparisons and the return, and every other
-  function says its ring and fraction bits.
+- c5: once outlined, the entry function holds only calls, casts, comparisons, ops beside the engine and the
+  return, and every other function says its ring and fraction bits.
+- c6: an op beside the engine is an instruction that its executor can run, in rings of at most 64 bits; c2 to
+  c4 do not hold for it.
 """
 
 from __future__ import annotations
@@ -26,10 +28,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from ditto_compiler.beside.instruction import check
+from ditto_compiler.beside.placement import effect_of
+from ditto_compiler.beside.translate import translated
 from ditto_compiler.diagnostics import ErrorCollector, from_mlir
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES, width
 from ditto_compiler.encoding import RINGS, Cast, EncodingError, Fxp, Int
+from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import (
     BARE_REGIONS,
     Encoding,
@@ -83,11 +89,12 @@ def verify_module(module: ir.Module) -> None:
             if region != entry and not says:
                 errors.add(region.operation, "c5: a region must have 'ditto.ring' and 'ditto.frac'")
         for op in nested_ops(entry.operation):
-            if op.name not in (*names.CASTS, names.LESS, names.CALL, "func.call", "func.return"):
+            outside = (*names.CASTS, names.LESS, names.CALL, "func.call", "func.return")
+            if op.name not in outside and not _is_beside(op):
                 errors.add(
                     op,
-                    "c5: the entry function of an outlined module holds only calls, casts, comparisons and a "
-                    "return; move it into a function with attribute 'ditto.ring'",
+                    "c5: the entry function of an outlined module holds only calls, casts, comparisons, ops "
+                    "beside the engine and a return; move it into a function with attribute 'ditto.ring'",
                 )
     errors.raise_if_any()
 
@@ -137,7 +144,9 @@ def _verify_function(
     for op in ops:
         if op.name in names.INTEGER_OPS:
             _verify_integer_op(op, errors)
-        if op.name in names.CASTS:
+        if _is_beside(op):
+            _verify_beside(op, errors)
+        elif op.name in names.CASTS:
             _verify_cast(op, errors)
         elif op.name == names.LESS:
             _verify_less(op, errors)
@@ -205,6 +214,11 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         return "may stand only on function arguments"
     if name == names.EXPLICIT:
         return None if op.name == "builtin.module" else "may stand only on the module"
+    if name == names.BESIDE:
+        return None if isinstance(value, ir.UnitAttr) else f"must be a unit attribute, got {value}"
+    if name == names.SLACK:
+        fits = _is_magnitude(value) and op.name in ("stablehlo.reduce", "stablehlo.compare", names.LESS)
+        return None if fits else f"must be a non-negative f64 on a reduction or comparison, got {value}"
     if name == names.LOW_BITS:
         return None if op.name == "stablehlo.compare" else "may stand only on a comparison"
     if name == names.INFINITY:
@@ -355,6 +369,25 @@ def _verify_cast(op: ir.Operation, errors: ErrorCollector) -> None:
         return
     if f"ditto.{cast.op}" != op.name:
         errors.add(op, f"d3: {old} -> {new} is 'ditto.{cast.op}'")
+
+
+def _is_beside(op: ir.Operation) -> bool:
+    """Whether `op`, or the op that holds it, runs beside the engine."""
+    while op.parent is not None and op.parent.name not in ("func.func", "builtin.module"):
+        op = op.parent
+    return names.BESIDE in op.attributes
+
+
+def _verify_beside(op: ir.Operation, errors: ErrorCollector) -> None:
+    if names.BESIDE not in op.attributes:
+        return
+    if effect_of(op) is None:
+        errors.add(op, "c6: the executor on shares has no such op; it is the engine's")
+        return
+    try:
+        check(*translated(op))
+    except DittoError as error:
+        errors.add(op, f"c6: {error}")
 
 
 def _verify_less(op: ir.Operation, errors: ErrorCollector) -> None:

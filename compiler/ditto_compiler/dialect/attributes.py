@@ -16,6 +16,8 @@
 | `ditto.low_bits`   | comparisons of integers  | unit                 | reads only their own bits        |
 | `ditto.infinity`   | operations with a range  | f64                  | from here on, numbers are infinite |
 | `ditto.guards`     | the entry function       | strings              | what its last result vouches for |
+| `ditto.beside`     | operations               | unit                 | runs beside the engine, on shares |
+| `ditto.slack`      | reductions, comparisons  | f64                  | how far off their result may be  |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """
@@ -39,10 +41,12 @@ EXPLICIT = "ditto.explicit_rescale"
 LOW_BITS = "ditto.low_bits"
 INFINITY = "ditto.infinity"
 GUARDS = "ditto.guards"
+BESIDE = "ditto.beside"
+SLACK = "ditto.slack"
 
 NAMES: tuple[str, ...] = (
     *(VISIBILITY, OWNER, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
-    *(LOW_BITS, INFINITY, GUARDS),
+    *(LOW_BITS, INFINITY, GUARDS, BESIDE, SLACK),
 )
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")
@@ -55,6 +59,10 @@ CASTS: tuple[str, ...] = ("ditto.downcast", "ditto.upcast", RESCALE)
 LESS = "ditto.less"
 """`"ditto.less"(%x) {thresholds = array<i64: 0>}`: a boolean for each threshold t, [x < t * 2^-frac]."""
 THRESHOLDS = "thresholds"
+ONESHOT = "ditto.oneshot"
+"""`"ditto.oneshot"(%x) {function = @f, ...}`: a function of each element, see `ops/oneshot.py`."""
+TERMS = "terms"
+"""Of a one-shot function that has been fitted: its integers, see `oneshot/terms.py`."""
 WRAP = "ditto.wrap"
 """`"ditto.wrap"(%x) {drop = 3 : i32}`: integers without the bits above their type's, shifted right."""
 DROP = "drop"
