@@ -114,9 +114,7 @@ def fit(
     Raises:
         FitError: there are none; the message says what could be reached.
     """
-    problem = _problem(
-        evaluate, low, high, ring_frac, result, error, relative, max_words, max_ring, noise
-    )
+    problem = _problem(evaluate, low, high, ring_frac, result, error, relative, max_words, max_ring, noise)
     digest = hashlib.blake2b(problem.y.tobytes())
     digest.update(repr(replace(problem, x=None, y=None)).encode())
     key = digest.digest()
@@ -145,7 +143,9 @@ def _problem(
         raise FitError(f"cannot fit a function from {low} to {high}: expected finite numbers in order")
     least, most = math.ceil(math.ldexp(low, ring_frac)), math.ceil(math.ldexp(high, ring_frac)) - 1
     if most <= least:
-        raise FitError(f"cannot fit a function from {low} to {high}: {ring_frac} fraction bits hold no such range")
+        raise FitError(
+            f"cannot fit a function from {low} to {high}: {ring_frac} fraction bits hold no such range"
+        )
     if most - least < EVERY:
         x = np.arange(least, most + 1)
     else:
@@ -275,9 +275,7 @@ def _waves(ring: int, rates: Sequence[int], x: Ints) -> Floats:
     return np.concatenate([np.ones((len(x), 1)), waves], axis=1)
 
 
-def _shortest(
-    candidate: _Candidate, x: Ints, y: Floats, weight: Floats, error: float, most: int
-) -> int:
+def _shortest(candidate: _Candidate, x: Ints, y: Floats, weight: Floats, error: float, most: int) -> int:
     """Terms that least squares say are about enough."""
     waves = _waves(candidate.ring, candidate.rates(most), x) * weight[:, None]
     low, high = 1, most
@@ -383,7 +381,9 @@ def _exponential(problem: _Problem, rate: float, first: float, sign: int) -> Ter
     drop = max(word_frac + frac - problem.result_frac, 0)
     if problem.result_ring + drop > 64 or reach >= 64 or abs(first) > 64:
         return None
-    term = Term(round(math.ldexp(rate, EXPONENT_FRAC)), round(math.ldexp(first, EXPONENT_FRAC)), sign, frac, 0)
+    term = Term(
+        round(math.ldexp(rate, EXPONENT_FRAC)), round(math.ldexp(first, EXPONENT_FRAC)), sign, frac, 0
+    )
     try:
         return Terms(
             kind="exponential",

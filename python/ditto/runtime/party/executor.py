@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ditto_compiler.oneshot.terms import Terms
 
 from ditto.runtime.protocols import bits, local, multiply, widen
 from ditto.runtime.protocols.less import less
@@ -27,6 +26,7 @@ from ditto.runtime.transport.channel import Channel
 from ditto_compiler.beside.instruction import Instruction, Tensor
 from ditto_compiler.encoding import Cast, Fxp
 from ditto_compiler.errors import InternalError
+from ditto_compiler.oneshot.terms import Terms
 
 Made = Value | list[Bits]
 """What an instruction makes: one value, or a boolean for each threshold."""
@@ -162,7 +162,7 @@ class _Run:
             under_way.append(_UnderWay(index, step, what))
 
     def _operands(self, index: int) -> list[Value]:
-        """What an instruction takes: computed if it is local and has not been, gone if this is its last use."""
+        """What an instruction takes: computed if it is local and not done yet, gone if used for the last time."""
         one = self._instructions[index]
         for number in one.operands:
             if number not in self._values:
