@@ -187,7 +187,7 @@ class _Assigner:
         least = max(2, _magnitude(bound) + 2 + self._options.margin_bits * is_known)
         if not is_known:
             least = min(least, home.ring - home.frac)
-        frac = max(0, min(frac, WIDEST - 2 - least, MOST_FRAC))
+        frac = max(0, min(frac, WIDEST - least, MOST_FRAC))
         self._numbers[value] = _Number(home, bound, frac, least, least)
 
     def _assumed(self, value: ir.Value, op: ir.Operation | None, home: Fxp) -> float:
@@ -197,6 +197,11 @@ class _Assigner:
         if op is None or effect not in (Effect.LOCAL, Effect.PRODUCT, Effect.SELECT):
             return whole
         if effect is Effect.PRODUCT:
+            known = [self._ranges.bound(v) for v in op.operands]
+            if op.name == "stablehlo.multiply" and min(known) < math.inf:
+                # As safe as the other operand.
+                other = self._numbers[op.operands[0 if known[1] < math.inf else 1]].bound
+                return min(whole, min(known) * other)
             return product
         bounds = [self._numbers[v].bound for v in op.operands if v in self._numbers]
         if op.name in ("stablehlo.add", "stablehlo.subtract"):
@@ -225,6 +230,9 @@ class _Assigner:
 
     def _decide(self, op: ir.Operation) -> None:
         effect = self._effect(op)
+        if len(op.results) and is_constant(op.results[0]):
+            # Written again wherever it is used.
+            return
         if effect is None:
             # The engine's op takes its operands as it is, and what is returned just as it was made.
             if op is not self._ops[-1]:
@@ -384,7 +392,7 @@ class _Assigner:
             if effect is None:
                 self._write_engine(op)
                 continue
-            if is_source(op):
+            if is_constant(op.results[0]):
                 continue
             self._write_operands(op, effect)
             op.attributes[names.BESIDE] = unit
@@ -464,7 +472,9 @@ class _Assigner:
         key = (value, target)
         if key not in self._cast:
             if is_constant(value):
-                self._cast[key] = constant_at(value, target, before=before)
+                self._cast[key] = made = constant_at(value, target, before=before)
+                if self._effect(before) is not None:
+                    _mark(made)
             else:
                 self._cast[key] = insert_casts(self._widened(value, target, before), target, before=before)
         return self._cast[key]
@@ -480,6 +490,14 @@ class _Assigner:
         if key not in self._cast:
             self._cast[key] = insert_casts(value, wide, before=before)
         return self._cast[key]
+
+
+def _mark(value: ir.Value) -> None:
+    """Says that a constant, written for an op beside the engine, is there."""
+    op = defining_op(value)
+    while op is not None and names.BESIDE not in op.attributes:
+        op.attributes[names.BESIDE] = ir.UnitAttr.get(op.context)
+        op = defining_op(op.operands[0]) if len(op.operands) else None
 
 
 MOST_FRAC = 30
