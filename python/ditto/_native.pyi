@@ -235,3 +235,25 @@ def matmul_shares(
     a0: _Array, a1: _Array, b0: _Array, b1: _Array, c: _Array, add: bool = False, threads: int = 1
 ) -> None:
     """`c` (+)= a0 (b0 + b1) + a1 b0, as `matmul`."""
+def less_query(words: _Array, ring: int, sizes: _Array, mask: _Array, query: _Array, top: _Array) -> None:
+    """P0 of a comparison in any ring: the digits of `words` as rows, masked, and the row of top bits, unmasked.
+
+    `sizes` are bits of each digit, lowest first, uint8; `query` and `mask` have 2^size - 1 rows for each.
+    """
+
+def less_pick(
+    words: _Array, ring: int, sizes: _Array, threshold: int, query: _Array, first: bool, bits: _Array
+) -> None:
+    """P1 (`first`) or P2, with x_2: rows of its shares of G of each digit, then of P of all but the lowest."""
+
+def gather_bits(bits: _Array, row: _Array) -> None:
+    """A byte of 0 or 1 for each element, to a row: eight elements to a byte."""
+
+def scatter_bits(row: _Array, bits: _Array) -> None:
+    """A row to a byte of 0 or 1 for each element."""
+
+def pack_ring(words: _Array, ring: int, packed: _Array) -> None:
+    """Elements of a ring, in words, to ceil(n ring / 8) bytes."""
+
+def unpack_ring(packed: _Array, ring: int, words: _Array) -> None:
+    """What `pack_ring` packed; the bits above the ring are 0."""
