@@ -16,6 +16,7 @@
 | `ditto.low_bits`   | comparisons of integers  | unit                 | reads only their own bits        |
 | `ditto.infinity`   | operations with a range  | f64                  | from here on, numbers are infinite |
 | `ditto.guards`     | the entry function       | strings              | what its last result vouches for |
+| `ditto.slack`      | reductions by maximum    | f64                  | how much more than it will do    |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """
@@ -39,10 +40,11 @@ EXPLICIT = "ditto.explicit_rescale"
 LOW_BITS = "ditto.low_bits"
 INFINITY = "ditto.infinity"
 GUARDS = "ditto.guards"
+SLACK = "ditto.slack"
 
 NAMES: tuple[str, ...] = (
     *(VISIBILITY, OWNER, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
-    *(LOW_BITS, INFINITY, GUARDS),
+    *(LOW_BITS, INFINITY, GUARDS, SLACK),
 )
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")
@@ -62,8 +64,21 @@ QUOTIENT = "ditto.quotient"
 """`"ditto.quotient"(%x, %y) {bits = 8 : i32}` or `(%x) {divisor = 7 : ui64, limit = 99 : ui64}`: x / y."""
 BITS, DIVISOR, LIMIT = "bits", "divisor", "limit"
 INTEGER_OPS: tuple[str, ...] = (WRAP, QUOTIENT)
+ONESHOT = "ditto.oneshot"
+"""`"ditto.oneshot"(%x) {function = @f, otherwise = @g, error = 1.0e-3 : f64}`: f of each element, or g where
+nothing is known of x; see docs/attributes.md."""
+FUNCTION, OTHERWISE, ERROR, RELATIVE, LOW, HIGH = (
+    *("function", "otherwise", "error", "relative"),
+    *("low", "high"),
+)
 CALL = "ditto.call"
 """`"ditto.call"(%x) {callee = @r0}`: runs a lowered region."""
+
+
+def get_float(op: ir.Operation, name: str) -> float | None:
+    """The number in the attribute `name` of `op`, or None when absent."""
+    attribute = get_attribute(op, name)
+    return None if attribute is None else float(ir.FloatAttr(attribute).value)
 
 
 def int_attribute(value: int, context: ir.Context | None = None) -> ir.IntegerAttr:
