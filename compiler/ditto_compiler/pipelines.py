@@ -16,6 +16,7 @@ from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
 from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
+from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
@@ -26,9 +27,11 @@ from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_insert_guards import DittoInsertGuards
 from ditto_compiler.passes.ditto_legalize_constants import DittoLegalizeConstants
 from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
+from ditto_compiler.passes.ditto_normalize_late import DittoNormalizeLate
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
+from ditto_compiler.passes.ditto_recover_oneshots import DittoRecoverOneshots
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
@@ -40,7 +43,11 @@ def front_end_pipeline(
 ) -> tuple[Pass, ...]:
     """From what JAX exports to one function of supported ops. Calibration measures its values here."""
     text, policy = _text_and_policy(policy)
+    # What falls back before values are measured has ranges of its own.
+    engine_alone = (DittoChooseFunctions(beside="none"),)
     return (
+        # While they are calls.
+        DittoRecoverOneshots(),
         # Every later pass looks at one function.
         InlineCalls(),
         # Before the check, which knows the expansions' ops but not every CHLO op.
@@ -56,6 +63,7 @@ def front_end_pipeline(
         MlirPass("canonicalize"),
         MlirPass("cse"),
         DittoApproximate(text, policy_object=policy),
+        *((DittoNormalizeLate(),) if policy.beside == "shares" else engine_alone),
         # Forms repeat constants.
         MlirPass("cse"),
     )
@@ -81,9 +89,12 @@ def precision_pipeline(
     measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges, needed_only=guard),)
     # What is guarded is at its final scale.
     guards = (DittoInsertGuards(),) if guard else ()
+    # Which depends on what was measured.
+    chosen = (DittoChooseFunctions(), MlirPass("cse")) if policy.beside == "shares" else ()
     encoded = (
         *front_end,
         *measured,
+        *chosen,
         *_encoding_passes(text, policy),
         # Depends on encodings; and products are not exact yet.
         DittoExpandFunctions(),

@@ -70,8 +70,21 @@ QUOTIENT = "ditto.quotient"
 """`"ditto.quotient"(%x, %y) {bits = 8 : i32}` or `(%x) {divisor = 7 : ui64, limit = 99 : ui64}`: x / y."""
 BITS, DIVISOR, LIMIT = "bits", "divisor", "limit"
 INTEGER_OPS: tuple[str, ...] = (WRAP, QUOTIENT)
+ONESHOT = "ditto.oneshot"
+"""`"ditto.oneshot"(%x) {function = @f, otherwise = @g, error = 1.0e-3 : f64}`: f of each element, or g where
+nothing is known of x; see docs/attributes.md."""
+FUNCTION, OTHERWISE, ERROR, RELATIVE, LOW, HIGH = (
+    *("function", "otherwise", "error", "relative"),
+    *("low", "high"),
+)
 CALL = "ditto.call"
 """`"ditto.call"(%x) {callee = @r0}`: runs a lowered region."""
+
+
+def get_float(op: ir.Operation, name: str) -> float | None:
+    """The number in the attribute `name` of `op`, or None when absent."""
+    attribute = get_attribute(op, name)
+    return None if attribute is None else float(ir.FloatAttr(attribute).value)
 
 
 def int_attribute(value: int, context: ir.Context | None = None) -> ir.IntegerAttr:
