@@ -12,6 +12,7 @@ from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
+from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
 from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
@@ -104,6 +105,16 @@ def precision_pipeline(
         DittoLegalizeConstants(),
         MlirPass("cse"),
     )
+    if policy.beside == "shares":
+        return (
+            *encoded,
+            # Rings are chosen for what is really computed.
+            *_elementary_passes(policy),
+            MlirPass("cse"),
+            DittoAssignRings(),
+            MlirPass("cse"),
+            DittoCheckConstants(),
+        )
     if policy.rescale == "engine":
         return (*encoded, DittoCheckConstants(), *guards)
     return (
@@ -138,8 +149,13 @@ def checking_pipeline(policy: Policy, ranges: Ranges) -> tuple[Pass, ...]:
 
 
 def lowering_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]:
-    """From there to engine programs and a schedule."""
+    """From there to engine programs, instructions for the executor on shares, and a schedule."""
     _, policy = _text_and_policy(policy)
+    elementary = _elementary_passes(policy) if policy.beside == "none" else ()
+    return (*elementary, DittoOutlineRegions(), DittoToPphlo())
+
+
+def _elementary_passes(policy: Policy) -> tuple[Pass, ...]:
     # Before regions are outlined, for each comparison ends one.
     comparisons = (DittoExpandComparisons(),) if policy.compare == "explicit" else ()
     return (
@@ -147,8 +163,6 @@ def lowering_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]
         # After reducers became ops of tensors, and before comparisons leave the engine.
         DittoLegalizeIntegers(),
         *comparisons,
-        DittoOutlineRegions(),
-        DittoToPphlo(),
     )
 
 

@@ -7,6 +7,7 @@ from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
+from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
 from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
@@ -55,6 +56,7 @@ PASSES: dict[str, type[Pass]] = {
         DittoLegalizeConstants,
         DittoExpandRescale,
         DittoAssignFractions,
+        DittoAssignRings,
         DittoOptimizeRescale,
         DittoCheckConstants,
         DittoInsertGuards,

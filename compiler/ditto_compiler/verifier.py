@@ -82,7 +82,7 @@ def verify_module(module: ir.Module) -> None:
     callees = {function.name.value: function for function in functions(module)}
     called: set[str] = set()
     for op in nested_ops(module.operation):
-        if op.name == names.ONESHOT:
+        if op.name == names.ONESHOT and names.TERMS not in op.attributes:
             called |= _verify_oneshot(op, callees, errors)
     errors.raise_if_any()
     types = _Types()
@@ -227,9 +227,6 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         return None if op.name == "builtin.module" else "may stand only on the module"
     if name == names.BESIDE:
         return None if isinstance(value, ir.UnitAttr) else f"must be a unit attribute, got {value}"
-    if name == names.SLACK:
-        fits = _is_magnitude(value) and op.name in ("stablehlo.reduce", "stablehlo.compare", names.LESS)
-        return None if fits else f"must be a non-negative f64 on a reduction or comparison, got {value}"
     if name == names.LOW_BITS:
         return None if op.name == "stablehlo.compare" else "may stand only on a comparison"
     if name == names.INFINITY:
@@ -237,8 +234,9 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
     if name == names.GUARDS:
         return _guards_problem(op, value)
     if name == names.SLACK:
-        if op.name != "stablehlo.reduce" or reducer(op) != "maximum":
-            return "may stand only on a reduction by maximum"
+        is_maximum = op.name == "stablehlo.reduce" and reducer(op) == "maximum"
+        if not is_maximum and op.name not in ("stablehlo.compare", names.LESS):
+            return "may stand only on a reduction by maximum, or on a comparison"
         return None if _is_magnitude(value) else f"must be a non-negative f64, got {value}"
     if name == names.MAX_ABS:
         return _magnitudes_problem(value, len(op.results))

@@ -235,6 +235,7 @@ def matmul_shares(
     a0: _Array, a1: _Array, b0: _Array, b1: _Array, c: _Array, add: bool = False, threads: int = 1
 ) -> None:
     """`c` (+)= a0 (b0 + b1) + a1 b0, as `matmul`."""
+
 def less_query(words: _Array, ring: int, sizes: _Array, mask: _Array, query: _Array, top: _Array) -> None:
     """P0 of a comparison in any ring: the digits of `words` as rows, masked, and the row of top bits, unmasked.
 

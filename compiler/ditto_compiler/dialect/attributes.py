@@ -59,10 +59,6 @@ CASTS: tuple[str, ...] = ("ditto.downcast", "ditto.upcast", RESCALE)
 LESS = "ditto.less"
 """`"ditto.less"(%x) {thresholds = array<i64: 0>}`: a boolean for each threshold t, [x < t * 2^-frac]."""
 THRESHOLDS = "thresholds"
-ONESHOT = "ditto.oneshot"
-"""`"ditto.oneshot"(%x) {function = @f, ...}`: a function of each element, see `ops/oneshot.py`."""
-TERMS = "terms"
-"""Of a one-shot function that has been fitted: its integers, see `oneshot/terms.py`."""
 WRAP = "ditto.wrap"
 """`"ditto.wrap"(%x) {drop = 3 : i32}`: integers without the bits above their type's, shifted right."""
 DROP = "drop"
@@ -73,6 +69,8 @@ INTEGER_OPS: tuple[str, ...] = (WRAP, QUOTIENT)
 ONESHOT = "ditto.oneshot"
 """`"ditto.oneshot"(%x) {function = @f, otherwise = @g, error = 1.0e-3 : f64}`: f of each element, or g where
 nothing is known of x; see docs/attributes.md."""
+TERMS, OF = "terms", "of"
+"""Of a one-shot function that has been fitted: its integers (see `oneshot/terms.py`), and what it was called."""
 FUNCTION, OTHERWISE, ERROR, RELATIVE, LOW, HIGH = (
     *("function", "otherwise", "error", "relative"),
     *("low", "high"),

@@ -12,6 +12,8 @@ from ditto_compiler.ops.base import Kind, Op, Ranges, fixed_scale, register, unk
 
 def _range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
     """The image under the function; what the fit errs by is rounding."""
+    if names.FUNCTION not in op.attributes:
+        return unknown_range(ranges, op)
     name = ir.FlatSymbolRefAttr(op.attributes[names.FUNCTION]).value
     found = ranges.call(name, [ranges.of(op.operands[0])])
     return unknown_range(ranges, op) if found is None else found

@@ -16,6 +16,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import (
+    attributes_of,
     defining_op,
     encoding_of,
     func,
@@ -30,6 +31,7 @@ from ditto_compiler.ir import (
 )
 from ditto_compiler.oneshot.terms import Terms
 from ditto_compiler.op_attributes import dot_dimensions, shape_of
+from ditto_compiler.oneshots import drop_unused
 from ditto_compiler.ops import OPS, is_source
 from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.ops.scales import dyadic_bits, is_constant, multiply_by_reciprocal, working_scale
@@ -96,6 +98,7 @@ class DittoAssignRings(Pass):
         _Assigner(module, entry, self, errors).run()
         errors.raise_if_any()
         set_function_type(entry)
+        drop_unused(module)
 
 
 def _drop_casts(entry: func.FuncOp) -> None:
@@ -430,6 +433,12 @@ class _Assigner:
         elif effect is Effect.FUNCTION:
             terms = self._terms[op.results[0]]
             op.operands[0] = self._at(op.operands[0], Fxp(terms.ring, terms.frac), op)
+            of = ir.FlatSymbolRefAttr(op.attributes[names.FUNCTION]).value
+            for name in attributes_of(op):
+                if not name.startswith("ditto."):
+                    del op.attributes[name]
+            op.attributes[names.MAX_ABS] = ir.FloatAttr.get_f64(self._numbers[op.results[0]].bound)
+            op.attributes[names.OF] = ir.StringAttr.get(of)
             op.attributes[names.TERMS] = ir.DictAttr.get(terms_attributes(terms))
         elif effect is Effect.LESS:
             self._write_comparison(op)

@@ -150,10 +150,12 @@ class _Outliner:
             moves = (is_source(op) or is_layout(op)) and names.BESIDE not in op.attributes
             if moves and all(defining_op(v) is None or defining_op(v) in cheap for v in op.operands):
                 cheap.add(op)
+        if self._beside:
+            # These can be had there too.
+            return cheap
         returned = {defining_op(value) for value in self._return.operands}
         cast = {defining_op(op.operands[0]) for op in self._ops if _is_boundary(op)}
-        # Where ops run beside the engine, these can be had there too.
-        return cheap if self._beside else cheap - returned - cast
+        return cheap - returned - cast
 
     def _fixed_key(self, op: ir.Operation) -> RegionKey | None:
         """The runtime that `op` needs, or None when any of its ring will do."""
