@@ -116,7 +116,10 @@ class Terms:
             f"terms[{i}]": number for i, term in enumerate(self.terms) for number in term
         }
         for name, number in whole.items():
-            _check(type(number) is int and abs(number) < 1 << 63, f"{name} is {number!r}, not an integer of 64 bits")
+            _check(
+                type(number) is int and abs(number) < 1 << 63,
+                f"{name} is {number!r}, not an integer of 64 bits",
+            )
         _check(self.kind in get_args(Kind), f"kind is {self.kind!r}, not one of {', '.join(get_args(Kind))}")
         _check(0 < len(self.terms) <= MAX_TERMS, f"there are {len(self.terms)} terms, not 1 to {MAX_TERMS}")
         _check(type(self.relative) is bool and self.error >= 0, "the error is not a bound")
@@ -312,7 +315,11 @@ def _values(terms: Terms, x: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         for term in terms.terms:
             cos, sin = turn(phases(x.view(np.uint64), term.rate, terms.ring))
             value = np.int64(term.first) * cos + np.int64(term.second) * sin
-            total += (value + np.int64(1 << kept >> 1) >> np.int64(kept)) if kept >= 0 else value << np.int64(-kept)
+            total += (
+                (value + np.int64(1 << kept >> 1) >> np.int64(kept))
+                if kept >= 0
+                else value << np.int64(-kept)
+            )
     else:
         for term in terms.terms:
             exponents = np.int64(term.rate) * (x - np.int64(terms.low)) + np.int64(
