@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.beside.functions import fitted_terms
+from ditto_compiler.beside.functions import ROWS, fitted_terms
 from ditto_compiler.beside.placement import WIDEST, Effect, effect_of
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
@@ -349,7 +349,8 @@ class _Assigner:
 
     def _fit(self, op: ir.Operation, result: _Number) -> None:
         argument = self._numbers[op.operands[0]]
-        result.made = max(result.least, result.wanted)
+        # Of few numbers, what a wider ring adds to every word is less than two more rounds.
+        result.made = result.least if numel(op.results[0]) > ROWS else max(result.least, result.wanted)
         terms = fitted_terms(op, argument.frac, Fxp(result.made + result.frac, result.frac))
         if isinstance(terms, str):
             self._errors.add(op, terms)
@@ -368,8 +369,6 @@ class _Assigner:
             return 0
         here = 4 * extra * numel(value)
         effect = self._effect(op)
-        if effect is Effect.FUNCTION:
-            return here // 2
         if effect is Effect.LOCAL and depth:
             operands = [v for v in dict.fromkeys(op.operands) if v in self._numbers]
             return min(here, sum(self._cost(v, bits, depth - 1) for v in operands))
