@@ -124,14 +124,19 @@ class DittoChooseFunctions(Pass):
         if not known.has_image(op, found.interval):
             why = f"it has no bounded values on {_text(found.interval)}"
             return _fallback(op, f"{why}, or none that range analysis can tell; state the range")
-        problem = why_not(op, *found.interval)
-        if problem is not None:
-            return _fallback(op, f"on {_text(found.interval)}, {problem}")
         inner, bounds = _without_clip(x)
         if inner is not None:
             free = known.interval(inner)
             if free is not None and bounds[0] <= free.interval[0] and free.interval[1] <= bounds[1]:
-                return _stays(free.interval, f"as {free.by}, without the clip", x=inner)
+                # The clip's ends are further out than any margin, and the function is known to hold there.
+                interval = tuple(
+                    end if math.isinf(bound) else bound
+                    for end, bound in zip(free.interval, bounds, strict=True)
+                )
+                return _stays((interval[0], interval[1]), f"as {free.by}, without the clip", x=inner)
+        problem = why_not(op, *found.interval)
+        if problem is not None:
+            return _fallback(op, f"on {_text(found.interval)}, {problem}")
         return _stays(found.interval, f"as {found.by}")
 
 
