@@ -267,12 +267,12 @@ def _proven(problem: _Problem, terms: Terms) -> float:
     return worst + (curvature * int(steps.max()) ** 2 / 8 + jitter) / float(problem.scale.min())
 
 
-# Fourier series. Frequencies that are free reach an error with about half as many as multiples of one; they are
-# searched for where they are few.
+# Fourier series. Frequencies that are free reach an error with about half as many as multiples of one; they
+# are searched for where they are few.
 
 
 class _Samples:
-    """What a series is fitted to: arguments from their middle, and whether the function is even or odd there."""
+    """What a series is fitted to: arguments from their middle; whether the function is even or odd there."""
 
     def __init__(self, problem: _Problem, count: int) -> None:
         at = problem.points(count)
@@ -501,7 +501,7 @@ def _minimax(rows: Floats, target: Floats) -> Floats | None:
 
 
 def _quantised(problem: _Problem, samples: _Samples, rates: Ints, solution: Floats) -> Iterator[Terms]:
-    """Terms in integers, with as many bits as the noise asks for; none if they do not fit words of 64 bits."""
+    """Terms in integers, with as many bits as the noise asks for; none if they do not fit 64 bits."""
     unit = 2 * math.pi * 2.0**-problem.max_ring
     pairs = samples.pairs(rates * unit, solution)
     sizes = np.maximum(np.hypot(pairs[:, 0], pairs[:, 1]), 2.0**-60)
@@ -509,9 +509,11 @@ def _quantised(problem: _Problem, samples: _Samples, rates: Ints, solution: Floa
     for guard in range(80):
         word_frac = problem.result_frac + (guard + 1) // 2
         fracs = np.clip(np.rint(problem.result_frac + guard // 2 + np.log2(sizes)), 0, TRIG_FRAC)
-        noise = math.sqrt((2.0 ** (-2 * word_frac) + sizes**2 * 2.0 ** (-2 * fracs)).sum() / 12)
-        if math.ldexp(noise, problem.result_frac) <= problem.noise:
+        variances = 2.0 ** (-2 * word_frac) + sizes**2 * (2.0 ** (-2 * fracs) + 8 * 2.0 ** (-2 * TRIG_FRAC))
+        if math.ldexp(math.sqrt(variances.sum() / 12), problem.result_frac) <= problem.noise:
             break
+    else:
+        return
     longest = int(fracs.max())
     drop = word_frac + longest - problem.result_frac
     if problem.result_ring + drop > 64 or coefficient_frac < 0:
@@ -565,7 +567,7 @@ def _exponential(problem: _Problem, rate: float, first: float, sign: int) -> Ter
         return None
     reach = abs(rate) * 2.0 ** (ring - 1)
     largest = max(first, first + rate * 2.0 ** (ring - 1))
-    # Words are off by 2^-(word_frac + 1), times what they are multiplied with; that by 2^-(frac + 1), times words.
+    # Words are off by 2^-(word_frac + 1), times their factors; those by 2^-(frac + 1), times the words.
     spare = -math.log2(problem.noise)
     growing = rate > 0
     word_frac = math.ceil(problem.result_frac + spare + (reach if growing else 0))

@@ -72,7 +72,17 @@ def _part(seat: Seat, own: Words, following: Words, terms: Terms, y_own: Words, 
         v, constant, carry, other, y_2 = own, 0, False, 1, y_own
     v = np.ascontiguousarray(v)
     _native.oneshot_combine(
-        exponential, ring, table, terms.word_ring, terms.drop, v, words, constant % (1 << 64), carry, mask, part
+        exponential,
+        ring,
+        table,
+        terms.word_ring,
+        terms.drop,
+        v,
+        words,
+        constant % (1 << 64),
+        carry,
+        mask,
+        part,
     )
     theirs = seat.of((yield seat.round({other: part}, {other: shared})), other)
     _native.oneshot_add(part, theirs, terms.result_ring, y_2)
