@@ -49,7 +49,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "pass_manager",
         "pipelines",
     ),
-    "ditto_compiler.oneshot": ("terms", "fit"),
+    "ditto_compiler.oneshot": ("series terms", "fit"),
     "ditto_compiler.cost": ("measured", "batches ops", "model"),
     "ditto_compiler.ops": (
         "base",

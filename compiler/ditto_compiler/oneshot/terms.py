@@ -5,8 +5,8 @@ f(x) is a sum of terms, each of which splits into what P0 knows and what P1 and 
 
 * `fourier`: a cos(2 pi n x / 2^ring) + b sin(2 pi n x / 2^ring), with whole n. The period is the ring's size,
   so that the wrap of u + v does not matter.
-* `exponential`: +- 2^(first + rate (x - low)), for low <= x < low + 2^(ring - 1): the top bits of u - low and v
-  tell of the wrap.
+* `exponential`: +- 2^(first + rate (x - low)), for low <= x < low + 2^(ring - 1): the top bits of u - low and
+  v tell of the wrap.
 
 Cosines, sines and powers are integer arithmetic, alike on every machine. `python/native/oneshot.cpp` has
 the same formulas; the tests hold the two together.
@@ -232,7 +232,10 @@ class Terms:
         _check(set(attributes) == names, f"expected {sorted(names)}, got {sorted(map(str, attributes))}")
         flat, relative = attributes["terms"], attributes["relative"]
         size = len(Term._fields)
-        _check(isinstance(flat, (list, tuple)) and len(flat) % size == 0, f"terms are not lists of {size} integers")
+        _check(
+            isinstance(flat, (list, tuple)) and len(flat) % size == 0,
+            f"terms are not lists of {size} integers",
+        )
         _check(type(relative) is int and relative in (0, 1), f"relative is {relative!r}, not 0 or 1")
         _check(isinstance(attributes["kind"], str), f"kind is {attributes['kind']!r}")
         return Terms(
