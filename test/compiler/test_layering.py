@@ -33,7 +33,7 @@ DATA_MODULES = (
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
         "dtypes errors intervals owners processes",
-        "encoding files options",
+        "encoding files oneshot options",
         "program_file",
         "ir network program",
         "diagnostics dialect op_attributes protocols",
@@ -49,6 +49,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "pass_manager",
         "pipelines",
     ),
+    "ditto_compiler.oneshot": ("series terms", "fit"),
     "ditto_compiler.cost": ("measured", "batches ops", "model"),
     "ditto_compiler.ops": (
         "base",
