@@ -68,7 +68,7 @@ def opened(results):
         value = results[0].own ^ results[1].own ^ results[2].own
         assert value.max(initial=0) <= 1
         return value.astype(bool)
-    return signed(results[0].own + results[1].own + results[2].own, first.ring)
+    return signed(sum(np.atleast_1d(one.own) for one in results), first.ring).reshape(shape)
 
 
 def three(step):
@@ -195,7 +195,7 @@ def least_unbiased_pair(rows):
 
 
 def least_uniform_sum(columns, scalars=(-1, 0, 1)):
-    """The least p-value over all sums, with such scalars, of arrays of bytes: chi-square tests of uniformity."""
+    """The least p-value over all sums, with such scalars, of arrays of bytes, by tests of uniformity."""
     least = 1.0
     for factors in itertools.product(scalars, repeat=len(columns)):
         if any(factor % 2 for factor in factors):

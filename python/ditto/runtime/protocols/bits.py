@@ -173,11 +173,11 @@ def to_number(party: Party, b: Bits, ring: int) -> Step[Shared]:
     return number
 
 
-def times_public(party: Party, b: Bits, words: Words, ring: int) -> Step[Shared]:
+def times_public(party: Party, b: Bits, words: Words | int, ring: int) -> Step[Shared]:
     """A bit times a public number of a ring, of b's shape or a scalar: two rounds, three words."""
-    public = as_words(np.asarray(words), ring)
     number = yield from to_number(party, b, ring)
-    return number.each(lambda slot: slot * public)
+    public = as_words(np.asarray(words), ring)
+    return number.each(lambda slot: np.multiply(slot, public, out=np.empty_like(slot)))
 
 
 def times_bit(party: Party, b: Bits, x: Shared) -> Step[Shared]:
@@ -202,8 +202,27 @@ def select(party: Party, b: Bits, x: Shared, y: Shared) -> Step[Shared]:
     """
     if x.ring != y.ring:
         raise ValueError(f"selection between a number in ring {x.ring} and one in ring {y.ring}")
-    chosen = yield from times_bit(party, b, Shared(x.ring, x.own - y.own, x.next - y.next))
-    return Shared(x.ring, chosen.own + y.own, chosen.next + y.next)
+    chosen = yield from times_bit(party, b, _added(x, y, np.subtract))
+    return _added(chosen, y, np.add)
+
+
+def select_public(party: Party, b: Bits, x: Words, y: Words, ring: int) -> Step[Shared]:
+    """x where b is 1, y where it is 0, both public and of b's shape: two rounds, three words."""
+    x, y = as_words(x, ring), as_words(y, ring)
+    chosen = yield from times_public(party, b, x - y, ring)
+    return _added(chosen, public_number(party, y, ring), np.add)
+
+
+def public_number(party: Party, words: Words, ring: int) -> Shared:
+    """Slots of a public number: x_0, which two parties hold, has all of it."""
+    x0, nothing = as_words(words, ring), np.zeros(np.shape(words), word_of(ring))
+    return Shared(ring, x0 if party.rank == 0 else nothing, x0 if party.rank == 2 else nothing)
+
+
+def _added(x: Shared, y: Shared, add: np.ufunc) -> Shared:
+    # Into arrays, as sums of arrays without axes are scalars, which warn when they wrap.
+    own = add(x.own, y.own, out=np.empty(x.shape, word_of(x.ring)))
+    return Shared(x.ring, own, add(x.next, y.next, out=np.empty(x.shape, word_of(x.ring))))
 
 
 Factor = Shared | int
