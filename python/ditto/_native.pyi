@@ -142,6 +142,100 @@ def compare_level(
 def unpack_bits(slot0: _Array, slot1: _Array, bits: _Array) -> None:
     """One row of each slot, to one byte for each element and slot."""
 
+# Linear algebra on shares: words, uint32 or uint64, of which the ring's bits count. *Packed*, n elements of
+# r bits are ceil(n r / 8) bytes. Words that are read may be any view with strides, in one dimension where
+# nothing else is said. Masks are packed, and so are messages.
+
+def pack(words: _Array, bits: int, packed: _Array) -> None:
+    """The low `bits` bits of each word, one element behind another."""
+
+def unpack(packed: _Array, bits: int, words: _Array) -> None:
+    """The inverse of `pack`; the bits of words above the elements' become 0."""
+
+def reshare(
+    z: _Array,
+    ring: int,
+    drop: int,
+    centred: bool,
+    after: _Array,
+    before: _Array,
+    own: _Array,
+    message: _Array,
+) -> None:
+    """`own` = (z >> drop) + `after` - `before` in the ring of ring - drop bits, also packed, as `message`."""
+
+def multiply(
+    x0: _Array,
+    x1: _Array,
+    y0: _Array,
+    y1: _Array,
+    ring: int,
+    drop: int,
+    centred: bool,
+    after: _Array,
+    before: _Array,
+    own: _Array,
+    message: _Array,
+) -> None:
+    """`reshare` of z = x_i (y_i + y_{i+1}) + x_{i+1} y_i, by element."""
+
+def widen_deal(
+    x0: _Array,
+    x1: _Array,
+    source: int,
+    target: int,
+    drop: int,
+    left: int,
+    masks: _Array,
+    w1: _Array,
+    y0: _Array,
+    y1: _Array,
+    message: _Array,
+) -> None:
+    """P0 of a cast: from its masks q_0, q_1, W_0 (`masks`) and W_1, its result and its message F_b - q_b."""
+
+def widen_choose(
+    x2: _Array,
+    source: int,
+    target: int,
+    drop: int,
+    left: int,
+    choices: _Array,
+    mask: _Array,
+    chosen: _Array,
+) -> None:
+    """P1 or P2: of two `choices`, that for msb(x_2), less `mask`."""
+
+def widen_finish(
+    x2: _Array,
+    x: _Array,
+    source: int,
+    target: int,
+    drop: int,
+    left: int,
+    offset: bool,
+    mine: _Array,
+    theirs: _Array,
+    other: _Array,
+    y2: _Array,
+    y: _Array,
+) -> None:
+    """P1 or P2: results of x_2, with W_2 = `mine` + `theirs`, and of x, with W = `other`.
+
+    `offset` if x is x_1, to which P0 added 2^(source - 2).
+    """
+
+def shift(x: _Array, source: int, target: int, drop: int, left: int, centred: bool, y: _Array) -> None:
+    """A local cast of one slot: low bits dropped, centring the error or not, or zeros added."""
+
+def matmul(a: _Array, b: _Array, c: _Array, add: bool = False, threads: int = 1) -> None:
+    """`c` (+)= a b, for a batch: dimensions batch, m, k times batch, k, n; `c` is C-contiguous."""
+
+def matmul_shares(
+    a0: _Array, a1: _Array, b0: _Array, b1: _Array, c: _Array, add: bool = False, threads: int = 1
+) -> None:
+    """`c` (+)= a0 (b0 + b1) + a1 b0, as `matmul`."""
+
 def less_query(words: _Array, ring: int, sizes: _Array, query: _Array, top: _Array) -> None:
     """P0 of a comparison in any ring: the digits of `words` as rows, added to the mask in `query`; their top bits.
 

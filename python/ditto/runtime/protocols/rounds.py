@@ -20,13 +20,11 @@ from numpy.typing import NDArray
 
 from ditto.runtime.protocols.prf import PairKeys, Stream
 from ditto.runtime.transport.channel import Channel, ChannelError
+from ditto_compiler.protocols.parts import parts
 
 T = TypeVar("T")
 
 Message = NDArray[np.uint8]
-
-ALONE = 3 * 1024
-"""Elements below which a tensor is not cut."""
 
 
 @dataclass
@@ -52,8 +50,8 @@ Step = Generator[Round, Received, T]
 class Seat:
     """One party's place in one part of one protocol instance: its role, its masks, its peers.
 
-    Masks are drawn from streams of this seat's own (see `PairKeys`): what other protocols draw, and when, does
-    not matter, and no mask serves twice.
+    Masks are drawn from streams of this seat's own (see `PairKeys`): what other protocols draw, and when,
+    does not matter, and no mask serves twice.
 
     Args:
         rank: of the party.
@@ -76,7 +74,7 @@ class Seat:
         return (role + self._turn) % 3
 
     def draw(self, role: int, size: int) -> Message:
-        """The next `size` bytes of masks shared with the party that plays `role`; to be written to at will."""
+        """The next `size` bytes of masks shared with the party that plays `role`; may be written to."""
         peer = self.rank_of(role)
         if peer not in self._streams:
             self._streams[peer] = self._keys.stream(peer, self._instance)
@@ -116,12 +114,7 @@ class Party:
 
     def seats(self, elements: int) -> list[tuple[Seat, slice]]:
         """Seats for the parts of a tensor of so many elements, flattened: three if it is large, else one."""
-        if elements < ALONE:
-            return [(self.seat(), slice(0, elements))]
-        # Multiples of 64 elements, so that packed parts end where bytes do.
-        third = -(-elements // (3 * 64)) * 64
-        cuts = [0, third, min(2 * third, elements), elements]
-        return [(self.seat(), slice(cuts[i], cuts[i + 1])) for i in range(3)]
+        return [(self.seat(), part) for part in parts(elements)]
 
 
 def together(steps: Sequence[Step[T]]) -> Step[list[T]]:
@@ -187,8 +180,8 @@ def exchange(channel: Channel, what: Round) -> dict[int, Message]:
         content = channel.recv(peer)
         if len(content) != size:
             raise ChannelError(
-                f"party {peer} sent {len(content)} bytes where {size} were expected: all parties must run the "
-                "same program"
+                f"party {peer} sent {len(content)} bytes where {size} were expected: all parties must run "
+                "the same program"
             )
         received[peer] = np.frombuffer(content, np.uint8)
     return received

@@ -1,0 +1,133 @@
+"""The pass `ditto-normalize-late`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.forms.builder import Builder
+from ditto_compiler.ir import clone_op, defining_op, entry_function, ir, nested_ops, numel
+from ditto_compiler.matcher import View
+from ditto_compiler.op_attributes import dot_dimensions, shape_of
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.recognizers import WHOLE
+from ditto_compiler.structure import is_float
+
+
+@dataclass(frozen=True)
+class DittoNormalizeLate(Pass):
+    """Scale rows after a matrix product instead of before it, where there are fewer numbers then.
+
+    A factor of each row, such as 1/sum in softmax, may as well be applied to the product: attention's has as
+    many columns as a head is wide, where the weights have one for each position.
+
+    - `dot_general(e * r, v)` -> `dot_general(e, v) * r`, where r is secret and the same along the contracted
+      dimensions, the product has fewer elements than e, and nothing else uses e * r; likewise on the right
+
+    A product with a pinned ring stays. Sums are larger before they are scaled.
+
+    Requires: calls inlined, no encodings yet. Keeps: everything else.
+
+    Before:
+
+        %0 = stablehlo.broadcast_in_dim %r, dims = [0] : (tensor<128xf32>) -> tensor<128x128xf32>
+        %1 = stablehlo.multiply %e, %0 : tensor<128x128xf32>
+        %2 = stablehlo.dot_general %1, %v, contracting_dims = [1] x [0]
+          : (tensor<128x128xf32>, tensor<128x64xf32>) -> tensor<128x64xf32>
+
+    After:
+
+        %0 = stablehlo.dot_general %e, %v, contracting_dims = [1] x [0]
+          : (tensor<128x128xf32>, tensor<128x64xf32>) -> tensor<128x64xf32>
+        %1 = stablehlo.broadcast_in_dim %r, dims = [0] : (tensor<128xf32>) -> tensor<128x64xf32>
+        %2 = stablehlo.multiply %0, %1 : tensor<128x64xf32>
+
+    Errors: a module that is annotated.
+    """
+
+    name: ClassVar[str] = "ditto-normalize-late"
+
+    def run(self, module: ir.Module) -> None:
+        self.check_before("ditto-annotate", module, has_run=names.has_reached(module, "annotated"))
+        entry = entry_function(module)
+        if entry is None:
+            return
+        visibility = VisibilityAnalysis(module)
+        idle: list[ir.Operation] = []
+        for op in nested_ops(entry.operation, skip=WHOLE):
+            if op.name != "stablehlo.dot_general" or not is_float(op.results[0]):
+                continue
+            dot = op
+            for side in (0, 1):
+                found = _row_factor(dot, side, visibility)
+                if found is not None:
+                    idle += [dot, found.product]
+                    dot = found.scale_after(dot)
+        # Not before, for visibility is known by address, which a later op may get.
+        for op in idle:
+            op.erase()
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """An operand of a dot product whose rows are scaled.
+
+    Attributes:
+        side: which one.
+        product: what scales it.
+        rows: what it is without the factor.
+        factor: the factor, of one number for each place below.
+        places: the dimensions of the dot's result that it runs along.
+    """
+
+    side: int
+    product: ir.Operation
+    rows: ir.Value
+    factor: ir.Value
+    places: tuple[int, ...]
+
+    def scale_after(self, dot: ir.Operation) -> ir.Operation:
+        """Puts the product after the dot product, which is written anew."""
+        plain = clone_op(dot, {self.product.results[0]: self.rows}, ir.InsertionPoint(dot))
+        builder = Builder(ir.InsertionPoint(dot), self.product.location)
+        factor, result = builder.tensor(self.factor), builder.tensor(plain.results[0])
+        small = [extent for extent in factor.shape if extent != 1]
+        if small != list(factor.shape):
+            factor = factor.reshaped(small)
+        spread = factor.converted(result.type.element_type).spread(result.shape, self.places)
+        dot.results[0].replace_all_uses_with((result * spread).value)
+        return plain
+
+
+def _row_factor(dot: ir.Operation, side: int, visibility: VisibilityAnalysis) -> _Scaled | None:
+    product = defining_op(dot.operands[side])
+    if product is None or product.name != "stablehlo.multiply" or names.RING in product.attributes:
+        return None
+    value = product.results[0]
+    if len(list(value.uses)) != 1 or numel(dot.results[0]) >= numel(value):
+        return None
+    places, view = _places(dot, side), View.of(value)
+    for index in (0, 1):
+        factor = view.operand(index)
+        kept = {dim: axis for axis, dim in enumerate(factor.dims) if dim is not None}
+        is_of_rows = numel(factor.value) < numel(value) and all(axis in places for axis in kept.values())
+        if is_of_rows and visibility.is_secret(factor.value):
+            along = tuple(places[kept[dim]] for dim in sorted(kept))
+            return _Scaled(side, product, product.operands[1 - index], factor.value, along)
+    return None
+
+
+def _places(dot: ir.Operation, side: int) -> dict[int, int]:
+    """Where the dimensions of an operand that are not contracted are in the result."""
+    found = dot_dimensions(dot)
+    batches = (found.left_batch, found.right_batch)
+    contracted = (found.left_contracted, found.right_contracted)
+    free = [
+        [d for d in range(len(shape_of(dot.operands[i]))) if d not in (*batches[i], *contracted[i])]
+        for i in (0, 1)
+    ]
+    start = len(batches[side]) + (len(free[0]) if side else 0)
+    places = {dim: place for place, dim in enumerate(batches[side])}
+    return places | {dim: start + place for place, dim in enumerate(free[side])}
