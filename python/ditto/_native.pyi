@@ -255,12 +255,6 @@ def gather_bits(bits: _Array, rows: int, out: _Array) -> None:
 def scatter_bits(row: _Array, bits: _Array) -> None:
     """A row to a byte of 0 or 1 for each element."""
 
-def pack_ring(words: _Array, ring: int, packed: _Array) -> None:
-    """Elements of a ring, in words, to ceil(n ring / 8) bytes."""
-
-def unpack_ring(packed: _Array, ring: int, words: _Array) -> None:
-    """What `pack_ring` packed; the bits above the ring are 0."""
-
 def oneshot_deal(
     exponential: bool, ring: int, terms: _Array, word_ring: int, u: _Array, masks: _Array, words: _Array
 ) -> None:

@@ -1,4 +1,4 @@
-// Local steps of the comparison in any ring, and of bits times numbers. The protocols, with their
+// Local steps of the comparison in any ring, and of shared bits. The protocols, with their
 // proofs, are in docs/protocols.md; the code here follows its names.
 //
 // Ring elements of k bits stand in words of 32 bits (k <= 32) or 64; bits of a word above the k-th are
@@ -7,7 +7,6 @@
 // all that is done with rows is done for hundreds of elements at once.
 
 #include <algorithm>
-#include <vector>
 
 #include "common.h"
 
@@ -206,93 +205,9 @@ DITTO_KERNEL scatter(const u8* row_bits, std::size_t elements, u8* __restrict ou
     }
 }
 
-// Packed, n elements of r bits are exactly ceil(n r / 8) bytes: a plane of n bytes for each whole byte of
-// an element, then a plane of n / 8 bytes for each bit that is left of it, element i in bit i / (n / 8).
-// What is left of the last n mod 8 elements comes at the end, one behind another.
-template <class W>
-DITTO_KERNEL pack(const u8* words, std::size_t elements, unsigned bits, u8* __restrict out) {
-    const unsigned whole = bits / 8, rest = bits % 8;
-    for (std::size_t at = 0; at < elements; at += BLOCK) {
-        const std::size_t count = std::min(BLOCK, elements - at);
-        for (unsigned byte = 0; byte < whole; ++byte) {
-            for (std::size_t i = 0; i < count; ++i) {
-                out[byte * elements + at + i] = static_cast<u8>(load<W>(words, at + i) >> 8 * byte);
-            }
-        }
-    }
-    if (rest == 0) {
-        return;
-    }
-    const std::size_t eighth = elements / 8;
-    u8* planes = out + whole * elements;
-    alignas(64) Row rows[8];
-    for (std::size_t at = 0; at < eighth; at += COLUMNS) {
-        const std::size_t count = std::min(COLUMNS, eighth - at);
-        for (unsigned bit = 0; bit < 8; ++bit) {
-            for (std::size_t i = 0; i < count; ++i) {
-                rows[bit][i] = static_cast<u8>(load<W>(words, bit * eighth + at + i) >> 8 * whole);
-            }
-            std::memset(rows[bit] + count, 0, COLUMNS - count);
-        }
-        transpose(rows, count);
-        for (unsigned bit = 0; bit < rest; ++bit) {
-            std::memcpy(planes + bit * eighth + at, rows[bit], count);
-        }
-    }
-    u64 last = 0;
-    for (std::size_t i = 8 * eighth; i < elements; ++i) {
-        const u64 low = static_cast<u64>(load<W>(words, i) >> 8 * whole) & ((1u << rest) - 1);
-        last |= low << (i - 8 * eighth) * rest;
-    }
-    std::memcpy(planes + rest * eighth, &last, (elements % 8 * rest + 7) / 8);
-}
-
-template <class W>
-DITTO_KERNEL unpack(const u8* packed, std::size_t elements, unsigned bits, u8* __restrict out) {
-    const unsigned whole = bits / 8, rest = bits % 8;
-    const std::size_t eighth = elements / 8;
-    const u8* planes = packed + whole * elements;
-    u64 last = 0;
-    std::memcpy(&last, planes + rest * eighth, (elements % 8 * rest + 7) / 8);
-    for (std::size_t i = 8 * eighth; i < elements; ++i) {
-        const u64 low = last >> (i - 8 * eighth) * rest & ((1u << rest) - 1);
-        store<W>(out, i, rest ? static_cast<W>(static_cast<W>(low) << 8 * whole) : W{0});
-    }
-    alignas(64) Row rows[8];
-    std::memset(rows, 0, sizeof(rows));
-    for (std::size_t at = 0; at < eighth; at += COLUMNS) {
-        const std::size_t count = std::min(COLUMNS, eighth - at);
-        for (unsigned bit = 0; bit < 8; ++bit) {
-            if (bit < rest) {
-                std::memcpy(rows[bit], planes + bit * eighth + at, count);
-            } else {
-                std::memset(rows[bit], 0, COLUMNS);
-            }
-        }
-        if (rest) {
-            transpose(rows, count);
-        }
-        for (unsigned bit = 0; bit < 8; ++bit) {
-            for (std::size_t i = 0; i < count; ++i) {
-                const W low = rows[bit][i];
-                store<W>(out, bit * eighth + at + i, whole * 8 < BITS<W> ? static_cast<W>(low << 8 * whole) : W{0});
-            }
-        }
-    }
-    for (std::size_t at = 0; at < elements; at += BLOCK) {
-        const std::size_t count = std::min(BLOCK, elements - at);
-        for (unsigned byte = 0; byte < whole; ++byte) {
-            for (std::size_t i = 0; i < count; ++i) {
-                const W part = packed[byte * elements + at + i];
-                store<W>(out, at + i, static_cast<W>(load<W>(out, at + i) | part << 8 * byte));
-            }
-        }
-    }
-}
-
 template <class F>
 void with_word(unsigned ring, F f) {
-    check(ring >= 1 && ring <= 64, "ring width must be 1 to 64");
+    check(ring >= 2 && ring <= 64, "ring width must be 2 to 64");
     if (ring <= 32) {
         f(u32{});
     } else {
@@ -304,7 +219,6 @@ constexpr char WORDS[] = "words: not 32 bits for each element, or 64 beyond ring
 constexpr char SIZES[] = "sizes: not digits of 1 to 6 bits, together the ring without its top bit";
 constexpr char QUERY[] = "query: not a row for each value but one of each digit";
 constexpr char ANSWERS[] = "bits: not two rows for each digit, less one";
-constexpr char PACKED[] = "packed: not ceil(n ring / 8) bytes for n elements";
 constexpr char ROWS[] = "bits, rows: not as many elements, or bytes for every eight of them, in each row";
 constexpr char ROW[] = "row: not one byte for every eight elements";
 
@@ -351,22 +265,6 @@ void py_scatter(const In& row, const Out& bits) {
     scatter<void>(read(row, (n + 7) / 8, ROW), n, write(bits, n, ROW));
 }
 
-void py_pack(const In& words, unsigned ring, const Out& packed) {
-    with_word(ring, [&](auto w) {
-        using W = decltype(w);
-        const std::size_t n = words.nbytes() / sizeof(W);
-        pack<W>(read(words, n * sizeof(W), WORDS), n, ring, write(packed, (n * ring + 7) / 8, PACKED));
-    });
-}
-
-void py_unpack(const In& packed, unsigned ring, const Out& words) {
-    with_word(ring, [&](auto w) {
-        using W = decltype(w);
-        const std::size_t n = words.nbytes() / sizeof(W);
-        unpack<W>(read(packed, (n * ring + 7) / 8, PACKED), n, ring, write(words, n * sizeof(W), WORDS));
-    });
-}
-
 }  // namespace
 
 void bind_bits(nb::module_& m) {
@@ -377,8 +275,6 @@ void bind_bits(nb::module_& m) {
           nogil);
     m.def("less_pick", &py_pick, array("words"), "ring"_a, array("sizes"), "threshold"_a, array("query"),
           "first"_a, array("bits"), nogil);
-    m.def("pack_ring", &py_pack, array("words"), "ring"_a, array("packed"), nogil);
-    m.def("unpack_ring", &py_unpack, array("packed"), "ring"_a, array("words"), nogil);
     m.def("gather_bits", &py_gather, array("bits"), "rows"_a, array("out"), nogil);
     m.def("scatter_bits", &py_scatter, array("row"), array("bits"), nogil);
 }

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import _native
+from ditto.runtime.protocols import local
 from ditto.runtime.protocols.less import (
     Rows,
     add_polynomial,
@@ -22,12 +23,12 @@ from ditto.runtime.protocols.less import (
     draw_rows,
     evaluate,
     flat_slots,
-    row_bytes,
     swap,
 )
 from ditto.runtime.protocols.rounds import Message, Party, Seat, Step, together
 from ditto.runtime.protocols.shared import Bits, Shared, Words, as_words, word_of
 from ditto_compiler.protocols.comparison_tree import comparison_tree, conjoin, product_levels
+from ditto_compiler.protocols.costs import packed_bytes
 
 Booleans = NDArray[np.uint8]
 """Public bits, a byte of 0 or 1 for each element."""
@@ -39,35 +40,12 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-def exclusive_or(x: Bits, y: Bits) -> Bits:
-    """x ^ y, without a message."""
-    return Bits(x.own ^ y.own, x.next ^ y.next)
-
-
-def exclusive_or_public(party: Party, x: Bits, public: Booleans | int) -> Bits:
-    """x ^ public, without a message: b_0 takes it, which two parties hold."""
-    mine = np.uint8(1 if party.rank == 0 else 0)
-    following = np.uint8(1 if party.rank == 2 else 0)
-    public = np.asarray(public, np.uint8)
-    return Bits(x.own ^ (public & mine), x.next ^ (public & following))
-
-
-def negation(party: Party, x: Bits) -> Bits:
-    """1 ^ x, without a message."""
-    return exclusive_or_public(party, x, 1)
-
-
-def conjunction_public(x: Bits, public: Booleans) -> Bits:
-    """x & public, without a message."""
-    return x.each(lambda slot: slot & public)
-
-
 def conjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
     """x & y, in one round, three bits for each element."""
     if not x.size:
         return x
     seat, shape = party.seat(), x.shape
-    row = row_bytes(x.size)
+    row = packed_bytes(x.size, 1)
     x0, x1, y0, y1 = (_gathered(slot)[0] for slot in (x.own, x.next, y.own, y.next))
     # Each stream masks the products of its two parties, so all masks together cancel.
     product = (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ seat.draw(seat.role + 1, row)
@@ -79,8 +57,8 @@ def conjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
 
 def disjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
     """x | y, at the cost of `conjunction`."""
-    neither = yield from conjunction(party, negation(party, x), negation(party, y))
-    return negation(party, neither)
+    neither = yield from conjunction(party, _negation(party, x), _negation(party, y))
+    return _negation(party, neither)
 
 
 def any_along(party: Party, x: Bits, axis: int) -> Step[Bits]:
@@ -89,7 +67,7 @@ def any_along(party: Party, x: Bits, axis: int) -> Step[Bits]:
     Bytes and rounds are those of `ditto_compiler.protocols.costs_bits.any_along_cost`: 6 bits are joined in
     two rounds, 36 in three, 216 in four.
     """
-    none = negation(party, x).each(lambda slot: np.moveaxis(slot, axis, 0))
+    none = _negation(party, x).each(lambda slot: np.moveaxis(slot, axis, 0))
     count, shape = none.shape[0], none.shape[1:]
     if not count:
         return Bits(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
@@ -97,7 +75,7 @@ def any_along(party: Party, x: Bits, axis: int) -> Step[Bits]:
         neither = none.each(lambda slot: slot[0])
         if count == 2:
             neither = yield from conjunction(party, neither, none.each(lambda slot: slot[1]))
-        return negation(party, neither)
+        return _negation(party, neither)
     size = math.prod(shape)
     own, following = none.own.reshape(count, size), none.next.reshape(count, size)
     seats = party.seats(size)
@@ -108,7 +86,7 @@ def any_along(party: Party, x: Bits, axis: int) -> Step[Bits]:
     for (_, part), (mine, theirs) in zip(seats, answers, strict=True):
         _native.scatter_bits(mine, made.own[part])
         _native.scatter_bits(theirs, made.next[part])
-    return negation(party, made.each(lambda slot: slot.reshape(shape)))
+    return _negation(party, made.each(lambda slot: slot.reshape(shape)))
 
 
 def _all_part(
@@ -116,7 +94,7 @@ def _all_part(
 ) -> Step[tuple[Rows, Rows]]:
     """The products of columns of bits: gamma is masked by beta, of which P1 and P2 have shares."""
     count, elements = own.shape
-    row = row_bytes(elements)
+    row = packed_bytes(elements, 1)
     sizes = [[len(conjoin(runs).dealt) for runs in groups] for groups in levels]
     if seat.role == 0:
         first, second = _gathered(own, count), _gathered(following, count)
@@ -173,11 +151,11 @@ def to_number(party: Party, b: Bits, ring: int) -> Step[Shared]:
     return number
 
 
-def times_public(party: Party, b: Bits, words: Words, ring: int) -> Step[Shared]:
+def times_public(party: Party, b: Bits, words: Words | int, ring: int) -> Step[Shared]:
     """A bit times a public number of a ring, of b's shape or a scalar: two rounds, three words."""
-    public = as_words(np.asarray(words), ring)
     number = yield from to_number(party, b, ring)
-    return number.each(lambda slot: slot * public)
+    public = as_words(np.asarray(words), ring)
+    return number.each(lambda slot: np.multiply(slot, public, out=np.empty_like(slot)))
 
 
 def times_bit(party: Party, b: Bits, x: Shared) -> Step[Shared]:
@@ -202,8 +180,14 @@ def select(party: Party, b: Bits, x: Shared, y: Shared) -> Step[Shared]:
     """
     if x.ring != y.ring:
         raise ValueError(f"selection between a number in ring {x.ring} and one in ring {y.ring}")
-    chosen = yield from times_bit(party, b, Shared(x.ring, x.own - y.own, x.next - y.next))
-    return Shared(x.ring, chosen.own + y.own, chosen.next + y.next)
+    chosen = yield from times_bit(party, b, _added(x, y, np.subtract))
+    return _added(chosen, y, np.add)
+
+
+def _added(x: Shared, y: Shared, add: np.ufunc) -> Shared:
+    # Into arrays, as sums of arrays without axes are scalars, which warn when they wrap.
+    own = add(x.own, y.own, out=np.empty(x.shape, word_of(x.ring)))
+    return Shared(x.ring, own, add(x.next, y.next, out=np.empty(x.shape, word_of(x.ring))))
 
 
 Factor = Shared | int
@@ -392,17 +376,12 @@ def finish(
     return results
 
 
-def packed_bytes(elements: int, ring: int) -> int:
-    """Bytes of so many elements of a ring on the wire."""
-    return (elements * ring + 7) // 8
-
-
 def packed(values: Sequence[Words], rings: Sequence[int]) -> Message:
     """Elements of rings, each in as many bits as it has, as a message."""
     sizes = [packed_bytes(value.size, ring) for value, ring in zip(values, rings, strict=True)]
     message, at = np.empty(sum(sizes), np.uint8), 0
     for value, ring, size in zip(values, rings, sizes, strict=True):
-        _native.pack_ring(value, ring, message[at : at + size])
+        _native.pack(value, ring, message[at : at + size])
         at += size
     return message
 
@@ -413,7 +392,7 @@ def unpacked(message: Message, elements: int, rings: Sequence[int]) -> list[Word
     for ring in rings:
         size = packed_bytes(elements, ring)
         values.append(np.empty(elements, word_of(ring)))
-        _native.unpack_ring(message[at : at + size], ring, values[-1])
+        _native.unpack(message[at : at + size], ring, values[-1])
         at += size
     return values
 
@@ -424,8 +403,12 @@ def draw_words(seat: Seat, role: int, elements: int, ring: int) -> Words:
     return seat.draw(role, elements * word.itemsize).view(word)
 
 
+def _negation(party: Party, x: Bits) -> Bits:
+    return cast(Bits, local.negation(x, party.rank))
+
+
 def _gathered(bits: Booleans, rows: int = 1) -> Rows:
-    out = np.empty((rows, row_bytes(bits.size // rows)), np.uint8)
+    out = np.empty((rows, packed_bytes(bits.size // rows, 1)), np.uint8)
     _native.gather_bits(np.ascontiguousarray(bits), rows, out)
     return out
 
