@@ -3,29 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ditto_compiler.protocols.comparison_tree import comparison_tree
-
-
-@dataclass(frozen=True)
-class ProtocolCost:
-    """Bytes over all parties, and rounds."""
-
-    bytes: int
-    rounds: int
-
-
-def _parts(elements: int) -> list[int]:
-    """Elements of each part that a tensor is cut into: `ditto.runtime.protocols.rounds.Party.seats`."""
-    if elements < 3 * 1024:
-        return [elements]
-    third = -(-elements // (3 * 64)) * 64
-    return [third, min(2 * third, elements) - third, elements - min(2 * third, elements)]
-
-
-def _row_bytes(elements: int) -> int:
-    return (elements + 7) // 8
+from ditto_compiler.protocols.costs import FREE, ProtocolCost, packed_bytes, part_bytes
 
 
 def less_cost(ring: int, elements: int, thresholds: int = 1, rounds: int | None = None) -> ProtocolCost:
@@ -35,14 +15,14 @@ def less_cost(ring: int, elements: int, thresholds: int = 1, rounds: int | None 
         ValueError: see `comparison_tree`.
     """
     if not elements or not thresholds:
-        return ProtocolCost(0, 0)
+        return FREE
     tree = comparison_tree(ring, thresholds, rounds)
-    return ProtocolCost(tree.bits(thresholds) * sum(map(_row_bytes, _parts(elements))), tree.rounds)
+    return ProtocolCost(tree.bits(thresholds) * part_bytes(elements, 1), tree.rounds)
 
 
 def conjunction_cost(elements: int) -> ProtocolCost:
     """Of `conjunction` and `disjunction`."""
-    return ProtocolCost(3 * _row_bytes(elements), 1 if elements else 0)
+    return ProtocolCost(3 * packed_bytes(elements, 1), 1 if elements else 0)
 
 
 def any_along_cost(count: int, others: int) -> ProtocolCost:
@@ -58,9 +38,9 @@ def any_along_cost(count: int, others: int) -> ProtocolCost:
 def _times_cost(elements: int, dealt: Sequence[int], rings: Sequence[int]) -> ProtocolCost:
     """Of words that P0 deals, and of those that P1 and P2 send each other."""
     if not elements or not rings:
-        return ProtocolCost(0, 0)
+        return FREE
     words = [*dealt, *rings, *rings]
-    return ProtocolCost(sum((part * ring + 7) // 8 for part in _parts(elements) for ring in words), 2)
+    return ProtocolCost(sum(part_bytes(elements, ring) for ring in words), 2)
 
 
 def to_number_cost(ring: int, elements: int) -> ProtocolCost:

@@ -12,7 +12,8 @@ from ditto.runtime.protocols.rounds import Party, Seat, Step, together
 from ditto.runtime.protocols.shared import Shared, Words, as_words, word_of
 from ditto_compiler.errors import DittoError
 from ditto_compiler.oneshot.terms import Terms
-from ditto_compiler.protocols.costs_oneshot import packed, words_bytes
+from ditto_compiler.protocols.costs import packed_bytes
+from ditto_compiler.protocols.costs_oneshot import words_bytes
 
 
 class OneshotError(DittoError):
@@ -46,7 +47,7 @@ def _part(seat: Seat, own: Words, following: Words, terms: Terms, y_own: Words, 
     """One part: writes both slots of the result."""
     exponential, ring, table = terms.kind == "exponential", terms.ring, terms.table()
     elements, word = own.size, word_of(terms.result_ring)
-    dealt, shared = words_bytes(terms, elements), packed(elements, terms.result_ring)
+    dealt, shared = words_bytes(terms, elements), packed_bytes(elements, terms.result_ring)
     whole = elements * word.itemsize
     if seat.role == 0:
         u = own + following
