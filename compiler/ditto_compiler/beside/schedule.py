@@ -1,12 +1,12 @@
 """What instructions send and when: the executor on shares runs them so, and the cost model counts so.
 
-An instruction is a protocol if it takes rounds, else local. A protocol starts in the first round after those of
-all that it waits for, and all that are under way share one message for each peer and round.
+An instruction is a protocol if it takes rounds, else local. A protocol starts in the first round after those
+of all that it waits for, and all that are under way share one message for each peer and round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,29 +93,14 @@ _DEAL: Wave = ((0, 1),)
 _SWAP: Wave = ((1, 2), (2, 1))
 
 
-@dataclass(frozen=True)
-class _Traffic:
-    """The messages of a protocol.
-
-    Attributes:
-        waves: for each round.
-        seats: how many parts there are, each of which has roles of its own.
-        anew: whether new seats are taken in each round.
-    """
-
-    waves: tuple[Wave, ...]
-    seats: int = 1
-    anew: bool = False
-
-
-def _traffic(one: Instruction, tensors: Tensors, cost: ProtocolCost) -> _Traffic:
-    if one.op in (*PRODUCTS, "and", "or", "any", "all"):
-        return _Traffic((_RING,) * cost.rounds, anew=True)
-    seats = len(parts(tensors(one.results[0]).size))
+def _waves(one: Instruction, cost: ProtocolCost) -> tuple[Wave, ...]:
+    """Of each round of a protocol."""
+    if cost.rounds == 1:
+        return (_RING,)
     if one.op == "cast":
-        return _Traffic(((*_DEAL, (2, 1)), ((1, 2),)), seats)
-    if one.op in ("less", "oneshot", "select", "convert"):
-        return _Traffic((_DEAL, *(_SWAP,) * (cost.rounds - 1)), seats)
+        return ((*_DEAL, (2, 1)), ((1, 2),))
+    if one.op in ("less", "oneshot", "select", "convert", "any", "all"):
+        return (_DEAL, *(_SWAP,) * (cost.rounds - 1))
     raise InternalError(f"it is not known who sends what in '{one.op}'")
 
 
@@ -127,12 +112,15 @@ class Schedule:
         costs: of each instruction.
         waits: for each, the protocols that have to be over before.
         starts: rounds before each can start.
+        seats: of each, how many parts with roles of their own it has; none if it is local.
+        waves: of each, who sends to whom in its rounds.
     """
 
     costs: tuple[ProtocolCost, ...]
     waits: tuple[frozenset[int], ...]
     starts: tuple[int, ...]
-    _traffic: Mapping[int, _Traffic]
+    seats: tuple[int, ...]
+    waves: tuple[tuple[Wave, ...], ...]
 
     def end(self, index: int) -> int:
         """Rounds after which an instruction is over."""
@@ -152,7 +140,7 @@ class Schedule:
     def critical(self) -> tuple[int, ...]:
         """A longest chain: protocols whose rounds follow one another and are together all rounds."""
         chain: list[int] = []
-        ready = [i for i in self._traffic if self.end(i) == self.rounds]
+        ready = [i for i, cost in enumerate(self.costs) if cost.rounds and self.end(i) == self.rounds]
         while ready:
             chain.append(ready[0])
             ready = sorted(i for i in self.waits[chain[-1]] if self.end(i) == self.starts[chain[-1]])
@@ -161,27 +149,16 @@ class Schedule:
     @cached_property
     def messages(self) -> tuple[tuple[int, ...], ...]:
         """For each message of any party, in order of rounds, the instructions that share it."""
-        starting: dict[int, list[int]] = {}
-        for i in sorted(self._traffic):
-            starting.setdefault(self.starts[i], []).append(i)
-        first: dict[int, int] = {}
+        rounds: list[dict[tuple[int, int], dict[int, None]]] = [{} for _ in range(self.rounds)]
         taken = 0
-        sent: list[tuple[int, ...]] = []
-        active: list[int] = []
-        for now in range(self.rounds):
-            # Those under way take their next seats before those that start.
-            active = [i for i in active if self.end(i) > now] + starting.get(now, [])
-            pairs: dict[tuple[int, int], dict[int, None]] = {}
-            for i in active:
-                about = self._traffic[i]
-                if about.anew or self.starts[i] == now:
-                    first[i] = taken
-                    taken += about.seats
-                for turn in range(first[i], first[i] + about.seats):
-                    for sender, receiver in about.waves[now - self.starts[i]]:
+        # Seats are taken, and roles rotate, in the order in which protocols start.
+        for i in sorted(range(len(self.costs)), key=lambda i: (self.starts[i], i)):
+            for turn in range(taken, taken + self.seats[i]):
+                for pairs, wave in zip(rounds[self.starts[i] : self.end(i)], self.waves[i], strict=True):
+                    for sender, receiver in wave:
                         pairs.setdefault(((sender + turn) % 3, (receiver + turn) % 3), {})[i] = None
-            sent += (tuple(sharing) for sharing in pairs.values())
-        return tuple(sent)
+            taken += self.seats[i]
+        return tuple(tuple(sharing) for pairs in rounds for sharing in pairs.values())
 
 
 def schedule(instructions: Sequence[Instruction], tensors: Tensors) -> Schedule:
@@ -197,5 +174,9 @@ def schedule(instructions: Sequence[Instruction], tensors: Tensors) -> Schedule:
     starts: list[int] = []
     for needed in before:
         starts.append(max((starts[i] + costs[i].rounds for i in needed), default=0))
-    traffic = {i: _traffic(instructions[i], tensors, costs[i]) for i, sends in enumerate(protocols) if sends}
-    return Schedule(tuple(costs), tuple(before), tuple(starts), traffic)
+    waves = [_waves(one, cost) if cost.rounds else () for one, cost in zip(instructions, costs, strict=True)]
+    seats = [
+        len(parts(tensors(one.results[0]).size)) if len(wave) > 1 else len(wave)
+        for one, wave in zip(instructions, waves, strict=True)
+    ]
+    return Schedule(tuple(costs), tuple(before), tuple(starts), tuple(seats), tuple(waves))

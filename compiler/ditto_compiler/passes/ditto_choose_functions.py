@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 from ditto_compiler import building
 from ditto_compiler.analyses.ranges import TOLERANCE, Known, RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.beside.functions import why_not
 from ditto_compiler.calibration import wider
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
@@ -123,6 +124,9 @@ class DittoChooseFunctions(Pass):
         if not known.has_image(op, found.interval):
             why = f"it has no bounded values on {_text(found.interval)}"
             return _fallback(op, f"{why}, or none that range analysis can tell; state the range")
+        problem = why_not(op, *found.interval)
+        if problem is not None:
+            return _fallback(op, f"on {_text(found.interval)}, {problem}")
         inner, bounds = _without_clip(x)
         if inner is not None:
             free = known.interval(inner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ditto_compiler.protocols.comparison_tree import comparison_tree
+from ditto_compiler.protocols.comparison_tree import comparison_tree, product_bits, product_levels
 from ditto_compiler.protocols.costs import FREE, ProtocolCost, packed_bytes, part_bytes
 
 
@@ -27,12 +27,12 @@ def conjunction_cost(elements: int) -> ProtocolCost:
 
 def any_along_cost(count: int, others: int) -> ProtocolCost:
     """Of `any_along` over an axis of `count` elements, for each of `others`."""
-    size = rounds = 0
-    while count > 1 and others:
-        size += conjunction_cost(count // 2 * others).bytes
-        count -= count // 2
-        rounds += 1
-    return ProtocolCost(size, rounds)
+    if count < 2 or not others:
+        return FREE
+    if count == 2:
+        return conjunction_cost(others)
+    levels = product_levels(count)
+    return ProtocolCost(sum(map(product_bits, levels)) * part_bytes(others, 1), 1 + len(levels))
 
 
 def _times_cost(elements: int, dealt: Sequence[int], rings: Sequence[int]) -> ProtocolCost:
@@ -41,6 +41,27 @@ def _times_cost(elements: int, dealt: Sequence[int], rings: Sequence[int]) -> Pr
         return FREE
     words = [*dealt, *rings, *rings]
     return ProtocolCost(sum(part_bytes(elements, ring) for ring in words), 2)
+
+
+def times_less_cost(
+    ring: int, elements: int, numbers: Sequence[Sequence[tuple[int, bool]]], rounds: int | None = None
+) -> ProtocolCost:
+    """Of `times_less`: for each threshold, the rings of its numbers, and whether each is secret (or 1).
+
+    Raises:
+        ValueError: see `comparison_tree`.
+    """
+    compared = less_cost(ring, elements, len(numbers), rounds)
+    words = [
+        _times_cost(
+            elements, [max(r for r, _ in rings), *(r for r, secret in rings if secret)], [r for r, _ in rings]
+        )
+        for rings in numbers
+        if rings
+    ]
+    if not compared.rounds:
+        return compared
+    return ProtocolCost(compared.bytes + sum(cost.bytes for cost in words), compared.rounds + bool(words))
 
 
 def to_number_cost(ring: int, elements: int) -> ProtocolCost:
