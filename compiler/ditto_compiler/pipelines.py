@@ -18,6 +18,7 @@ from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
+from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
@@ -91,7 +92,9 @@ def precision_pipeline(
     # What is guarded is at its final scale.
     guards = (DittoInsertGuards(),) if guard else ()
     # Which depends on what was measured.
-    chosen = (DittoChooseFunctions(), MlirPass("cse")) if policy.beside == "shares" else ()
+    chosen = (
+        (DittoChooseFunctions(), DittoExpandBounds(), MlirPass("cse")) if policy.beside == "shares" else ()
+    )
     encoded = (
         *front_end,
         *measured,

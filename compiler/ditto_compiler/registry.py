@@ -13,6 +13,7 @@ from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
 from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
+from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
@@ -62,6 +63,7 @@ PASSES: dict[str, type[Pass]] = {
         DittoInsertGuards,
         DittoExpandReductions,
         DittoLegalizeIntegers,
+        DittoExpandBounds,
         DittoExpandComparisons,
         DittoOutlineRegions,
         DittoToPphlo,

@@ -236,10 +236,10 @@ def matmul_shares(
 ) -> None:
     """`c` (+)= a0 (b0 + b1) + a1 b0, as `matmul`."""
 
-def less_query(words: _Array, ring: int, sizes: _Array, mask: _Array, query: _Array, top: _Array) -> None:
-    """P0 of a comparison in any ring: the digits of `words` as rows, masked, and the row of top bits, unmasked.
+def less_query(words: _Array, ring: int, sizes: _Array, query: _Array, top: _Array) -> None:
+    """P0 of a comparison in any ring: the digits of `words` as rows, added to the mask in `query`; their top bits.
 
-    `sizes` are bits of each digit, lowest first, uint8; `query` and `mask` have 2^size - 1 rows for each.
+    `sizes` are bits of each digit, lowest first, uint8; `query` has 2^size - 1 rows for each, `top` one.
     """
 
 def less_pick(
@@ -247,8 +247,8 @@ def less_pick(
 ) -> None:
     """P1 (`first`) or P2, with x_2: rows of its shares of G of each digit, then of P of all but the lowest."""
 
-def gather_bits(bits: _Array, row: _Array) -> None:
-    """A byte of 0 or 1 for each element, to a row: eight elements to a byte."""
+def gather_bits(bits: _Array, rows: int, out: _Array) -> None:
+    """A byte of 0 or 1 for each element, to rows of equally many: eight elements to a byte."""
 
 def scatter_bits(row: _Array, bits: _Array) -> None:
     """A row to a byte of 0 or 1 for each element."""

@@ -82,11 +82,11 @@ struct Digits {
     }
 };
 
-// P0, who knows u = x_0 + x_1: the masked words of its digits. Row i of a digit d is [d > i]. Behind
-// them comes the top bit of u, unmasked.
+// P0, who knows u = x_0 + x_1: the words of its digits, added to the mask that is in `out`, and the top bit
+// of u, unmasked. Row i of a digit d is [d > i].
 template <class W>
-DITTO_KERNEL query(const u8* words, std::size_t elements, unsigned ring, Digits digits, const u8* mask,
-                   u8* __restrict out, u8* __restrict top) {
+DITTO_KERNEL query(const u8* words, std::size_t elements, unsigned ring, Digits digits, u8* __restrict out,
+                   u8* __restrict top) {
     const std::size_t row = (elements + 7) / 8;
     alignas(64) Row planes[BITS<W>], word[(1 << MAX_DIGIT) - 1];
     for (std::size_t at = 0; at < row; at += COLUMNS) {
@@ -111,7 +111,7 @@ DITTO_KERNEL query(const u8* words, std::size_t elements, unsigned ring, Digits 
             }
             for (unsigned i = 0; i < size; ++i, place += row) {
                 for (std::size_t c = 0; c < bytes; ++c) {
-                    out[place + c] = word[i][c] ^ mask[place + c];
+                    out[place + c] ^= word[i][c];
                 }
             }
         }
@@ -177,16 +177,18 @@ DITTO_KERNEL pick(const u8* words, std::size_t elements, unsigned ring, Digits d
     }
 }
 
-// A byte of 0 or 1 for each element, to a row.
+// A byte of 0 or 1 for each element, to rows: one for each stretch of `elements` bytes.
 template <class>
-DITTO_KERNEL gather(const u8* bits, std::size_t elements, u8* __restrict out) {
+DITTO_KERNEL gather(const u8* bits, std::size_t rows, std::size_t elements, u8* __restrict out) {
     const std::size_t row = (elements + 7) / 8;
-    std::memset(out, 0, row);
-    for (unsigned bit = 0; bit < 8 && bit * row < elements; ++bit) {
-        const std::size_t first = bit * row;
-        const std::size_t count = std::min(row, elements - first);
-        for (std::size_t i = 0; i < count; ++i) {
-            out[i] = static_cast<u8>(out[i] | (bits[first + i] & 1) << bit);
+    std::memset(out, 0, rows * row);
+    for (std::size_t r = 0; r < rows; ++r, bits += elements, out += row) {
+        for (unsigned bit = 0; bit < 8 && bit * row < elements; ++bit) {
+            const std::size_t first = bit * row;
+            const std::size_t count = std::min(row, elements - first);
+            for (std::size_t i = 0; i < count; ++i) {
+                out[i] = static_cast<u8>(out[i] | (bits[first + i] & 1) << bit);
+            }
         }
     }
 }
@@ -300,9 +302,10 @@ void with_word(unsigned ring, F f) {
 
 constexpr char WORDS[] = "words: not 32 bits for each element, or 64 beyond ring 32";
 constexpr char SIZES[] = "sizes: not digits of 1 to 6 bits, together the ring without its top bit";
-constexpr char QUERY[] = "query, mask: not a row for each value but one of each digit";
+constexpr char QUERY[] = "query: not a row for each value but one of each digit";
 constexpr char ANSWERS[] = "bits: not two rows for each digit, less one";
 constexpr char PACKED[] = "packed: not ceil(n ring / 8) bytes for n elements";
+constexpr char ROWS[] = "bits, rows: not as many elements, or bytes for every eight of them, in each row";
 constexpr char ROW[] = "row: not one byte for every eight elements";
 
 Digits digits_of(const In& sizes, unsigned ring) {
@@ -316,15 +319,13 @@ Digits digits_of(const In& sizes, unsigned ring) {
     return digits;
 }
 
-void py_query(const In& words, unsigned ring, const In& sizes, const In& mask, const Out& out,
-              const Out& top) {
+void py_query(const In& words, unsigned ring, const In& sizes, const Out& out, const Out& top) {
     with_word(ring, [&](auto w) {
         using W = decltype(w);
         const Digits digits = digits_of(sizes, ring);
         const std::size_t n = words.nbytes() / sizeof(W), row = (n + 7) / 8;
         query<W>(read(words, n * sizeof(W), WORDS), n, ring, digits,
-                 read(mask, digits.query() * row, QUERY), write(out, digits.query() * row, QUERY),
-                 write(top, row, ROW));
+                 write(out, digits.query() * row, QUERY), write(top, row, ROW));
     });
 }
 
@@ -340,9 +341,9 @@ void py_pick(const In& words, unsigned ring, const In& sizes, u64 threshold, con
     });
 }
 
-void py_gather(const In& bits, const Out& row) {
-    const std::size_t n = bits.nbytes();
-    gather<void>(read(bits, n, ROW), n, write(row, (n + 7) / 8, ROW));
+void py_gather(const In& bits, std::size_t rows, const Out& out) {
+    const std::size_t n = rows ? bits.nbytes() / rows : 0;
+    gather<void>(read(bits, rows * n, ROWS), rows, n, write(out, rows * ((n + 7) / 8), ROWS));
 }
 
 void py_scatter(const In& row, const Out& bits) {
@@ -372,12 +373,12 @@ void bind_bits(nb::module_& m) {
     using namespace nb::literals;
     const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
     const auto nogil = nb::call_guard<nb::gil_scoped_release>();
-    m.def("less_query", &py_query, array("words"), "ring"_a, array("sizes"), array("mask"), array("query"),
-          array("top"), nogil);
+    m.def("less_query", &py_query, array("words"), "ring"_a, array("sizes"), array("query"), array("top"),
+          nogil);
     m.def("less_pick", &py_pick, array("words"), "ring"_a, array("sizes"), "threshold"_a, array("query"),
           "first"_a, array("bits"), nogil);
     m.def("pack_ring", &py_pack, array("words"), "ring"_a, array("packed"), nogil);
     m.def("unpack_ring", &py_unpack, array("packed"), "ring"_a, array("words"), nogil);
-    m.def("gather_bits", &py_gather, array("bits"), array("row"), nogil);
+    m.def("gather_bits", &py_gather, array("bits"), "rows"_a, array("out"), nogil);
     m.def("scatter_bits", &py_scatter, array("row"), array("bits"), nogil);
 }

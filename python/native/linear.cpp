@@ -564,15 +564,281 @@ constexpr std::size_t panel_room() {
     return M::a_words(KC) * (MC / M::ROWS) + M::b_words(KC) * (NC / M::COLUMNS);
 }
 
+// Few rows ---------------------------------------------------------------------------------------------
+
+// Most rows of A for which B is not copied.
+constexpr std::size_t FEW = 16;
+
+// Rows of B that are under way at once, and columns whose sums stay in the second-level cache meanwhile.
+constexpr std::size_t DEEP = 8, WIDE = 2048;
+
+template <class T>
+bool joint(const Product<T>& p) {
+    return p.b1.base == p.b0.base + 1 && p.b1.batch == p.b0.batch && p.b1.row == p.b0.row &&
+           p.b1.column == p.b0.column;
+}
+
+// How B stands in memory: side by side along its rows or columns, in arrays of their own for each slot, or with
+// slots in turn.
+enum class Standing { ELSE, APART, JOINT };
+
+template <class T>
+Standing standing(const Product<T>& p, std::ptrdiff_t Matrix<T>::*along) {
+    if (p.b0.*along == 1 && (!p.b1 || p.b1.*along == 1)) {
+        return Standing::APART;
+    }
+    return p.b1 && p.b0.*along == 2 && joint(p) ? Standing::JOINT : Standing::ELSE;
+}
+
+template <class T, unsigned BYTES>
+struct Few {
+    static constexpr std::size_t LANES = BYTES / sizeof(T);
+    typedef T V __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
+    typedef T Aligned __attribute__((vector_size(BYTES), may_alias));
+
+    // Of two vectors one behind another, the elements in even places, and those in odd ones.
+    template <std::size_t... I>
+    DITTO_INLINE void apart(const Aligned& low, const Aligned& high, Aligned& even, Aligned& odd,
+                            std::index_sequence<I...>) {
+        even = __builtin_shuffle(low, high, Aligned{static_cast<T>(2 * I)...});
+        odd = __builtin_shuffle(low, high, Aligned{static_cast<T>(2 * I + 1)...});
+    }
+
+    // Slots of LANES elements, as B0 + B1 and B0.
+    template <bool PAIR, bool IN_TURN>
+    DITTO_INLINE void load_slots(const T* b0, const T* b1, Aligned& sum, Aligned& first) {
+        if constexpr (IN_TURN) {
+            const Aligned low = *reinterpret_cast<const V*>(b0), high = *reinterpret_cast<const V*>(b0 + LANES);
+            apart(low, high, first, sum, std::make_index_sequence<LANES>{});
+            sum += first;
+        } else {
+            first = *reinterpret_cast<const V*>(b0);
+            sum = PAIR ? first + *reinterpret_cast<const V*>(b1) : first;
+        }
+    }
+
+    // `depth` rows of B, side by side, times R rows of A, which come as depth x 2 x R, added to C.
+    template <unsigned R, bool PAIR, bool IN_TURN>
+    DITTO_INLINE void rows(const T* a, const T* b0, const T* b1, std::ptrdiff_t row, std::size_t depth,
+                           std::size_t columns, T* c, std::size_t c_row) {
+        constexpr std::size_t STEP = IN_TURN ? 2 : 1;
+        std::size_t j = 0;
+        for (; j + LANES <= columns; j += LANES) {
+            Aligned sums[R];
+#pragma GCC unroll 8
+            for (unsigned r = 0; r < R; ++r) {
+                sums[r] = *reinterpret_cast<const V*>(c + r * c_row + j);
+            }
+            for (std::size_t q = 0; q < depth; ++q) {
+                const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(q) * row + static_cast<std::ptrdiff_t>(j * STEP);
+                Aligned sum, first;
+                load_slots<PAIR, IN_TURN>(b0 + at, b1 + at, sum, first);
+#pragma GCC unroll 8
+                for (unsigned r = 0; r < R; ++r) {
+                    sums[r] += sum * a[2 * R * q + r];
+                    if (PAIR) {
+                        sums[r] += first * a[2 * R * q + R + r];
+                    }
+                }
+            }
+#pragma GCC unroll 8
+            for (unsigned r = 0; r < R; ++r) {
+                *reinterpret_cast<V*>(c + r * c_row + j) = sums[r];
+            }
+        }
+        for (; j < columns; ++j) {
+            for (std::size_t q = 0; q < depth; ++q) {
+                const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(q) * row + static_cast<std::ptrdiff_t>(j * STEP);
+                const T first = b0[at], sum = PAIR ? static_cast<T>(first + b1[at]) : first;
+                for (unsigned r = 0; r < R; ++r) {
+                    const T more = PAIR ? static_cast<T>(first * a[2 * R * q + R + r]) : T{0};
+                    c[r * c_row + j] = static_cast<T>(c[r * c_row + j] + sum * a[2 * R * q + r] + more);
+                }
+            }
+        }
+    }
+
+    template <unsigned R, bool PAIR, bool IN_TURN>
+    DITTO_INLINE void some_rows(const Product<T>& p, std::size_t batch, std::size_t i, std::size_t k, std::size_t depth,
+                                std::size_t j, std::size_t columns) {
+        T a[DEEP * 2 * R];
+        for (std::size_t q = 0; q < depth; ++q) {
+            for (unsigned r = 0; r < R; ++r) {
+                a[2 * R * q + r] = p.a0.at(batch, i + r, k + q).base[0];
+                a[2 * R * q + R + r] = PAIR ? p.a1.at(batch, i + r, k + q).base[0] : T{0};
+            }
+        }
+        rows<R, PAIR, IN_TURN>(a, p.b0.at(batch, k, j).base, PAIR ? p.b1.at(batch, k, j).base : nullptr, p.b0.row,
+                               depth, columns, p.c + (batch * p.m + i) * p.n + j, p.n);
+    }
+
+    // C by rows of B.
+    template <bool PAIR, bool IN_TURN>
+    DITTO_INLINE void by_rows(const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to) {
+        for (std::size_t j = from; j < to; j += WIDE) {
+            const std::size_t columns = std::min(WIDE, to - j);
+            for (std::size_t i = 0; i < p.m && !p.add; ++i) {
+                std::memset(p.c + (batch * p.m + i) * p.n + j, 0, columns * sizeof(T));
+            }
+            for (std::size_t k = 0; k < p.k; k += DEEP) {
+                const std::size_t depth = std::min(DEEP, p.k - k);
+                std::size_t i = 0;
+                for (; i + 8 <= p.m; i += 8) {
+                    some_rows<8, PAIR, IN_TURN>(p, batch, i, k, depth, j, columns);
+                }
+                if (i + 4 <= p.m) {
+                    some_rows<4, PAIR, IN_TURN>(p, batch, i, k, depth, j, columns);
+                    i += 4;
+                }
+                for (; i < p.m; ++i) {
+                    some_rows<1, PAIR, IN_TURN>(p, batch, i, k, depth, j, columns);
+                }
+            }
+        }
+    }
+
+    // R rows of A, each with its elements side by side, times Q columns of B, likewise, added to C.
+    template <unsigned R, unsigned Q, bool PAIR, bool IN_TURN>
+    DITTO_INLINE void dots(const T* a0, const T* a1, std::ptrdiff_t a_row, const T* b0, const T* b1,
+                           std::ptrdiff_t b_column, std::size_t depth, T* c, std::size_t c_row) {
+        constexpr std::size_t STEP = IN_TURN ? 2 : 1;
+        Aligned sums[R][Q] = {};
+        std::size_t k = 0;
+        for (; k + LANES <= depth; k += LANES) {
+            Aligned sum[Q], first[Q];
+#pragma GCC unroll 8
+            for (unsigned q = 0; q < Q; ++q) {
+                const std::ptrdiff_t at = q * b_column + static_cast<std::ptrdiff_t>(k * STEP);
+                load_slots<PAIR, IN_TURN>(b0 + at, b1 + at, sum[q], first[q]);
+            }
+#pragma GCC unroll 8
+            for (unsigned r = 0; r < R; ++r) {
+                const Aligned x = *reinterpret_cast<const V*>(a0 + r * a_row + k);
+#pragma GCC unroll 8
+                for (unsigned q = 0; q < Q; ++q) {
+                    sums[r][q] += x * sum[q];
+                }
+                if (PAIR) {
+                    const Aligned y = *reinterpret_cast<const V*>(a1 + r * a_row + k);
+#pragma GCC unroll 8
+                    for (unsigned q = 0; q < Q; ++q) {
+                        sums[r][q] += y * first[q];
+                    }
+                }
+            }
+        }
+        for (unsigned r = 0; r < R; ++r) {
+            for (unsigned q = 0; q < Q; ++q) {
+                T total = c[r * c_row + q];
+                for (std::size_t lane = 0; lane < LANES; ++lane) {
+                    total = static_cast<T>(total + sums[r][q][lane]);
+                }
+                for (std::size_t rest = k; rest < depth; ++rest) {
+                    const std::ptrdiff_t at = q * b_column + static_cast<std::ptrdiff_t>(rest * STEP);
+                    const T sum = PAIR ? static_cast<T>(b0[at] + b1[at]) : b0[at];
+                    total = static_cast<T>(total + a0[r * a_row + rest] * sum);
+                    if (PAIR) {
+                        total = static_cast<T>(total + a1[r * a_row + rest] * b0[at]);
+                    }
+                }
+                c[r * c_row + q] = total;
+            }
+        }
+    }
+
+    // C by columns of B. `room` is for rows of A, where their elements are not side by side.
+    template <bool PAIR, bool IN_TURN>
+    DITTO_INLINE void by_columns(const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
+        Matrix<T> a[2] = {p.a0.at(batch, 0, 0), PAIR ? p.a1.at(batch, 0, 0) : p.a0.at(batch, 0, 0)};
+        std::ptrdiff_t a_row = p.a0.row;
+        if (a[0].column != 1 || a[1].column != 1 || a[0].row != a[1].row) {
+            for (unsigned slot = 0; slot < (PAIR ? 2 : 1); ++slot) {
+                for (std::size_t i = 0; i < p.m; ++i) {
+                    for (std::size_t k = 0; k < p.k; ++k) {
+                        room[(slot * p.m + i) * p.k + k] = a[slot].at(0, i, k).base[0];
+                    }
+                }
+                a[slot].base = room + slot * p.m * p.k;
+            }
+            a_row = static_cast<std::ptrdiff_t>(p.k);
+        }
+        for (std::size_t i = 0; i < p.m && !p.add; ++i) {
+            std::memset(p.c + (batch * p.m + i) * p.n + from, 0, (to - from) * sizeof(T));
+        }
+        constexpr std::size_t LONG = 512;
+        for (std::size_t j = from; j < to;) {
+            const std::size_t columns = to - j >= 4 ? 4 : 1;
+            for (std::size_t k = 0; k < p.k; k += LONG) {
+                const std::size_t depth = std::min(LONG, p.k - k);
+                const T* b0 = p.b0.at(batch, k, j).base;
+                const T* b1 = PAIR ? p.b1.at(batch, k, j).base : nullptr;
+                for (std::size_t i = 0; i < p.m;) {
+                    const T* x = a[0].base + static_cast<std::ptrdiff_t>(i) * a_row + k;
+                    const T* y = a[1].base + static_cast<std::ptrdiff_t>(i) * a_row + k;
+                    T* c = p.c + (batch * p.m + i) * p.n + j;
+                    if (columns == 1) {
+                        dots<1, 1, PAIR, IN_TURN>(x, y, a_row, b0, b1, p.b0.column, depth, c, p.n);
+                        i += 1;
+                    } else if (p.m - i >= 4) {
+                        dots<4, 4, PAIR, IN_TURN>(x, y, a_row, b0, b1, p.b0.column, depth, c, p.n);
+                        i += 4;
+                    } else {
+                        dots<1, 4, PAIR, IN_TURN>(x, y, a_row, b0, b1, p.b0.column, depth, c, p.n);
+                        i += 1;
+                    }
+                }
+            }
+            j += columns;
+        }
+    }
+};
+
+// Which way a product goes.
+enum class Way { PANELS, ROWS, ROWS_JOINT, COLUMNS, COLUMNS_JOINT };
+
+template <class T>
+Way way_of(const Product<T>& p) {
+    if (p.m > FEW) {
+        return Way::PANELS;
+    }
+    const Standing along_row = standing(p, &Matrix<T>::column), along_column = standing(p, &Matrix<T>::row);
+    const bool same_rows = !p.b1 || p.b1.row == p.b0.row, same_columns = !p.b1 || p.b1.column == p.b0.column;
+    if (along_column != Standing::ELSE && same_columns && (p.n < 8 || along_row == Standing::ELSE)) {
+        return along_column == Standing::APART ? Way::COLUMNS : Way::COLUMNS_JOINT;
+    }
+    if (along_row != Standing::ELSE && same_rows) {
+        return along_row == Standing::APART ? Way::ROWS : Way::ROWS_JOINT;
+    }
+    return Way::PANELS;
+}
+
+template <class T, class M, unsigned BYTES>
+DITTO_INLINE void by(Way way, const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
+    switch (way) {
+        case Way::PANELS:
+            return by_panels<T, M>(p, batch, from, to, room);
+        case Way::ROWS:
+            return p.b1 ? Few<T, BYTES>::template by_rows<true, false>(p, batch, from, to)
+                        : Few<T, BYTES>::template by_rows<false, false>(p, batch, from, to);
+        case Way::ROWS_JOINT:
+            return Few<T, BYTES>::template by_rows<true, true>(p, batch, from, to);
+        case Way::COLUMNS:
+            return p.b1 ? Few<T, BYTES>::template by_columns<true, false>(p, batch, from, to, room)
+                        : Few<T, BYTES>::template by_columns<false, false>(p, batch, from, to, room);
+        case Way::COLUMNS_JOINT:
+            return Few<T, BYTES>::template by_columns<true, true>(p, batch, from, to, room);
+    }
+}
+
 template <class T>
 struct Path {
-    void (*run)(const Product<T>&, std::size_t batch, std::size_t from, std::size_t to, T* room);
-    std::size_t room;
+    void (*run)(Way way, const Product<T>&, std::size_t batch, std::size_t from, std::size_t to, T* room);
+    std::size_t panels;
 };
 
 template <class T>
-void panels_baseline(const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
-    by_panels<T, Micro<T, 16, 4, 2>>(p, batch, from, to, room);
+void run_baseline(Way way, const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
+    by<T, Micro<T, 16, 4, 2>, 16>(way, p, batch, from, to, room);
 }
 
 #if DITTO_X86
@@ -580,13 +846,14 @@ void panels_baseline(const Product<T>& p, std::size_t batch, std::size_t from, s
 #define DITTO_AVX512 __attribute__((target("avx2,bmi2,fma,avx512f,avx512bw,avx512dq,avx512vl"), flatten))
 
 template <class T>
-DITTO_AVX2 void panels_avx2(const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
-    by_panels<T, Micro<T, 32, 4, 2>>(p, batch, from, to, room);
+DITTO_AVX2 void run_avx2(Way way, const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
+    by<T, Micro<T, 32, 4, 2>, 32>(way, p, batch, from, to, room);
 }
 
 template <class T>
-DITTO_AVX512 void panels_avx512(const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
-    by_panels<T, Micro<T, 64, 8, 2>>(p, batch, from, to, room);
+DITTO_AVX512 void run_avx512(Way way, const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to,
+                             T* room) {
+    by<T, Micro<T, 64, 8, 2>, 64>(way, p, batch, from, to, room);
 }
 #endif
 
@@ -595,13 +862,13 @@ Path<T> path_of(const Product<T>&) {
 #if DITTO_X86
     if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl")) {
-        return {panels_avx512<T>, panel_room<T, Micro<T, 64, 8, 2>>()};
+        return {run_avx512<T>, panel_room<T, Micro<T, 64, 8, 2>>()};
     }
     if (__builtin_cpu_supports("avx2")) {
-        return {panels_avx2<T>, panel_room<T, Micro<T, 32, 4, 2>>()};
+        return {run_avx2<T>, panel_room<T, Micro<T, 32, 4, 2>>()};
     }
 #endif
-    return {panels_baseline<T>, panel_room<T, Micro<T, 16, 4, 2>>()};
+    return {run_baseline<T>, panel_room<T, Micro<T, 16, 4, 2>>()};
 }
 
 // Columns that are worth a thread's while.
@@ -616,6 +883,8 @@ void matmul(const Product<T>& p, unsigned threads) {
         return;
     }
     const Path<T> path = path_of(p);
+    const Way way = way_of(p);
+    const std::size_t room = way == Way::PANELS ? path.panels : 2 * p.m * p.k;
     // A share of the work is some batches, or, where there are few, some columns of all.
     const std::size_t shares = std::max<std::size_t>(threads, 1);
     const bool by_batch = p.batch >= shares;
@@ -623,17 +892,17 @@ void matmul(const Product<T>& p, unsigned threads) {
     const std::size_t workers = std::min(shares, whole);
     std::vector<std::unique_ptr<T[]>> rooms;
     for (std::size_t w = 0; w < workers; ++w) {
-        rooms.emplace_back(new T[path.room]);
+        rooms.emplace_back(new T[room]);
     }
     const auto work = [&](std::size_t w) {
         const std::size_t from = whole * w / workers, to = whole * (w + 1) / workers;
         if (by_batch) {
             for (std::size_t b = from; b < to; ++b) {
-                path.run(p, b, 0, p.n, rooms[w].get());
+                path.run(way, p, b, 0, p.n, rooms[w].get());
             }
         } else {
             for (std::size_t b = 0; b < p.batch; ++b) {
-                path.run(p, b, from * LEAST_COLUMNS, std::min(p.n, to * LEAST_COLUMNS), rooms[w].get());
+                path.run(way, p, b, from * LEAST_COLUMNS, std::min(p.n, to * LEAST_COLUMNS), rooms[w].get());
             }
         }
     };

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from fractions import Fraction
 
 from ditto_compiler.beside.instruction import Attribute, Instruction, Tensor
 from ditto_compiler.dialect import attributes as names
@@ -75,11 +77,19 @@ def _constant(op: ir.Operation) -> Attributes:
     assert encoding is not None
     numbers = constant_numbers(op)
     if isinstance(encoding, Fxp):
-        return {"numbers": tuple(held(float(number), encoding) for number in numbers)}
+        return {"numbers": tuple(_modular(float(number), encoding) for number in numbers)}
     if element_type(op.results[0]) == "i1":
         return {"numbers": tuple(int(bool(number)) for number in numbers)}
     half = 1 << 63
     return {"numbers": tuple((int(number) + half) % (2 * half) - half for number in numbers)}
+
+
+def _modular(number: float, encoding: Fxp) -> int:
+    """A constant in its ring, in which sums may pass through numbers that it cannot hold."""
+    if math.isinf(number):
+        return held(number, encoding)
+    half = 1 << (encoding.ring - 1)
+    return (round(Fraction(number) * 2**encoding.frac) + half) % (2 * half) - half
 
 
 def _dot(op: ir.Operation) -> Attributes:

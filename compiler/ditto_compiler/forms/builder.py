@@ -202,6 +202,10 @@ class Tensor:
         op = self.builder.op("compare", [booleans], [self.value, self._same(other)], attributes)
         return Tensor(self.builder, op.results[0])
 
+    def either(self, other: Tensor) -> Tensor:
+        """Booleans that are true where one of two is."""
+        return self._elementwise("or", self.value, other.value)
+
     def where(self, predicate: Tensor, otherwise: Tensor | float = 0.0) -> Tensor:
         """This where `predicate` holds, and `otherwise` elsewhere."""
         return self._elementwise("select", predicate.value, self.value, self._same(otherwise))

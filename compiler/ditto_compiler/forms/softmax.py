@@ -30,7 +30,7 @@ LOWEST = -16.0
 SUM_ERROR = 1e-3
 """Of what is done with the sum of a row, absolute for the logarithm and relative for the reciprocal."""
 
-WEIGHT_ERROR = 1e-6
+WEIGHT_ERROR = 1e-5
 """Of a weight: those of a row add up, and all that are clipped have the same."""
 
 

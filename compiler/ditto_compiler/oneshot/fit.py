@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
+from scipy.optimize import least_squares, linprog
 
 from ditto_compiler.errors import DittoError
 from ditto_compiler.oneshot.terms import (
@@ -35,8 +35,32 @@ _SAMPLES: Final = 1 << 18
 _POINTS: Final = 300
 """Arguments that a fit looks at."""
 
-_STRETCHES: Final = (1.0, 1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0)
+_CHUNK: Final = 1 << 15
+"""Arguments that are evaluated at a time."""
+
+_STRETCHES: Final = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 """Lengths of a period (or of half of it, where a half mirrors the other), as multiples of the range's."""
+
+_GROWTHS: Final = (16.0, 2.0**9, 2.0**14)
+"""How many times larger than the function coefficients may be, more or less."""
+
+_FREE: Final = 10
+"""Most frequencies that are searched for one by one."""
+
+_STARTS: Final = 2
+"""Of the searches for frequencies."""
+
+_FIRSTS: Final = 12
+"""Whole numbers that are tried for the first of the frequencies that were found."""
+
+_DESCENTS: Final = 150
+"""Steps of such a search."""
+
+_TRIED: Final = 2
+"""Series of multiples of a frequency that are tried."""
+
+_LARGEST: Final = 2.0**16
+"""Of all coefficients."""
 
 
 class FitError(DittoError):
@@ -181,19 +205,35 @@ def _problem(
 def _fit(problem: _Problem) -> Terms:
     best: Terms | None = None
     reached = math.inf
-    for terms in (*_exponentials(problem), *_fouriers(problem)):
-        proven = _proven(problem, terms)
-        reached = min(reached, proven)
-        if proven <= problem.error and (best is None or _bits(terms) < _bits(best)):
-            best = replace(terms, error=math.ceil(math.ldexp(proven, VALUE_FRAC)), relative=problem.relative)
+    for search in (_exponentials, _fouriers):
+        for terms in search(problem, _most(problem, best)):
+            if best is not None and _bits(terms) >= _bits(best):
+                continue
+            proven = _proven(problem, terms)
+            reached = min(reached, proven)
+            if proven <= problem.error:
+                best = replace(
+                    terms, error=math.ceil(math.ldexp(proven, VALUE_FRAC)), relative=problem.relative
+                )
     if best is None:
         kind = "relative error" if problem.relative else "error"
+        nearest = f"the best has {reached:.2g}" if math.isfinite(reached) else "none fits words of 64 bits"
         raise FitError(
             f"no one-shot function of {problem.max_words} words reaches {kind} {problem.error:.2g} from "
-            f"{math.ldexp(problem.low, -problem.frac):g} to {math.ldexp(problem.high + 1, -problem.frac):g}: the best "
-            f"has {reached:.2g}; allow more words, a narrower range or a larger error"
+            f"{math.ldexp(problem.low, -problem.frac):g} to {math.ldexp(problem.high + 1, -problem.frac):g}: "
+            f"{nearest}; allow more words, a wider ring of the argument, a narrower range or a larger error"
         )
     return best
+
+
+def _most(problem: _Problem, best: Terms | None) -> int:
+    """Terms that may take fewer bits than the best so far."""
+    if best is None:
+        return problem.max_words // 2
+    # A word of a series has at least the bits of the result.
+    return min(
+        problem.max_words // 2, sum(best.word_bits(term) for term in best.terms) // problem.result_ring
+    )
 
 
 def _bits(terms: Terms) -> int:
@@ -203,13 +243,16 @@ def _bits(terms: Terms) -> int:
 
 def _proven(problem: _Problem, terms: Terms) -> float:
     """A bound of the error at every argument."""
-    off = np.abs(values(terms, problem.x) - problem.y) / problem.scale
-    worst = float(off.max())
-    step = int(np.diff(problem.x).max())
-    if step == 1:
+    worst = 0.0
+    for at in range(0, len(problem.x), _CHUNK):
+        part = slice(at, at + _CHUNK)
+        off = np.abs(values(terms, problem.x[part]) - problem.y[part]) / problem.scale[part]
+        worst = max(worst, float(off.max()))
+    steps = np.diff(problem.x)
+    if steps.max() == 1:
         return worst
-    # Between samples the error is off a straight line by its curvature.
-    curvature = float(np.abs(np.diff(problem.y, 2)).max()) / int(np.diff(problem.x).min()) ** 2
+    # Between samples the error is off a straight line by its curvature, and by what integers are off.
+    curvature = float(np.abs(np.diff(problem.y, 2)).max()) / int(steps.min()) ** 2
     jitter = 0.0
     for term in terms.terms:
         if terms.kind == "fourier":
@@ -221,121 +264,267 @@ def _proven(problem: _Problem, terms: Terms) -> float:
             rate = math.log(2) * abs(term.rate) * 2.0**-EXPONENT_FRAC
             jitter += size * 2.0**-28
         curvature += size * rate**2
-    return worst + (curvature * step**2 / 8 + jitter) / float(problem.scale.min())
+    return worst + (curvature * int(steps.max()) ** 2 / 8 + jitter) / float(problem.scale.min())
 
 
-# Fourier series.
+# Fourier series. Frequencies that are free reach an error with about half as many as multiples of one; they are
+# searched for where they are few.
 
 
-def _fouriers(problem: _Problem) -> Iterator[Terms]:
-    """The shortest series of each candidate that reaches the error, or the longest."""
-    at = problem.points(_POINTS)
-    x, y, weight = problem.x[at], problem.y[at], 1 / problem.scale[at]
-    fewest = problem.max_words // 2
-    for candidate in _candidates(problem):
-        count = _shortest(candidate, x, y, weight, problem.error, fewest)
-        for more in range(count, min(count + 2, problem.max_words // 2) + 1):
-            rates = candidate.rates(more)
-            solved = _minimax(_waves(candidate.ring, rates, x), y, weight)
-            if solved is None:
+class _Samples:
+    """What a series is fitted to: arguments from their middle, and whether the function is even or odd there."""
+
+    def __init__(self, problem: _Problem, count: int) -> None:
+        at = problem.points(count)
+        whole = problem.low + problem.high
+        self.middle = 0.0 if abs(whole) <= 1 else whole / 2
+        self.x = problem.x[at] - self.middle
+        self.y = problem.y[at]
+        self.weight = 1 / problem.scale[at]
+        self.target = self.y * self.weight
+        mirrored = np.interp(-self.x, problem.x - self.middle, problem.y)
+        near = 0.01 * problem.error / self.weight + np.abs(np.gradient(self.y, self.x))
+        self.even = bool(np.all(np.abs(self.y - mirrored) <= near))
+        self.odd = bool(np.all(np.abs(self.y + mirrored) <= near))
+
+    def waves(self, frequencies: Floats) -> Floats:
+        """Ones, then cosines, then sines, as far as the function's symmetry needs them; weighted."""
+        angles = np.multiply.outer(self.x, frequencies)
+        columns = [np.ones((len(self.x), 1))]
+        if not self.odd:
+            columns.append(np.cos(angles))
+        if not self.even:
+            columns.append(np.sin(angles))
+        return np.concatenate(columns, axis=1) * self.weight[:, None]
+
+    def priced(self, waves: Floats, price: float) -> Floats:
+        """Rows below the waves that ask all coefficients but the constant to be small."""
+        prices = price * np.eye(waves.shape[1])
+        prices[0, 0] = 0
+        return np.concatenate([waves, prices])
+
+    def ridge(self, waves: Floats, price: float) -> tuple[Floats, Floats]:
+        """Coefficients by least squares, where each has a price; and what is left, with the prices."""
+        rows = self.priced(waves, price)
+        target = np.append(self.target, np.zeros(waves.shape[1]))
+        solution = np.linalg.lstsq(rows, target, rcond=1e-14)[0]
+        left = rows @ solution
+        left[: len(self.x)] -= self.target
+        return solution, left
+
+    def error(self, waves: Floats, price: float) -> float:
+        """The greatest that `ridge` leaves."""
+        return float(np.abs(self.ridge(waves, price)[1][: len(self.x)]).max())
+
+    def pairs(self, frequencies: Floats, solution: Floats) -> Floats:
+        """Coefficients of the cosines and sines of the argument itself."""
+        count = len(frequencies)
+        cos = np.zeros(count) if self.odd else solution[1 : 1 + count]
+        sin = np.zeros(count) if self.even else solution[-count:]
+        back = frequencies * self.middle
+        return np.stack(
+            [cos * np.cos(back) - sin * np.sin(back), cos * np.sin(back) + sin * np.cos(back)], axis=-1
+        )
+
+
+def _fouriers(problem: _Problem, most: int) -> Iterator[Terms]:
+    """Series of at most so many terms that reach the error, or come near."""
+    if most < 1 or problem.max_ring < (problem.high - problem.low).bit_length():
+        return
+    samples = _Samples(problem, max(_POINTS, 10 * most))
+    size = float(np.abs(samples.target).max()) / math.sqrt(len(samples.x))
+    prices = [problem.error / (growth * size) for growth in _GROWTHS]
+    unit = 2 * math.pi * 2.0**-problem.max_ring
+    shortest, nearest, found = most + 1, (math.inf, 0.0, np.zeros(0, np.int64)), []
+    for first, step in _regular(problem):
+        rates = first + step * np.arange(most)
+        waves = samples.waves(rates * unit)
+        for price in prices:
+            error = samples.error(_shortened(samples, waves, min(shortest, most)), price)
+            nearest = min(nearest, (error, price, rates[: min(shortest, most)]), key=lambda n: n[0])
+            if error > problem.error:
                 continue
-            terms = _quantised(problem, candidate.ring, rates, solved[1])
-            if terms is not None:
-                yield terms
-            if solved[0] <= problem.error:
-                if terms is not None and _proven(problem, terms) <= problem.error:
-                    fewest = min(fewest, more + 1)
-                    break
+            low, high = 1, min(shortest, most)
+            while low < high:
+                middle = (low + high) // 2
+                if samples.error(_shortened(samples, waves, middle), price) <= problem.error:
+                    high = middle
+                else:
+                    low = middle + 1
+            shortest = high
+            found.append((price, rates[:high]))
+    for price, rates in found[-_TRIED:]:
+        yield from _quantised(problem, samples, rates, samples.ridge(samples.waves(rates * unit), price)[0])
+    if shortest > most:
+        price, rates = nearest[1:]
+        if len(rates):
+            yield from _quantised(
+                problem, samples, rates, samples.ridge(samples.waves(rates * unit), price)[0]
+            )
+    yield from _free(problem, prices[0], min(shortest, most))
 
 
-def _candidates(problem: _Problem) -> list[_Candidate]:
+def _shortened(samples: _Samples, waves: Floats, count: int) -> Floats:
+    """The waves of the first so many frequencies."""
+    if samples.even or samples.odd:
+        return waves[:, : 1 + count]
+    every = (waves.shape[1] - 1) // 2
+    return np.concatenate([waves[:, : 1 + count], waves[:, 1 + every : 1 + every + count]], axis=1)
+
+
+def _regular(problem: _Problem) -> list[tuple[int, int]]:
+    """First frequencies and steps, in the widest ring."""
+    found = {}
     span = problem.high - problem.low
-    found: dict[tuple[int, int, int], _Candidate] = {}
-    for ring in range(max(span.bit_length(), 2), problem.max_ring + 1):
-        for stretch in _STRETCHES:
-            # A series of all harmonics repeats after its period, one of odd ones is mirrored after half of it.
-            step = int(2**ring / (stretch * span))
-            if step and 2**ring / step <= 2.5 * span:
-                found[ring, step, step] = _Candidate(ring, step, step)
-            first = int(2 ** (ring - 1) / (stretch * span))
-            if first and 2 ** (ring - 1) / first <= 2.5 * span:
-                found[ring, first, 2 * first] = _Candidate(ring, first, 2 * first)
-    # The same series in a wider ring adds nothing.
-    return [
-        c
-        for (ring, first, step), c in found.items()
-        if first % 2 or step % 2 or (ring - 1, first // 2, step // 2) not in found
-    ]
+    for stretch in _STRETCHES:
+        # All harmonics repeat after their period; odd ones are mirrored after half of it.
+        step = int(2**problem.max_ring / (stretch * span))
+        first = int(2**problem.max_ring / (2 * stretch * span))
+        if step:
+            found[step, step] = None
+        if first:
+            found[first, 2 * first] = None
+    return list(found)
 
 
-def _waves(ring: int, rates: Sequence[int], x: Ints) -> Floats:
-    """A column of ones, then cosines and sines."""
-    angles = np.multiply.outer(x.astype(np.float64), np.array(rates)) * (2 * math.pi / 2.0**ring)
-    waves = np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(len(x), -1)
-    return np.concatenate([np.ones((len(x), 1)), waves], axis=1)
+def _free(problem: _Problem, price: float, most: int) -> Iterator[Terms]:
+    """Series whose frequencies are free, from the shortest that may do to the shortest that does."""
+    samples = _Samples(problem, _POINTS)
+    unit = 2 * math.pi * 2.0**-problem.max_ring
+    length = float(samples.x[-1] - samples.x[0])
+    last: Floats | None = None
+    for count in range(1, min(most, _FREE) + 1):
+        ladder = np.arange(count)
+        starts = [math.pi / length * (2 * ladder + 1) / stretch for stretch in (1.0, 1.3)]
+        starts += [2 * math.pi / length * (ladder + 1) / stretch for stretch in (1.2, 2.0)]
+        starts = sorted(starts, key=lambda start: samples.error(samples.waves(start), price))[:_STARTS]
+        if last is not None:
+            starts.append(np.append(last, 2 * last[-1] - (last[-2] if count > 2 else 0.0)))
+        found = [_descended(samples, start, price) for start in starts]
+        last = min(found, key=lambda frequencies: samples.error(samples.waves(frequencies), price))
+        if samples.error(samples.waves(last), price) > 3 * problem.error:
+            continue
+        rates = _rounded(problem, samples, last / unit, price)
+        solution = _minimax(samples.waves(rates * unit), samples.target)
+        if solution is None:
+            continue
+        for terms in _quantised(problem, samples, rates, solution):
+            yield terms
+            if _proven(problem, terms) <= problem.error:
+                return
 
 
-def _shortest(candidate: _Candidate, x: Ints, y: Floats, weight: Floats, error: float, most: int) -> int:
-    """Terms that least squares say are about enough."""
-    waves = _waves(candidate.ring, candidate.rates(most), x) * weight[:, None]
-    low, high = 1, most
-    while low < high:
-        middle = (low + high) // 2
-        columns = waves[:, : 2 * middle + 1]
-        solution = np.linalg.lstsq(columns, y * weight, rcond=1e-9)[0]
-        # The minimax error is below the greatest of least squares, by less than this factor as a rule.
-        if np.abs(columns @ solution - y * weight).max() <= 3 * error:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def _descended(samples: _Samples, start: Floats, price: float, fixed: int = 0) -> Floats:
+    """Frequencies that leave less, all but the first so many: variable projection, with Kaufman's derivative."""
+
+    def left(moving: Floats) -> Floats:
+        return samples.ridge(samples.waves(np.append(start[:fixed], moving)), price)[1]
+
+    def derivative(moving: Floats) -> Floats:
+        waves = samples.waves(np.append(start[:fixed], moving))
+        rows = samples.priced(waves, price)
+        solution, count = samples.ridge(waves, price)[0], len(start)
+        # Of a cosine minus the sine, of a sine the cosine, times the argument.
+        angles = np.multiply.outer(samples.x, moving)
+        moved = np.zeros((len(rows), len(moving)))
+        if not samples.odd:
+            moved[: len(samples.x)] -= np.sin(angles) * solution[1 + fixed : 1 + count]
+        if not samples.even:
+            moved[: len(samples.x)] += np.cos(angles) * solution[len(solution) - count + fixed :]
+        moved[: len(samples.x)] *= (samples.x * samples.weight)[:, None]
+        basis = np.linalg.qr(rows)[0]
+        return moved - basis @ (basis.T @ moved)
+
+    moving = start[fixed:]
+    found = least_squares(left, moving, jac=derivative, x_scale=moving, max_nfev=_DESCENTS).x
+    return np.append(start[:fixed], np.sort(np.abs(found)))
 
 
-def _minimax(columns: Floats, y: Floats, weight: Floats) -> tuple[float, Floats] | None:
-    """The least greatest weighted error, and the coefficients that have it."""
-    rows = columns * weight[:, None]
-    target = y * weight
-    size = columns.shape[1]
-    margin = np.full((len(y), 1), -1.0)
+def _rounded(problem: _Problem, samples: _Samples, rates: Floats, price: float) -> Ints:
+    """Whole frequencies: with some for the first, the others come out near whole numbers."""
+    unit = 2 * math.pi * 2.0**-problem.max_ring
+
+    def error(whole: Floats) -> float:
+        return samples.error(samples.waves(whole * unit), price)
+
+    tried = []
+    for first in np.unique(np.rint(np.linspace(0.85, 1.2, _FIRSTS) * rates[0]).clip(1)):
+        near = np.append(first, rates[1:] * (first / rates[0]))
+        if len(rates) > 1:
+            near = _descended(samples, near * unit, price, 1) / unit
+        whole = _distinct(np.rint(near))
+        tried.append((error(whole), tuple(whole), near))
+    tried.sort(key=lambda t: t[:2])
+    best, error_of_best = np.array(tried[0][1]), tried[0][0]
+    for _, _, near in tried[:_STARTS]:
+        if error_of_best <= problem.error / 2:
+            break
+        # One after another becomes whole, and those that are left make up for it.
+        for index in range(1, len(rates)):
+            moved = np.append(np.rint(near[: index + 1]), near[index + 1 :])
+            if index + 1 < len(rates):
+                moved = _descended(samples, moved * unit, price, index + 1) / unit
+            near = moved
+        whole = _distinct(np.rint(near))
+        if error(whole) < error_of_best:
+            best, error_of_best = whole, error(whole)
+    moved = True
+    while moved:
+        moved = False
+        for index in range(len(rates)):
+            for step in (-1, 1):
+                whole = best.copy()
+                whole[index] += step
+                if whole.min() >= 1 and len(set(whole)) == len(whole) and error(whole) < error_of_best:
+                    best, error_of_best, moved = whole, error(whole), True
+    return best.astype(np.int64)
+
+
+def _distinct(whole: Floats) -> Floats:
+    """Frequencies above 0, each above the one before."""
+    ladder = np.arange(len(whole))
+    return np.maximum.accumulate(np.maximum(np.sort(whole), 1) - ladder) + ladder
+
+
+def _minimax(rows: Floats, target: Floats) -> Floats | None:
+    """Coefficients with the least greatest error."""
+    size = rows.shape[1]
+    margin = np.full((len(target), 1), -1.0)
     solved = linprog(
         np.append(np.zeros(size), 1.0),
         A_ub=np.block([[rows, margin], [-rows, margin]]),
         b_ub=np.concatenate([target, -target]),
-        bounds=[(-1e4, 1e4)] * size + [(0, None)],
+        bounds=[(-_LARGEST, _LARGEST)] * size + [(0, None)],
         method="highs-ds",
     )
-    if solved.status != 0:
-        return None
-    return float(solved.x[-1]), solved.x[:-1]
+    return np.asarray(solved.x[:-1]) if solved.status == 0 else None
 
 
-def _quantised(problem: _Problem, ring: int, rates: Sequence[int], solution: Floats) -> Terms | None:
-    """Terms in integers, with as many bits as the noise asks for; None if they do not fit words of 64 bits."""
-    pairs = solution[1:].reshape(-1, 2)
-    sizes = np.hypot(pairs[:, 0], pairs[:, 1])
-    coefficient_frac = min(30 - math.ceil(math.log2(max(float(np.abs(pairs).max()), 2.0**-30)) + 1e-6), 62)
-    log_sizes = np.log2(np.maximum(sizes, 2.0**-40))
-    for guard in range(2 * 30):
-        word_frac = min(problem.result_frac + (guard + 1) // 2, coefficient_frac + TRIG_FRAC - 1)
-        fracs = np.clip(np.rint(problem.result_frac + guard // 2 + log_sizes), 0, TRIG_FRAC).astype(int)
-        variance = (2.0 ** (-2 * word_frac) + sizes**2 * 2.0 ** (-2 * fracs)).sum() / 12
-        if math.sqrt(variance) <= math.ldexp(problem.noise, -problem.result_frac):
+def _quantised(problem: _Problem, samples: _Samples, rates: Ints, solution: Floats) -> Iterator[Terms]:
+    """Terms in integers, with as many bits as the noise asks for; none if they do not fit words of 64 bits."""
+    unit = 2 * math.pi * 2.0**-problem.max_ring
+    pairs = samples.pairs(rates * unit, solution)
+    sizes = np.maximum(np.hypot(pairs[:, 0], pairs[:, 1]), 2.0**-60)
+    coefficient_frac = min(30 - math.ceil(math.log2(float(sizes.max())) + 1e-6), 62)
+    for guard in range(80):
+        word_frac = problem.result_frac + (guard + 1) // 2
+        fracs = np.clip(np.rint(problem.result_frac + guard // 2 + np.log2(sizes)), 0, TRIG_FRAC)
+        noise = math.sqrt((2.0 ** (-2 * word_frac) + sizes**2 * 2.0 ** (-2 * fracs)).sum() / 12)
+        if math.ldexp(noise, problem.result_frac) <= problem.noise:
             break
-    else:
-        return None
     longest = int(fracs.max())
-    drop = max(word_frac + longest - problem.result_frac, 0)
-    if problem.result_ring + drop > 64:
-        return None
+    drop = word_frac + longest - problem.result_frac
+    if problem.result_ring + drop > 64 or coefficient_frac < 0:
+        return
+    # A ring that is wider than the frequencies need is one in which all of them are even.
+    common = min(
+        int(np.bitwise_or.reduce(rates) & -np.bitwise_or.reduce(rates)).bit_length() - 1, problem.max_ring - 2
+    )
     coefficients = np.rint(np.ldexp(pairs, coefficient_frac)).astype(np.int64)
-    terms = [
-        Term(int(rate), int(a), int(b), int(frac), problem.result_frac + drop - word_frac - int(frac))
-        for rate, (a, b), frac in zip(rates, coefficients, fracs, strict=True)
-    ]
     try:
-        return Terms(
+        yield Terms(
             kind="fourier",
-            ring=ring,
+            ring=problem.max_ring - common,
             frac=problem.frac,
             low=problem.low,
             high=problem.high,
@@ -344,18 +533,21 @@ def _quantised(problem: _Problem, ring: int, rates: Sequence[int], solution: Flo
             drop=drop,
             coefficient_frac=coefficient_frac,
             constant=round(math.ldexp(float(solution[0]), problem.result_frac + drop)),
-            terms=tuple(terms),
+            terms=tuple(
+                Term(int(rate) >> common, int(a), int(b), int(frac), longest - int(frac))
+                for rate, (a, b), frac in zip(rates, coefficients, fracs, strict=True)
+            ),
         )
     except TermsError:
-        return None
+        return
 
 
 # Exponentials.
 
 
-def _exponentials(problem: _Problem) -> Iterator[Terms]:
+def _exponentials(problem: _Problem, most: int) -> Iterator[Terms]:
     """One exponential, if the function is one."""
-    if problem.max_words < 2 or not (np.all(problem.y > 0) or np.all(problem.y < 0)):
+    if most < 1 or not (np.all(problem.y > 0) or np.all(problem.y < 0)):
         return
     at = problem.points(_POINTS)
     x, logs = problem.x[at] - problem.low, np.log2(np.abs(problem.y[at]))

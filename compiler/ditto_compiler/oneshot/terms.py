@@ -238,7 +238,10 @@ class Terms:
         _check(set(attributes) == names, f"expected {sorted(names)}, got {sorted(map(str, attributes))}")
         flat, relative = attributes["terms"], attributes["relative"]
         size = len(Term._fields)
-        _check(isinstance(flat, (list, tuple)) and len(flat) % size == 0, f"terms are not lists of {size} integers")
+        _check(
+            isinstance(flat, (list, tuple)) and len(flat) % size == 0,
+            f"terms are not lists of {size} integers",
+        )
         _check(type(relative) is int and relative in (0, 1), f"relative is {relative!r}, not 0 or 1")
         _check(isinstance(attributes["kind"], str), f"kind is {attributes['kind']!r}")
         return Terms(

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.beside.functions import fitted_terms
+from ditto_compiler.beside.functions import ROWS, fitted_terms
 from ditto_compiler.beside.placement import WIDEST, Effect, effect_of
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
@@ -30,8 +30,8 @@ from ditto_compiler.ir import (
     top_level_ancestor,
 )
 from ditto_compiler.oneshot.terms import Terms
-from ditto_compiler.op_attributes import dot_dimensions, shape_of
 from ditto_compiler.oneshots import drop_unused
+from ditto_compiler.op_attributes import dot_dimensions, shape_of
 from ditto_compiler.ops import OPS, is_source
 from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.ops.scales import dyadic_bits, is_constant, multiply_by_reciprocal, working_scale
@@ -184,7 +184,8 @@ class _Assigner:
         if not isinstance(home, Fxp):
             return
         known = self._ranges.bound(value)
-        is_known = not math.isinf(known)
+        # Of what was always 0 nobody can tell how large it gets.
+        is_known = 0 < known < math.inf
         bound = known if is_known else self._assumed(value, op, home)
         frac = self._options.significant_bits - _magnitude(bound) if is_known else home.frac
         least = max(2, _magnitude(bound) + 2 + self._options.margin_bits * is_known)
@@ -348,8 +349,9 @@ class _Assigner:
 
     def _fit(self, op: ir.Operation, result: _Number) -> None:
         argument = self._numbers[op.operands[0]]
-        result.made = max(result.least, result.wanted)
-        terms = fitted_terms(self._module, op, argument.frac, Fxp(result.made + result.frac, result.frac))
+        # Of few numbers, what a wider ring adds to every word is less than two more rounds.
+        result.made = result.least if numel(op.results[0]) > ROWS else max(result.least, result.wanted)
+        terms = fitted_terms(op, argument.frac, Fxp(result.made + result.frac, result.frac))
         if isinstance(terms, str):
             self._errors.add(op, terms)
             return
@@ -367,8 +369,6 @@ class _Assigner:
             return 0
         here = 4 * extra * numel(value)
         effect = self._effect(op)
-        if effect is Effect.FUNCTION:
-            return here // 2
         if effect is Effect.LOCAL and depth:
             operands = [v for v in dict.fromkeys(op.operands) if v in self._numbers]
             return min(here, sum(self._cost(v, bits, depth - 1) for v in operands))

@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 from ditto_compiler import building
 from ditto_compiler.analyses.ranges import TOLERANCE, Known, RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.beside.functions import why_not
 from ditto_compiler.calibration import wider
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
@@ -127,7 +128,15 @@ class DittoChooseFunctions(Pass):
         if inner is not None:
             free = known.interval(inner)
             if free is not None and bounds[0] <= free.interval[0] and free.interval[1] <= bounds[1]:
-                return _stays(free.interval, f"as {free.by}, without the clip", x=inner)
+                # The clip's ends are further out than any margin, and the function is known to hold there.
+                interval = tuple(
+                    end if math.isinf(bound) else bound
+                    for end, bound in zip(free.interval, bounds, strict=True)
+                )
+                return _stays((interval[0], interval[1]), f"as {free.by}, without the clip", x=inner)
+        problem = why_not(op, *found.interval)
+        if problem is not None:
+            return _fallback(op, f"on {_text(found.interval)}, {problem}")
         return _stays(found.interval, f"as {found.by}")
 
 

@@ -119,6 +119,10 @@ class _Outliner:
         for op in reversed(self._ops):
             op.erase()
 
+    def _is_outside(self, op: ir.Operation) -> bool:
+        """Whether `op` does not run in the engine."""
+        return _is_boundary(op) or (self._beside and op.name in names.CASTS)
+
     def _clone_outside(
         self, op: ir.Operation, values: dict[ir.Value, ir.Value], ip: ir.InsertionPoint
     ) -> None:
@@ -173,7 +177,7 @@ class _Outliner:
     def _schedule(self) -> list[tuple[RegionKey | None, list[ir.Operation]]]:
         """Regions and, with key None, casts and comparisons, in an order that respects all uses."""
         pending = [op for op in self._ops if op not in self._cheap]
-        keys = {op: None if _is_boundary(op) else self._key(op) for op in pending}
+        keys = {op: None if self._is_outside(op) else self._key(op) for op in pending}
         waiting = {op: self._dependencies(op) for op in pending}
         users: dict[ir.Operation, list[ir.Operation]] = {}
         for op, dependencies in waiting.items():

@@ -7,13 +7,15 @@ other, P whether they are equal there. Joining runs 0 (the lowest) to a - 1 (the
 
 are polynomials in bits that are masked with bits M = bit ^ L, M known to two parties and L to the third. With
 D_T f the sum of what is left of the terms of f that contain the bits T, f(M ^ L) is the sum over all T of
-M^T D_T f(L). Where D_T f is a sum of single bits, the shares of L are shares of it; where it has products, the
-third party deals it. Everything here is known to all: it depends on the ring and the number of thresholds.
+M^T D_T f(L). Where D_T f is a sum of single bits, the shares of L are shares of it; where it has products,
+the third party deals it.
+
+Everything here is known to all: it depends on rings, shapes and numbers of thresholds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
@@ -29,6 +31,9 @@ MAX_DIGIT = 6
 
 MAX_JOIN = 5
 """Most runs joined at a time: what is dealt doubles with each."""
+
+MAX_PRODUCT = 6
+"""Most bits multiplied at a time, likewise."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +59,13 @@ class Join:
 
     Attributes:
         runs: how many.
-        equal: whether P of the result is needed: not for the lowest run, as nobody asks for it.
-        last: whether nothing is left to join; then the constant term is dealt in any case.
         opened: the bits that are masked for the two parties.
         dealt: the polynomials in masks that the third party deals.
-        greater: G without the highest run's G, which is added unmasked.
+        greater: G without the highest run's G, which is added unmasked; or nothing.
         equals: P, or nothing.
     """
 
     runs: int
-    equal: bool
-    last: bool
     opened: tuple[Bit, ...]
     dealt: tuple[Polynomial, ...]
     greater: tuple[Term, ...]
@@ -84,10 +85,29 @@ def _subsets(f: Polynomial) -> list[frozenset[Bit]]:
 
 @cache
 def join(runs: int, equal: bool, last: bool) -> Join:
-    """What joining so many runs takes."""
+    """What joining so many runs takes.
+
+    Args:
+        runs: how many.
+        equal: whether P of the result is needed: not for the lowest run, as nobody asks for it.
+        last: whether nothing is left to join; then the constant term of G is dealt in any case.
+    """
     upper = [frozenset(("P", i) for i in range(j + 1, runs)) for j in range(runs)]
     greater = frozenset(upper[j] | {("G", j)} for j in range(runs - 1))
-    equals = frozenset({upper[0] | {("P", 0)}}) if equal and runs > 1 else frozenset[frozenset[Bit]]()
+    return _join(runs, greater, _all(runs) if equal and runs > 1 else frozenset(), last)
+
+
+@cache
+def conjoin(runs: int) -> Join:
+    """What the product of so many bits takes: a join of which only P is asked."""
+    return _join(runs, frozenset(), _all(runs), False)
+
+
+def _all(runs: int) -> Polynomial:
+    return frozenset({frozenset(("P", i) for i in range(runs))})
+
+
+def _join(runs: int, greater: Polynomial, equals: Polynomial, last: bool) -> Join:
     dealt: list[Polynomial] = []
 
     def terms(f: Polynomial, constant: bool) -> tuple[Term, ...]:
@@ -111,7 +131,7 @@ def join(runs: int, equal: bool, last: bool) -> Join:
     of_greater = terms(greater, last) if greater or last else ()
     of_equals = terms(equals, False) if equals else ()
     opened = {bit for f in (greater, equals) for term in f for bit in term}
-    return Join(runs, equal, last, tuple(sorted(opened)), tuple(dealt), of_greater, of_equals)
+    return Join(runs, tuple(sorted(opened)), tuple(dealt), of_greater, of_equals)
 
 
 @dataclass(frozen=True)
@@ -184,6 +204,34 @@ def _trees(bits: int, levels: int) -> Iterator[Tree]:
                 # One run is left before the last level: fewer levels do the same.
                 if made and sum(len(level) == 1 for level in made) == 1:
                     yield Tree(_spread(bits, digits), made)
+
+
+def product_bits(groups: Sequence[int]) -> int:
+    """Bits of all messages of one level of products, for each element: what is dealt, and a bit each way."""
+    return sum(len(conjoin(runs).dealt) + 2 for runs in groups)
+
+
+def product_levels(count: int) -> tuple[tuple[int, ...], ...]:
+    """Levels of products that end in one bit: as few as can be, and then with the fewest bytes.
+
+    Of each level, how many bits are multiplied in each of its groups.
+    """
+    depth = 0
+    while MAX_PRODUCT**depth < count:
+        depth += 1
+    return _product_levels(count, depth)
+
+
+@cache
+def _product_levels(count: int, depth: int) -> tuple[tuple[int, ...], ...]:
+    if count == 1:
+        return ()
+    ways = []
+    for at_most in range(2, MAX_PRODUCT + 1):
+        groups = _spread(count, -(-count // at_most))
+        if len(groups) <= MAX_PRODUCT ** (depth - 1):
+            ways.append((groups, *_product_levels(len(groups), depth - 1)))
+    return min(ways, key=lambda levels: sum(map(product_bits, levels)))
 
 
 def default_rounds(ring: int) -> int:

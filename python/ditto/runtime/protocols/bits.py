@@ -6,18 +6,37 @@ gamma + (1 - 2 gamma) beta.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ditto import _native
-from ditto.runtime.protocols.less import flat, row_bytes
+from ditto.runtime.protocols.less import (
+    Rows,
+    add_polynomial,
+    answer_masks,
+    compare,
+    draw_rows,
+    evaluate,
+    flat_slots,
+    row_bytes,
+    swap,
+)
 from ditto.runtime.protocols.rounds import Message, Party, Seat, Step, together
 from ditto.runtime.protocols.shared import Bits, Shared, Words, as_words, word_of
+from ditto_compiler.protocols.comparison_tree import comparison_tree, conjoin, product_levels
 
 Booleans = NDArray[np.uint8]
 """Public bits, a byte of 0 or 1 for each element."""
+
+Slots = tuple[Words, Words]
+"""Of one part: x_i and x_{i+1}, flat."""
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 def exclusive_or(x: Bits, y: Bits) -> Bits:
@@ -45,9 +64,11 @@ def conjunction_public(x: Bits, public: Booleans) -> Bits:
 
 def conjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
     """x & y, in one round, three bits for each element."""
+    if not x.size:
+        return x
     seat, shape = party.seat(), x.shape
     row = row_bytes(x.size)
-    x0, x1, y0, y1 = (_gathered(slot) for slot in (x.own, x.next, y.own, y.next))
+    x0, x1, y0, y1 = (_gathered(slot)[0] for slot in (x.own, x.next, y.own, y.next))
     # Each stream masks the products of its two parties, so all masks together cancel.
     product = (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ seat.draw(seat.role + 1, row)
     product ^= seat.draw(seat.role - 1, row)
@@ -63,20 +84,87 @@ def disjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
 
 
 def any_along(party: Party, x: Bits, axis: int) -> Step[Bits]:
-    """Whether any bit along an axis is 1; the axis goes. A round for each halving of it.
+    """Whether any bit along an axis is 1; the axis goes. Of an empty axis, 0.
 
-    Of an empty axis, 0.
+    Bytes and rounds are those of `ditto_compiler.protocols.costs_bits.any_along_cost`: 6 bits are joined in
+    two rounds, 36 in three, 216 in four.
     """
     none = negation(party, x).each(lambda slot: np.moveaxis(slot, axis, 0))
-    if not none.shape[0]:
-        zero = np.zeros(none.shape[1:], np.uint8)
-        return Bits(zero, zero)
-    while (count := none.shape[0]) > 1:
-        half = count // 2
-        joined = yield from conjunction(party, _stretch(none, 0, half), _stretch(none, half, 2 * half))
-        rest = _stretch(none, 2 * half, count)
-        none = Bits(np.concatenate([joined.own, rest.own]), np.concatenate([joined.next, rest.next]))
-    return negation(party, none.each(lambda slot: slot[0]))
+    count, shape = none.shape[0], none.shape[1:]
+    if not count:
+        return Bits(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
+    if count <= 2:
+        neither = none.each(lambda slot: slot[0])
+        if count == 2:
+            neither = yield from conjunction(party, neither, none.each(lambda slot: slot[1]))
+        return negation(party, neither)
+    size = math.prod(shape)
+    own, following = none.own.reshape(count, size), none.next.reshape(count, size)
+    seats = party.seats(size)
+    answers = yield from together(
+        [_all_part(seat, own[:, part], following[:, part], product_levels(count)) for seat, part in seats]
+    )
+    made = Bits(np.empty(size, np.uint8), np.empty(size, np.uint8))
+    for (_, part), (mine, theirs) in zip(seats, answers, strict=True):
+        _native.scatter_bits(mine, made.own[part])
+        _native.scatter_bits(theirs, made.next[part])
+    return negation(party, made.each(lambda slot: slot.reshape(shape)))
+
+
+def _all_part(
+    seat: Seat, own: Booleans, following: Booleans, levels: Sequence[Sequence[int]]
+) -> Step[tuple[Rows, Rows]]:
+    """The products of columns of bits: gamma is masked by beta, of which P1 and P2 have shares."""
+    count, elements = own.shape
+    row = row_bytes(elements)
+    sizes = [[len(conjoin(runs).dealt) for runs in groups] for groups in levels]
+    if seat.role == 0:
+        first, second = _gathered(own, count), _gathered(following, count)
+        message = np.empty((sum(map(sum, sizes)), row), np.uint8)
+        at = 0
+        for groups in levels:
+            hidden, start = first ^ second, 0
+            for runs in groups:
+                join = conjoin(runs)
+                bits = {bit: hidden[start + bit[1]] for bit in join.opened}
+                dealt = draw_rows(seat, 2, (len(join.dealt), row))
+                for polynomial, total in zip(join.dealt, dealt, strict=True):
+                    add_polynomial(total, polynomial, bits)
+                message[at : at + len(dealt)] = dealt
+                at, start = at + len(dealt), start + runs
+            first = draw_rows(seat, 2, (len(groups), row))
+            second = draw_rows(seat, 1, (len(groups), row))
+        yield seat.round({1: message.reshape(-1)})
+        for _ in levels:
+            yield seat.round()
+        return first[0], second[0]
+    is_first = seat.role == 1
+    if is_first:
+        shape = sum(map(sum, sizes)), row
+        message = seat.of((yield seat.round(expect={0: math.prod(shape)})), 0).reshape(shape)
+    else:
+        yield seat.round()
+    known = _gathered(following if is_first else own, count)
+    hidden = _gathered(own if is_first else following, count)
+    at = 0
+    for groups, dealt_sizes in zip(levels, sizes, strict=True):
+        shares = np.empty((len(groups), row), np.uint8)
+        start = 0
+        for share, runs, size in zip(shares, groups, dealt_sizes, strict=True):
+            join = conjoin(runs)
+            dealt = message[at : at + size] if is_first else draw_rows(seat, 0, (size, row))
+            share[:] = evaluate(
+                join.equals,
+                {bit: known[start + bit[1]] for bit in join.opened},
+                {bit: hidden[start + bit[1]] for bit in join.opened},
+                dealt,
+                is_first,
+            )
+            at, start = at + size, start + runs
+        hidden = draw_rows(seat, 0, shares.shape)
+        shares ^= hidden
+        known = yield from swap(seat, shares)
+    return (hidden[0], known[0]) if is_first else (known[0], hidden[0])
 
 
 def to_number(party: Party, b: Bits, ring: int) -> Step[Shared]:
@@ -118,35 +206,103 @@ def select(party: Party, b: Bits, x: Shared, y: Shared) -> Step[Shared]:
     return Shared(x.ring, chosen.own + y.own, chosen.next + y.next)
 
 
+Factor = Shared | int
+"""A number, or the ring of a 1."""
+
+
+def times_less(
+    party: Party,
+    x: Shared,
+    thresholds: Sequence[int],
+    factors: Sequence[Sequence[Factor]],
+    rounds: int | None = None,
+) -> Step[list[list[Shared]]]:
+    """For each threshold c, [x < c] y for each of its factors y, which are of x's shape.
+
+    As `less` and `times_bit_each`, but in one round more than `less`: what P0 deals for the products does not
+    wait for the comparison. `rounds` are those of the comparison.
+
+    Raises:
+        ValueError: see `less`.
+    """
+    if not thresholds:
+        return []
+    tree = comparison_tree(x.ring, len(thresholds), rounds)
+    slots = flat_slots(x)
+    rings = [[y if isinstance(y, int) else y.ring for y in ys] for ys in factors]
+    numbers = [[None if isinstance(y, int) else flat_slots(y) for y in ys] for ys in factors]
+
+    def part_of(seat: Seat, part: slice) -> Step[list[list[Slots]]]:
+        elements = part.stop - part.start
+        xs = [[_cut(y, part) for y in ys] for ys in numbers]
+        masks = answer_masks(seat, len(thresholds), elements)
+        deals = (
+            [
+                deal(seat, _scattered(beta, (elements,)), ys, of_one, elements)
+                for beta, ys, of_one in zip(masks.own ^ masks.next, xs, rings, strict=True)
+            ]
+            if seat.role == 0
+            else [deal(seat, None, ys, of_one, elements) for ys, of_one in zip(xs, rings, strict=True)]
+        )
+        compared = compare(seat, x.ring, slots[0][part], slots[1][part], thresholds, tree, masks)
+        dealt, answers = yield from both(together(deals), compared)
+        gammas = answers.next if seat.role == 1 else answers.own
+        return (
+            yield from together(
+                [
+                    finish(seat, _scattered(gamma, (elements,)), ys, of_one, words, elements)
+                    for gamma, ys, of_one, words in zip(gammas, xs, rings, dealt, strict=True)
+                ]
+            )
+        )
+
+    results = yield from together([part_of(seat, part) for seat, part in party.seats(x.size)])
+    return [
+        [_whole(ring, [result[i][j] for result in results], x.shape) for j, ring in enumerate(of_one)]
+        for i, of_one in enumerate(rings)
+    ]
+
+
+def both(first: Step[S], second: Step[T]) -> Step[tuple[S, T]]:
+    """Two steps whose rounds share messages."""
+
+    def one() -> Step[S | T]:
+        return (yield from first)
+
+    def other() -> Step[S | T]:
+        return (yield from second)
+
+    results = yield from together([one(), other()])
+    return cast(S, results[0]), cast(T, results[1])
+
+
+def _cut(x: Slots | None, part: slice) -> Slots | None:
+    return None if x is None else (x[0][part], x[1][part])
+
+
+def _whole(ring: int, parts: Sequence[Slots], shape: tuple[int, ...]) -> Shared:
+    own, following = (np.concatenate([part[i] for part in parts]).reshape(shape) for i in (0, 1))
+    return Shared(ring, own, following)
+
+
 def _times(party: Party, b: Bits, xs: Sequence[Shared | None], rings: Sequence[int]) -> Step[list[Shared]]:
     """b x for each x, and b itself in the ring for None."""
     seats = party.seats(b.size)
     own, following = (np.ascontiguousarray(slot).reshape(-1) for slot in (b.own, b.next))
-    numbers = [None if x is None else (flat(x.own, x.ring), flat(x.next, x.ring)) for x in xs]
+    numbers = [None if x is None else flat_slots(x) for x in xs]
     results = yield from together(
         [
             _times_part(
                 seat,
                 own[part],
                 following[part],
-                [None if x is None else (x[0][part], x[1][part]) for x in numbers],
+                [_cut(x, part) for x in numbers],
                 rings,
             )
             for seat, part in seats
         ]
     )
-    return [
-        Shared(
-            ring,
-            np.concatenate([result[i][0] for result in results]).reshape(b.shape),
-            np.concatenate([result[i][1] for result in results]).reshape(b.shape),
-        )
-        for i, ring in enumerate(rings)
-    ]
-
-
-Slots = tuple[Words, Words]
-"""Of one part: x_i and x_{i+1}, flat."""
+    return [_whole(ring, [result[i] for result in results], b.shape) for i, ring in enumerate(rings)]
 
 
 def _times_part(
@@ -159,6 +315,8 @@ def _times_part(
 
 def dealt_rings(xs: Sequence[object | None], rings: Sequence[int]) -> list[int]:
     """The rings of the words that are dealt: beta in the widest, and beta X for each x that is a number."""
+    if not rings:
+        return []
     return [max(rings), *(ring for x, ring in zip(xs, rings, strict=True) if x is not None)]
 
 
@@ -176,7 +334,7 @@ def deal(
         yield seat.round()
         return parts
     assert beta is not None
-    values = [beta.astype(word_of(max(rings)))]
+    values = [beta.astype(word_of(max(rings)))] if rings else []
     for x, ring in zip(xs, rings, strict=True):
         if x is not None:
             sums = x[0] + x[1]
@@ -206,17 +364,17 @@ def finish(
     if seat.role == 0:
         yield seat.round()
         return [(first, second) for first, second in masks]
-    beta, products = dealt[0], iter(dealt[1:])
+    products = iter(dealt[1:])
     mine = []
     for x, ring, (mask,) in zip(xs, rings, masks, strict=True):
         word = word_of(ring)
         bit = gamma.astype(word)
-        share = as_words(beta, ring)
+        beta = as_words(dealt[0], ring)
         if x is None:
-            total, known = share.copy(), bit if seat.role == 1 else word.type(0)
+            total, known = beta.copy(), bit if seat.role == 1 else word.type(0)
         else:
             x2 = x[1] if seat.role == 1 else x[0]
-            total = share * x2
+            total = beta * x2
             total += next(products)
             known = bit * (x[0] + x[1] if seat.role == 1 else x[1])
         # gamma x + (1 - 2 gamma) beta x
@@ -266,17 +424,13 @@ def draw_words(seat: Seat, role: int, elements: int, ring: int) -> Words:
     return seat.draw(role, elements * word.itemsize).view(word)
 
 
-def _gathered(bits: Booleans) -> Booleans:
-    row = np.empty(row_bytes(bits.size), np.uint8)
-    _native.gather_bits(np.ascontiguousarray(bits), row)
-    return row
+def _gathered(bits: Booleans, rows: int = 1) -> Rows:
+    out = np.empty((rows, row_bytes(bits.size // rows)), np.uint8)
+    _native.gather_bits(np.ascontiguousarray(bits), rows, out)
+    return out
 
 
-def _scattered(row: Booleans, shape: tuple[int, ...]) -> Booleans:
+def _scattered(row: Rows, shape: tuple[int, ...]) -> Booleans:
     bits = np.empty(shape, np.uint8)
     _native.scatter_bits(row, bits)
     return bits
-
-
-def _stretch(bits: Bits, start: int, stop: int) -> Bits:
-    return bits.each(lambda slot: slot[start:stop])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ditto import _native
 from ditto.runtime.protocols.rounds import Party, Seat, Step, together
 from ditto.runtime.protocols.shared import Bits, Shared, Words, as_words
-from ditto_compiler.protocols.comparison_tree import Bit, Join, Polynomial, Term, Tree, comparison_tree
+from ditto_compiler.protocols.comparison_tree import Bit, Polynomial, Term, Tree, comparison_tree
 
 Rows = NDArray[np.uint8]
 """Bits of elements, eight to a byte, as in python/native/bits.cpp; the last axis goes over bytes."""
@@ -40,7 +40,7 @@ def less(party: Party, x: Shared, thresholds: Sequence[int], rounds: int | None 
     if not thresholds:
         return []
     tree = comparison_tree(x.ring, len(thresholds), rounds)
-    own, following = flat(x.own, x.ring), flat(x.next, x.ring)
+    own, following = flat_slots(x)
     made = [Bits(np.empty(x.size, np.uint8), np.empty(x.size, np.uint8)) for _ in thresholds]
     seats = party.seats(x.size)
     answers = yield from together(
@@ -52,7 +52,7 @@ def less(party: Party, x: Shared, thresholds: Sequence[int], rounds: int | None 
                 following[part],
                 thresholds,
                 tree,
-                answer_masks(seat, len(thresholds), part),
+                answer_masks(seat, len(thresholds), part.stop - part.start),
             )
             for seat, part in seats
         ]
@@ -64,9 +64,10 @@ def less(party: Party, x: Shared, thresholds: Sequence[int], rounds: int | None 
     return [bits.each(lambda slot: slot.reshape(x.shape)) for bits in made]
 
 
-def flat(words: Words, ring: int) -> Words:
-    """Words of a ring, one behind another."""
-    return np.ascontiguousarray(as_words(words, ring)).reshape(-1)
+def flat_slots(x: Shared) -> tuple[Words, Words]:
+    """Both slots of a number, with one axis for all elements."""
+    own, following = (np.ascontiguousarray(as_words(slot, x.ring)).reshape(-1) for slot in (x.own, x.next))
+    return own, following
 
 
 def row_bytes(elements: int) -> int:
@@ -84,9 +85,9 @@ class Answers(NamedTuple):
     next: Rows
 
 
-def answer_masks(seat: Seat, thresholds: int, part: slice) -> Answers:
+def answer_masks(seat: Seat, thresholds: int, elements: int) -> Answers:
     """The slots b_0 and b_1 that the answers will have: known before the comparison begins."""
-    shape = (thresholds, row_bytes(part.stop - part.start))
+    shape = (thresholds, row_bytes(elements))
     nothing = np.empty((0, 0), np.uint8)
     if seat.role == 0:
         first = draw_rows(seat, 2, shape)
@@ -111,40 +112,35 @@ def compare(
     masks: Answers,
 ) -> Step[Answers]:
     """The comparison of one part, by its role; every party takes the same number of rounds."""
-    row = row_bytes(len(own))
-    sizes = np.array(tree.sizes, np.uint8)
+    count, row = len(thresholds), row_bytes(len(own))
+    query, opened, dealt = (tree.query, row), (tree.opened, count, row), (tree.dealt, count, row)
     if seat.role == 0:
-        mask = draw_rows(seat, 2, (tree.query, row))
-        opened = draw_rows(seat, 2, (tree.opened, len(thresholds), row))
-        np.bitwise_xor(opened, draw_rows(seat, 1, opened.shape), out=opened)
-        dealt = draw_rows(seat, 2, (tree.dealt, len(thresholds), row))
-        message = np.empty(mask.size + dealt.size, np.uint8)
+        words, hidden = draw_rows(seat, 2, query), draw_rows(seat, 2, opened)
+        hidden ^= draw_rows(seat, 1, opened)
+        corrections = draw_rows(seat, 2, dealt)
         top = np.empty(row, np.uint8)
-        _native.less_query(own + following, ring, sizes, mask, message[: mask.size], top)
-        _deal(tree, opened, top, dealt)
-        message[mask.size :] = dealt.reshape(-1)
-        yield seat.round({1: message})
+        _native.less_query(own + following, ring, np.array(tree.sizes, np.uint8), words, top)
+        _deal(tree, hidden, top, corrections)
+        yield seat.round({1: np.concatenate([words.reshape(-1), corrections.reshape(-1)])})
         for _ in range(tree.rounds - 1):
             yield seat.round()
         return masks
     first = seat.role == 1
-    query, dealt = (tree.query, row), (tree.dealt, len(thresholds), row)
     if first:
-        opened = draw_rows(seat, 0, (tree.opened, len(thresholds), row))
-        size = (tree.query + tree.dealt * len(thresholds)) * row
+        hidden = draw_rows(seat, 0, opened)
+        size = (tree.query + tree.dealt * count) * row
         received = seat.of((yield seat.round(expect={0: size})), 0)
         words = received[: tree.query * row].reshape(query)
         corrections = received[tree.query * row :].reshape(dealt)
     else:
-        words = draw_rows(seat, 0, query)
-        opened = draw_rows(seat, 0, (tree.opened, len(thresholds), row))
+        words, hidden = draw_rows(seat, 0, query), draw_rows(seat, 0, opened)
         corrections = draw_rows(seat, 0, dealt)
         yield seat.round()
     answer = yield from _join_digits(
-        seat, ring, following if first else own, thresholds, tree, words, opened, corrections
+        seat, ring, following if first else own, thresholds, tree, words, hidden, corrections
     )
     answer ^= masks.own if first else masks.next
-    last = yield from _swap(seat, answer)
+    last = yield from swap(seat, answer)
     return Answers(masks.own, last) if first else Answers(last, masks.next)
 
 
@@ -181,7 +177,7 @@ def _join_digits(
         for i, (kind, run) in enumerate(asked):
             np.bitwise_xor((greater if kind == "G" else equal)[run], mask[i], out=mine[i])
         if asked:
-            mine = yield from _swap(seat, mine)
+            mine = yield from swap(seat, mine)
         opened_used = 0
         above_greater, above_equal = [], []
         for join, start in zip(level, runs, strict=False):
@@ -193,23 +189,23 @@ def _join_digits(
             dealt_used += len(join.dealt)
             above = greater[start + join.runs - 1]
             if join.greater:
-                above = above ^ _evaluate(join.greater, known, hidden, shares, first)
+                above = above ^ evaluate(join.greater, known, hidden, shares, first)
             above_greater.append(above)
             alone = equal[start]
-            above_equal.append(_evaluate(join.equals, known, hidden, shares, first) if join.equals else alone)
+            above_equal.append(evaluate(join.equals, known, hidden, shares, first) if join.equals else alone)
         greater, equal = above_greater, above_equal
     (answer,) = greater
     return answer
 
 
-def _swap(seat: Seat, mine: Rows) -> Step[Rows]:
+def swap(seat: Seat, mine: Rows) -> Step[Rows]:
     """P1 and P2 open to each other what they share: the sum of both parts."""
     other = 3 - seat.role
     received = yield seat.round({other: mine.reshape(-1)}, {other: mine.size})
     return mine ^ seat.of(received, other).reshape(mine.shape)
 
 
-def _evaluate(
+def evaluate(
     terms: Sequence[Term], known: Mapping[Bit, Rows], hidden: Mapping[Bit, Rows], dealt: Rows, first: bool
 ) -> Rows:
     """A share of a polynomial in bits: `known` are masked, `hidden` the shares of their masks."""
@@ -245,22 +241,18 @@ def _deal(tree: Tree, masks: Rows, top: Rows, dealt: Rows) -> None:
             hidden = dict(zip(join.opened, masks[at : at + len(join.opened)], strict=True))
             at += len(join.opened)
             for polynomial in join.dealt:
-                _add(dealt[place], polynomial, hidden)
+                add_polynomial(dealt[place], polynomial, hidden)
                 place += 1
-            if join.last:
-                # The answer's part that is P0's own: the top bit of u.
-                constant = join.greater[0].dealt
-                assert constant is not None
-                dealt[place - len(join.dealt) + constant] ^= top
+    # The answer's part that P0 alone has goes with the last join's constant term, which comes first.
+    (last,) = tree.levels[-1]
+    dealt[tree.dealt - len(last.dealt)] ^= top
 
 
-def _add(total: Rows, polynomial: Polynomial, bits: Mapping[Bit, Rows]) -> None:
+def add_polynomial(total: Rows, polynomial: Polynomial, bits: Mapping[Bit, Rows]) -> None:
+    """Add what a polynomial makes of bits to `total`."""
     for term in polynomial:
         factors = [bits[bit] for bit in term]
         product = factors[0]
         for factor in factors[1:]:
             product = product & factor
         total ^= product
-
-
-__all__ = ["Answers", "Join", "answer_masks", "compare", "flat", "less", "row_bytes"]
