@@ -233,8 +233,11 @@ class Tensor:
         error: float,
         *,
         relative: bool = False,
+        interval: tuple[float, float] | None = None,
     ) -> Tensor:
         """A function of each element in one go, or `otherwise` where its arguments are not known well enough.
+
+        `interval`, if given, is what the formula that this belongs to proves of the arguments.
 
         In half precision its values would be known too coarsely.
         """
@@ -246,6 +249,9 @@ class Tensor:
             names.ERROR: ir.FloatAttr.get_f64(error),
             **({names.RELATIVE: ir.UnitAttr.get()} if relative else {}),
         }
+        if interval is not None:
+            ends = map(ir.FloatAttr.get_f64, interval)
+            attributes |= zip((names.LOW, names.HIGH), ends, strict=True)
         result = self.builder.op(names.ONESHOT, [x.type], [x.value], attributes).results[0]
         return Tensor(self.builder, result).converted(self.type.element_type)
 

@@ -125,30 +125,29 @@ class DittoChooseFunctions(Pass):
         if op.parent is None or op.parent.name != "func.func":
             return _fallback(op, "a loop or a branch runs in the engine as a whole")
         stated = _stated(op)
-        if stated is not None:
-            exceeds = known.may_leave(x, stated)
-            clipped = ", behind a clip, for more is possible" if exceeds else ""
-            return _stays(stated, f"as the program states{clipped}", clip=exceeds)
+        if stated is not None and why_not(op, *stated) is None:
+            return self._on_stated(op, stated, known)
         found = known.interval(op, x)
         if found is None:
             return _fallback(op, "the range of its argument is not known; calibrate (ditto.calibrate)")
         if not known.has_image(op, found.interval):
             why = f"it has no bounded values on {_text(found.interval)}"
             return _fallback(op, f"{why}, or none that range analysis can tell; state the range")
-        inner, bounds = _without_clip(x)
-        if inner is not None:
-            free = known.interval(op, inner)
-            if free is not None and bounds[0] <= free.interval[0] and free.interval[1] <= bounds[1]:
-                # The clip's ends are further out than any margin, and the function is known to hold there.
-                interval = tuple(
-                    end if math.isinf(bound) else bound
-                    for end, bound in zip(free.interval, bounds, strict=True)
-                )
-                return _stays((interval[0], interval[1]), f"as {free.by}, without the clip", x=inner)
         problem = why_not(op, *found.interval)
         if problem is not None:
             return _fallback(op, f"on {_text(found.interval)}, {problem}")
         return _stays(found.interval, f"as {found.by}")
+
+    def _on_stated(self, op: ir.Operation, stated: Interval, known: _Vouched) -> _Choice:
+        """What becomes of a function whose range the program states."""
+        x = op.operands[0]
+        inner, bounds = _without_clip(x)
+        free = None if inner is None else known.interval(op, inner)
+        if free is not None and bounds[0] <= free.interval[0] and free.interval[1] <= bounds[1]:
+            return _stays(stated, f"as the program states, without the clip, as {free.by}", x=inner)
+        exceeds = known.may_leave(x, stated)
+        clipped = ", behind a clip, for more is possible" if exceeds else ""
+        return _stays(stated, f"as the program states{clipped}", clip=exceeds)
 
 
 @dataclass(frozen=True)
