@@ -36,6 +36,9 @@ Booleans = NDArray[np.uint8]
 Slots = tuple[Words, Words]
 """Of one part: x_i and x_{i+1}, flat."""
 
+Factor = Shared | int
+"""A number, or the ring of a 1."""
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -190,10 +193,6 @@ def _added(x: Shared, y: Shared, add: np.ufunc) -> Shared:
     return Shared(x.ring, own, add(x.next, y.next, out=np.empty(x.shape, word_of(x.ring))))
 
 
-Factor = Shared | int
-"""A number, or the ring of a 1."""
-
-
 def times_less(
     party: Party,
     x: Shared,
@@ -220,25 +219,20 @@ def times_less(
         elements = part.stop - part.start
         xs = [[_cut(y, part) for y in ys] for ys in numbers]
         masks = answer_masks(seat, len(thresholds), elements)
-        deals = (
-            [
-                deal(seat, _scattered(beta, (elements,)), ys, of_one, elements)
-                for beta, ys, of_one in zip(masks.own ^ masks.next, xs, rings, strict=True)
-            ]
-            if seat.role == 0
-            else [deal(seat, None, ys, of_one, elements) for ys, of_one in zip(xs, rings, strict=True)]
-        )
+        betas = [_scattered(row, (elements,)) for row in masks.own ^ masks.next] if seat.role == 0 else None
+        deals = [
+            deal(seat, betas[i] if betas else None, xs[i], rings[i], elements) for i in range(len(thresholds))
+        ]
         compared = compare(seat, x.ring, slots[0][part], slots[1][part], thresholds, tree, masks)
         dealt, answers = yield from both(together(deals), compared)
         gammas = answers.next if seat.role == 1 else answers.own
-        return (
-            yield from together(
-                [
-                    finish(seat, _scattered(gamma, (elements,)), ys, of_one, words, elements)
-                    for gamma, ys, of_one, words in zip(gammas, xs, rings, dealt, strict=True)
-                ]
-            )
+        products = yield from together(
+            [
+                finish(seat, _scattered(gammas[i], (elements,)), xs[i], rings[i], dealt[i], elements)
+                for i in range(len(thresholds))
+            ]
         )
+        return products
 
     results = yield from together([part_of(seat, part) for seat, part in party.seats(x.size)])
     return [
@@ -276,13 +270,7 @@ def _times(party: Party, b: Bits, xs: Sequence[Shared | None], rings: Sequence[i
     numbers = [None if x is None else flat_slots(x) for x in xs]
     results = yield from together(
         [
-            _times_part(
-                seat,
-                own[part],
-                following[part],
-                [_cut(x, part) for x in numbers],
-                rings,
-            )
+            _times_part(seat, own[part], following[part], [_cut(x, part) for x in numbers], rings)
             for seat, part in seats
         ]
     )
