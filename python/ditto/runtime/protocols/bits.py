@@ -306,15 +306,11 @@ def deal(
         yield seat.round()
         return parts
     assert beta is not None
-    values = [beta.astype(word_of(max(rings)))] if rings else []
-    for x, ring in zip(xs, rings, strict=True):
-        if x is not None:
-            sums = x[0] + x[1]
-            sums *= beta.astype(word_of(ring))
-            values.append(sums)
-    for value, mask in zip(values, parts, strict=True):
-        value -= mask
-    yield seat.round({1: packed(values, widths)})
+    known = [None, *(x for x in xs if x is not None)]
+    for x, ring, part in zip(known, widths, parts, strict=bool(widths)):
+        x0, x1 = (part[:0], part[:0]) if x is None else x
+        _native.bit_deal(beta, x0, x1, ring, part)
+    yield seat.round({1: packed(parts, widths)})
     return []
 
 
@@ -336,24 +332,15 @@ def finish(
     if seat.role == 0:
         yield seat.round()
         return [(first, second) for first, second in masks]
-    products = iter(dealt[1:])
-    mine = []
+    products, mine = iter(dealt[1:]), []
     for x, ring, (mask,) in zip(xs, rings, masks, strict=True):
-        word = word_of(ring)
-        bit = gamma.astype(word)
+        part, nothing = mask.copy(), mask[:0]
+        product, x2, known = nothing, nothing, nothing
+        if x is not None:
+            product, (known, x2) = next(products), (x if seat.role == 1 else x[::-1])
         beta = as_words(dealt[0], ring)
-        if x is None:
-            total, known = beta.copy(), bit if seat.role == 1 else word.type(0)
-        else:
-            x2 = x[1] if seat.role == 1 else x[0]
-            total = beta * x2
-            total += next(products)
-            known = bit * (x[0] + x[1] if seat.role == 1 else x[1])
-        # gamma x + (1 - 2 gamma) beta x
-        total *= word.type(1) - (bit << word.type(1))
-        total += known
-        total -= mask
-        mine.append(total)
+        _native.bit_share(gamma, beta, product, x2, known, ring, seat.role == 1, part)
+        mine.append(part)
     other = 3 - seat.role
     message = packed(mine, rings)
     received = seat.of((yield seat.round({other: message}, {other: message.size})), other)
