@@ -7,6 +7,8 @@ element. Sections come whole: their words are split into planes, so a part of on
 A comparison has *queries*, uint8, ring / 2 - 1 bytes per element, which come whole too; and *bits*, uint8,
 rows of one bit per element: 2 d - 1 rows for d digits, of which an element of the ring has ring / 4.
 
+The *streams* of one-shot functions, uint8, hold n elements of r bits in ceil(n r / 8) bytes.
+
 Every function raises ValueError if an array's size or a parameter does not fit, before it writes.
 """
 
@@ -270,3 +272,35 @@ def gather_bits(bits: _Array, rows: int, out: _Array) -> None:
 
 def scatter_bits(row: _Array, bits: _Array) -> None:
     """A row to a byte of 0 or 1 for each element."""
+
+def oneshot_deal(
+    exponential: bool, ring: int, terms: _Array, word_ring: int, u: _Array, masks: _Array, words: _Array
+) -> None:
+    """P0: the words of every term for each u, masked.
+
+    `u` has a word (`ditto.runtime.protocols.shared.word_of`) for each element; of an exponential, less the
+    least argument. `terms` is a table of int64, `Terms.table()`. `masks` and `words` are two streams for each
+    term.
+    """
+
+def oneshot_combine(
+    exponential: bool,
+    ring: int,
+    terms: _Array,
+    word_ring: int,
+    drop: int,
+    v: _Array,
+    words: _Array,
+    constant: int,
+    carry: int,
+    minus: _Array,
+    part: _Array,
+) -> None:
+    """P1 or P2: its additive share of the function for each v, out of shares of the words.
+
+    `constant` is added to the sum of products, then `drop` bits are dropped, then `carry` is added and `minus`,
+    a word for each element, taken off. `part` is a stream.
+    """
+
+def oneshot_add(mine: _Array, theirs: _Array, ring: int, result: _Array) -> None:
+    """Sums of the elements of two streams, as words."""

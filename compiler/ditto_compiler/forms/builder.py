@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import defining_op, element_type, encode_type, encoding_of, ir
-from ditto_compiler.oneshots import add_function, module_of
 from ditto_compiler.op_attributes import comparison_attributes
+from ditto_compiler.private_functions import add_function, module_of
 from ditto_compiler.structure import is_float, splat_attribute
 
 
