@@ -249,6 +249,24 @@ def less_pick(
 ) -> None:
     """P1 (`first`) or P2, with x_2: rows of its shares of G of each digit, then of P of all but the lowest."""
 
+def bit_deal(beta: _Array, x0: _Array, x1: _Array, ring: int, out: _Array) -> None:
+    """P0: beta (x_0 + x_1), or beta if both are empty, less the mask in `out`; words of a ring."""
+
+def bit_share(
+    gamma: _Array,
+    beta: _Array,
+    product: _Array,
+    x2: _Array,
+    other: _Array,
+    ring: int,
+    first: bool,
+    out: _Array,
+) -> None:
+    """P1 (`first`) or P2: its part of b x, or of b if x is empty, less the mask in `out`.
+
+    From its parts of beta and of beta (x_0 + x_1), from x_2, and from x_1 or x_0.
+    """
+
 def gather_bits(bits: _Array, rows: int, out: _Array) -> None:
     """A byte of 0 or 1 for each element, to rows of equally many: eight elements to a byte."""
 

@@ -1,4 +1,4 @@
-// Local steps of the comparison in any ring, and of shared bits. The protocols, with their
+// Local steps of the comparison in any ring, and of bits times numbers. The protocols, with their
 // proofs, are in docs/protocols.md; the code here follows its names.
 //
 // Ring elements of k bits stand in words of 32 bits (k <= 32) or 64; bits of a word above the k-th are
@@ -205,9 +205,39 @@ DITTO_KERNEL scatter(const u8* row_bits, std::size_t elements, u8* __restrict ou
     }
 }
 
+// P0: beta (x_0 + x_1), or beta itself without x, less the mask that is in `out`.
+template <class W>
+DITTO_KERNEL bit_deal(const u8* beta, const u8* x0, const u8* x1, std::size_t elements, u8* __restrict out) {
+    for (std::size_t i = 0; i < elements; ++i) {
+        const W x = x0 ? static_cast<W>(load<W>(x0, i) + load<W>(x1, i)) : W{1};
+        const W kept = static_cast<W>(x & (W{0} - static_cast<W>(beta[i])));
+        store<W>(out, i, static_cast<W>(kept - load<W>(out, i)));
+    }
+}
+
+// P1 (`first`) or P2: gamma x + (1 - 2 gamma) beta x, less the mask that is in `out`, of which it has a part:
+// from its parts of beta and of beta (x_0 + x_1), from x_2, and from the other slot of x that it knows.
+template <class W>
+DITTO_KERNEL bit_share(const u8* gamma, const u8* beta, const u8* product, const u8* x2, const u8* other,
+                       std::size_t elements, bool first, u8* __restrict out) {
+    const W with_x2 = first ? static_cast<W>(~W{0}) : W{0};
+    for (std::size_t i = 0; i < elements; ++i) {
+        W part = load<W>(beta, i), known = 1 & with_x2;
+        if (x2) {
+            const W x = load<W>(x2, i);
+            part = static_cast<W>(part * x + load<W>(product, i));
+            known = static_cast<W>(load<W>(other, i) + (x & with_x2));
+        }
+        const W all = static_cast<W>(W{0} - static_cast<W>(gamma[i]));
+        // -a is ~a + 1: (a ^ all) - all is a, or -a.
+        const W turned = static_cast<W>((part ^ all) - all);
+        store<W>(out, i, static_cast<W>(turned + (known & all) - load<W>(out, i)));
+    }
+}
+
 template <class F>
 void with_word(unsigned ring, F f) {
-    check(ring >= 2 && ring <= 64, "ring width must be 2 to 64");
+    check(ring >= 1 && ring <= 64, "ring width must be 1 to 64");
     if (ring <= 32) {
         f(u32{});
     } else {
@@ -255,6 +285,32 @@ void py_pick(const In& words, unsigned ring, const In& sizes, u64 threshold, con
     });
 }
 
+const u8* read_if_any(const In& array, std::size_t size, const char* message) {
+    return array.nbytes() ? read(array, size, message) : nullptr;
+}
+
+void py_bit_deal(const In& beta, const In& x0, const In& x1, unsigned ring, const Out& out) {
+    with_word(ring, [&](auto w) {
+        using W = decltype(w);
+        const std::size_t n = beta.nbytes(), size = n * sizeof(W);
+        check(x0.nbytes() == x1.nbytes(), WORDS);
+        bit_deal<W>(read(beta, n, ROW), read_if_any(x0, size, WORDS), read_if_any(x1, size, WORDS), n,
+                    write(out, size, WORDS));
+    });
+}
+
+void py_bit_share(const In& gamma, const In& beta, const In& product, const In& x2, const In& other,
+                  unsigned ring, bool first, const Out& out) {
+    with_word(ring, [&](auto w) {
+        using W = decltype(w);
+        const std::size_t n = gamma.nbytes(), size = n * sizeof(W);
+        check(product.nbytes() == x2.nbytes() && other.nbytes() == x2.nbytes(), WORDS);
+        bit_share<W>(read(gamma, n, ROW), read(beta, size, WORDS), read_if_any(product, size, WORDS),
+                     read_if_any(x2, size, WORDS), read_if_any(other, size, WORDS), n, first,
+                     write(out, size, WORDS));
+    });
+}
+
 void py_gather(const In& bits, std::size_t rows, const Out& out) {
     const std::size_t n = rows ? bits.nbytes() / rows : 0;
     gather<void>(read(bits, rows * n, ROWS), rows, n, write(out, rows * ((n + 7) / 8), ROWS));
@@ -275,6 +331,9 @@ void bind_bits(nb::module_& m) {
           nogil);
     m.def("less_pick", &py_pick, array("words"), "ring"_a, array("sizes"), "threshold"_a, array("query"),
           "first"_a, array("bits"), nogil);
+    m.def("bit_deal", &py_bit_deal, array("beta"), array("x0"), array("x1"), "ring"_a, array("out"), nogil);
+    m.def("bit_share", &py_bit_share, array("gamma"), array("beta"), array("product"), array("x2"),
+          array("other"), "ring"_a, "first"_a, array("out"), nogil);
     m.def("gather_bits", &py_gather, array("bits"), "rows"_a, array("out"), nogil);
     m.def("scatter_bits", &py_scatter, array("row"), array("bits"), nogil);
 }

@@ -273,7 +273,7 @@ def test_large_tensors_load_all_parties_alike():
 
 def test_kernels_refuse_what_does_not_fit():
     row, ten = np.zeros(2, np.uint8), np.zeros(10, np.uint32)
-    with pytest.raises(ValueError, match=r"ring width must be 2 to 64"):
+    with pytest.raises(ValueError, match=r"ring width must be 1 to 64"):
         _native.less_query(ten, 65, np.array([4], np.uint8), np.zeros(30, np.uint8), row)
     with pytest.raises(ValueError, match=r"sizes: not digits of 1 to 6 bits, together the ring"):
         _native.less_query(ten, 12, np.array([4, 4, 4], np.uint8), np.zeros(90, np.uint8), row)

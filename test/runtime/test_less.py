@@ -1,6 +1,7 @@
 """The comparison in any ring: right on every edge, at the stated cost, and telling nobody anything."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,6 +196,30 @@ def test_any_comparisons_are_right_and_share_rounds(batch):
 def test_costs_are_those_promised(ring, thresholds, rounds, bytes_, of):
     cost = less_cost(ring, 8000, thresholds, of)
     assert (cost.bytes / 8000, cost.rounds) == (bytes_, rounds)
+
+
+def row_of_costs(ring, thresholds, rounds=None):
+    """A row of the table in docs/protocols.md."""
+    tree, cost = comparison_tree(ring, thresholds, rounds), less_cost(ring, 8000, thresholds, rounds)
+    joins = "; ".join(" ".join(str(made.runs) for made in level) for level in tree.levels)
+    digits = " ".join(map(str, tree.sizes))
+    return f"| {ring} | {thresholds} | {digits} | {joins} | {cost.bytes / 8000:g} | {cost.rounds} |"
+
+
+def test_the_table_of_costs_in_the_docs_is_fresh():
+    page = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
+    one = [row_of_costs(ring, 1) for ring in (4, 8, 12, 16, 24, 32, 64)]
+    many = [row_of_costs(8, 2), row_of_costs(8, 4), row_of_costs(12, 2), row_of_costs(16, 2)]
+    for row in [*one, *many, row_of_costs(16, 1, 4), row_of_costs(64, 1, 5)]:
+        assert row in page
+
+
+@pytest.mark.parametrize(
+    ("runs", "row"), [(2, (2, 3, 1, 2)), (3, (4, 5, 4, 7)), (4, (6, 7, 11, 18)), (5, (8, 9, 26, 41))]
+)
+def test_what_a_join_takes_is_what_the_docs_say(runs, row):
+    greater, both = join(runs, False, True), join(runs, True, False)
+    assert (len(greater.opened), len(both.opened), len(greater.dealt), len(both.dealt)) == row
 
 
 @pytest.mark.parametrize("ring", range(2, 65))

@@ -36,6 +36,9 @@ Booleans = NDArray[np.uint8]
 Slots = tuple[Words, Words]
 """Of one part: x_i and x_{i+1}, flat."""
 
+Factor = Shared | int
+"""A number, or the ring of a 1."""
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -190,10 +193,6 @@ def _added(x: Shared, y: Shared, add: np.ufunc) -> Shared:
     return Shared(x.ring, own, add(x.next, y.next, out=np.empty(x.shape, word_of(x.ring))))
 
 
-Factor = Shared | int
-"""A number, or the ring of a 1."""
-
-
 def times_less(
     party: Party,
     x: Shared,
@@ -220,25 +219,20 @@ def times_less(
         elements = part.stop - part.start
         xs = [[_cut(y, part) for y in ys] for ys in numbers]
         masks = answer_masks(seat, len(thresholds), elements)
-        deals = (
-            [
-                deal(seat, _scattered(beta, (elements,)), ys, of_one, elements)
-                for beta, ys, of_one in zip(masks.own ^ masks.next, xs, rings, strict=True)
-            ]
-            if seat.role == 0
-            else [deal(seat, None, ys, of_one, elements) for ys, of_one in zip(xs, rings, strict=True)]
-        )
+        betas = [_scattered(row, (elements,)) for row in masks.own ^ masks.next] if seat.role == 0 else None
+        deals = [
+            deal(seat, betas[i] if betas else None, xs[i], rings[i], elements) for i in range(len(thresholds))
+        ]
         compared = compare(seat, x.ring, slots[0][part], slots[1][part], thresholds, tree, masks)
         dealt, answers = yield from both(together(deals), compared)
         gammas = answers.next if seat.role == 1 else answers.own
-        return (
-            yield from together(
-                [
-                    finish(seat, _scattered(gamma, (elements,)), ys, of_one, words, elements)
-                    for gamma, ys, of_one, words in zip(gammas, xs, rings, dealt, strict=True)
-                ]
-            )
+        products = yield from together(
+            [
+                finish(seat, _scattered(gammas[i], (elements,)), xs[i], rings[i], dealt[i], elements)
+                for i in range(len(thresholds))
+            ]
         )
+        return products
 
     results = yield from together([part_of(seat, part) for seat, part in party.seats(x.size)])
     return [
@@ -276,13 +270,7 @@ def _times(party: Party, b: Bits, xs: Sequence[Shared | None], rings: Sequence[i
     numbers = [None if x is None else flat_slots(x) for x in xs]
     results = yield from together(
         [
-            _times_part(
-                seat,
-                own[part],
-                following[part],
-                [_cut(x, part) for x in numbers],
-                rings,
-            )
+            _times_part(seat, own[part], following[part], [_cut(x, part) for x in numbers], rings)
             for seat, part in seats
         ]
     )
@@ -318,15 +306,11 @@ def deal(
         yield seat.round()
         return parts
     assert beta is not None
-    values = [beta.astype(word_of(max(rings)))] if rings else []
-    for x, ring in zip(xs, rings, strict=True):
-        if x is not None:
-            sums = x[0] + x[1]
-            sums *= beta.astype(word_of(ring))
-            values.append(sums)
-    for value, mask in zip(values, parts, strict=True):
-        value -= mask
-    yield seat.round({1: packed(values, widths)})
+    known = [None, *(x for x in xs if x is not None)]
+    for x, ring, part in zip(known, widths, parts, strict=bool(widths)):
+        x0, x1 = (part[:0], part[:0]) if x is None else x
+        _native.bit_deal(beta, x0, x1, ring, part)
+    yield seat.round({1: packed(parts, widths)})
     return []
 
 
@@ -348,24 +332,15 @@ def finish(
     if seat.role == 0:
         yield seat.round()
         return [(first, second) for first, second in masks]
-    products = iter(dealt[1:])
-    mine = []
+    products, mine = iter(dealt[1:]), []
     for x, ring, (mask,) in zip(xs, rings, masks, strict=True):
-        word = word_of(ring)
-        bit = gamma.astype(word)
+        part, nothing = mask.copy(), mask[:0]
+        product, x2, known = nothing, nothing, nothing
+        if x is not None:
+            product, (known, x2) = next(products), (x if seat.role == 1 else x[::-1])
         beta = as_words(dealt[0], ring)
-        if x is None:
-            total, known = beta.copy(), bit if seat.role == 1 else word.type(0)
-        else:
-            x2 = x[1] if seat.role == 1 else x[0]
-            total = beta * x2
-            total += next(products)
-            known = bit * (x[0] + x[1] if seat.role == 1 else x[1])
-        # gamma x + (1 - 2 gamma) beta x
-        total *= word.type(1) - (bit << word.type(1))
-        total += known
-        total -= mask
-        mine.append(total)
+        _native.bit_share(gamma, beta, product, x2, known, ring, seat.role == 1, part)
+        mine.append(part)
     other = 3 - seat.role
     message = packed(mine, rings)
     received = seat.of((yield seat.round({other: message}, {other: message.size})), other)

@@ -152,9 +152,9 @@ def _join_digits(
 ) -> Step[Rows]:
     """P1 and P2: a share of each answer."""
     first, digits = seat.role == 1, len(tree.sizes)
+    sizes = np.array(tree.sizes, np.uint8)
     bits = np.empty((len(thresholds), tree.rows, words.shape[-1]), np.uint8)
     for threshold, rows in zip(thresholds, bits, strict=True):
-        sizes = np.array(tree.sizes, np.uint8)
         _native.less_pick(x2, ring, sizes, threshold % (1 << 64), words, first, rows)
     greater = [bits[:, i] for i in range(digits)]
     # Nobody asks whether the lowest digits are equal.
@@ -187,11 +187,11 @@ def _join_digits(
             if join.greater:
                 above = above ^ evaluate(join.greater, known, hidden, shares, first)
             above_greater.append(above)
-            alone = equal[start]
-            above_equal.append(evaluate(join.equals, known, hidden, shares, first) if join.equals else alone)
+            above_equal.append(
+                evaluate(join.equals, known, hidden, shares, first) if join.equals else equal[start]
+            )
         greater, equal = above_greater, above_equal
-    (answer,) = greater
-    return answer
+    return greater[0]
 
 
 def swap(seat: Seat, mine: Rows) -> Step[Rows]:
