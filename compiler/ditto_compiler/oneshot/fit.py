@@ -37,8 +37,11 @@ _CHUNK: Final = 1 << 15
 _POINTS: Final = 300
 """Arguments that a fit looks at."""
 
-_GROWTHS: Final = (16.0, 2.0**9, 2.0**14)
+_GROWTHS: Final = (2.0**14, 2.0**9, 2.0**4)
 """How many times larger than the function coefficients may be, more or less."""
+
+_FREE_BELOW: Final = 28
+"""Terms with constant steps, below which it is worth while to search for frequencies one by one."""
 
 _TRIED: Final = 2
 """Series of multiples of a frequency that are tried."""
@@ -255,6 +258,8 @@ def _fouriers(problem: _Problem, most: int) -> Iterator[Terms]:
     for terms in _regular(problem, most, rings):
         shortest = min(shortest, len(terms.terms))
         yield terms
+    if min(shortest, most) >= _FREE_BELOW:
+        return
     samples = problem.samples(_POINTS)
     for frequencies in free(samples, min(shortest, most)):
         if samples.error(samples.waves(frequencies), samples.price(16)) > 2 * problem.error:
@@ -273,9 +278,10 @@ def _regular(problem: _Problem, most: int, rings: list[int]) -> Iterator[Terms]:
     """Series with constant steps: the shortest that reach the error, or one that comes near."""
     samples = problem.samples(max(_POINTS, 10 * most))
     prices = [samples.price(growth) for growth in _GROWTHS]
-    shortest, least = most, math.inf
+    shortest, asked = most, 0.98 * problem.error
     found: list[tuple[int, Ints, float]] = []
-    for ring in {rings[0], rings[-1]}:
+    near: list[tuple[float, int, Ints, float]] = []
+    for ring in sorted({rings[0], rings[-1]}):
         for first, step in regular(samples.length, ring):
             rates = first + step * np.arange(most)
             waves = samples.waves(rates * _unit(ring))
@@ -285,20 +291,23 @@ def _regular(problem: _Problem, most: int, rings: list[int]) -> Iterator[Terms]:
 
             for price in prices:
                 reached = error(shortest, price)
-                if reached <= problem.error:
-                    low = 1
-                    while low < shortest:
-                        middle = (low + shortest) // 2
-                        if error(middle, price) <= problem.error:
-                            shortest = middle
-                        else:
-                            low = middle + 1
-                elif reached >= least:
+                if reached > asked:
+                    near.append((reached, ring, rates[:shortest], price))
+                    if found:
+                        # Smaller coefficients leave more.
+                        break
                     continue
-                least = min(least, max(reached, problem.error))
+                low = 1
+                while low < shortest:
+                    middle = (low + shortest) // 2
+                    if error(middle, price) <= asked:
+                        shortest = middle
+                    else:
+                        low = middle + 1
                 found.append((ring, rates[:shortest], price))
+    near.sort(key=lambda attempt: attempt[0])
     tried = 0
-    for ring, rates, price in reversed(found):
+    for ring, rates, price in [*reversed(found), *(attempt[1:] for attempt in near)]:
         solution = samples.ridge(samples.waves(rates * _unit(ring)), price)[0]
         terms = _quantised(problem, samples, ring, rates, solution)
         if terms is not None:
