@@ -249,17 +249,29 @@ def less_pick(
 ) -> None:
     """P1 (`first`) or P2, with x_2: rows of its shares of G of each digit, then of P of all but the lowest."""
 
+def bit_deal(beta: _Array, x0: _Array, x1: _Array, ring: int, out: _Array) -> None:
+    """P0: beta (x_0 + x_1), or beta if both are empty, less the mask in `out`; words of a ring."""
+
+def bit_share(
+    gamma: _Array,
+    beta: _Array,
+    product: _Array,
+    x2: _Array,
+    other: _Array,
+    ring: int,
+    first: bool,
+    out: _Array,
+) -> None:
+    """P1 (`first`) or P2: its part of b x, or of b if x is empty, less the mask in `out`.
+
+    From its parts of beta and of beta (x_0 + x_1), from x_2, and from x_1 or x_0.
+    """
+
 def gather_bits(bits: _Array, rows: int, out: _Array) -> None:
     """A byte of 0 or 1 for each element, to rows of equally many: eight elements to a byte."""
 
 def scatter_bits(row: _Array, bits: _Array) -> None:
     """A row to a byte of 0 or 1 for each element."""
-
-def pack_ring(words: _Array, ring: int, packed: _Array) -> None:
-    """Elements of a ring, in words, to ceil(n ring / 8) bytes."""
-
-def unpack_ring(packed: _Array, ring: int, words: _Array) -> None:
-    """What `pack_ring` packed; the bits above the ring are 0."""
 
 def oneshot_deal(
     exponential: bool, ring: int, terms: _Array, word_ring: int, u: _Array, masks: _Array, words: _Array

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.beside.functions import fitted_terms
+from ditto_compiler.beside.functions import ROWS, fitted_terms
 from ditto_compiler.beside.placement import WIDEST, Effect, effect_of
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
@@ -18,6 +18,7 @@ from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import (
     attributes_of,
     defining_op,
+    drop_unused_functions,
     encoding_of,
     func,
     ir,
@@ -30,7 +31,6 @@ from ditto_compiler.ir import (
     top_level_ancestor,
 )
 from ditto_compiler.oneshot.terms import Terms
-from ditto_compiler.oneshots import drop_unused
 from ditto_compiler.op_attributes import dot_dimensions, shape_of
 from ditto_compiler.ops import OPS, is_source
 from ditto_compiler.ops.indexing import first_index
@@ -98,7 +98,7 @@ class DittoAssignRings(Pass):
         _Assigner(module, entry, self, errors).run()
         errors.raise_if_any()
         set_function_type(entry)
-        drop_unused(module)
+        drop_unused_functions(module)
 
 
 def _drop_casts(entry: func.FuncOp) -> None:
@@ -349,7 +349,8 @@ class _Assigner:
 
     def _fit(self, op: ir.Operation, result: _Number) -> None:
         argument = self._numbers[op.operands[0]]
-        result.made = max(result.least, result.wanted)
+        # Of few numbers, what a wider ring adds to every word is less than two more rounds.
+        result.made = result.least if numel(op.results[0]) > ROWS else max(result.least, result.wanted)
         terms = fitted_terms(op, argument.frac, Fxp(result.made + result.frac, result.frac))
         if isinstance(terms, str):
             self._errors.add(op, terms)
@@ -368,8 +369,6 @@ class _Assigner:
             return 0
         here = 4 * extra * numel(value)
         effect = self._effect(op)
-        if effect is Effect.FUNCTION:
-            return here // 2
         if effect is Effect.LOCAL and depth:
             operands = [v for v in dict.fromkeys(op.operands) if v in self._numbers]
             return min(here, sum(self._cost(v, bits, depth - 1) for v in operands))
