@@ -59,19 +59,9 @@ class Ranges:
         return Ranges(values, intervals)
 
     def widened(self, margin: float) -> Ranges:
-        """Ranges whose ends are further out by this part of the larger end.
-
-        Signs stay: where all numbers were positive, the least is divided by 1 + margin, and 0 stays 0.
-        """
-
-        def wider(low: float, high: float) -> Interval:
-            reach = margin * max(-low, high)
-            least = low - reach if low < 0 else low / (1 + margin)
-            most = high + reach if high > 0 else high / (1 + margin)
-            return least, most
-
+        """Ranges whose ends are further out, see `wider`."""
         known = {key: self.intervals.get(key, (-value, value)) for key, value in self.values.items()}
-        return Ranges.of({key: wider(*interval) for key, interval in known.items()})
+        return Ranges.of({key: wider(interval, margin) for key, interval in known.items()})
 
     def save(self, path: str | Path) -> None:
         """Writes the ranges as JSON, whole or not at all."""
@@ -126,6 +116,18 @@ def _is_number(value: object) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+def wider(interval: Interval, margin: float) -> Interval:
+    """An interval whose ends are further out by this part of the larger end.
+
+    Signs stay: where all numbers are positive, the least is divided by 1 + margin, and 0 stays 0.
+    """
+    low, high = interval
+    reach = margin * max(-low, high)
+    least = low - reach if low < 0 else low / (1 + margin)
+    most = high + reach if high > 0 else high / (1 + margin)
+    return least, most
 
 
 def argument_key(index: int) -> str:

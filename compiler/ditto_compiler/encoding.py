@@ -19,7 +19,10 @@ from typing import ClassVar
 from ditto_compiler.errors import DittoError
 
 RINGS: tuple[int, ...] = (32, 64, 128)
-"""Ring widths in bits: shares are elements of Z_2^ring."""
+"""Ring widths in bits that the engine has."""
+
+WIDTHS: tuple[int, ...] = (*range(2, 65), 128)
+"""Ring widths in bits that there are beside the engine: shares are elements of Z_2^ring."""
 
 
 class EncodingError(DittoError):
@@ -27,8 +30,8 @@ class EncodingError(DittoError):
 
 
 def _check_ring(ring: int) -> None:
-    if ring not in RINGS:
-        raise EncodingError(f"ring width must be one of 32, 64, 128, got {ring}")
+    if ring not in WIDTHS:
+        raise EncodingError(f"ring width must be in [2, 64], or 128, got {ring}")
 
 
 @dataclass(frozen=True, order=True)

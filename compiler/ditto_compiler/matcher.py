@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import defining_op, element_type, ir
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.structure import IDENTITIES, constant, reducer
@@ -414,10 +415,11 @@ def square(of: Pattern) -> Pattern:
 
 
 class RowStatistic(NamedTuple):
-    """A reducer, and the axes over which it reduces."""
+    """A reducer, the axes over which it reduces, and how much more than what it gives will do."""
 
     reducer: str
     axes: tuple[int, ...]
+    slack: float
 
 
 def row_statistic(like: ir.Value, x: ir.Value, y: ir.Value) -> RowStatistic | None:
@@ -452,7 +454,8 @@ def row_statistic(like: ir.Value, x: ir.Value, y: ir.Value) -> RowStatistic | No
     name = reducer(op) or ""
     covers = tuple(shape_of(x)) == view.shape and spread.dims == tuple(expected)
     from_identity = name in IDENTITIES and constant(op.operands[1]) in IDENTITIES[name]
-    return RowStatistic(name, tuple(sorted(axes))) if covers and from_identity else None
+    slack = names.get_float(op, names.SLACK) or 0.0
+    return RowStatistic(name, tuple(sorted(axes)), slack) if covers and from_identity else None
 
 
 def matched_ops(root: ir.Value, found: Match) -> set[ir.Operation]:

@@ -12,10 +12,13 @@ from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
+from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
 from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
+from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
+from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
@@ -26,9 +29,11 @@ from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_insert_guards import DittoInsertGuards
 from ditto_compiler.passes.ditto_legalize_constants import DittoLegalizeConstants
 from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
+from ditto_compiler.passes.ditto_normalize_late import DittoNormalizeLate
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
+from ditto_compiler.passes.ditto_recover_oneshots import DittoRecoverOneshots
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
@@ -40,7 +45,11 @@ def front_end_pipeline(
 ) -> tuple[Pass, ...]:
     """From what JAX exports to one function of supported ops. Calibration measures its values here."""
     text, policy = _text_and_policy(policy)
+    # What falls back before values are measured has ranges of its own.
+    engine_alone = (DittoChooseFunctions(beside="none"),)
     return (
+        # While they are calls.
+        DittoRecoverOneshots(),
         # Every later pass looks at one function.
         InlineCalls(),
         # Before the check, which knows the expansions' ops but not every CHLO op.
@@ -56,6 +65,7 @@ def front_end_pipeline(
         MlirPass("canonicalize"),
         MlirPass("cse"),
         DittoApproximate(text, policy_object=policy),
+        *((DittoNormalizeLate(),) if policy.beside == "shares" else engine_alone),
         # Forms repeat constants.
         MlirPass("cse"),
     )
@@ -81,9 +91,14 @@ def precision_pipeline(
     measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges, needed_only=guard),)
     # What is guarded is at its final scale.
     guards = (DittoInsertGuards(),) if guard else ()
+    # Which depends on what was measured.
+    chosen = (
+        (DittoChooseFunctions(), DittoExpandBounds(), MlirPass("cse")) if policy.beside == "shares" else ()
+    )
     encoded = (
         *front_end,
         *measured,
+        *chosen,
         *_encoding_passes(text, policy),
         # Depends on encodings; and products are not exact yet.
         DittoExpandFunctions(),
@@ -93,6 +108,16 @@ def precision_pipeline(
         DittoLegalizeConstants(),
         MlirPass("cse"),
     )
+    if policy.beside == "shares":
+        return (
+            *encoded,
+            # Rings are chosen for what is really computed.
+            *_elementary_passes(policy),
+            MlirPass("cse"),
+            DittoAssignRings(),
+            MlirPass("cse"),
+            DittoCheckConstants(),
+        )
     if policy.rescale == "engine":
         return (*encoded, DittoCheckConstants(), *guards)
     return (
@@ -127,8 +152,13 @@ def checking_pipeline(policy: Policy, ranges: Ranges) -> tuple[Pass, ...]:
 
 
 def lowering_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]:
-    """From there to engine programs and a schedule."""
+    """From there to engine programs, instructions for the executor on shares, and a schedule."""
     _, policy = _text_and_policy(policy)
+    elementary = _elementary_passes(policy) if policy.beside == "none" else ()
+    return (*elementary, DittoOutlineRegions(), DittoToPphlo())
+
+
+def _elementary_passes(policy: Policy) -> tuple[Pass, ...]:
     # Before regions are outlined, for each comparison ends one.
     comparisons = (DittoExpandComparisons(),) if policy.compare == "explicit" else ()
     return (
@@ -136,8 +166,6 @@ def lowering_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]
         # After reducers became ops of tensors, and before comparisons leave the engine.
         DittoLegalizeIntegers(),
         *comparisons,
-        DittoOutlineRegions(),
-        DittoToPphlo(),
     )
 
 

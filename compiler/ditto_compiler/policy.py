@@ -32,6 +32,9 @@ RESCALES: tuple[str, ...] = ("engine", "explicit")
 COMPARES: tuple[str, ...] = ("engine", "explicit")
 """Who compares."""
 
+BESIDES: tuple[str, ...] = ("none", "shares")
+"""What the parties may compute beside the engine: nothing, or one-shot functions on shares."""
+
 OPERANDS = "operands"
 """A rule's ring: the narrowest that the op runs in and that is at least as wide as every operand's.
 
@@ -190,6 +193,8 @@ class Policy:
             places (see ditto-expand-rescale).
         compare: who compares secret numbers: "engine", or "explicit", by ops that the parties run outside of
             it (see ditto-expand-comparisons).
+        beside: what may be computed beside the engine: "none", or one-shot functions on "shares" (see
+            ditto-choose-functions).
         forms: how non-linear functions are computed; in order, the later wins.
     """
 
@@ -199,6 +204,7 @@ class Policy:
     description: str = ""
     rescale: str = "engine"
     compare: str = "engine"
+    beside: str = "none"
     forms: tuple[FormRule, ...] = ()
     _fracs: dict[int, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -206,6 +212,7 @@ class Policy:
         for key, value, allowed in (
             ("rescale", self.rescale, RESCALES),
             ("compare", self.compare, COMPARES),
+            ("beside", self.beside, BESIDES),
         ):
             if value not in allowed:
                 raise PolicyError(
@@ -328,6 +335,7 @@ def _parse(text: str, file: str, dependents: tuple[str, ...]) -> Policy:
             rules=(base.rules if base else ()) + rules,
             rescale=data.get("rescale", base.rescale if base else "engine"),
             compare=data.get("compare", base.compare if base else "engine"),
+            beside=data.get("beside", base.beside if base else "none"),
             forms=(base.forms if base else ()) + _form_rules(data.get("forms", {})),
         )
     except PolicyError as error:
@@ -361,6 +369,7 @@ _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
     "base": str,
     "rescale": str,
     "compare": str,
+    "beside": str,
     "dtypes": dict,
     "rules": list,
     "forms": dict,

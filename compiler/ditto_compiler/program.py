@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from ditto_compiler.beside import instruction
+from ditto_compiler.beside.instruction import Instruction, Tensor
 from ditto_compiler.encoding import Cast, Encoding, parse_encoding
 from ditto_compiler.files import as_path, write_whole
 from ditto_compiler.program_file import (
@@ -42,6 +44,11 @@ class Value:
     encoding: Encoding
     secret: bool
     scope: str = ""
+
+    @property
+    def tensor(self) -> Tensor:
+        """What the executor on shares has to know of it."""
+        return Tensor(self.shape, self.dtype == "i1", self.encoding, self.secret)
 
     @property
     def elements(self) -> int:
@@ -107,7 +114,14 @@ class CompareBatch:
     comparisons: tuple[Comparison, ...]
 
 
-Step = Call | CastBatch | CompareBatch
+@dataclass(frozen=True)
+class Beside:
+    """Instructions of the executor on shares, in program order; those that are ready share messages."""
+
+    instructions: tuple[Instruction, ...]
+
+
+Step = Call | CastBatch | CompareBatch | Beside
 
 
 def operands_of(step: Step) -> tuple[int, ...]:
@@ -116,6 +130,10 @@ def operands_of(step: Step) -> tuple[int, ...]:
         return step.operands
     if isinstance(step, CastBatch):
         return tuple(source for source, _ in step.casts)
+    if isinstance(step, Beside):
+        made = set(results_of(step))
+        used = (number for one in step.instructions for number in one.operands)
+        return tuple(dict.fromkeys(number for number in used if number not in made))
     return tuple(comparison.source for comparison in step.comparisons)
 
 
@@ -125,6 +143,8 @@ def results_of(step: Step) -> tuple[int, ...]:
         return step.results
     if isinstance(step, CastBatch):
         return tuple(target for _, target in step.casts)
+    if isinstance(step, Beside):
+        return tuple(number for one in step.instructions for number in one.results)
     return tuple(result for comparison in step.comparisons for result in comparison.results)
 
 
@@ -318,6 +338,8 @@ def _step_to_json(step: Step) -> list[Any]:
         return ["call", step.region, list(step.operands), list(step.results)]
     if isinstance(step, CastBatch):
         return ["cast", [list(pair) for pair in step.casts]]
+    if isinstance(step, Beside):
+        return ["beside", [instruction.to_json(one) for one in step.instructions]]
     return ["compare", [[c.source, list(c.thresholds), list(c.results)] for c in step.comparisons]]
 
 
@@ -334,6 +356,8 @@ def _step_from_json(entry: list[Any]) -> Step:
         return Call(entry[1], tuple(entry[2]), tuple(entry[3]))
     if entry[0] == "cast":
         return CastBatch(tuple((source, target) for source, target in entry[1]))
+    if entry[0] == "beside":
+        return Beside(tuple(map(instruction.from_json, entry[1])))
     return CompareBatch(
         tuple(
             Comparison(source, tuple(thresholds), tuple(results)) for source, thresholds, results in entry[1]

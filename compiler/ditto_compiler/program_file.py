@@ -34,6 +34,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from ditto_compiler.beside.instruction import Tensor, check, from_json
 from ditto_compiler.dtypes import DTYPES, FLOAT_TYPES
 from ditto_compiler.encoding import RINGS, Cast, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
@@ -327,8 +328,10 @@ class _Schedule:
                     self._check_casts(casts, where)
                 case ["compare", comparisons]:
                     self._check_comparisons(comparisons, where)
+                case ["beside", instructions]:
+                    self._check_instructions(instructions, where)
                 case _:
-                    _fail(where, "a call, a cast or a comparison", entry)
+                    _fail(where, "a call, a cast, a comparison or what runs beside the engine", entry)
 
     def check_outputs(self, outputs: Any, *, guarded: bool) -> None:
         for number, value in enumerate(_list(outputs, "outputs")):
@@ -380,6 +383,37 @@ class _Schedule:
                 self._check_alike(source, result, [0, 3], where)
                 if self._values[result][1] != "i1" or self._encodings[result] != Int(encoding.ring):
                     _fail(where, f"value {result} to be an i1, {Int(encoding.ring)}", self._values[result])
+
+    def _check_instructions(self, instructions: Any, where: str) -> None:
+        for number, entry in enumerate(_list(instructions, where)):
+            here = f"{where}: instruction {number}"
+            name, operands, results, attributes = _list(entry, here, 4)
+            _text(name, f"{here}: name", NAME_LENGTH)
+            if not isinstance(attributes, dict):
+                _fail(here, "attributes by name", attributes)
+            for key, value in attributes.items():
+                _text(key, f"{here}: attribute", NAME_LENGTH)
+                if isinstance(value, list):
+                    for one in value:
+                        _integer(one, f"{here}: {key}", 1 << 64, -(1 << 63))
+                elif isinstance(value, str):
+                    _text(value, f"{here}: {key}", NAME_LENGTH)
+                else:
+                    _integer(value, f"{here}: {key}", 1 << 64, -(1 << 63))
+            for value in _list(operands, f"{here}: operands"):
+                self._use(value, here)
+            for value in _list(results, f"{here}: results"):
+                self._make(value, here)
+            try:
+                check(
+                    from_json(entry), [self._tensor(v) for v in operands], [self._tensor(v) for v in results]
+                )
+            except DittoError as error:
+                raise _WrongError(f"{here}: {error}") from None
+
+    def _tensor(self, value: int) -> Tensor:
+        shape, dtype, _, secret, _ = self._values[value]
+        return Tensor(tuple(shape), dtype == "i1", self._encodings[value], secret)
 
     def _check_alike(self, source: int, target: int, fields: Sequence[int], where: str) -> None:
         """Raises unless two values have the same shape, dtype or secrecy, whichever `fields` are."""

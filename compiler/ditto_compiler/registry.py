@@ -7,10 +7,13 @@ from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
+from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
 from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
+from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
+from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
@@ -21,10 +24,12 @@ from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
 from ditto_compiler.passes.ditto_insert_guards import DittoInsertGuards
 from ditto_compiler.passes.ditto_legalize_constants import DittoLegalizeConstants
 from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
+from ditto_compiler.passes.ditto_normalize_late import DittoNormalizeLate
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
 from ditto_compiler.passes.ditto_print_ranges import DittoPrintRanges
+from ditto_compiler.passes.ditto_recover_oneshots import DittoRecoverOneshots
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
@@ -32,6 +37,7 @@ from ditto_compiler.passes.legalize_chlo import LegalizeChlo
 PASSES: dict[str, type[Pass]] = {
     cls.name: cls
     for cls in (
+        DittoRecoverOneshots,
         InlineCalls,
         LegalizeChlo,
         DittoCheckSupported,
@@ -39,7 +45,9 @@ PASSES: dict[str, type[Pass]] = {
         DittoFoldConstants,
         DittoFoldRanges,
         DittoApproximate,
+        DittoNormalizeLate,
         DittoApplyRanges,
+        DittoChooseFunctions,
         DittoPrintRanges,
         DittoAnnotate,
         DittoInsertCasts,
@@ -49,11 +57,13 @@ PASSES: dict[str, type[Pass]] = {
         DittoLegalizeConstants,
         DittoExpandRescale,
         DittoAssignFractions,
+        DittoAssignRings,
         DittoOptimizeRescale,
         DittoCheckConstants,
         DittoInsertGuards,
         DittoExpandReductions,
         DittoLegalizeIntegers,
+        DittoExpandBounds,
         DittoExpandComparisons,
         DittoOutlineRegions,
         DittoToPphlo,

@@ -9,6 +9,8 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - d4: a `ditto.less` has one fixed-point operand, and for each of its thresholds a boolean of the same shape
   and ring.
 - d5: a `ditto.wrap` and a `ditto.quotient` have integers of one type, and their numbers fit it.
+- d6: a `ditto.oneshot` has floats of one shape and type, its functions take and give tensors like these, and
+  its numbers make sense.
 - c1: once annotated, every op is one that the compiler knows, and every value a tensor of static shape with
   an encoding, but for those in the comparator of a sort.
 - c2: once casts are in, all operands and results of any other op are in one ring, and all its
@@ -17,19 +19,25 @@ The rules, by number; `docs/attributes.md` is their normative text and lit tests
 - c3: once rescaling is explicit, a product has exactly the sum of its operands' fraction bits, but for
   products in loops and branches, which the engine truncates itself.
 - c4: once annotated, an op sits only in a ring in which the engine can run it.
-- c5: once outlined, the entry function holds only calls, casts, comparisons and the return, and every other
-  function says its ring and fraction bits.
+- c5: once outlined, the entry function holds only calls, casts, comparisons, ops beside the engine and the
+  return, and every other function says its ring and fraction bits.
+- c6: an op beside the engine is an instruction that its executor can run, in rings of at most 64 bits; c2 to
+  c4 do not hold for it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ditto_compiler.beside.instruction import check
+from ditto_compiler.beside.placement import effect_of
+from ditto_compiler.beside.translate import translated
 from ditto_compiler.diagnostics import ErrorCollector, from_mlir
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES, width
 from ditto_compiler.encoding import RINGS, Cast, EncodingError, Fxp, Int
+from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import (
     BARE_REGIONS,
     Encoding,
@@ -38,6 +46,7 @@ from ditto_compiler.ir import (
     func,
     functions,
     ir,
+    is_private,
     is_tensor,
     nested_ops,
     type_encoding,
@@ -46,6 +55,7 @@ from ditto_compiler.ops import OPS, Kind, supported_rings
 from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import did_you_mean
 from ditto_compiler.owners import LABEL, is_label
+from ditto_compiler.structure import reducer
 from ditto_compiler.supported import function_problems, op_problem, type_problem
 
 ANNOTATED, CAST, OUTLINED = (names.STAGES.index(stage) + 1 for stage in ("annotated", "cast", "outlined"))
@@ -69,25 +79,33 @@ def verify_module(module: ir.Module) -> None:
         _verify_names(op, errors, is_entry=entry is not None and op == entry.operation)
     errors.raise_if_any()
     stage = names.stage_of(module)
+    callees = {function.name.value: function for function in functions(module)}
+    called: set[str] = set()
+    for op in nested_ops(module.operation):
+        if op.name == names.ONESHOT and names.TERMS not in op.attributes:
+            called |= _verify_oneshot(op, callees, errors)
+    errors.raise_if_any()
     types = _Types()
     for function in functions(module):
         if function.is_external or stage == len(names.STAGES):
             continue
-        annotated = stage >= OUTLINED or (entry is not None and function == entry)
+        outlined = stage >= OUTLINED and function.name.value not in called
+        annotated = outlined or (entry is not None and function == entry)
         _verify_function(
             function, stage if annotated else 0, types, errors, explicit=names.is_explicit(module)
         )
     if stage >= OUTLINED and entry is not None:
         for region in functions(module):
             says = all(name in region.attributes for name in (names.RING, names.FRAC))
-            if region != entry and not says:
+            if region != entry and not says and region.name.value not in called:
                 errors.add(region.operation, "c5: a region must have 'ditto.ring' and 'ditto.frac'")
         for op in nested_ops(entry.operation):
-            if op.name not in (*names.CASTS, names.LESS, names.CALL, "func.call", "func.return"):
+            outside = (*names.CASTS, names.LESS, names.CALL, "func.call", "func.return")
+            if op.name not in outside and not _is_beside(op):
                 errors.add(
                     op,
-                    "c5: the entry function of an outlined module holds only calls, casts, comparisons and a "
-                    "return; move it into a function with attribute 'ditto.ring'",
+                    "c5: the entry function of an outlined module holds only calls, casts, comparisons, ops "
+                    "beside the engine and a return; move it into a function with attribute 'ditto.ring'",
                 )
     errors.raise_if_any()
 
@@ -137,7 +155,9 @@ def _verify_function(
     for op in ops:
         if op.name in names.INTEGER_OPS:
             _verify_integer_op(op, errors)
-        if op.name in names.CASTS:
+        if _is_beside(op):
+            _verify_beside(op, errors)
+        elif op.name in names.CASTS:
             _verify_cast(op, errors)
         elif op.name == names.LESS:
             _verify_less(op, errors)
@@ -160,7 +180,7 @@ def _unknown(function: func.FuncOp, stage: int) -> Iterator[tuple[ir.Operation, 
 
 
 def _verify_names(op: ir.Operation, errors: ErrorCollector, *, is_entry: bool) -> None:
-    known = (*names.CASTS, names.LESS, *names.INTEGER_OPS, names.CALL)
+    known = (*names.CASTS, names.LESS, *names.INTEGER_OPS, names.ONESHOT, names.CALL)
     if op.name.startswith("ditto.") and op.name not in known:
         errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
     if not len(op.attributes):
@@ -205,12 +225,19 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         return "may stand only on function arguments"
     if name == names.EXPLICIT:
         return None if op.name == "builtin.module" else "may stand only on the module"
+    if name == names.BESIDE:
+        return None if isinstance(value, ir.UnitAttr) else f"must be a unit attribute, got {value}"
     if name == names.LOW_BITS:
         return None if op.name == "stablehlo.compare" else "may stand only on a comparison"
     if name == names.INFINITY:
         return None if _is_magnitude(value) else f"must be a non-negative f64, got {value}"
     if name == names.GUARDS:
         return _guards_problem(op, value)
+    if name == names.SLACK:
+        is_maximum = op.name == "stablehlo.reduce" and reducer(op) == "maximum"
+        if not is_maximum and op.name not in ("stablehlo.compare", names.LESS):
+            return "may stand only on a reduction by maximum, or on a comparison"
+        return None if _is_magnitude(value) else f"must be a non-negative f64, got {value}"
     if name == names.MAX_ABS:
         return _magnitudes_problem(value, len(op.results))
     if name == names.RANGE:
@@ -357,6 +384,25 @@ def _verify_cast(op: ir.Operation, errors: ErrorCollector) -> None:
         errors.add(op, f"d3: {old} -> {new} is 'ditto.{cast.op}'")
 
 
+def _is_beside(op: ir.Operation) -> bool:
+    """Whether `op`, or the op that holds it, runs beside the engine."""
+    while op.parent is not None and op.parent.name not in ("func.func", "builtin.module"):
+        op = op.parent
+    return names.BESIDE in op.attributes
+
+
+def _verify_beside(op: ir.Operation, errors: ErrorCollector) -> None:
+    if names.BESIDE not in op.attributes:
+        return
+    if effect_of(op) is None:
+        errors.add(op, "c6: the executor on shares has no such op; it is the engine's")
+        return
+    try:
+        check(*translated(op))
+    except DittoError as error:
+        errors.add(op, f"c6: {error}")
+
+
 def _verify_less(op: ir.Operation, errors: ErrorCollector) -> None:
     if len(op.operands) != 1 or not isinstance(type_encoding(op.operands[0].type), Fxp):
         found = ", ".join(f"'{operand.type}'" for operand in op.operands) or "none"
@@ -401,6 +447,66 @@ def _verify_integer_op(op: ir.Operation, errors: ErrorCollector) -> None:
     for name, value in attributes.items():
         problem = _integer_problem(value, counts[name]) if name in counts else _natural_problem(value)
         _add_if(errors, op, f"attribute '{name}'", problem, rule="d5")
+
+
+def _verify_oneshot(op: ir.Operation, callees: Mapping[str, func.FuncOp], errors: ErrorCollector) -> set[str]:
+    """Checks a `ditto.oneshot`, and gives the names of its functions."""
+    attributes = {name: value for name, value in attributes_of(op).items() if not name.startswith("ditto.")}
+    values = [value.type for value in (*op.operands, *op.results)]
+    if len(op.operands) != 1 or len(op.results) != 1 or not all(map(_is_of_floats, values)):
+        errors.add(op, f"d6: it has one operand and one result of floats, got {', '.join(map(str, values))}")
+        return set()
+    if not same_tensor(*values):
+        errors.add(op, f"d6: it keeps shape and element type, got '{values[0]}' -> '{values[1]}'")
+        return set()
+    found = set()
+    for name in (names.FUNCTION, names.OTHERWISE):
+        problem = _callee_problem(attributes.pop(name, None), callees, values[0])
+        if problem is not None:
+            errors.add(op, f"d6: attribute '{name}' {problem}")
+        else:
+            found.add(ir.FlatSymbolRefAttr(op.attributes[name]).value)
+    error, ends = (
+        attributes.pop(names.ERROR, None),
+        [attributes.pop(n, None) for n in (names.LOW, names.HIGH)],
+    )
+    if error is None or not _is_magnitude(error) or not 0 < error.value < math.inf:
+        errors.add(op, f"d6: attribute '{names.ERROR}' must be a positive f64, got {error}")
+    if ends != [None, None] and not _is_interval(ends):
+        found_ends = " and ".join("none" if end is None else str(end) for end in ends)
+        errors.add(op, f"d6: '{names.LOW}' and '{names.HIGH}' must be f64, low < high, got {found_ends}")
+    if not isinstance(attributes.pop(names.RELATIVE, ir.UnitAttr.get(op.context)), ir.UnitAttr):
+        errors.add(op, f"d6: attribute '{names.RELATIVE}' must be a unit")
+    if attributes:
+        errors.add(op, f"d6: unknown attribute(s) {', '.join(attributes)}")
+    return found
+
+
+def _is_of_floats(type_: ir.Type) -> bool:
+    return is_tensor(type_) and str(ir.RankedTensorType(type_).element_type) in FLOAT_TYPES
+
+
+def _callee_problem(
+    value: ir.Attribute | None, callees: Mapping[str, func.FuncOp], type_: ir.Type
+) -> str | None:
+    if not isinstance(value, ir.FlatSymbolRefAttr):
+        return f"must be the symbol of a function, got {value}"
+    callee = callees.get(value.value)
+    if callee is None or callee.is_external:
+        return f"speaks of @{value.value}, which is no function with a body"
+    if not is_private(callee):
+        return f"speaks of @{value.value}, which must be private"
+    inputs, results = list(callee.type.inputs), list(callee.type.results)
+    if len(inputs) != 1 or inputs != results or not is_tensor(inputs[0]) or not same_tensor(inputs[0], type_):
+        return f"speaks of @{value.value}, which must take and give tensors like '{type_}', not {callee.type}"
+    return None
+
+
+def _is_interval(ends: Sequence[ir.Attribute | None]) -> bool:
+    if not all(isinstance(end, ir.FloatAttr) and str(end.type) == "f64" for end in ends):
+        return False
+    low, high = (ir.FloatAttr(end).value for end in ends)
+    return bool(-math.inf < low < high < math.inf)
 
 
 def _natural_problem(value: ir.Attribute) -> str | None:

@@ -10,15 +10,23 @@ import numpy as np
 from jaxlib import xla_client
 from numpy.typing import NDArray
 
-from ditto_compiler.ir import PassManager, copy_module, ir
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.ir import PassManager, copy_module, drop_unused_functions, func, ir, nested_ops
 
 
 class XlaFunction:
-    """A module's `@main`, compiled for the CPU. CHLO ops are expanded first; the module is not changed."""
+    """A module's `@main`, compiled for the CPU; the module is not changed.
+
+    CHLO ops are expanded first, and one-shot functions are called.
+    """
 
     def __init__(self, module: ir.Module) -> None:
         plain = copy_module(module)
         with plain.context:
+            for op in nested_ops(plain.operation):
+                if op.name == names.ONESHOT:
+                    _call(op)
+            drop_unused_functions(plain)
             PassManager.parse("builtin.module(func.func(chlo-legalize-to-stablehlo))").run(plain.operation)
         self._device = jax.devices("cpu")[0]
         options = xla_client.CompileOptions()
@@ -33,3 +41,11 @@ class XlaFunction:
         put = self._device.client.buffer_from_pyval
         buffers: Sequence[Any] = [put(np.asarray(argument), self._device) for argument in arguments]
         return [np.asarray(result) for result in self._executable.execute(buffers)]
+
+
+def _call(op: ir.Operation) -> None:
+    """Puts a call of its function in the place of a `ditto.oneshot`."""
+    types, function = [result.type for result in op.results], op.attributes[names.FUNCTION]
+    call = func.CallOp(types, function, list(op.operands), loc=op.location, ip=ir.InsertionPoint(op))
+    op.results[0].replace_all_uses_with(call.results[0])
+    op.erase()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ditto.api import compile
     from ditto.calibrating import calibrate
     from ditto.compiled_program import Program
+    from ditto.one_shot import oneshot
     from ditto.runtime.caller.cluster import (
         ClusterError,
         InputError,
@@ -46,6 +47,7 @@ _HOMES = {
     "calibrate": "ditto.calibrating",
     "compile": "ditto.api",
     "load_policy": "ditto_compiler.policy",
+    "oneshot": "ditto.one_shot",
     "simulate": "ditto.simulator",
     "simulated": "ditto.simulator",
 }
@@ -68,6 +70,7 @@ __all__ = [
     "calibrate",
     "compile",
     "load_policy",
+    "oneshot",
     "simulate",
     "simulated",
 ]

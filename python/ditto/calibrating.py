@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from ditto import tree
 from ditto.frontend import Source, static_positions, to_stablehlo
@@ -23,12 +24,14 @@ from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.intervals import INFINITE
 from ditto_compiler.ir import (
+    clone_op,
     copy_module,
     defining_op,
     element_type,
     entry_function,
     func,
     ir,
+    nested_ops,
     numel,
     ops_of,
     set_function_type,
@@ -124,12 +127,17 @@ class _Probe:
         self.keys = instrument(module)
         self.low = np.full(len(self.keys), math.inf)
         self.high = np.full(len(self.keys), -math.inf)
-        self._measure = XlaFunction(module)
+        self._measures = [XlaFunction(module)]
+        if add_slack(module):
+            self._measures.append(XlaFunction(module))
 
     def add(self, arguments: Sequence[Any], number: int) -> None:
-        """Takes the values of batch `number` into account."""
-        ends = self._measure(*self._arrays(arguments, f"batch {number}"))
-        found = np.array(ends, np.float64).reshape(-1, 2)
+        """Takes the values of batch `number` into account; maxima with slack without it, and with all."""
+        arrays = self._arrays(arguments, f"batch {number}")
+        for measure in self._measures:
+            self._note(np.array(measure(*arrays), np.float64).reshape(-1, 2))
+
+    def _note(self, found: NDArray[np.float64]) -> None:
         if np.isnan(found).any():
             bad = self.keys[int(np.argmax(np.isnan(found).any(axis=1)))]
             raise DittoError(f"calibration: '{bad}' is NaN on a sample; use samples on which the model works")
@@ -173,6 +181,19 @@ class _Probe:
                 )
             arrays.append(array)
         return arrays
+
+
+def add_slack(module: ir.Module) -> bool:
+    """Makes each maximum that has slack as large as it may be; whether there is any."""
+    found = [op for op in nested_ops(module.operation) if names.SLACK in op.attributes]
+    for op in found:
+        with module.context, op.location:
+            builder = Builder.before(op)
+            maximum = clone_op(op, {}, ir.InsertionPoint(op)).results[0]
+            larger = builder.tensor(maximum) + (names.get_float(op, names.SLACK) or 0.0)
+            op.results[0].replace_all_uses_with(larger.value)
+            op.erase()
+    return bool(found)
 
 
 def _check_domains(module: ir.Module, policy: Policy, ranges: Ranges) -> None:

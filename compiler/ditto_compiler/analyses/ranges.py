@@ -85,7 +85,9 @@ class RangeAnalysis:
         if op.name in names.CASTS:
             return [self.of(op.operands[0])]
         if op.name == "func.call":
-            return self._called(op)
+            name = ir.FlatSymbolRefAttr(op.attributes["callee"]).value
+            found = self.call(name, [self.of(operand) for operand in op.operands])
+            return [anything(result) for result in op.results] if found is None else found
         if op_problem(op) or not all(self._is_shared(value.type) for value in (*op.operands, *op.results)):
             return [anything(result) for result in op.results]
         return OPS[op.name].range(self, op)
@@ -96,14 +98,13 @@ class RangeAnalysis:
             self._shared[type_] = type_problem(type_) is None
         return self._shared[type_]
 
-    def _called(self, op: ir.Operation) -> Sequence[Range]:
-        name = ir.FlatSymbolRefAttr(op.attributes["callee"]).value
+    def call(self, name: str, arguments: Sequence[Range]) -> Sequence[Range] | None:
+        """What a function of the module returns; None for one that recurs or has no body."""
         callee = self._functions.get(name)
         if callee is None or callee.is_external or name in self._calling:
-            return [anything(result) for result in op.results]
+            return None
         self._calling.append(name)
         before = [self._ranges.get(argument) for argument in callee.arguments]
-        arguments = [self.of(operand) for operand in op.operands]
         results = self.run(callee.entry_block, arguments)
         if None not in before:
             # What is kept of its values holds for all of its calls.

@@ -16,6 +16,8 @@
 | `ditto.low_bits`   | comparisons of integers  | unit                 | reads only their own bits        |
 | `ditto.infinity`   | operations with a range  | f64                  | from here on, numbers are infinite |
 | `ditto.guards`     | the entry function       | strings              | what its last result vouches for |
+| `ditto.beside`     | operations               | unit                 | runs beside the engine, on shares |
+| `ditto.slack`      | reductions, comparisons  | f64                  | how far off their result may be  |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """
@@ -39,10 +41,12 @@ EXPLICIT = "ditto.explicit_rescale"
 LOW_BITS = "ditto.low_bits"
 INFINITY = "ditto.infinity"
 GUARDS = "ditto.guards"
+BESIDE = "ditto.beside"
+SLACK = "ditto.slack"
 
 NAMES: tuple[str, ...] = (
     *(VISIBILITY, OWNER, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
-    *(LOW_BITS, INFINITY, GUARDS),
+    *(LOW_BITS, INFINITY, GUARDS, BESIDE, SLACK),
 )
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")
@@ -62,8 +66,23 @@ QUOTIENT = "ditto.quotient"
 """`"ditto.quotient"(%x, %y) {bits = 8 : i32}` or `(%x) {divisor = 7 : ui64, limit = 99 : ui64}`: x / y."""
 BITS, DIVISOR, LIMIT = "bits", "divisor", "limit"
 INTEGER_OPS: tuple[str, ...] = (WRAP, QUOTIENT)
+ONESHOT = "ditto.oneshot"
+"""`"ditto.oneshot"(%x) {function = @f, otherwise = @g, error = 1.0e-3 : f64}`: f of each element, or g where
+nothing is known of x; see docs/attributes.md."""
+TERMS, OF = "terms", "of"
+"""Of a one-shot function that has been fitted: its integers (see `oneshot/terms.py`), and what it was called."""
+FUNCTION, OTHERWISE, ERROR, RELATIVE, LOW, HIGH = (
+    *("function", "otherwise", "error", "relative"),
+    *("low", "high"),
+)
 CALL = "ditto.call"
 """`"ditto.call"(%x) {callee = @r0}`: runs a lowered region."""
+
+
+def get_float(op: ir.Operation, name: str) -> float | None:
+    """The number in the attribute `name` of `op`, or None when absent."""
+    attribute = get_attribute(op, name)
+    return None if attribute is None else float(ir.FloatAttr(attribute).value)
 
 
 def int_attribute(value: int, context: ir.Context | None = None) -> ir.IntegerAttr:

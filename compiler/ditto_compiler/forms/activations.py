@@ -9,7 +9,8 @@ set to 0 beyond its range, where it is exactly 0: no intermediate value grows wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ditto_compiler.forms.builder import Tensor, combination
@@ -141,6 +142,32 @@ def logistic_sextic(x: Tensor) -> Tensor:
     x_ = fold(x, 7.25)
     coefficients = (0.25384772, -0.0047935334, -0.024479601, 0.0069250863, -0.00077585664, 3.2007729e-05)
     return odd(x_, _sextic(x_.size, coefficients, 7.25, 4.0), 0.5) + 0.5
+
+
+def gelu_oneshot(x: Tensor) -> Tensor:
+    """x/2 + an even function: the odd part of GeLU is linear."""
+    return _with_even_part(x, "gelu_even", lambda x: x * 0.5 * (x * math.sqrt(0.5)).erf(), gelu_quartic, 4e-4)
+
+
+def silu_oneshot(x: Tensor) -> Tensor:
+    """x/2 + an even function."""
+    return _with_even_part(x, "silu_even", lambda x: x * (x.logistic() - 0.5), silu_quartic, 1e-3)
+
+
+def _with_even_part(
+    x: Tensor, name: str, even: Callable[[Tensor], Tensor], whole: Callable[[Tensor], Tensor], error: float
+) -> Tensor:
+    return x * 0.5 + x.oneshot(name, even, lambda x: whole(x) - x * 0.5, error)
+
+
+def tanh_oneshot(x: Tensor) -> Tensor:
+    """tanh as it is."""
+    return x.oneshot("tanh", Tensor.tanh, tanh_cubic, 1e-3)
+
+
+def logistic_oneshot(x: Tensor) -> Tensor:
+    """The logistic function as it is."""
+    return x.oneshot("logistic", Tensor.logistic, logistic_sextic, 1e-3)
 
 
 def odd(x: Folded, inside: Tensor, limit: float = 1.0) -> Tensor:

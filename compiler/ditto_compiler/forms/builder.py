@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Encoding, Fxp, Int
-from ditto_compiler.ir import defining_op, encode_type, encoding_of, ir
+from ditto_compiler.ir import defining_op, element_type, encode_type, encoding_of, ir
 from ditto_compiler.op_attributes import comparison_attributes
+from ditto_compiler.private_functions import add_function, module_of
 from ditto_compiler.structure import is_float, splat_attribute
 
 
@@ -53,13 +54,13 @@ class Builder:
         attributes: dict[str, ir.Attribute] | None = None,
         regions: int = 0,
     ) -> ir.Operation:
-        """Emits one op."""
+        """Emits one op, of StableHLO unless its name says another dialect."""
         attributes = dict(attributes or {})
         if self._pin is not None and name != "constant":
             attributes[names.RING] = names.int_attribute(self._pin.ring)
             attributes[names.FRAC] = names.int_attribute(self._pin.frac)
         operation = ir.Operation.create(
-            f"stablehlo.{name}",
+            name if "." in name else f"stablehlo.{name}",
             results=list(types),
             operands=list(operands),
             attributes=attributes,
@@ -69,6 +70,15 @@ class Builder:
         )
         self.ops.append(operation)
         return operation
+
+    def function(self, name: str, type_: ir.Type, formula: Callable[[Tensor], Tensor]) -> ir.Attribute:
+        """The symbol of a private function of tensors of this type."""
+
+        def write(block: ir.Block) -> ir.Value:
+            inside = Builder(ir.InsertionPoint(block), ir.Location.unknown())
+            return formula(inside.tensor(block.arguments[0])).value
+
+        return add_function(module_of(self._ip.block), name, type_, write)
 
     def splat(self, number: float, type_: ir.Type) -> ir.Value:
         """A constant with the same number in every element."""
@@ -192,6 +202,10 @@ class Tensor:
         op = self.builder.op("compare", [booleans], [self.value, self._same(other)], attributes)
         return Tensor(self.builder, op.results[0])
 
+    def either(self, other: Tensor) -> Tensor:
+        """Booleans that are true where one of two is."""
+        return self._elementwise("or", self.value, other.value)
+
     def where(self, predicate: Tensor, otherwise: Tensor | float = 0.0) -> Tensor:
         """This where `predicate` holds, and `otherwise` elsewhere."""
         return self._elementwise("select", predicate.value, self.value, self._same(otherwise))
@@ -210,6 +224,44 @@ class Tensor:
     def clamped(self, low: float, high: float) -> Tensor:
         """The nearest number between the two."""
         return self._elementwise("clamp", self._same(low), self.value, self._same(high))
+
+    def oneshot(
+        self,
+        name: str,
+        formula: Callable[[Tensor], Tensor],
+        otherwise: Callable[[Tensor], Tensor],
+        error: float,
+        *,
+        relative: bool = False,
+        interval: tuple[float, float] | None = None,
+    ) -> Tensor:
+        """A function of each element in one go, or `otherwise` where its arguments are not known well enough.
+
+        `interval`, if given, is what the formula that this belongs to proves of the arguments.
+
+        In half precision its values would be known too coarsely.
+        """
+        half = element_type(self.value) in ("f16", "bf16")
+        x = self.converted(ir.F32Type.get()) if half else self
+        attributes = {
+            names.FUNCTION: self.builder.function(name, x.type, formula),
+            names.OTHERWISE: self.builder.function(f"{name}_otherwise", x.type, otherwise),
+            names.ERROR: ir.FloatAttr.get_f64(error),
+            **({names.RELATIVE: ir.UnitAttr.get()} if relative else {}),
+        }
+        if interval is not None:
+            ends = map(ir.FloatAttr.get_f64, interval)
+            attributes |= zip((names.LOW, names.HIGH), ends, strict=True)
+        result = self.builder.op(names.ONESHOT, [x.type], [x.value], attributes).results[0]
+        return Tensor(self.builder, result).converted(self.type.element_type)
+
+    def erf(self) -> Tensor:
+        """The error function."""
+        return self._elementwise("chlo.erf", self.value)
+
+    def tanh(self) -> Tensor:
+        """The hyperbolic tangent."""
+        return self._elementwise("tanh", self.value)
 
     def exponential(self) -> Tensor:
         """The engine's own exp."""
@@ -255,6 +307,24 @@ class Tensor:
             [self], start, axes, lambda left, right: [left[0].larger(right[0])]
         )
         return result
+
+    def row_bound(self, axes: Sequence[int], slack: float) -> Tensor:
+        """The maximum over `axes`, which are gone, or any number that is larger by up to `slack`."""
+        bound = self.max(axes)
+        op = defining_op(bound.value)
+        assert op is not None
+        op.attributes[names.SLACK] = ir.FloatAttr.get_f64(slack)
+        return bound
+
+    def row_squares(self, axes: Sequence[int]) -> Tensor:
+        """The sums of squares over `axes`, which are gone: each row times itself."""
+        rows = [axis for axis in range(len(self.shape)) if axis not in axes]
+        fields = {"batching": rows, "contracting": list(axes)}
+        numbers = ", ".join(f"{s}_{f}_dimensions = {d}" for f, d in fields.items() for s in ("lhs", "rhs"))
+        type_ = ir.RankedTensorType.get([self.shape[axis] for axis in rows], self.type.element_type)
+        attributes = {"dot_dimension_numbers": ir.Attribute.parse(f"#stablehlo.dot<{numbers}>")}
+        op = self.builder.op("dot_general", [type_], [self.value, self.value], attributes)
+        return Tensor(self.builder, op.results[0])
 
     def spread(self, shape: Sequence[int], dims: Sequence[int]) -> Tensor:
         """Repeated to `shape`; dimension i of this runs along dimension dims[i]."""

@@ -46,12 +46,18 @@ class Exponential:
             if self.limit is not None:
                 near = x > self.limit
                 x = x.where(near, self.limit if self.clips else 0.0).within(-self.limit)
-        with builder.pinned(WIDE if self.squarings == 0 and work is not None else work):
-            weight = self.base(x)
+        weight = self.unlimited(x, work)
         with builder.pinned(work):
+            return weight.where(near) if near is not None and not self.clips else weight
+
+    def unlimited(self, x: Tensor, work: Fxp | None = None) -> Tensor:
+        """exp(x) of what is not below the limit."""
+        with x.builder.pinned(WIDE if self.squarings == 0 and work is not None else work):
+            weight = self.base(x)
+        with x.builder.pinned(work):
             for _ in range(self.squarings):
                 weight = (weight.within(LARGEST) * weight).within(LARGEST)
-            return weight.where(near) if near is not None and not self.clips else weight
+            return weight
 
 
 def _taylor(squarings: int, max_error: float) -> Exponential:

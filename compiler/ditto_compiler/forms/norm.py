@@ -13,6 +13,9 @@ from ditto_compiler.forms.builder import Tensor
 WIDE = Fxp(64, 18)
 """Where squares of what ring 32 holds can be summed."""
 
+RSQRT_ERROR = 1e-4
+"""Of 1/sqrt as a one-shot function, relative."""
+
 OCTAVES = (-17, 16)
 """Of variances: with 18 fraction bits the least is 2^-18; in ring 64 sums of squares are below 2^26."""
 
@@ -34,6 +37,11 @@ class Normalized:
     eps: float
     gain: float
     scale: Tensor | None
+
+    @property
+    def count(self) -> int:
+        """How many numbers a row has."""
+        return math.prod(self.x.shape[axis] for axis in self.axes)
 
 
 Rsqrt = Callable[[Tensor], Tensor]
@@ -66,6 +74,31 @@ def wide(
     return build
 
 
+def oneshot_layer_norm(of: Normalized) -> Tensor:
+    """The same, with sums of squares as products of rows, and 1/sqrt as a one-shot function."""
+    return _scaled_first(of, of.x - _mean(of.x, of).along(of.x, of.axes))
+
+
+def oneshot_rms_norm(of: Normalized) -> Tensor:
+    """The same for x as it is."""
+    return _scaled_first(of, of.x)
+
+
+def _scaled_first(of: Normalized, centred: Tensor) -> Tensor:
+    """The scale comes first, at the same time as the statistics."""
+
+    def otherwise(variance: Tensor) -> Tensor:
+        with variance.builder.pinned(WIDE):
+            return octave_rsqrt(variance)
+
+    variance = centred.row_squares(of.axes) * (1.0 / of.count) + of.eps
+    factor = variance.oneshot("rsqrt", Tensor.rsqrt, otherwise, RSQRT_ERROR, relative=True)
+    if of.gain != 1.0:
+        factor = factor * of.gain
+    scaled = centred if of.scale is None else centred * of.scale
+    return scaled * factor.along(of.x, of.axes)
+
+
 def octave_rsqrt(x: Tensor) -> Tensor:
     """1/sqrt of a variance, by octaves."""
     return octaves.rsqrt(x, *OCTAVES)
@@ -80,4 +113,4 @@ def _scaled(of: Normalized, centred: Tensor, rsqrt: Rsqrt) -> Tensor:
 
 
 def _mean(x: Tensor, of: Normalized) -> Tensor:
-    return x.sum(of.axes) * (1.0 / math.prod(of.x.shape[axis] for axis in of.axes))
+    return x.sum(of.axes) * (1.0 / of.count)

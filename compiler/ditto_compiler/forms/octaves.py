@@ -32,6 +32,11 @@ def reciprocal(x: Tensor, low: int, high: int) -> Tensor:
     return (factor * y) * correction
 
 
+def oneshot_reciprocal(x: Tensor) -> Tensor:
+    """1/x as a one-shot function, where the range of x is known, and otherwise the engine's own."""
+    return x.oneshot("reciprocal", Tensor.reciprocal, Tensor.reciprocal, 1e-3, relative=True)
+
+
 def unit_reciprocal(t: Tensor) -> Tensor:
     """1/t for t in [1, 2], as above."""
     y, correction = _inverse(t)

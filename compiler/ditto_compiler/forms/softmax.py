@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.forms import octaves
@@ -19,6 +20,18 @@ FINE = Fxp(32, 14)
 
 WIDE = Fxp(64, 18)
 """Where the engine divides."""
+
+SLACK = 2.0
+"""How much more than a row's maximum does as well: weights are smaller by e^2 then, and their sum too."""
+
+LOWEST = -16.0
+"""Arguments of exp as a one-shot function end here, where it is 1.2e-7."""
+
+SUM_ERROR = 1e-3
+"""Of what is done with the sum of a row, absolute for the logarithm and relative for the reciprocal."""
+
+WEIGHT_ERROR = 1e-5
+"""Of a weight: those of a row add up, and all that are clipped have the same."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,12 @@ class Rows:
 
     def inverse(self, sums: Tensor) -> Tensor:
         """1/sum of each row's weights: from 1, the maximum's, to how many there are; less where masked."""
-        largest = math.prod(self.x.shape[axis] for axis in self.axes) * LARGEST
-        return octaves.reciprocal(sums, 0 if self.mask is None else -8, math.floor(math.log2(largest)))
+        return octaves.reciprocal(sums, 0 if self.mask is None else -8, self.highest_octave)
+
+    @property
+    def highest_octave(self) -> int:
+        """That of the largest sum of a row's weights."""
+        return math.floor(math.log2(math.prod(self.x.shape[axis] for axis in self.axes) * LARGEST))
 
     def below_max(self) -> Tensor:
         """x minus its row's maximum."""
@@ -83,6 +100,28 @@ def narrow(rows: Rows, exp: Exponential) -> Tensor:
         inverse = rows.inverse(sums).within(LARGEST)
     with builder.pinned(FINE):
         return (weights * rows.row(inverse)).within(LARGEST)
+
+
+def oneshot(rows: Rows, exp: Exponential) -> Tensor:
+    """The same: exp and 1/sum are one-shot functions, and the maximum is one up to a constant."""
+
+    def inverse(sums: Tensor) -> Tensor:
+        low = math.floor(-SLACK / math.log(2)) - (0 if rows.mask is None else 8)
+        with sums.builder.pinned(WIDE):
+            return octaves.reciprocal(sums, low, rows.highest_octave)
+
+    _, weights, sums = _clipped_weights(rows, exp)
+    factor = sums.oneshot("reciprocal", Tensor.reciprocal, inverse, SUM_ERROR, relative=True)
+    return (weights * rows.row(factor)).within(LARGEST)
+
+
+def _clipped_weights(rows: Rows, exp: Exponential) -> tuple[Tensor, Tensor, Tensor]:
+    """x minus about its row's maximum, exp of it, and its sum."""
+    below = rows.x - rows.row(rows.x.row_bound(rows.axes, SLACK))
+    otherwise = partial(exp.unlimited, work=FINE)
+    clipped = below.larger(LOWEST)
+    weights = rows.masked(clipped.oneshot("exp", Tensor.exponential, otherwise, WEIGHT_ERROR, interval=(LOWEST, 0.0)))
+    return below, weights, weights.sum(rows.axes)
 
 
 def two_quad(rows: Rows, exp: Exponential) -> Tensor:
@@ -121,3 +160,14 @@ def log_narrow(rows: Rows, exp: Exponential) -> Tensor:
         logarithm = sums.log()
     with builder.pinned(NARROW):
         return below - rows.row(logarithm)
+
+
+def log_oneshot(rows: Rows, exp: Exponential) -> Tensor:
+    """The same: exp and the logarithm are one-shot functions."""
+
+    def logarithm(sums: Tensor) -> Tensor:
+        with sums.builder.pinned(WIDE):
+            return sums.log()
+
+    below, _, sums = _clipped_weights(rows, exp)
+    return below - rows.row(sums.oneshot("log", Tensor.log, logarithm, SUM_ERROR))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ditto_compiler.forms import activations, argmax, embedding, norm, softmax
+from ditto_compiler.forms import activations, argmax, embedding, norm, octaves, softmax
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.sources import DITTO, MPCFORMER, OURS, PUMA, SPU
@@ -23,6 +23,9 @@ TRAINED = "models trained for it"
 ROWS = "rows up to 512"
 SPREAD = "variance < 2^17"
 IDS = "any ids"
+KNOWN = "known ranges"
+ONESHOT = "oneshot"
+"""The form that runs beside the engine, where the policy allows it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Form:
             function, which a model must be trained for. Fixed point adds some units of the last place.
         build: writes it; what it takes depends on the function, see `forms.replace`.
         exp: for softmax, the exp within, unless the policy names another.
+        engine: for a form that runs beside the engine, the one that the engine runs instead of it.
     """
 
     name: str
@@ -48,10 +52,17 @@ class Form:
     max_error: float | None
     build: Callable[..., Any]
     exp: str | None = None
+    engine: str | None = None
 
 
 def _by_name(*forms: Form) -> dict[str, Form]:
     return {form.name: form for form in forms}
+
+
+def _oneshot(
+    formula: str, max_error: float, build: Callable[..., Any], engine: str, exp: str | None = None
+) -> Form:
+    return Form(ONESHOT, formula, OURS, KNOWN, max_error, build, exp, engine)
 
 
 FORMS: dict[str, dict[str, Form]] = {
@@ -61,17 +72,21 @@ FORMS: dict[str, dict[str, Form]] = {
         Form("quartic", "relu(x) + quartic(|x| < 3.25)", OURS, ANY, 0.00213, activations.gelu_quartic),
         Form("sextic", "relu(x) + sextic(|x| < 3.5)", OURS, WIDE, 0.00082, activations.gelu_sextic),
         Form("quad", "x²/8 + x/4 + 1/2", MPCFORMER, TRAINED, None, activations.gelu_quad),
+        _oneshot("x/2 + one-shot even part", 0.001, activations.gelu_oneshot, "quartic"),
     ),
     "silu": _by_name(
         Form("quartic", "relu(x) + quartic(|x| < 6.375)", OURS, ANY, 0.0109, activations.silu_quartic),
         Form("sextic", "relu(x) + sextic(|x| < 8)", OURS, WIDE, 0.00295, activations.silu_sextic),
+        _oneshot("x/2 + one-shot even part", 0.001, activations.silu_oneshot, "quartic"),
     ),
     "tanh": _by_name(
         Form("cubic", "sign(x) cubic(|x| < 2.625)", OURS, ANY, 0.0106, activations.tanh_cubic),
         Form("sextic", "sign(x) sextic(|x| < 3.625)", OURS, WIDE, 0.00143, activations.tanh_sextic),
+        _oneshot("one-shot", 0.001, activations.tanh_oneshot, "cubic"),
     ),
     "logistic": _by_name(
         Form("sextic", "1/2 + sign(x) sextic(|x| < 7.25)", OURS, WIDE, 0.00072, activations.logistic_sextic),
+        _oneshot("one-shot", 0.001, activations.logistic_oneshot, "sextic"),
     ),
     "softmax": _by_name(
         Form("puma", "exp(x - max) (1/sum)", PUMA, ROWS, 0.12, softmax.plain, "taylor5"),
@@ -79,12 +94,14 @@ FORMS: dict[str, dict[str, Form]] = {
         Form("narrow", "the same, only 1/sum in ring 64", OURS, ROWS, 0.0035, softmax.narrow, "quadratic16"),
         Form("2quad", "(x + 5)² (1/sum), no max", MPCFORMER, TRAINED, None, softmax.two_quad),
         Form("2relu", "relu(x) (1/sum), no max", MPCFORMER, TRAINED, None, softmax.two_relu),
+        _oneshot("the same, exp and 1/sum one-shot", 0.005, softmax.oneshot, "narrow", "quadratic16"),
     ),
     "log_softmax": _by_name(
         Form("puma", "x - max - log(sum(exp(x - max)))", PUMA, ROWS, 0.22, softmax.log_plain, "taylor5"),
         Form(
             "narrow", "the same, only log in ring 64", OURS, ROWS, 0.0055, softmax.log_narrow, "quadratic16"
         ),
+        _oneshot("the same, exp and log one-shot", 0.006, softmax.log_oneshot, "narrow", "quadratic16"),
     ),
     "layer_norm": _by_name(
         Form("rsqrt", "(x - mean) rsqrt(var + eps) scale", PUMA, f"{SPREAD}; ring 64", 0.0, norm.layer_norm),
@@ -97,6 +114,7 @@ FORMS: dict[str, dict[str, Form]] = {
             0.0,
             norm.wide(norm.layer_norm, norm.octave_rsqrt),
         ),
+        _oneshot("the same, rsqrt one-shot", 0.004, norm.oneshot_layer_norm, "octaves"),
     ),
     "rms_norm": _by_name(
         Form("rsqrt", "x rsqrt(mean(x²) + eps) scale", PUMA, f"{SPREAD}; ring 64", 0.0, norm.rms_norm),
@@ -109,6 +127,7 @@ FORMS: dict[str, dict[str, Form]] = {
             0.0,
             norm.wide(norm.rms_norm, norm.octave_rsqrt),
         ),
+        _oneshot("the same, rsqrt one-shot", 0.004, norm.oneshot_rms_norm, "octaves"),
     ),
     "argmax": _by_name(
         Form("tournament", "of pairs (value, index)", OURS, ANY, 0.0, argmax.argmax),
@@ -122,6 +141,7 @@ FORMS: dict[str, dict[str, Form]] = {
     ),
     "division": _by_name(
         Form("reciprocal", "x (1/y), 1/y once per row", PUMA, "y ≠ 0", 0.0, Tensor.reciprocal),
+        _oneshot("the same, 1/y one-shot", 0.001, octaves.oneshot_reciprocal, "reciprocal"),
     ),
 }
 """By function, then by name."""

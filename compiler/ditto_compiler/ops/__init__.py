@@ -13,6 +13,7 @@ from ditto_compiler.ops import (
     indexing,
     integers,
     movement,
+    oneshot,
     products,
     reductions,
     sorting,
@@ -58,6 +59,7 @@ FAMILIES = (
     bitwise,
     integers,
     functions,
+    oneshot,
     control,
 )
 """Their modules."""

@@ -58,6 +58,9 @@ class Ranges(Protocol):
     def run(self, block: ir.Block, arguments: Sequence[Range]) -> list[Range]:
         """What a block returns, given its arguments; it may read values of the blocks around it."""
 
+    def call(self, name: str, arguments: Sequence[Range]) -> Sequence[Range] | None:
+        """What the function `name` of the module returns; None for one that recurs or has no body."""
+
     def fitted(self, range_: Range, value: ir.Value) -> Range:
         """What a value can be that is computed to be in a range, and may wrap around."""
 

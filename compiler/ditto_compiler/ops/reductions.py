@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from ditto_compiler import intervals
+from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.folds import ASSOCIATIVE, IDEMPOTENT, identity, starts_from_identity
 from ditto_compiler.intervals import NOTHING, UNKNOWN, Range, join, widened
@@ -15,7 +16,7 @@ from ditto_compiler.op_attributes import get_i64s, get_padding, shape_of
 from ditto_compiler.ops.base import OPS, IsSecret, Kind, Op, Ranges, Scale, Share, Values, register
 from ditto_compiler.ops.emitter import Emitter, i64s
 from ditto_compiler.ops.movement import pad
-from ditto_compiler.structure import is_float, reducer
+from ditto_compiler.structure import constant, is_float, reducer
 
 
 def _reduce(e: Emitter, op: ir.Operation) -> Values:
@@ -130,25 +131,45 @@ def _range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
         rule = _OF_BITS.get(reducer(op) or "", rule)
     if rule is not None:
         found = rule(cells[0], count, initial[0])
-        # Pattern: sum(exp(x - max(x))) >= 1   [along the same axes]
-        if _adds_up_to_one(op) and found.high >= 1:
-            found = found.numbers(max(found.low, 1.0), found.high)
+        least = _largest_term(ranges, op)
+        if least is not None and cells[0].low >= 0 and found.high >= least:
+            found = found.numbers(max(found.low, least), found.high)
+        slack = names.get_float(op, names.SLACK)
+        if slack is not None:
+            found = intervals.add(found, Range(0.0, slack))
         return [ranges.fitted(found, op.results[0])]
     return _fixed_point(
         ranges, op.regions[0].blocks[0], [join(*pair) for pair in zip(cells, initial, strict=True)]
     )
 
 
-def _adds_up_to_one(op: ir.Operation) -> bool:
-    """Whether `op` sums exp(x - max(x)) of whole rows, of which one is exp(0)."""
-    exp = defining_op(op.operands[0])
-    shifted = (
-        defining_op(exp.operands[0]) if exp is not None and exp.name == "stablehlo.exponential" else None
-    )
-    if op.name != "stablehlo.reduce" or shifted is None or shifted.name != "stablehlo.subtract":
-        return False
+def _largest_term(ranges: Ranges, op: ir.Operation) -> float | None:
+    """What one term of each sum is at least, where that is known by how the terms came about.
+
+    Pattern: sum(exp(x - max(x))) >= 1   [along the same axes]
+
+    If the maximum has slack, it may be less; and the argument may be clipped below, from where on exp is a
+    one-shot function.
+    """
+    weights = defining_op(op.operands[0])
+    if op.name != "stablehlo.reduce" or reducer(op) != "add" or weights is None:
+        return None
+    if weights.name not in ("stablehlo.exponential", names.ONESHOT):
+        return None
+    shifted = defining_op(weights.operands[0])
+    if shifted is not None and shifted.name == "stablehlo.maximum":
+        lowest = constant(shifted.operands[1])
+        shifted = defining_op(shifted.operands[0]) if lowest is not None and lowest <= 0 else None
+    if shifted is None or shifted.name != "stablehlo.subtract":
+        return None
     statistic = row_statistic(shifted.results[0], *shifted.operands)
-    return statistic == ("maximum", tuple(sorted(get_i64s(op, "dimensions")))) and reducer(op) == "add"
+    if statistic is None or statistic[:2] != ("maximum", tuple(sorted(get_i64s(op, "dimensions")))):
+        return None
+    if weights.name == "stablehlo.exponential":
+        return math.exp(-statistic.slack)
+    function = ir.FlatSymbolRefAttr(weights.attributes[names.FUNCTION]).value
+    found = ranges.call(function, [Range(-statistic.slack, 0.0)])
+    return None if found is None else found[0].low
 
 
 def _fixed_point(ranges: Ranges, body: ir.Block, start: list[Range]) -> Sequence[Range]:

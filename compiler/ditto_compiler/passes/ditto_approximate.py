@@ -15,6 +15,7 @@ from ditto_compiler.ir import func, functions, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, load_policy
+from ditto_compiler.private_functions import referred_to
 from ditto_compiler.recognizers import COSTLY, Found, recognize
 from ditto_compiler.recognizers.embedding import filled_lookup
 from ditto_compiler.recognizers.logistic import LOGISTIC
@@ -30,9 +31,10 @@ class DittoApproximate(Pass):
     replaced by the form that the policy chooses for it and its scope: a piecewise polynomial, a reciprocal
     per row instead of a division per element, and so on. docs/forms.md lists the forms, with formulas,
     errors and costs. Options name forms directly and win over the policy; what neither names stays
-    exact, and so does everything public, which costs nothing. A logistic function that is spelled out by an
-    exponential becomes one op first. A lookup by public ids gives zeros where JAX gives NaN, for ids that are
-    out of range.
+    exact, and so does everything public, which costs nothing. Where the policy runs nothing beside the
+    engine, `oneshot` stands for the form that comes closest there. A logistic function that is spelled out
+    by an exponential becomes one op first. A lookup by public ids gives zeros where JAX gives NaN, for ids
+    that are out of range.
 
     Replacements have the location of the op they replace, so they stay in its scope. Some pin the ring
     and the fraction bits of their ops by `ditto.ring` and `ditto.frac`.
@@ -56,26 +58,26 @@ class DittoApproximate(Pass):
     policy: str = ""
     """A preset or the path of a TOML file, whose forms are used; empty for none."""
     gelu: str = ""
-    """exact, puma, quartic, sextic, quad."""
+    """exact, puma, quartic, sextic, quad, oneshot."""
     silu: str = ""
-    """exact, quartic, sextic."""
+    """exact, quartic, sextic, oneshot."""
     tanh: str = ""
-    """exact, cubic, sextic."""
+    """exact, cubic, sextic, oneshot."""
     logistic: str = ""
-    """exact, sextic."""
+    """exact, sextic, oneshot."""
     softmax: str = ""
-    """exact, puma, ditto, narrow, 2quad, 2relu."""
+    """exact, puma, ditto, narrow, 2quad, 2relu, oneshot."""
     log_softmax: str = ""
-    """exact, puma, narrow."""
+    """exact, puma, narrow, oneshot."""
     exp: str = ""
     """exp within softmax and log-softmax: engine, taylor4 to taylor8, quadratic8, quadratic16; empty for the
     form's own."""
     layer_norm: str = ""
-    """exact, rsqrt, wide, octaves."""
+    """exact, rsqrt, wide, octaves, oneshot."""
     rms_norm: str = ""
-    """exact, rsqrt, wide, octaves."""
+    """exact, rsqrt, wide, octaves, oneshot."""
     division: str = ""
-    """Division by a value that is repeated along an axis: exact, reciprocal."""
+    """Division by a value that is repeated along an axis: exact, reciprocal, oneshot."""
     argmax: str = ""
     """exact, tournament."""
     argmin: str = ""
@@ -90,10 +92,14 @@ class DittoApproximate(Pass):
         self.remarks.clear()
         self.check_before("ditto-annotate", module, has_run=names.has_reached(module, "annotated"))
         errors = self.errors()
-        rules = self._rules(module, errors)
+        policy = self._policy(module, errors)
+        rules = self._rules(module, policy, errors)
         errors.raise_if_any()
+        engine_alone = policy is not None and policy.beside == "none"
         visibility = VisibilityAnalysis(module)
-        bodies = [function for function in functions(module) if not function.is_external]
+        # What is computed in one go is to be exact.
+        apart = referred_to(module)
+        bodies = [f for f in functions(module) if not f.is_external and f.name.value not in apart]
         for function in bodies:
             _collect(function)
         every = [one for function in bodies for one in recognize(function)]
@@ -105,8 +111,11 @@ class DittoApproximate(Pass):
             name = form_of(rules, one.function, scope)
             if name == EXACT:
                 kept.append(one)
-            else:
-                replacer.replace(one, FORMS[one.function][name], form_of(rules, "exp", scope))
+                continue
+            form = FORMS[one.function][name]
+            if engine_alone and form.engine is not None:
+                form = FORMS[one.function][form.engine]
+            replacer.replace(one, form, form_of(rules, "exp", scope))
         replacer.finish()
         for one in every:
             if one.function == "embedding" and one not in found and filled_lookup(one.root) is not None:
@@ -114,15 +123,22 @@ class DittoApproximate(Pass):
         for function in bodies:
             self._remark(function, visibility, kept, set(replacer.ops))
 
-    def _rules(self, module: ir.Module, errors: ErrorCollector) -> tuple[FormRule, ...]:
+    def _policy(self, module: ir.Module, errors: ErrorCollector) -> Policy | None:
         try:
-            policy = self.policy_object or (load_policy(self.policy) if self.policy else None)
-            chosen = {name: getattr(self, name) for name in FORM_NAMES if getattr(self, name)}
-            own = FormRule("the options", chosen)
+            return self.policy_object or (load_policy(self.policy) if self.policy else None)
+        except PolicyError as error:
+            errors.add(module.operation, str(error))
+            return None
+
+    def _rules(
+        self, module: ir.Module, policy: Policy | None, errors: ErrorCollector
+    ) -> tuple[FormRule, ...]:
+        chosen = {name: getattr(self, name) for name in FORM_NAMES if getattr(self, name)}
+        try:
+            return (*(policy.forms if policy else ()), FormRule("the options", chosen))
         except PolicyError as error:
             errors.add(module.operation, str(error))
             return ()
-        return (*(policy.forms if policy else ()), own)
 
     def _remark(
         self,

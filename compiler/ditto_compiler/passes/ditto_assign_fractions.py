@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import ClassVar
 
 from ditto_compiler.analyses.headroom import Headroom
@@ -13,12 +12,9 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import insert_cast_after, insert_casts
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import encoding_of, ir, ops_of, set_encoding
-from ditto_compiler.ops.scales import is_free, is_product
+from ditto_compiler.ops.scales import dyadic_bits, is_free, is_product
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.structure import constant_numbers, constant_through_layout, splat_of
-
-CONSTANT_BITS = 24
-"""Significant bits kept of a constant: those of a single-precision float."""
+from ditto_compiler.structure import constant_through_layout, splat_of
 
 
 @dataclass(frozen=True)
@@ -81,11 +77,11 @@ class DittoAssignFractions(Pass):
             own, other = encoding_of(supplied), encoding_of(computed)
             assert isinstance(own, Fxp) and isinstance(other, Fxp)
             budget = headroom.product(op, own.frac) - other.frac
-            room = min(budget, headroom.value(supplied, own.frac), _dyadic_bits(supplied, own.ring))
+            room = min(budget, headroom.value(supplied, own.frac), dyadic_bits(supplied, own.ring))
             frac = self._whole_bytes(room, headroom.ranges.bound(supplied))
             if _is_table(supplied):
                 frac = max(frac, min(room, own.frac))
-            if frac < min(self.min_bits, _dyadic_bits(supplied, own.ring)):
+            if frac < min(self.min_bits, dyadic_bits(supplied, own.ring)):
                 bound = headroom.ranges.bound(op.results[0])
                 errors.add(
                     op,
@@ -142,17 +138,3 @@ def _is_table(value: ir.Value) -> bool:
     """Whether a value is a constant of different numbers."""
     constant = constant_through_layout(value)
     return constant is not None and splat_of(constant) is None
-
-
-def _dyadic_bits(value: ir.Value, ring: int) -> int:
-    """Fraction bits that hold a constant exactly, or `CONSTANT_BITS` of each number; else no limit."""
-    constant = constant_through_layout(value)
-    if constant is None:
-        return ring - 2
-    numbers = [float(x) for x in constant_numbers(constant)]
-    finite = [Fraction(x) for x in numbers if math.isfinite(x) and x]
-    if not finite:
-        return 0
-    exact = max(x.denominator.bit_length() - 1 for x in finite)
-    leading = CONSTANT_BITS - 1 - math.floor(math.log2(min(abs(x) for x in finite)))
-    return max(0, min(exact, leading, ring - 2))

@@ -152,15 +152,17 @@ class _Comparisons:
         return _Terms(difference, (1 if direction == "LE" else 0,), False)
 
     def finish(self) -> None:
-        """Emits one `ditto.less` for each value that is compared, where it is first."""
-        thresholds: dict[ir.Value, dict[int, None]] = {}
-        for _, terms in self._terms:
-            thresholds.setdefault(terms.value, {}).update(dict.fromkeys(terms.thresholds))
-        made: dict[ir.Value, dict[int, ir.Value]] = {}
+        """Emits one `ditto.less` for each value that is compared, and how exactly, where it is first."""
+        thresholds: dict[tuple[ir.Value, float | None], dict[int, None]] = {}
         for op, terms in self._terms:
-            if terms.value not in made:
-                made[terms.value] = _less(terms.value, sorted(thresholds[terms.value]), op)
-            parts = [made[terms.value][threshold] for threshold in terms.thresholds]
+            key = terms.value, names.get_float(op, names.SLACK)
+            thresholds.setdefault(key, {}).update(dict.fromkeys(terms.thresholds))
+        made: dict[tuple[ir.Value, float | None], dict[int, ir.Value]] = {}
+        for op, terms in self._terms:
+            key = terms.value, names.get_float(op, names.SLACK)
+            if key not in made:
+                made[key] = _less(*key, sorted(thresholds[key]), op)
+            parts = [made[key][threshold] for threshold in terms.thresholds]
             op.results[0].replace_all_uses_with(_predicate_of(op, parts, terms.negated))
         for op in reversed(self._idle):
             op.erase()
@@ -202,12 +204,15 @@ def _folded(value: ir.Value) -> ir.Value | None:
     return x if is_sign and sign.operands[0] == x and constant(sign.operands[1]) == 0.0 else None
 
 
-def _less(value: ir.Value, thresholds: list[int], before: ir.Operation) -> dict[int, ir.Value]:
+def _less(
+    value: ir.Value, slack: float | None, thresholds: list[int], before: ir.Operation
+) -> dict[int, ir.Value]:
+    loose = {} if slack is None else {names.SLACK: ir.FloatAttr.get_f64(slack)}
     op = ir.Operation.create(
         names.LESS,
         results=[building.booleans(value)] * len(thresholds),
         operands=[value],
-        attributes={names.THRESHOLDS: ir.DenseI64ArrayAttr.get(thresholds)},
+        attributes={names.THRESHOLDS: ir.DenseI64ArrayAttr.get(thresholds), **loose},
         loc=before.location,
         ip=ir.InsertionPoint(before),
     )

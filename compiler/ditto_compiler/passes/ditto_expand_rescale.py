@@ -9,17 +9,13 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import insert_cast_after
 from ditto_compiler.encoding import EncodingError, Fxp
 from ditto_compiler.ir import (
-    clone_op,
-    defining_op,
     encoding_of,
-    insert_op,
     ir,
     ops_of,
     set_encoding,
 )
-from ditto_compiler.ops.scales import from_integer, is_product
+from ditto_compiler.ops.scales import from_integer, is_product, multiply_by_reciprocal
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.structure import constant_numbers, constant_through_layout, is_float, splat_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ class DittoExpandRescale(Pass):
             return
         for op in ops_of(entry.entry_block):
             if op.name == "stablehlo.divide":
-                op = _multiply_by_reciprocal(op)
+                op = multiply_by_reciprocal(op)
             result = op.results[0] if len(op.results) == 1 else None
             home = None if result is None else encoding_of(result)
             if result is None or not isinstance(home, Fxp):
@@ -84,36 +80,3 @@ class DittoExpandRescale(Pass):
             insert_cast_after(op, home)
         errors.raise_if_any()
         module.operation.attributes[names.EXPLICIT] = ir.UnitAttr.get(module.context)
-
-
-def _multiply_by_reciprocal(op: ir.Operation) -> ir.Operation:
-    """Pattern: x / c -> x * (1/c)   [c a float constant, seen through layout ops]"""
-    if not is_float(op.results[0]) or constant_through_layout(op.operands[1]) is None:
-        return op
-    inverse = _reciprocal(op.operands[1], ir.InsertionPoint(op))
-    known = {name: op.attributes[name] for name in (names.MAX_ABS, names.RANGE) if name in op.attributes}
-    product = insert_op("multiply", op.results[0].type, op.operands[0], inverse, before=op, **known)
-    op.results[0].replace_all_uses_with(product)
-    op.erase()
-    made = defining_op(product)
-    assert made is not None
-    return made
-
-
-def _reciprocal(value: ir.Value, ip: ir.InsertionPoint) -> ir.Value:
-    op = defining_op(value)
-    assert op is not None
-    if op.name != "stablehlo.constant":
-        return clone_op(op, {op.operands[0]: _reciprocal(op.operands[0], ip)}, ip).results[0]
-    clone = clone_op(op, {}, ip)
-    type_ = ir.RankedTensorType(op.results[0].type)
-    inverted = [
-        ir.FloatAttr.get(type_.element_type, 1.0 / float(x) if x else float("inf"))
-        for x in constant_numbers(op)
-    ]
-    clone.attributes["value"] = (
-        ir.DenseElementsAttr.get_splat(type_, inverted[0])
-        if splat_of(op) is not None
-        else ir.DenseElementsAttr.get(inverted, type_)
-    )
-    return clone.results[0]

@@ -16,9 +16,9 @@ from ditto_compiler.ir import (
     nested_ops,
     top_level_ancestor,
 )
-from ditto_compiler.ops import OPS, Kind
+from ditto_compiler.ops import OPS
 from ditto_compiler.ops.indexing import first_index
-from ditto_compiler.ops.scales import is_constant
+from ditto_compiler.ops.scales import is_constant, working_scale
 from ditto_compiler.pass_base import Pass
 
 
@@ -56,7 +56,7 @@ class DittoInsertCasts(Pass):
         for op in list(nested_ops(entry.operation)):
             if op.name not in OPS or op.name == "func.return":
                 continue
-            scale = _scale(op)
+            scale = working_scale(op)
             for index, operand in enumerate(op.operands):
                 if scale is None or not is_tensor(operand.type):
                     continue
@@ -77,23 +77,3 @@ class DittoInsertCasts(Pass):
                 if name in op.attributes:
                     del op.attributes[name]
         names.set_stage(module, "cast")
-
-
-def _scale(op: ir.Operation) -> Fxp | None:
-    """The ring and scale that `op` works in; for an op on integers only, the scale is arbitrary."""
-    if OPS[op.name].kind is Kind.TERMINATOR:
-        holder = op.parent
-        assert holder is not None
-        return _scale(holder.operation)
-    results = [e for e in map(encoding_of, op.results) if e is not None]
-    fxp = next((e for e in results if isinstance(e, Fxp)), None)
-    if fxp is not None:
-        return fxp
-    operands = [e for e in map(encoding_of, op.operands) if isinstance(e, Fxp)]
-    ring = results[0].ring if results else None
-    if ring is None:
-        return None
-    frac = names.get_int(op, names.FRAC)
-    if frac is None:
-        frac = next((e.frac for e in operands if e.ring == ring), 0)
-    return Fxp(ring, frac)

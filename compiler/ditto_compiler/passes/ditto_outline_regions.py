@@ -24,6 +24,7 @@ from ditto_compiler.ir import (
 from ditto_compiler.ops import Scale, is_layout, is_source
 from ditto_compiler.ops.scales import adds_bits, scale_of
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.private_functions import referred_to
 
 LEAST_FRAC = 1
 """Fraction bits of a runtime whose values are all integers to it."""
@@ -60,6 +61,8 @@ class DittoOutlineRegions(Pass):
         %2 = call @r1(%1)          // attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32}
         return %2
 
+    Ops that run beside the engine (`ditto.beside`) stay in `@main` as well, with the constants that they use.
+
     Errors: a module without explicit casts, or with other functions.
     """
 
@@ -68,8 +71,9 @@ class DittoOutlineRegions(Pass):
     def run(self, module: ir.Module) -> None:
         entry = self.entry(module, after="ditto-insert-casts")
         errors = self.errors()
+        apart = referred_to(module) | referred_to(module, names.OTHERWISE)
         for function in functions(module):
-            if function != entry:
+            if function != entry and function.name.value not in apart:
                 errors.add(function.operation, "only @main can be outlined; run inline-calls first")
         errors.raise_if_any()
         _Outliner(module, entry).run()
@@ -82,13 +86,15 @@ class _Outliner:
         self._entry = entry
         self._visibility = VisibilityAnalysis(module)
         self._ops = [op for op in ops_of(entry.entry_block) if op.name != "func.return"]
+        self._beside = any(names.BESIDE in op.attributes for op in self._ops)
         self._return = ops_of(entry.entry_block)[-1]
         self._cheap = self._find_cheap()
         self._position = {op: i for i, op in enumerate(self._ops)}
         self._explicit = names.is_explicit(module)
+        of_engine = [op for op in self._ops if names.BESIDE not in op.attributes]
         # Ops that any scale suits join the runtime of those that are fixed to one, if there are any.
-        fixed = Counter(key for key in map(self._fixed_key, self._ops) if key is not None)
-        any_scale = Counter(key for key in map(_own_key, self._ops) if key is not None)
+        fixed = Counter(key for key in map(self._fixed_key, of_engine) if key is not None)
+        any_scale = Counter(key for key in map(_own_key, of_engine) if key is not None)
         self._usual_frac: dict[int, int] = {}
         for (ring, frac), _ in (*fixed.most_common(), *any_scale.most_common()):
             # To the engine, 0 means its own default.
@@ -105,14 +111,38 @@ class _Outliner:
         for index, (key, ops) in enumerate(steps):
             if key is None:
                 for op in ops:
-                    clone_op(op, values, ip)
+                    self._clone_outside(op, values, ip)
             else:
                 self._outline(self._name(count), key, ops, needed_later[index], values, ip)
                 count += 1
         for index, operand in enumerate(self._return.operands):
+            self._clone_sources(operand, values, ip)
             self._return.operands[index] = values[operand]
         for op in reversed(self._ops):
             op.erase()
+
+    def _is_outside(self, op: ir.Operation) -> bool:
+        """Whether `op` does not run in the engine."""
+        return _is_boundary(op) or (self._beside and op.name in names.CASTS)
+
+    def _clone_outside(
+        self, op: ir.Operation, values: dict[ir.Value, ir.Value], ip: ir.InsertionPoint
+    ) -> None:
+        for operand in _used_values(op):
+            self._clone_sources(operand, values, ip)
+        clone_op(op, values, ip)
+
+    def _clone_sources(
+        self, value: ir.Value, values: dict[ir.Value, ir.Value], ip: ir.InsertionPoint
+    ) -> None:
+        """What ops in `@main` use of constants, and layout ops of them and of arguments."""
+        op = defining_op(value)
+        if value in values or op not in self._cheap:
+            return
+        for operand in op.operands:
+            self._clone_sources(operand, values, ip)
+        clone = clone_op(op, values, ip)
+        clone.attributes[names.BESIDE] = ir.UnitAttr.get(op.context)
 
     def _name(self, number: int) -> str:
         """Of a region; a program's only function may have any name."""
@@ -123,10 +153,12 @@ class _Outliner:
         """Ops repeated wherever they are used: constants, and layout ops of constants and arguments."""
         cheap: set[ir.Operation] = set()
         for op in self._ops:
-            if (is_source(op) or is_layout(op)) and all(
-                defining_op(v) is None or defining_op(v) in cheap for v in op.operands
-            ):
+            moves = (is_source(op) or is_layout(op)) and names.BESIDE not in op.attributes
+            if moves and all(defining_op(v) is None or defining_op(v) in cheap for v in op.operands):
                 cheap.add(op)
+        if self._beside:
+            # These can be had there too.
+            return cheap
         returned = {defining_op(value) for value in self._return.operands}
         cast = {defining_op(op.operands[0]) for op in self._ops if _is_boundary(op)}
         return cheap - returned - cast
@@ -147,7 +179,7 @@ class _Outliner:
     def _schedule(self) -> list[tuple[RegionKey | None, list[ir.Operation]]]:
         """Regions and, with key None, casts and comparisons, in an order that respects all uses."""
         pending = [op for op in self._ops if op not in self._cheap]
-        keys = {op: None if _is_boundary(op) else self._key(op) for op in pending}
+        keys = {op: None if self._is_outside(op) else self._key(op) for op in pending}
         waiting = {op: self._dependencies(op) for op in pending}
         users: dict[ir.Operation, list[ir.Operation]] = {}
         for op, dependencies in waiting.items():
@@ -165,7 +197,8 @@ class _Outliner:
 
         while ready:
             computing = [op for op in ready if keys[op] is not None]
-            if not computing:
+            # Casts and comparisons alone wait for as many of their kind as can be.
+            if not computing or (self._beside and len(computing) < len(ready)):
                 # By kind, since casts share messages with casts and comparisons with comparisons.
                 outside = sorted(ready, key=lambda op: (op.name == names.LESS, self._position[op]))
                 steps.append((None, outside))
@@ -254,7 +287,9 @@ class _Outliner:
 
 def _is_boundary(op: ir.Operation) -> bool:
     """Whether `op` runs outside of the engine, as all casts but a rescale that only shifts left."""
-    return op.name == names.LESS or (op.name in names.CASTS and not adds_bits(op))
+    if op.name == names.LESS or names.BESIDE in op.attributes:
+        return True
+    return op.name in names.CASTS and not adds_bits(op)
 
 
 def _own_key(op: ir.Operation) -> RegionKey | None:

@@ -65,7 +65,9 @@ class DittoToPphlo(Pass):
         regions = [f for f in functions(module) if f != entry]
         for region in regions:
             for op in nested_ops(region.operation):
-                if op.name not in (*OPS, names.RESCALE):
+                if op.name == names.ONESHOT:
+                    errors.add(op, "the engine cannot run it; run ditto-choose-functions with beside=none")
+                elif op.name not in (*OPS, names.RESCALE):
                     errors.add(op, "there is no lowering to pphlo; run ditto-check-supported first")
                 elif op.name == "stablehlo.constant" and (problem := _misfit(op)):
                     errors.add(op, problem)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
+from ditto_compiler.beside.instruction import Instruction
+from ditto_compiler.beside.translate import translate
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import (
@@ -19,6 +21,7 @@ from ditto_compiler.ir import (
     ops_of,
 )
 from ditto_compiler.program import (
+    Beside,
     Call,
     CallerTensor,
     CastBatch,
@@ -84,6 +87,7 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
         )
     errors.raise_if_any()
     steps: list[Step] = []
+    is_beside = any(names.BESIDE in op.attributes for op in ops_of(entry.entry_block))
     for op in ops_of(entry.entry_block)[:-1]:
         if op.name == names.CALL:
             region = regions[ir.FlatSymbolRefAttr(op.attributes["callee"]).value]
@@ -93,9 +97,18 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
             results = tuple(number(*about) for about in zip(op.results, secrets, scopes, strict=True))
             steps.append(Call(region.name.value, operands, results))
             continue
+        last = steps[-1] if steps else None
+        if is_beside:
+            name, count, attributes_ = translate(op)
+            operands = tuple(numbers[v] for v in list(op.operands)[:count])
+            is_secret = any(values[operand].secret for operand in operands)
+            results = tuple(number(result, is_secret, scope_of(op)) for result in op.results)
+            instruction = Instruction(name, operands, results, attributes_)
+            before = last.instructions if isinstance(last, Beside) else ()
+            steps[len(steps) - bool(before) :] = [Beside((*before, instruction))]
+            continue
         source = numbers[op.operands[0]]
         results = tuple(number(result, values[source].secret, scope_of(op)) for result in op.results)
-        last = steps[-1] if steps else None
         if op.name == names.LESS:
             comparison = Comparison(
                 source, tuple(ir.DenseI64ArrayAttr(op.attributes[names.THRESHOLDS])), results

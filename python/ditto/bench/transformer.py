@@ -212,6 +212,7 @@ def _subject_json(subject: Subject, first: Subject, network: Network | None) -> 
         "messages": last.messages,
         "cast_bytes": last.cast_bytes,
         "compare_bytes": last.compare_bytes,
+        "beside_bytes": last.beside_bytes,
         "peak_memory": max(stats.peak_memory for stats in subject.stats),
         "times_faster": first.seconds / subject.seconds,
         "times_fewer_bytes": first.bytes / subject.bytes,

@@ -59,6 +59,8 @@ class RunStats:
         cast_messages: likewise.
         compare_bytes: sent by comparisons outside of the engine.
         compare_messages: likewise.
+        beside_bytes: sent by the executor on shares.
+        beside_messages: likewise.
         input_bytes: shares that the caller sent to the parties.
         seconds: wall time of the slowest party, inputs already there.
         cpu_seconds: processor time of all parties.
@@ -71,6 +73,8 @@ class RunStats:
     cast_messages: int
     compare_bytes: int
     compare_messages: int
+    beside_bytes: int
+    beside_messages: int
     input_bytes: int
     seconds: float
     cpu_seconds: float
@@ -79,12 +83,12 @@ class RunStats:
     @property
     def bytes(self) -> int:
         """Bytes sent by all parties."""
-        return self.engine_bytes + self.cast_bytes + self.compare_bytes
+        return self.engine_bytes + self.cast_bytes + self.compare_bytes + self.beside_bytes
 
     @property
     def messages(self) -> int:
         """Messages sent by all parties."""
-        return self.engine_messages + self.cast_messages + self.compare_messages
+        return self.engine_messages + self.cast_messages + self.compare_messages + self.beside_messages
 
 
 LONGEST = 1_000_000

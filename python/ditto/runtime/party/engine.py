@@ -20,11 +20,15 @@ from ditto.runtime.party.engine_shares import (
     boolean_share,
     boolean_words,
     from_share,
+    held_of,
     to_share,
+    value_of,
 )
+from ditto.runtime.party.executor import Executor
 from ditto.runtime.protocols import opening
 from ditto.runtime.protocols.cast_engine import CastEngine
 from ditto.runtime.protocols.comparison_engine import Comparison, ComparisonEngine
+from ditto.runtime.protocols.local import Value
 from ditto.runtime.protocols.prf import agree_streams
 from ditto.runtime.protocols.sharing import Ring, raw_shape, word_dtype
 from ditto.runtime.transport.channel import LinkChannel
@@ -32,6 +36,7 @@ from ditto_compiler.encoding import Cast, Encoding, Fxp, plan_casts
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.network import Network
 from ditto_compiler.program import (
+    Beside,
     Call,
     CastBatch,
     CompareBatch,
@@ -64,6 +69,8 @@ class Traffic:
         cast_messages: likewise.
         compare_bytes: by comparisons outside of the engine.
         compare_messages: likewise.
+        beside_bytes: by the executor on shares.
+        beside_messages: likewise.
     """
 
     engine_bytes: int = 0
@@ -72,14 +79,17 @@ class Traffic:
     cast_messages: int = 0
     compare_bytes: int = 0
     compare_messages: int = 0
+    beside_bytes: int = 0
+    beside_messages: int = 0
 
 
 @dataclass
 class _Value:
-    """Where a value is: in the variables of some runtimes, or held outside of all."""
+    """Where a value is: in the variables of some runtimes, or held outside of all, for casts or beside."""
 
     runtimes: set[RuntimeKey] = field(default_factory=set)
     held: Held | None = None
+    beside: Value | None = None
 
 
 class Engine:
@@ -102,6 +112,8 @@ class Engine:
         self._comparisons = ComparisonEngine(
             link.rank, self._comparing, agree_streams(link.rank, self._comparing)
         )
+        self._beside_channel = LinkChannel(link.spawn())
+        self._executor = Executor(link.rank, self._beside_channel)
         self._opening_channel = LinkChannel(link.spawn())
         self._opening = agree_streams(link.rank, self._opening_channel)
 
@@ -128,7 +140,7 @@ class Engine:
         """
         run = _Run(program, self)
         self._take_log()
-        channels = (self._channel, self._comparing)
+        channels = (self._channel, self._comparing, self._beside_channel)
         before = [(channel.bytes_sent, channel.messages_sent) for channel in channels]
         run.take_inputs(inputs)
         for index, step in enumerate(program.steps):
@@ -136,6 +148,8 @@ class Engine:
                 run.call(step)
             elif isinstance(step, CastBatch):
                 run.cast(step)
+            elif isinstance(step, Beside):
+                run.beside(step, index)
             else:
                 run.compare(step)
             run.free(index)
@@ -163,6 +177,11 @@ class Engine:
         if held.kind == "public":
             return opening.publish(held.data, ring)
         return opening.mask(held.data, ring, self._opening, rank)
+
+    @property
+    def executor(self) -> Executor:
+        """What runs beside the engine."""
+        return self._executor
 
     def cast_many(self, batch: list[tuple[Cast, Ring]]) -> list[Ring]:
         """Casts that share messages, see `CastEngine.cast_many`."""
@@ -283,9 +302,33 @@ class _Run:
                 share = boolean_share(bits, self.program.values[number].shape)
                 self.values[number] = _Value(held=Held("boolean", share=share))
 
+    def beside(self, step: Beside, index: int) -> None:
+        """Instructions of the executor on shares."""
+        about = self.program.values
+        values = {number: self._value_beside(number) for number in operands_of(step)}
+        gone = set(self._last_use.get(index, ()))
+        for number in gone.intersection(values):
+            self._delete(number)
+        results = [number for number in results_of(step) if number not in gone]
+        needed = set(results)
+        self._engine.executor.run(
+            step.instructions, lambda number: about[number].tensor, values, needed.__contains__
+        )
+        for number in results:
+            self.values[number] = _Value(beside=values[number])
+
+    def _value_beside(self, number: int) -> Value:
+        value = self.values[number]
+        if value.beside is None:
+            about = self.program.values[number]
+            value.beside = value_of(self.hold(number), about.shape, about.encoding.ring, about.dtype == "i1")
+        return value.beside
+
     def hold(self, number: int) -> Held:
         """The value outside of the runtimes."""
         value = self.values[number]
+        if value.held is None and value.beside is not None:
+            value.held = held_of(value.beside)
         if value.held is None:
             key = min(value.runtimes)
             share = self._engine.runtime(key).get_var(f"v{number}")

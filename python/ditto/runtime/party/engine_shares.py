@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from spu import libspu
 
+from ditto.runtime.protocols import local
+from ditto.runtime.protocols.local import Public, Value
+from ditto.runtime.protocols.shared import Bits, Shared, as_words
 from ditto.runtime.protocols.sharing import Ring, raw_shape, word_dtype
 from ditto_compiler.errors import InternalError
 
@@ -72,6 +75,30 @@ def _share(data: NDArray[Any], shape: tuple[int, ...], dtype: Any, storage: str)
     share.meta = meta.SerializeToString()
     share.share_chunks = list(_chunks(np.ascontiguousarray(data)))
     return share
+
+
+def value_of(held: Held, shape: tuple[int, ...], ring: int, is_bit: bool) -> Value:
+    """What a party holds, for the executor on shares: views where that is possible."""
+    if held.kind == "boolean":
+        words, _ = boolean_words(held.share)
+        slots = ((words[:, slot] & 1).astype(np.uint8).reshape(shape) for slot in (0, 1))
+        return Bits(*slots)
+    assert held.data is not None
+    if held.kind == "public":
+        words = held.data.reshape(shape)
+        return Public(1, (words & 1).astype(np.uint8)) if is_bit else Public(ring, as_words(words, ring))
+    shared = Shared(ring, *(as_words(held.data[:, slot], ring).reshape(shape) for slot in (0, 1)))
+    return local.low_bits(shared) if is_bit else shared
+
+
+def held_of(value: Value) -> Held:
+    """The other way round; numbers are in a ring of the engine."""
+    if isinstance(value, Public):
+        return Held("public", np.ascontiguousarray(value.words).reshape(-1))
+    slots = np.stack([value.own.reshape(-1), value.next.reshape(-1)], axis=-1)
+    if isinstance(value, Bits):
+        return Held("boolean", share=boolean_share(slots, value.shape))
+    return Held("arithmetic", slots)
 
 
 def from_share(share: Any, ring: int) -> Held:

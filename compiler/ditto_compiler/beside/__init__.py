@@ -1,0 +1,1 @@
+"""What runs beside the engine: which ops can, and what they are to the executor on shares."""

@@ -1,0 +1,110 @@
+"""Fitting the one-shot functions of a program: from `ditto.oneshot` to integer terms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.encoding import Fxp
+from ditto_compiler.ir import attributes_of, func, ir, new_module, numel, ops_of
+from ditto_compiler.oneshot.fit import FitError, fit
+from ditto_compiler.oneshot.terms import Terms
+from ditto_compiler.private_functions import callee
+from ditto_compiler.structure import REPEATING, is_float, splat_attribute, splat_of
+from ditto_compiler.xla import XlaFunction
+
+ROWS = 1 << 14
+"""Elements up to which a function may take many words: what it costs is rounds, not bytes."""
+
+MOST_WORDS = 96
+"""Words of a function of few elements."""
+
+USUAL_WORDS = 40
+"""Words of any other function."""
+
+
+NOMINAL_BITS = 16
+"""Significant bits of arguments and results of a function about which nothing is decided yet."""
+
+
+def why_not(op: ir.Operation, low: float, high: float) -> str | None:
+    """Why a `ditto.oneshot` cannot be fitted for arguments in a range, as far as that can be told beforehand."""
+    function = callee(op)
+    points = np.linspace(low, high, 257)
+    size = np.abs(evaluate(function, points)).max()
+    if not np.isfinite(size):
+        return "it has no bounded values there"
+    result, argument = (
+        NOMINAL_BITS - math.ceil(math.log2(max(bound, 2.0**-8))) for bound in (size, max(-low, high))
+    )
+    terms = _fitted(op, function, low, high, argument, Fxp(NOMINAL_BITS + 3, max(0, result)))
+    return terms if isinstance(terms, str) else None
+
+
+def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
+    """The terms of a `ditto.oneshot` whose valid range is known, or why there are none.
+
+    Args:
+        op: the op.
+        frac: fraction bits of its argument.
+        result: ring and scale of its result.
+    """
+    low, high = (ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH))
+    terms = _fitted(op, callee(op), low, high, frac, result)
+    if isinstance(terms, str):
+        name = callee(op).name.value
+        return f"'{name}' cannot be computed in one go on [{low:.4g}, {high:.4g}]: {terms}"
+    return terms
+
+
+def _fitted(
+    op: ir.Operation, function: func.FuncOp, low: float, high: float, frac: int, result: Fxp
+) -> Terms | str:
+    """The terms, of an argument with `frac` bits or, where that asks for too much, fewer; or why there are none."""
+    reasons = []
+    for bits in range(frac, max(frac - 9, 0), -2):
+        try:
+            return fit(
+                lambda x: evaluate(function, x),
+                low,
+                high,
+                ring_frac=bits,
+                result=(result.ring, result.frac),
+                error=ir.FloatAttr(op.attributes[names.ERROR]).value,
+                relative=names.RELATIVE in op.attributes,
+                max_words=MOST_WORDS if numel(op.results[0]) <= ROWS else USUAL_WORDS,
+            )
+        except FitError as reason:
+            reasons.append(str(reason))
+    return reasons[0] if reasons else "its argument has no fraction bits"
+
+
+def evaluate(function: func.FuncOp, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An elementwise function of the module at some points, in double precision."""
+    with function.context, ir.Location.unknown():
+        points = ir.RankedTensorType.get([x.size], ir.F64Type.get())
+        module, block = new_module([points], [points])
+        ip = ir.InsertionPoint(block)
+        values: dict[ir.Value, ir.Value] = {function.arguments[0]: block.arguments[0]}
+        *body, terminator = ops_of(function.entry_block)
+        for op in body:
+            result = op.results[0]
+            if op.name in REPEATING or (op.name == "stablehlo.convert" and is_float(result)):
+                # Every tensor is of the points' shape, and every float of their precision.
+                values[result] = values[op.operands[0]]
+                continue
+            element = ir.RankedTensorType(result.type).element_type
+            type_ = ir.RankedTensorType.get([x.size], ir.F64Type.get() if is_float(result) else element)
+            attributes = attributes_of(op)
+            if op.name == "stablehlo.constant":
+                number = splat_of(op)
+                assert number is not None, "of one number, a constant is one number"
+                attributes["value"] = splat_attribute(number, type_)
+            made = ir.Operation.create(op.name, [type_], [values[v] for v in op.operands], attributes, ip=ip)
+            values[result] = made.results[0]
+        ir.Operation.create("func.return", operands=[values[terminator.operands[0]]], ip=ip)
+    (found,) = XlaFunction(module)(x)
+    return found

@@ -1,0 +1,571 @@
+"""The pass `ditto-assign-rings`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ditto_compiler.analyses.ranges import RangeAnalysis
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.beside.functions import ROWS, fitted_terms
+from ditto_compiler.beside.placement import WIDEST, Effect, effect_of
+from ditto_compiler.diagnostics import ErrorCollector
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
+from ditto_compiler.encoding import Fxp
+from ditto_compiler.ir import (
+    attributes_of,
+    defining_op,
+    drop_unused_functions,
+    encoding_of,
+    func,
+    ir,
+    is_tensor,
+    nested_ops,
+    numel,
+    ops_of,
+    set_encoding,
+    set_function_type,
+    top_level_ancestor,
+)
+from ditto_compiler.oneshot.terms import Terms
+from ditto_compiler.op_attributes import dot_dimensions, shape_of
+from ditto_compiler.ops import OPS, is_source
+from ditto_compiler.ops.indexing import first_index
+from ditto_compiler.ops.scales import dyadic_bits, is_constant, multiply_by_reciprocal, working_scale
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.structure import is_float
+
+
+@dataclass(frozen=True)
+class DittoAssignRings(Pass):
+    """Move what can run on shares beside the engine, and give its numbers the narrowest rings they fit.
+
+    Beside the engine (docs/protocols.md) a ring may have any width up to 64 bits, a product truncates for
+    nothing, and widening costs by the bit. So each number gets as many fraction bits as make
+    `significant_bits` of its magnitude, and a ring of just the bits that its magnitude needs, with
+    `margin_bits` to spare; where nothing is known of its magnitude, what the policy's own scale asks of the
+    engine. Ops that run there get the attribute `ditto.beside`.
+
+    - a product of numbers with a and b fraction bits in ring k has a result with f in ring k - (a + b - f):
+      the dropped bits and their place in the ring go together
+    - a number is widened (`ditto.upcast`) once, to what its most demanding use needs, where that costs
+      fewest bits: after a sum rather than before, before a broadcast rather than after
+    - operands of large matrix products give up fraction bits, down to `least_bits` significant ones, to stay
+      in words of 32 bits
+    - a function (`ditto.oneshot`) is fitted here, for the rings that its argument and result have
+    - what is returned is shifted left into a ring of 32 or 64 bits, which is free
+
+    Every other op stays in the engine, in the ring and at the scale that it has; casts lead there and back.
+
+    Requires: casts inserted, reductions and comparisons expanded. Ensures: c2, c6.
+
+    Before:
+
+        %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] {ditto.range = array<f64: -5.0, 5.0>}
+          : (tensor<2x8xf32, #ditto.fxp<64, 18>>, tensor<8x4xf32, #ditto.fxp<64, 18>>)
+          -> tensor<2x4xf32, #ditto.fxp<64, 18>>
+
+    After:
+
+        %0 = stablehlo.dot_general %1, %2, contracting_dims = [1] x [0] {ditto.beside, ...}
+          : (tensor<2x8xf32, #ditto.fxp<32, 13>>, tensor<8x4xf32, #ditto.fxp<32, 13>>)
+          -> tensor<2x4xf32, #ditto.fxp<19, 13>>
+
+    Errors: numbers that do not fit 64 bits at any useful scale; a function that cannot be fitted (both name
+    the op and what to do); a module without explicit casts.
+    """
+
+    name: ClassVar[str] = "ditto-assign-rings"
+    significant_bits: int = 16
+    """Bits of each number, from that of its largest magnitude on, that are worth keeping."""
+    margin_bits: int = 1
+    """Bits kept free above the known magnitude of every number."""
+    least_bits: int = 11
+    """Significant bits that an operand of a large product keeps at least."""
+    large: int = 1 << 26
+    """Multiplications from which on a matrix product is large."""
+
+    def run(self, module: ir.Module) -> None:
+        errors = self.errors()
+        entry = self.entry(module, after="ditto-insert-casts")
+        for op in ops_of(entry.entry_block):
+            if op.name == "stablehlo.divide":
+                multiply_by_reciprocal(op)
+        _drop_casts(entry)
+        _Assigner(module, entry, self, errors).run()
+        errors.raise_if_any()
+        set_function_type(entry)
+        drop_unused_functions(module)
+
+
+def _drop_casts(entry: func.FuncOp) -> None:
+    """Takes the casts of numbers out: each op keeps the ring and scale that it would work in."""
+    for op in ops_of(entry.entry_block):
+        if op.name in names.CASTS and is_float(op.results[0]):
+            op.results[0].replace_all_uses_with(op.operands[0])
+            op.erase()
+
+
+@dataclass
+class _Number:
+    """What is decided of a fixed-point value.
+
+    Attributes:
+        home: what it would be in the engine.
+        bound: its largest magnitude, known or assumed.
+        frac: fraction bits.
+        least: integer bits, sign and margin included, that its magnitude needs.
+        made: integer bits of the ring that it is made in.
+        wanted: integer bits that its most demanding use needs.
+        needed: fraction bits that it has at least, whatever its magnitude.
+    """
+
+    home: Fxp
+    bound: float
+    frac: int
+    least: int
+    made: int
+    wanted: int = 0
+    needed: int = 0
+
+    @property
+    def significant(self) -> int:
+        """Bits from its largest magnitude to its last place."""
+        return self.frac + _magnitude(self.bound)
+
+
+DEPTH = 6
+"""How far up the cost of widening operands is estimated."""
+
+
+class _Assigner:
+    def __init__(
+        self, module: ir.Module, entry: func.FuncOp, options: DittoAssignRings, errors: ErrorCollector
+    ) -> None:
+        self._module = module
+        self._entry = entry
+        self._options = options
+        self._errors = errors
+        self._secret = VisibilityAnalysis(module)
+        self._ranges = RangeAnalysis(entry)
+        self._ops = ops_of(entry.entry_block)
+        # By first result: newer bindings hash an op by its content, which changes here.
+        self._effects = {
+            op.results[0]: effect for op in self._ops[:-1] if (effect := effect_of(op)) is not None
+        }
+        self._numbers: dict[ir.Value, _Number] = {}
+        self._scales: dict[ir.Value, tuple[int, int]] = {}
+        self._terms: dict[ir.Value, Terms] = {}
+        self._cast: dict[tuple[ir.Value, Fxp], ir.Value] = {}
+
+    def run(self) -> None:
+        for argument in self._entry.arguments:
+            self._describe(argument, None)
+        for op in self._ops[:-1]:
+            for result in op.results:
+                self._describe(result, op)
+        for op in reversed(self._ops):
+            self._limit_fractions(op)
+        for op in reversed(self._ops):
+            self._decide(op)
+        if self._errors.diagnostics:
+            return
+        self._write()
+
+    def _effect(self, op: ir.Operation) -> Effect | None:
+        """What `op` does beside the engine; None for the engine's."""
+        return self._effects.get(op.results[0]) if len(op.results) else None
+
+    # What is known of each number.
+
+    def _describe(self, value: ir.Value, op: ir.Operation | None) -> None:
+        home = encoding_of(value)
+        if not isinstance(home, Fxp):
+            return
+        known = self._ranges.bound(value)
+        # Of what was always 0 nobody can tell how large it gets.
+        is_known = 0 < known < math.inf
+        bound = known if is_known else self._assumed(value, op, home)
+        frac = max(home.frac, self._options.significant_bits - _magnitude(bound)) if is_known else home.frac
+        least = max(2, _magnitude(bound) + 2 + self._options.margin_bits * is_known)
+        if not is_known:
+            least = min(least, home.ring - home.frac)
+        frac = max(0, min(frac, WIDEST - least, MOST_FRAC))
+        self._numbers[value] = _Number(home, bound, frac, least, least)
+
+    def _assumed(self, value: ir.Value, op: ir.Operation | None, home: Fxp) -> float:
+        """The largest magnitude of a value of which nothing is known: what the engine would take."""
+        whole, product = 2.0 ** (home.ring - 2 - home.frac), 2.0 ** (home.ring - 2 - 2 * home.frac)
+        effect = None if op is None else self._effect(op)
+        if op is None or effect not in (Effect.LOCAL, Effect.PRODUCT, Effect.SELECT):
+            return whole
+        if effect is Effect.PRODUCT:
+            known = [self._ranges.bound(v) for v in op.operands]
+            if op.name == "stablehlo.multiply" and min(known) < math.inf:
+                # As safe as the other operand.
+                other = self._numbers[op.operands[0 if known[1] < math.inf else 1]].bound
+                return min(whole, min(known) * other)
+            return product
+        bounds = [self._numbers[v].bound for v in op.operands if v in self._numbers]
+        if op.name in ("stablehlo.add", "stablehlo.subtract"):
+            return min(whole, sum(bounds))
+        terms = numel(op.operands[0]) / max(1, numel(value)) if op.name == "stablehlo.reduce" else 1.0
+        return min(whole, max(1.0, terms) * max(bounds, default=whole))
+
+    def _limit_fractions(self, op: ir.Operation) -> None:
+        """Takes fraction bits from results that no use has a use for, and adds what functions ask for."""
+        if self._effect(op) is Effect.FUNCTION:
+            self._need(op.operands[0], _needed_bits(op))
+        for result in op.results:
+            number = self._numbers.get(result)
+            if number is None or self._effect(op) is None:
+                continue
+            worth = [self._worth(use.owner.operation, result) for use in result.uses]
+            if worth:
+                number.frac = min(number.frac, max(worth))
+            number.frac = min(max(number.frac, number.needed), WIDEST - number.least)
+            if self._effect(op) in (Effect.LOCAL, Effect.SELECT):
+                for operand in op.operands:
+                    self._need(operand, number.needed)
+
+    def _need(self, value: ir.Value, bits: int) -> None:
+        number = self._numbers.get(value)
+        if number is not None:
+            number.needed = max(number.needed, bits)
+
+    def _worth(self, user: ir.Operation, value: ir.Value) -> int:
+        """The most fraction bits of `value` that `user` reads."""
+        effect = self._effect(user)
+        if effect in (Effect.LOCAL, Effect.SELECT):
+            return self._numbers[user.results[0]].frac
+        return self._numbers[value].frac
+
+    # Rings, from the last op to the first: each use says how many integer bits it needs.
+
+    def _decide(self, op: ir.Operation) -> None:
+        effect = self._effect(op)
+        if len(op.results) and is_constant(op.results[0]):
+            # Written again wherever it is used.
+            return
+        if effect is None:
+            # The engine's op takes its operands as it is, and what is returned just as it was made.
+            if op is not self._ops[-1]:
+                self._want_for_engine(op)
+            return
+        numbers = [self._numbers[r] for r in op.results if r in self._numbers]
+        if effect is Effect.LESS:
+            self._want_for_comparison(op)
+        elif effect is Effect.FUNCTION:
+            self._fit(op, numbers[0])
+        elif effect is Effect.PRODUCT and numbers:
+            self._decide_product(op, numbers[0])
+        elif effect in (Effect.LOCAL, Effect.SELECT) and numbers and not is_source(op):
+            self._decide_local(op, numbers[0], effect)
+        elif effect is Effect.NUMBER and numbers:
+            numbers[0].made = max(numbers[0].least, numbers[0].wanted)
+        for number in numbers:
+            if max(number.made, number.wanted) + number.frac > WIDEST:
+                self._too_large(op, number)
+                return
+
+    def _decide_local(self, op: ir.Operation, result: _Number, effect: Effect) -> None:
+        operands = [v for v in dict.fromkeys(op.operands) if v in self._numbers]
+        extra = result.wanted - result.least
+        result.made = result.least
+        if extra > 0:
+            push = sum(self._cost(v, result.wanted) for v in operands)
+            if effect is Effect.SELECT and self._is_secret(op.operands[0]):
+                push += 4 * extra * numel(op.results[0])
+            if push < 4 * extra * numel(op.results[0]):
+                result.made = result.wanted
+        for value in operands:
+            self._want(value, result.made)
+
+    def _decide_product(self, op: ir.Operation, result: _Number) -> None:
+        left, right = op.operands[0], op.operands[len(op.operands) - 1]
+        result.made = result.least
+        fracs = self._product_scales(op, result.made)
+        if fracs is None:
+            self._too_large(op, result)
+            return
+        extra = result.wanted - result.made
+        if extra > 0 and result.wanted + sum(fracs) <= self._room(op):
+            push = self._cost(left, result.wanted + fracs[1])
+            if right != left:
+                push += self._cost(right, result.wanted + fracs[0])
+            if self._is_secret(left) and self._is_secret(right):
+                push += 3 * extra * numel(op.results[0])
+            if push < 4 * extra * numel(op.results[0]):
+                result.made = result.wanted
+        result.frac = min(result.frac, sum(fracs))
+        self._scales[op.results[0]] = fracs
+        self._want(left, result.made + fracs[1])
+        self._want(right, result.made + fracs[0])
+
+    def _room(self, op: ir.Operation) -> int:
+        return 32 if _multiplications(op) >= self._options.large else WIDEST
+
+    def _product_scales(self, op: ir.Operation, made: int) -> tuple[int, int] | None:
+        """Fraction bits of a product's operands, so that the exact product fits; None if there are none."""
+        values = (op.operands[0], op.operands[len(op.operands) - 1])
+        for room in dict.fromkeys((self._room(op), WIDEST)):
+            fracs = [self._operand_frac(value) for value in values]
+            least = [
+                min(frac, max(0, self._options.least_bits - _magnitude(self._numbers[value].bound)))
+                for frac, value in zip(fracs, values, strict=True)
+            ]
+            while made + sum(fracs) > room:
+                able = [i for i in (0, 1) if fracs[i] > least[i]]
+                if not able:
+                    break
+                widest = max(able, key=lambda i: fracs[i] + _magnitude(self._numbers[values[i]].bound))
+                fracs[widest] -= 1
+                if values[0] == values[1]:
+                    fracs = [min(fracs)] * 2
+            if made + sum(fracs) <= room:
+                return fracs[0], fracs[1]
+        return None
+
+    def _operand_frac(self, value: ir.Value) -> int:
+        number = self._numbers[value]
+        if not is_constant(value):
+            return number.frac
+        # A constant is as exact as its own digits; two bits less than a number is worth are enough.
+        worth = self._options.significant_bits - 2 - _magnitude(number.bound)
+        return max(0, min(dyadic_bits(value, WIDEST), worth, MOST_FRAC))
+
+    def _want(self, value: ir.Value, bits: int) -> None:
+        number = self._numbers.get(value)
+        if number is not None:
+            number.wanted = max(number.wanted, bits)
+
+    def _want_for_engine(self, op: ir.Operation) -> None:
+        for user in (op, *nested_ops(op)):
+            scale = working_scale(user) if user.name in OPS else None
+            for value in user.operands:
+                if scale is not None and value in self._numbers and value not in self._of_engine(value):
+                    self._want(value, scale.ring - scale.frac)
+
+    def _of_engine(self, value: ir.Value) -> Sequence[ir.Value]:
+        """The value, if it is the engine's own: that has no widening to ask for."""
+        op = defining_op(value)
+        return [value] if op is not None and self._effect(op) is None else []
+
+    def _want_for_comparison(self, op: ir.Operation) -> None:
+        number = self._numbers[op.operands[0]]
+        thresholds = ir.DenseI64ArrayAttr(op.attributes[names.THRESHOLDS])
+        largest = max(abs(t) for t in thresholds) * 2.0**-number.home.frac
+        self._want(op.operands[0], max(number.least, _magnitude(number.bound + largest) + 2))
+
+    def _fit(self, op: ir.Operation, result: _Number) -> None:
+        argument = self._numbers[op.operands[0]]
+        # Of few numbers, what a wider ring adds to every word is less than two more rounds.
+        result.made = result.least if numel(op.results[0]) > ROWS else max(result.least, result.wanted)
+        terms = fitted_terms(op, argument.frac, Fxp(result.made + result.frac, result.frac))
+        if isinstance(terms, str):
+            self._errors.add(op, terms)
+            return
+        self._terms[op.results[0]] = terms
+        self._want(op.operands[0], terms.ring - terms.frac)
+
+    def _cost(self, value: ir.Value, bits: int, depth: int = DEPTH) -> int:
+        """About how many bits it takes to have a value with so many integer bits."""
+        number = self._numbers.get(value)
+        if number is None or not self._is_secret(value) or is_constant(value):
+            return 0
+        extra = bits - max(number.least, number.wanted)
+        op = defining_op(value)
+        if extra <= 0 or op is None:
+            return 0
+        here = 4 * extra * numel(value)
+        effect = self._effect(op)
+        if effect is Effect.LOCAL and depth:
+            operands = [v for v in dict.fromkeys(op.operands) if v in self._numbers]
+            return min(here, sum(self._cost(v, bits, depth - 1) for v in operands))
+        return here
+
+    def _is_secret(self, value: ir.Value) -> bool:
+        return self._secret.is_secret(value)
+
+    def _too_large(self, op: ir.Operation, number: _Number) -> None:
+        self._errors.add(
+            op,
+            f"numbers reach {number.bound:.3g}, which with {number.frac} fraction bits, and what its uses "
+            f"multiply it by, do not fit {WIDEST} bits; calibrate, or give it a rule with fewer frac bits",
+        )
+
+    # Writing it down, from the first op to the last.
+
+    def _write(self) -> None:
+        for argument in self._entry.arguments:
+            self._write_argument(argument)
+        unit = ir.UnitAttr.get(self._module.context)
+        for op in self._ops:
+            effect = self._effect(op)
+            if effect is None:
+                self._write_engine(op)
+                continue
+            if is_constant(op.results[0]):
+                continue
+            self._write_operands(op, effect)
+            op.attributes[names.BESIDE] = unit
+            for result in op.results:
+                self._write_result(op, result)
+        last = self._ops[-1]
+        for index, value in enumerate(last.operands):
+            encoding = encoding_of(value)
+            if isinstance(encoding, Fxp) and encoding.ring not in (32, 64, 128):
+                ring = 32 if encoding.ring <= 32 else 64
+                last.operands[index] = self._at(value, Fxp(ring, encoding.frac + ring - encoding.ring), last)
+
+    def _write_argument(self, argument: ir.Value) -> None:
+        """An argument is supplied in a ring of whole words, with as many fraction bits as it has room for."""
+        number = self._numbers.get(argument)
+        if number is None or not any(self._effect(use.owner.operation) for use in argument.uses):
+            return
+        whole = max(number.least, number.wanted)
+        ring = 32 if whole + number.frac <= 32 else 64
+        set_encoding(argument, Fxp(ring, ring - whole))
+
+    def _write_operands(self, op: ir.Operation, effect: Effect) -> None:
+        if effect in (Effect.LOCAL, Effect.SELECT) and op.results[0] in self._numbers:
+            result = self._numbers[op.results[0]]
+            for index, value in enumerate(op.operands):
+                if value in self._numbers:
+                    op.operands[index] = self._at(value, Fxp(result.made + result.frac, result.frac), op)
+            _write_blocks(op, Fxp(result.made + result.frac, result.frac))
+        elif effect is Effect.PRODUCT and op.results[0] in self._scales:
+            made, fracs = self._numbers[op.results[0]].made, self._scales[op.results[0]]
+            ring = made + sum(fracs)
+            last = len(op.operands) - 1
+            for index, frac in ((0, fracs[0]), (last, fracs[1])):
+                op.operands[index] = self._at(op.operands[index], Fxp(ring, frac), op)
+        elif effect is Effect.FUNCTION:
+            terms = self._terms[op.results[0]]
+            op.operands[0] = self._at(op.operands[0], Fxp(terms.ring, terms.frac), op)
+            of = ir.FlatSymbolRefAttr(op.attributes[names.FUNCTION]).value
+            for name in attributes_of(op):
+                if not name.startswith("ditto."):
+                    del op.attributes[name]
+            op.attributes[names.MAX_ABS] = ir.FloatAttr.get_f64(self._numbers[op.results[0]].bound)
+            op.attributes[names.OF] = ir.StringAttr.get(of)
+            op.attributes[names.TERMS] = ir.DictAttr.get(terms_attributes(terms))
+        elif effect is Effect.LESS:
+            self._write_comparison(op)
+
+    def _write_comparison(self, op: ir.Operation) -> None:
+        value = op.operands[0]
+        number = self._numbers[value]
+        thresholds = list(ir.DenseI64ArrayAttr(op.attributes[names.THRESHOLDS]))
+        largest = max(abs(t) for t in thresholds) * 2.0**-number.home.frac
+        whole = max(number.least, _magnitude(number.bound + largest) + 2)
+        frac = number.frac
+        if names.SLACK in op.attributes:
+            slack = ir.FloatAttr(op.attributes[names.SLACK]).value
+            frac = min(frac, max(0, 2 - math.floor(math.log2(slack))))
+        op.operands[0] = self._at(value, Fxp(whole + frac, frac), op)
+        shift = frac - number.home.frac
+        scaled = [t << shift if shift >= 0 else (t + (1 << (-shift - 1))) >> -shift for t in thresholds]
+        op.attributes[names.THRESHOLDS] = ir.DenseI64ArrayAttr.get(scaled)
+
+    def _write_result(self, op: ir.Operation, result: ir.Value) -> None:
+        number = self._numbers.get(result)
+        if number is not None:
+            set_encoding(result, Fxp(number.made + number.frac, number.frac))
+
+    def _write_engine(self, op: ir.Operation) -> None:
+        if op is self._ops[-1]:
+            return
+        for user in (op, *nested_ops(op)):
+            scale = working_scale(user) if user.name in OPS and user.name != "func.return" else None
+            for index, value in enumerate(user.operands):
+                if scale is None or not is_tensor(value.type) or index >= first_index(user):
+                    continue
+                if isinstance(encoding_of(value), Fxp) and encoding_of(value) != scale:
+                    user.operands[index] = self._at(value, scale, top_level_ancestor(user))
+
+    def _at(self, value: ir.Value, target: Fxp, before: ir.Operation) -> ir.Value:
+        """`value` in another ring or scale, made right before `before` unless it was made earlier."""
+        if encoding_of(value) == target:
+            return value
+        key = (value, target)
+        if key not in self._cast:
+            if is_constant(value):
+                self._cast[key] = made = constant_at(value, target, before=before)
+                if self._effect(before) is not None:
+                    _mark(made)
+            else:
+                self._cast[key] = insert_casts(self._widened(value, target, before), target, before=before)
+        return self._cast[key]
+
+    def _widened(self, value: ir.Value, target: Fxp, before: ir.Operation) -> ir.Value:
+        """`value` with the integer bits of its most demanding use, if the target needs more than it has."""
+        number, held = self._numbers.get(value), encoding_of(value)
+        assert isinstance(held, Fxp)
+        if number is None or target.ring - target.frac <= held.ring - held.frac or not self._is_secret(value):
+            return value
+        wide = Fxp(max(number.wanted, target.ring - target.frac) + held.frac, held.frac)
+        key = (value, wide)
+        if key not in self._cast:
+            self._cast[key] = insert_casts(value, wide, before=before)
+        return self._cast[key]
+
+
+def _mark(value: ir.Value) -> None:
+    """Says that a constant, written for an op beside the engine, is there."""
+    op = defining_op(value)
+    while op is not None and names.BESIDE not in op.attributes:
+        op.attributes[names.BESIDE] = ir.UnitAttr.get(op.context)
+        op = defining_op(op.operands[0]) if len(op.operands) else None
+
+
+MOST_FRAC = 30
+"""Fraction bits beyond which nothing is worth keeping."""
+
+
+def _magnitude(bound: float) -> int:
+    """The least e with bound <= 2^e."""
+    return math.ceil(math.log2(bound)) if bound > 2.0**-MOST_FRAC else -MOST_FRAC
+
+
+def _needed_bits(op: ir.Operation) -> int:
+    """Fraction bits of a function's argument that leave the least of its arguments as exact as its result."""
+    low, error = names.get_float(op, names.LOW), names.get_float(op, names.ERROR)
+    if names.RELATIVE not in op.attributes or low is None or error is None or low <= 0:
+        return 0
+    return max(0, 1 - math.floor(math.log2(low * error)))
+
+
+def _multiplications(op: ir.Operation) -> int:
+    """Of a matrix product or convolution; 0 for one element by element."""
+    if op.name in ("stablehlo.dot", "stablehlo.dot_general"):
+        contracted = dot_dimensions(op).left_contracted
+        shape = shape_of(op.operands[0])
+        return numel(op.results[0]) * math.prod(shape[axis] for axis in contracted)
+    if op.name == "stablehlo.convolution":
+        return numel(op.results[0]) * numel(op.operands[1])
+    return 0
+
+
+def _write_blocks(op: ir.Operation, encoding: Fxp) -> None:
+    """The regions of a reduction, which say what it does to two elements."""
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in (*block.arguments, *(r for o in ops_of(block) for r in o.results)):
+                set_encoding(inner, encoding)
+
+
+def terms_attributes(terms: Terms) -> dict[str, ir.Attribute]:
+    """A fitted function as attributes of its op."""
+    made: dict[str, ir.Attribute] = {}
+    for name, value in terms.to_attributes().items():
+        if isinstance(value, str):
+            made[name] = ir.StringAttr.get(value)
+        elif isinstance(value, int):
+            made[name] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), value)
+        else:
+            made[name] = ir.DenseI64ArrayAttr.get(list(value))
+    return made

@@ -1,0 +1,281 @@
+"""The pass `ditto-choose-functions`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from ditto_compiler import building
+from ditto_compiler.analyses.ranges import TOLERANCE, Known, RangeAnalysis
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.beside.functions import why_not
+from ditto_compiler.calibration import wider
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.errors import DittoError
+from ditto_compiler.intervals import Interval, Range
+from ditto_compiler.ir import (
+    defining_op,
+    drop_unused_functions,
+    entry_function,
+    func,
+    insert_op,
+    ir,
+    nested_ops,
+)
+from ditto_compiler.options import did_you_mean
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.policy import BESIDES
+from ditto_compiler.private_functions import inline
+from ditto_compiler.structure import constant
+from ditto_compiler.supported import op_problem
+
+
+@dataclass(frozen=True)
+class DittoChooseFunctions(Pass):
+    """Decide which functions the parties compute in one go, and for which arguments.
+
+    A `ditto.oneshot` is right in one interval and any number outside of it, so something must vouch for its
+    arguments. It stays, with that interval as `low` and `high`, if
+
+    - the user stated the range; if more is known to be possible, a `clamp` goes first;
+    - range analysis proves it of whatever inputs, as under a clip;
+    - calibration measured it: then both ends are further out by `margin` - 1 times the larger magnitude; for
+      a function that is not defined there, such as 1/x, ends keep their sign, and the least number is divided
+      by `margin`.
+
+    Of proof and measurement it is what both allow. A clip of an argument that so is known to be idle goes.
+    What else there is falls back: its `otherwise` is put in its place; so is, for all, where the policy runs
+    nothing `beside` the engine, and in loops and branches. A function of what is public is put in its place
+    itself. A remark says of each what was decided.
+
+    Requires: ranges applied, no encodings yet. Ensures: a `ditto.oneshot` has `low` and `high`. Keeps:
+    everything else.
+
+    Before, with |%x| measured below 3:
+
+        %0 = "ditto.oneshot"(%x) {function = @f, otherwise = @g, error = 1.0e-3 : f64}
+          : (tensor<4xf32>) -> tensor<4xf32>
+
+    After:
+
+        %0 = "ditto.oneshot"(%x) {function = @f, otherwise = @g, error = 1.0e-3 : f64, low = -6.0 : f64,
+          high = 6.0 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+
+    Errors: a function that has to be computed otherwise, and holds an op that cannot be run privately; an
+    annotated module.
+    """
+
+    name: ClassVar[str] = "ditto-choose-functions"
+    margin: float = 2.0
+    """How much larger than measured arguments may be; 1 or more."""
+    beside: str = "shares"
+    """What the policy runs beside the engine: none, shares."""
+
+    def __post_init__(self) -> None:
+        if self.beside not in BESIDES:
+            close = did_you_mean(self.beside, BESIDES)
+            raise DittoError(f"beside must be one of {', '.join(BESIDES)}, got '{self.beside}'{close}")
+        if not 1 <= self.margin < math.inf:
+            raise DittoError(f"margin must be a number from 1 on, got {self.margin}")
+
+    def run(self, module: ir.Module) -> None:
+        self.remarks.clear()
+        self.check_before("ditto-annotate", module, has_run=names.has_reached(module, "annotated"))
+        entry = entry_function(module)
+        if entry is None:
+            return
+        pending = [op for op in nested_ops(entry.operation) if op.name == names.ONESHOT]
+        if not pending:
+            return
+        # What a function falls back on may have others in it.
+        while pending:
+            pending = self._decide(module, entry, pending)
+        drop_unused_functions(module)
+
+    def _decide(self, module: ir.Module, entry: func.FuncOp, ops: list[ir.Operation]) -> list[ir.Operation]:
+        """Decides on some, and gives those that took their place."""
+        visibility, known = VisibilityAnalysis(module), _Vouched(entry, self.margin)
+        choices = [self._choice(op, visibility, known) for op in ops]
+        errors = self.errors()
+        made: list[ir.Operation] = []
+        for op, choice in zip(ops, choices, strict=True):
+            self.note("remark", op, choice.remark)
+            if choice.instead is None:
+                choice.apply(op)
+                continue
+            put = [inner for one in inline(op, choice.instead) for inner in (one, *nested_ops(one))]
+            for inner in put:
+                problem = op_problem(inner)
+                if problem is not None:
+                    errors.add(inner, f"{problem}; a one-shot function {choice.remark}")
+            made += [inner for inner in put if inner.name == names.ONESHOT]
+        errors.raise_if_any()
+        for op, choice in zip(ops, choices, strict=True):
+            if choice.instead is not None:
+                op.erase()
+        return made
+
+    def _choice(self, op: ir.Operation, visibility: VisibilityAnalysis, known: _Vouched) -> _Choice:
+        x = op.operands[0]
+        if not visibility.is_secret(x):
+            return _Choice("is computed as it is: its argument is public", names.FUNCTION)
+        if self.beside == "none":
+            return _fallback(op, "the policy runs nothing beside the engine")
+        if op.parent is None or op.parent.name != "func.func":
+            return _fallback(op, "a loop or a branch runs in the engine as a whole")
+        stated = _stated(op)
+        if stated is not None and why_not(op, *stated) is None:
+            return self._on_stated(op, stated, known)
+        found = known.interval(op, x)
+        if found is None:
+            return _fallback(op, "the range of its argument is not known; calibrate (ditto.calibrate)")
+        if not known.has_image(op, found.interval):
+            why = f"it has no bounded values on {_text(found.interval)}"
+            return _fallback(op, f"{why}, or none that range analysis can tell; state the range")
+        problem = why_not(op, *found.interval)
+        if problem is not None:
+            return _fallback(op, f"on {_text(found.interval)}, {problem}")
+        return _stays(found.interval, f"as {found.by}")
+
+    def _on_stated(self, op: ir.Operation, stated: Interval, known: _Vouched) -> _Choice:
+        """What becomes of a function whose range the program states."""
+        x = op.operands[0]
+        inner, bounds = _without_clip(x)
+        free = None if inner is None else known.interval(op, inner)
+        if free is not None and bounds[0] <= free.interval[0] and free.interval[1] <= bounds[1]:
+            return _stays(stated, f"as the program states, without the clip, as {free.by}", x=inner)
+        exceeds = known.may_leave(x, stated)
+        clipped = ", behind a clip, for more is possible" if exceeds else ""
+        return _stays(stated, f"as the program states{clipped}", clip=exceeds)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What becomes of a one-shot function.
+
+    Attributes:
+        remark: says it.
+        instead: which of its functions takes its place; None if it stays.
+        interval: of its arguments, if it stays.
+        clip: whether arguments are clipped to the interval.
+        x: another argument.
+    """
+
+    remark: str
+    instead: str | None = None
+    interval: Interval = (0.0, 0.0)
+    clip: bool = False
+    x: ir.Value | None = None
+
+    def apply(self, op: ir.Operation) -> None:
+        """Has an op stay."""
+        old = defining_op(op.operands[0])
+        for name, end in zip((names.LOW, names.HIGH), self.interval, strict=True):
+            op.attributes[name] = ir.FloatAttr.get_f64(end)
+        if self.x is not None:
+            op.operands[0] = self.x
+            if old is not None and not list(old.results[0].uses):
+                old.erase()
+        if self.clip:
+            type_ = op.operands[0].type
+            low, high = (building.splat(end, type_, before=op) for end in self.interval)
+            op.operands[0] = insert_op("clamp", type_, low, op.operands[0], high, before=op)
+
+
+def _stays(interval: Interval, reason: str, *, clip: bool = False, x: ir.Value | None = None) -> _Choice:
+    return _Choice(f"is computed in one go on {_text(interval)}, {reason}", None, interval, clip, x)
+
+
+def _fallback(op: ir.Operation, reason: str) -> _Choice:
+    name = ir.FlatSymbolRefAttr(op.attributes[names.OTHERWISE]).value
+    return _Choice(f"is computed as @{name}: {reason}", names.OTHERWISE)
+
+
+def _text(interval: Interval) -> str:
+    return f"[{interval[0]:.6g}, {interval[1]:.6g}]"
+
+
+def _stated(op: ir.Operation) -> Interval | None:
+    low, high = names.get_float(op, names.LOW), names.get_float(op, names.HIGH)
+    return None if low is None or high is None else (low, high)
+
+
+def _without_clip(x: ir.Value) -> tuple[ir.Value | None, Interval]:
+    """What `x` clips for one-shot functions only, and to which constants."""
+    everything = (-math.inf, math.inf)
+    clip = defining_op(x)
+    if clip is None or any(use.owner.operation.name != names.ONESHOT for use in x.uses):
+        return None, everything
+    if clip.name == "stablehlo.clamp":
+        low, high = (constant(clip.operands[index]) for index in (0, 2))
+        return (None, everything) if low is None or high is None else (clip.operands[1], (low, high))
+    if clip.name in ("stablehlo.maximum", "stablehlo.minimum"):
+        for index in (0, 1):
+            bound = constant(clip.operands[index])
+            if bound is not None:
+                is_low = clip.name == "stablehlo.maximum"
+                return clip.operands[1 - index], (bound, math.inf) if is_low else (-math.inf, bound)
+    return None, everything
+
+
+class _Proof(RangeAnalysis):
+    """What is known whatever the inputs: nothing measured counts."""
+
+    def _sharpened(self, op: ir.Operation, value: ir.Value, proved: Range, known: Known) -> Range:
+        return super()._sharpened(op, value, proved, known._replace(measured=None))
+
+
+class _Interval(NamedTuple):
+    """An interval that something vouches for, and what."""
+
+    interval: Interval
+    by: str
+
+
+LEAST_WIDTH = 2.0**-10
+"""Of an interval: numbers are rounded."""
+
+
+class _Vouched:
+    """What intervals values are known to be in."""
+
+    def __init__(self, entry: func.FuncOp, margin: float) -> None:
+        self._margin = margin
+        self._proof, self._seen = _Proof(entry), RangeAnalysis(entry)
+
+    def interval(self, op: ir.Operation, value: ir.Value) -> _Interval | None:
+        """Where an argument is, with a margin if that was measured; None if it may be anywhere."""
+        proof, seen = self._proof.of(value), self._seen.of(value)
+        if not seen.is_bounded:
+            return None
+        low, high = self._with_margin(op, (seen.low, seen.high))
+        by = f"calibration measured, with a margin of {self._margin:g}"
+        if proof.is_numeric and max(proof.low, low) <= min(proof.high, high):
+            low, high = max(proof.low, low), min(proof.high, high)
+            if (low, high) == (proof.low, proof.high):
+                by = "range analysis proves"
+        if high - low < LEAST_WIDTH:
+            low, high = low - LEAST_WIDTH, high + LEAST_WIDTH
+        return _Interval((low, high), by)
+
+    def _with_margin(self, op: ir.Operation, measured: Interval) -> Interval:
+        """Both ends further out by so much of the larger magnitude; where a function needs it, signs stay."""
+        low, high = measured
+        reach = (self._margin - 1) * max(-low, high)
+        if self.has_image(op, (low - reach, high + reach)):
+            return low - reach, high + reach
+        return wider(measured, self._margin - 1)
+
+    def may_leave(self, value: ir.Value, interval: Interval) -> bool:
+        """Whether more than an interval is known to be possible."""
+        seen = self._seen.of(value)
+        slack = TOLERANCE * (interval[1] - interval[0])
+        beyond = seen.low < interval[0] - slack or seen.high > interval[1] + slack
+        return seen.below or seen.above or (seen.is_bounded and beyond)
+
+    def has_image(self, op: ir.Operation, interval: Interval) -> bool:
+        """Whether a one-shot function has bounded values on an interval."""
+        name = ir.FlatSymbolRefAttr(op.attributes[names.FUNCTION]).value
+        found = self._proof.call(name, [Range(*interval)])
+        return found is not None and found[0].is_bounded
