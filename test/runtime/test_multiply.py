@@ -241,6 +241,23 @@ def test_matrix_products(ring, left, right, batch, contract):
     assert_within(expected, opened(public), ring, 0)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_matrices_of_any_layout(layout):
+    names = {"batch": ((0,), (0,)), "contract": ((2,), (2,))}
+    draw = np.random.default_rng(13)
+    for ring, rows in ((20, 3), (20, 30), (40, 3), (40, 30)):
+        x, y = integers(draw, (2, rows, 21), ring), integers(draw, (2, 19, 21), ring)
+        slots = [[s.each(layout) for s in numbers(v, ring)] for v in (x, y)]
+        expected = dot(x, y, **names)
+        results = run_at_cost(
+            lambda party, s=slots: dot_general(party, s[0][party.rank], s[1][party.rank], 4, **names),
+            expected.size,
+            ring,
+            4,
+        )
+        assert_within(expected, results, ring, 4)
+
+
 def test_all_products_of_a_batch_are_one_message():
     slots = numbers(integers(np.random.default_rng(8), (12, 4, 4), 20), 20)
     names = {"batch": ((0,), (0,)), "contract": ((2,), (1,))}
@@ -555,6 +572,9 @@ def test_kernels_check_what_they_are_given():
             word.reshape(1, 2, 4), word.reshape(1, 4, 2).astype(np.uint64), np.zeros((1, 2, 2), np.uint32)
         ),
         lambda: _native.matmul(word.reshape(2, 4), word.reshape(4, 2), np.zeros((2, 2), np.uint32)),
+        lambda: _native.matmul(
+            unaligned(word.reshape(1, 2, 4)), word.reshape(1, 4, 2), np.zeros((1, 2, 2), np.uint32)
+        ),
     ):
         with pytest.raises(ValueError, match=r"elements|bits|words|drop|matrices"):
             call()
