@@ -1,4 +1,4 @@
-"""What instructions beside the engine cost: bytes, messages, rounds by their schedule, seconds by the table."""
+"""What instructions beside the engine cost: bytes, messages and rounds as scheduled, seconds by the table."""
 
 from __future__ import annotations
 

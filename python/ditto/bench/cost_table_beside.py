@@ -86,10 +86,8 @@ class Case:
             regions={},
             steps=(Beside(tuple(instructions)),),
             inputs=tuple(Input(number, number) for number in inputs),
-            caller_inputs=tuple(
-                CallerTensor(values[number].shape, values[number].dtype) for number in inputs
-            ),
-            outputs=(operands[-1],) if not chained else (operands[0],),
+            caller_inputs=tuple(CallerTensor(values[i].shape, values[i].dtype) for i in inputs),
+            outputs=(operands[0] if chained else 0,),
         )
 
     def bytes(self, elements: int) -> int:
@@ -131,14 +129,13 @@ def _function(kind: str, ring: int, terms: int) -> Case:
         ring=16,
         frac=8,
         low=-(1 << 14),
-        high=1 << 14,
+        high=(1 << 14) - 1,
         result_ring=ring - 4,
         result_frac=8,
         drop=4,
         coefficient_frac=20,
         constant=0,
-        terms=(Term(1, 1, 1, 4, 0) if kind == "fourier" else Term(0, -(1 << EXPONENT_FRAC), 1, 4, 0),)
-        * terms,
+        terms=(term,) * terms,
     )
     attributes = {
         name: tuple(about) if isinstance(about, list) else about
@@ -201,13 +198,16 @@ def measure_beside(seconds: Seconds, report: Callable[[str], None]) -> dict[str,
         ]
         return seconds(program, inputs)
 
-    def of_many(case: Case, elements: int) -> float:
+    def of_one(case: Case, elements: int, some: int = SOME, more: int = MORE) -> float:
         """Of one instruction on so many elements."""
-        return (run(case, elements, MORE) - run(case, elements, SOME)) / (MORE - SOME)
+        # What is local runs only if something needs it.
+        chained = not case.bytes(elements)
+        most, least = (run(case, elements, count, chained=chained) for count in (more, some))
+        return (most - least) / (more - some)
 
     def row(fewer: Case, more: Case) -> list[float]:
-        us = (run(more, FEW, 40) - run(more, FEW, 1)) / 39 * 1e6
-        low, high = ((of_many(case, MANY) - us * 1e-6) / MANY * 1e9 for case in (fewer, more))
+        us = of_one(more, FEW, 1, 40) * 1e6
+        low, high = ((of_one(case, MANY) - us * 1e-6) / MANY * 1e9 for case in (fewer, more))
         sent = [case.bytes(MANY) / MANY for case in (fewer, more)]
         byte_ns = max(0.0, (high - low) / (sent[1] - sent[0])) if sent[1] > sent[0] else 0.0
         return [round(max(0.0, high - byte_ns * sent[1]), 1), round(byte_ns, 2), round(us)]
@@ -231,9 +231,9 @@ def measure_beside(seconds: Seconds, report: Callable[[str], None]) -> dict[str,
             )
 
         of_results = ns + byte_ns * 3 * (word - 10) / 8
-        many = of_many(product(128, 768, 768), 128 * 768) * 1e9 - 128 * 768 * of_results
+        many = of_one(product(128, 768, 768), 128 * 768) * 1e9 - 128 * 768 * of_results
         multiply_add[word] = round(many / (128 * 768 * 768), 4)
-        vector = of_many(product(1, 2048, 4096), 4096) * 1e9
+        vector = of_one(product(1, 2048, 4096), 4096) * 1e9
         read[word] = round(max(0.0, vector / (2048 * 4096) - multiply_add[word]), 3)
         report(f"matrix products beside the engine, words of {word} bits")
     rounds = 40
