@@ -12,7 +12,7 @@ from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import attributes_of, func, ir, new_module, numel, ops_of
 from ditto_compiler.oneshot.fit import FitError, fit
 from ditto_compiler.oneshot.terms import Terms
-from ditto_compiler.oneshots import callee
+from ditto_compiler.private_functions import callee
 from ditto_compiler.structure import REPEATING, is_float, splat_attribute, splat_of
 from ditto_compiler.xla import XlaFunction
 
@@ -63,19 +63,23 @@ def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
 def _fitted(
     op: ir.Operation, function: func.FuncOp, low: float, high: float, frac: int, result: Fxp
 ) -> Terms | str:
-    try:
-        return fit(
-            lambda x: evaluate(function, x),
-            low,
-            high,
-            ring_frac=frac,
-            result=(result.ring, result.frac),
-            error=ir.FloatAttr(op.attributes[names.ERROR]).value,
-            relative=names.RELATIVE in op.attributes,
-            max_words=MOST_WORDS if numel(op.results[0]) <= ROWS else USUAL_WORDS,
-        )
-    except FitError as reason:
-        return str(reason)
+    """The terms, of an argument with `frac` bits or, where that asks for too much, fewer; or why there are none."""
+    reasons = []
+    for bits in range(frac, max(frac - 9, 0), -2):
+        try:
+            return fit(
+                lambda x: evaluate(function, x),
+                low,
+                high,
+                ring_frac=bits,
+                result=(result.ring, result.frac),
+                error=ir.FloatAttr(op.attributes[names.ERROR]).value,
+                relative=names.RELATIVE in op.attributes,
+                max_words=MOST_WORDS if numel(op.results[0]) <= ROWS else USUAL_WORDS,
+            )
+        except FitError as reason:
+            reasons.append(str(reason))
+    return reasons[0] if reasons else "its argument has no fraction bits"
 
 
 def evaluate(function: func.FuncOp, x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ LOWEST = -16.0
 SUM_ERROR = 1e-3
 """Of what is done with the sum of a row, absolute for the logarithm and relative for the reciprocal."""
 
-WEIGHT_ERROR = 1e-6
+WEIGHT_ERROR = 1e-5
 """Of a weight: those of a row add up, and all that are clipped have the same."""
 
 
@@ -120,7 +120,7 @@ def _clipped_weights(rows: Rows, exp: Exponential) -> tuple[Tensor, Tensor, Tens
     below = rows.x - rows.row(rows.x.row_bound(rows.axes, SLACK))
     otherwise = partial(exp.unlimited, work=FINE)
     clipped = below.larger(LOWEST)
-    weights = rows.masked(clipped.oneshot("exp", Tensor.exponential, otherwise, WEIGHT_ERROR))
+    weights = rows.masked(clipped.oneshot("exp", Tensor.exponential, otherwise, WEIGHT_ERROR, interval=(LOWEST, 0.0)))
     return below, weights, weights.sum(rows.axes)
 
 

@@ -65,9 +65,10 @@ class DittoExpandBounds(Pass):
         for op, seen in found:
             if not seen.is_bounded:
                 continue
-            low, high = wider((seen.low, seen.high), self.margin - 1)
             slack = names.get_float(op, names.SLACK)
             assert slack is not None
+            # Calibration saw maxima with their slack too.
+            low, high = wider((seen.low, max(seen.low, seen.high - slack)), self.margin - 1)
             count = max(0, math.ceil((high - low) / (slack * (1 - COARSE))) - 1)
             if count > self.most:
                 self.note("remark", op, f"its {count} thresholds would cost more than a tournament")

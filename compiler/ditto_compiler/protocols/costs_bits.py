@@ -22,7 +22,7 @@ def less_cost(ring: int, elements: int, thresholds: int = 1, rounds: int | None 
 
 def conjunction_cost(elements: int) -> ProtocolCost:
     """Of `conjunction` and `disjunction`."""
-    return ProtocolCost(3 * packed_bytes(elements, 1), 1 if elements else 0)
+    return ProtocolCost(3 * packed_bytes(elements, 1), 1) if elements else FREE
 
 
 def any_along_cost(count: int, others: int) -> ProtocolCost:
@@ -39,8 +39,7 @@ def _times_cost(elements: int, dealt: Sequence[int], rings: Sequence[int]) -> Pr
     """Of words that P0 deals, and of those that P1 and P2 send each other."""
     if not elements or not rings:
         return FREE
-    words = [*dealt, *rings, *rings]
-    return ProtocolCost(sum(part_bytes(elements, ring) for ring in words), 2)
+    return ProtocolCost(sum(part_bytes(elements, ring) for ring in [*dealt, *rings, *rings]), 2)
 
 
 def times_less_cost(
@@ -65,10 +64,10 @@ def times_less_cost(
 
 
 def to_number_cost(ring: int, elements: int) -> ProtocolCost:
-    """Of `to_number` and `times_public`."""
+    """Of `to_number` and `times_public`: three words."""
     return _times_cost(elements, [ring], [ring])
 
 
 def times_bit_cost(rings: Sequence[int], elements: int) -> ProtocolCost:
-    """Of `times_bit_each`; of `times_bit` and `select` with the one ring."""
+    """Of `times_bit_each`; of `times_bit` and `select` with the one ring: four words."""
     return _times_cost(elements, [max(rings, default=0), *rings], rings)

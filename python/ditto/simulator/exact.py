@@ -8,9 +8,15 @@ far the parties' result can be from it, in units of its last place (ulp):
 | sum, move, integer product        | 0                                | what the operands have       |
 | cast that drops bits              | below 3/2 ulp, docs/protocols.md | below 2 ulp                  |
 | product that the engine truncates | below 1 ulp                      | below 3/2 ulp                |
+| product beside it that drops bits | below 3/2 ulp, docs/protocols.md | below 2 ulp                  |
+| one-shot function                 | `Terms.error`, and `rounding`    | `rounding`                   |
 | 1/x, log, other approximations    | `ditto_compiler.spu.domains`     | `engine_functions.ULPS`      |
 | the same, out of their domain     | any number                       | infinite                     |
 | comparison of x and y             | 0 or 1                           | 1 if |x - y| is within error |
+
+The engine asks of every number that |x| * 2^frac < 2^(ring-2). Beside it (`ditto.beside`) rings are as narrow
+as numbers allow, and each op asks for what its protocol needs: the result fits the ring, |x| < 2^(ring-1);
+what is widened is below 2^(ring-2); the difference of what is compared fits the ring.
 """
 
 from __future__ import annotations
@@ -25,7 +31,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from ditto.simulator import ring as rings
-from ditto.simulator.interpreter import Interpreter, Rule, value_encoding
+from ditto.simulator.interpreter import (
+    Interpreter,
+    Rule,
+    dropped_bits,
+    is_beside,
+    spare_bits,
+    value_encoding,
+)
 from ditto.simulator.overflow import Finding, OutOfDomain, Overflow
 from ditto.simulator.ring import Floats, Raw
 from ditto_compiler.diagnostics import SourceLocation, source_location
@@ -134,9 +147,14 @@ class Exact(Interpreter[Tensor]):
             integers: the result, mod 2^ring or not reduced.
             wide: the same as floats, never reduced: says whether the result left its range.
             error: bound on the parties' error, in units of `integers`.
-            dropped: bits that the engine truncates.
+            dropped: bits that a product has below the result's, to be truncated.
         """
         encoding = result_encoding(op)
+        if dropped and is_beside(op):
+            # The ring of the product is wider by these bits, and loses them at its lower end.
+            exact = rings.wrap(integers, encoding.ring + dropped)
+            integers, wide = rings.shift_right(exact, dropped), np.ldexp(wide, -dropped)
+            error, dropped = np.ldexp(error, -dropped) + CAST_ULPS, 0
         raw = rings.wrap(integers, encoding.ring)
         if isinstance(encoding, Int):
             # The parties' may have more bits than the type, which nobody reads.
@@ -145,9 +163,16 @@ class Exact(Interpreter[Tensor]):
         if isinstance(encoding, Fxp):
             wide = np.broadcast_to(np.asarray(wide, np.float64), raw.shape)
             unsafe = self.check(
-                op, op.name, source_location(op.location), raw, wide, encoding, truncated=dropped
+                op,
+                op.name,
+                source_location(op.location),
+                raw,
+                wide,
+                encoding,
+                truncated=dropped,
+                spare=spare_bits(op),
+                error=bound,
             )
-            bound = np.where(rings.to_float(np.abs(raw)) + bound < 2.0 ** (encoding.ring - 2), bound, np.inf)
             bound = np.maximum(bound, unsafe)
         if dropped:
             raw = rings.as_raw(rings.shift_right(raw, dropped), encoding.ring)
@@ -164,20 +189,26 @@ class Exact(Interpreter[Tensor]):
         encoding: Encoding,
         *,
         truncated: int = 0,
+        spare: int = 2,
+        error: Floats | float = 0.0,
     ) -> Floats:
-        """Reports elements that do not fit; gives the error that follows, infinite for them, else 0.
+        """Reports elements that do not fit; gives the error that follows.
 
-        There is one report for each `key`. The other arguments are as for `hold` and `Overflow`.
+        That is infinite for them and for elements that the parties' may not fit, else 0. There is one report
+        for each `key`. The other arguments are as for `hold` and `Overflow`.
         """
-        limit = 1 << (encoding.ring - 2)
-        # Below 3/4 of the ring, rounding of `wide` cannot hide that the ring elements wrapped around.
-        wrapped = ~(np.abs(wide) < 1.5 * limit)
-        unsafe = np.asarray(wrapped | (raw >= limit) | (raw <= -limit), np.bool_)
+        limit = 1 << (encoding.ring - spare)
+        least = -limit if spare == 1 else 1 - limit
+        held = rings.to_float(raw)
+        # Far more than `wide` is rounded by, and less than what wrapped around or was put elsewhere is off.
+        moved = ~(np.abs(wide - held) < max(1.0, 2.0 ** (encoding.ring - 3)))
+        unsafe = np.asarray(moved | (raw >= limit) | (raw < least), np.bool_)
         if unsafe.any():
-            found = np.where(wrapped, wide, rings.to_float(raw))[unsafe]
+            found = np.where(moved, wide, held)[unsafe]
             worst = largest(np.ldexp(found, -(encoding.frac + truncated)))
-            self.report(key, Overflow(name, location, worst, encoding, truncated, found.size))
-        return np.where(unsafe, np.inf, 0.0)
+            self.report(key, Overflow(name, location, worst, encoding, truncated, found.size, spare=spare))
+        stays = (held + error < limit) & (held - error >= least)
+        return np.where(unsafe | ~stays, np.inf, 0.0)
 
     def report(self, key: object, finding: Finding) -> None:
         """Notes a finding; of several of one op, as in a loop, that of the largest value."""
@@ -199,7 +230,8 @@ class Exact(Interpreter[Tensor]):
     def finished(self, op: ir.Operation, results: list[Tensor]) -> list[Tensor]:
         """As in the base class: what forms say of their values, and calibration, must be true of them."""
         measured = names.get_attribute(op, names.RANGE)
-        stated = names.get_attribute(op, names.MAX_ABS)
+        # Of a one-shot function, that is what its ring was made for, which may have been measured.
+        stated = None if op.name == names.ONESHOT else names.get_attribute(op, names.MAX_ABS)
         if not isinstance(result_encoding(op), Fxp) or (measured is None and stated is None):
             return results
         (result,), frac = results, result_encoding(op).frac
@@ -233,6 +265,12 @@ def largest(numbers: Floats) -> float:
 def exactly(raw: Raw) -> Tensor:
     """Elements that the parties hold just so."""
     return Tensor(raw, np.broadcast_to(0.0, raw.shape))
+
+
+def product_ring(op: ir.Operation) -> int:
+    """The ring in which a product is exact: beside the engine its result has lost bits."""
+    ring = result_encoding(op).ring
+    return ring + dropped_bits(op) if is_beside(op) else ring
 
 
 def result_encoding(op: ir.Operation) -> Encoding:

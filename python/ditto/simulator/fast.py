@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike
 
 from ditto.simulator.interpreter import (
     Interpreter,
+    spare_bits,
 )
 from ditto_compiler.dtypes import FLOAT_TYPES, numpy_dtype
 from ditto_compiler.encoding import Fxp
-from ditto_compiler.ir import element_type, encoding_of, ir
+from ditto_compiler.ir import defining_op, element_type, encoding_of, ir
 from ditto_compiler.op_attributes import (
     shape_of,
 )
@@ -32,10 +33,10 @@ def working_dtype(dtype: str) -> Any:
     return jax.dtypes.canonicalize_dtype(wide)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def fake_quantize(x: Array, encoding: Fxp) -> Array:
-    """`x` rounded to multiples of 2^-frac and saturated at 2^(ring-2-frac); its derivative is 1."""
-    limit = 2.0 ** (encoding.ring - 2 - encoding.frac)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def fake_quantize(x: Array, encoding: Fxp, spare: int = 2) -> Array:
+    """`x` rounded to multiples of 2^-frac and saturated at 2^(ring-spare-frac); its derivative is 1."""
+    limit = 2.0 ** (encoding.ring - spare - encoding.frac)
     scaled = x * 2.0**encoding.frac
     # Larger floats are integers already; scaling them back might be infinite.
     fraction_bits = jnp.finfo(x.dtype).nmant
@@ -44,8 +45,10 @@ def fake_quantize(x: Array, encoding: Fxp) -> Array:
 
 
 @fake_quantize.defjvp  # type: ignore[untyped-decorator]
-def _straight_through(encoding: Fxp, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return fake_quantize(primals[0], encoding), tangents[0]
+def _straight_through(
+    encoding: Fxp, spare: int, primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    return fake_quantize(primals[0], encoding, spare), tangents[0]
 
 
 class Fast(Interpreter[Array]):
@@ -54,8 +57,10 @@ class Fast(Interpreter[Array]):
     def hold(self, value: ir.Value, array: ArrayLike) -> Array:
         """`array` as the encoding of `value` holds it."""
         array = jnp.asarray(array, working_dtype(element_type(value)))
-        encoding = encoding_of(value)
-        return fake_quantize(array, encoding) if isinstance(encoding, Fxp) else array
+        encoding, op = encoding_of(value), defining_op(value)
+        if not isinstance(encoding, Fxp):
+            return array
+        return fake_quantize(array, encoding, 2 if op is None else spare_bits(op))
 
     def literal(self, op: ir.Operation, numbers: Sequence[float]) -> Array:
         """As in the base class."""

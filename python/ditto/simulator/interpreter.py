@@ -87,13 +87,30 @@ def value_encoding(value: ir.Value) -> Encoding:
     return encoding
 
 
+def is_beside(op: ir.Operation) -> bool:
+    """Whether an op runs on shares beside the engine, where its results have rings of their own."""
+    return names.BESIDE in op.attributes
+
+
+def spare_bits(op: ir.Operation) -> int:
+    """Bits of its ring that the result of an op must leave free: the sign's, and one more in the engine.
+
+    Casts ask for that bit themselves where they widen the ring.
+    """
+    if not is_beside(op) and op.name not in names.CASTS:
+        return 2
+    users = (use.owner.operation for use in op.results[0].uses)
+    of_engine = any(not is_beside(user) and user.name not in (*names.CASTS, "func.return") for user in users)
+    return 2 if of_engine else 1
+
+
 def call_target(op: ir.Operation) -> str:
     """The name of what a custom call calls."""
     return str(ir.StringAttr(op.attributes["call_target_name"]).value)
 
 
 def dropped_bits(op: ir.Operation) -> int:
-    """Fraction bits that the engine truncates from a product or quotient, for there is no rescale."""
+    """Fraction bits that are truncated from a product or quotient where there is no rescale."""
     left, right = (value_encoding(op.operands[index]) for index in (0, len(op.operands) - 1))
     return left.frac + right.frac - value_encoding(op.results[0]).frac
 
@@ -112,6 +129,8 @@ class TinyOperand(NamedTuple):
 
 def tiny_operand(op: ir.Operation) -> TinyOperand | None:
     """The tiny factor in a product that the engine truncates, or in a division by a constant."""
+    if is_beside(op):
+        return None
     encoding = value_encoding(op.results[0])
     if op.name == "stablehlo.divide":
         number = tiny_factor(op.operands[1], encoding, reciprocal=True)

@@ -11,17 +11,20 @@ from ditto_compiler.encoding import Encoding, Int
 
 @dataclass(frozen=True)
 class Overflow:
-    """An op that makes, or an upcast that is given, a value that breaks |x| * 2^frac < 2^(ring-2).
+    """A value that is made, widened or compared where its ring is too small for it.
+
+    In the engine, and where a ring is widened, |x| * 2^frac < 2^(ring-2); beside it, 2^(ring-1).
 
     Attributes:
         op: its name, or `input 3`.
         location: where the user wrote it.
         value: the result's element of largest magnitude, as a real number; NaN when it is none.
-        encoding: what the result is held in.
+        encoding: what the value is held in.
         truncated: fraction bits that the value has more than its encoding has while the op computes it:
             the engine truncates a product after it has multiplied.
         elements: how many elements of the result are out of range.
         dtype: of integers, the type that does not hold them; empty where it is the encoding that does not.
+        spare: bits of the ring that magnitudes must leave free: the sign's, and in the engine one more.
     """
 
     op: str
@@ -31,6 +34,7 @@ class Overflow:
     truncated: int
     elements: int
     dtype: str = ""
+    spare: int = 2
 
     @property
     def scope(self) -> str:
@@ -45,14 +49,14 @@ class Overflow:
         """
         if not math.isfinite(self.value) or isinstance(self.encoding, Int):
             return None
-        # |x| < 2^exponent, so |x| * 2^frac < 2^(ring-2) if and only if exponent + frac <= ring - 2.
-        room = self.encoding.ring - 2 - math.frexp(self.value)[1]
+        # |x| < 2^exponent, so |x| * 2^frac < 2^(ring-spare) if and only if exponent + frac <= ring - spare.
+        room = self.encoding.ring - self.spare - math.frexp(self.value)[1]
         frac = room // 2 if self.truncated else room
         return frac if frac >= 0 else None
 
     def __str__(self) -> str:
         bits = self.encoding.frac + self.truncated
-        limit = 2.0 ** (self.encoding.ring - 2 - bits)
+        limit = 2.0 ** (self.encoding.ring - self.spare - bits)
         where = self.op if self.location == SourceLocation() else f"{self.location}: {self.op}"
         if math.isnan(self.value):
             return f"{where}: a value is not a number (0/0, or the logarithm or root of a negative number)"

@@ -1,7 +1,7 @@
 """Ring elements in numpy, exactly.
 
 An element of Z_2^ring is held as the signed integer in [-2^(ring-1), 2^(ring-1)) that is congruent to it: in
-int64 for rings 32 and 64, as Python integers for ring 128. int64 wraps around by itself.
+int64 for rings of up to 64 bits, as Python integers for ring 128. int64 wraps around by itself.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ def as_raw(integers: ArrayLike, ring: int) -> Raw:
 def wrap(integers: ArrayLike, ring: int) -> Raw:
     """Integers mod 2^ring."""
     raw = as_raw(integers, ring)
-    if ring == 32:
-        return raw.astype(np.int32).astype(np.int64)
     if ring == 128:
         half = 1 << 127
         return as_raw((raw + half) % (1 << 128) - half, ring)
-    return raw
+    if ring == 64:
+        return raw
+    unused = 64 - ring
+    return as_raw(raw << unused >> unused, ring)
 
 
 def of_integers(integers: ArrayLike, ring: int) -> Raw:

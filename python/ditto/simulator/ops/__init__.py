@@ -4,6 +4,7 @@ The families are those of `ditto_compiler.ops`; a module registers its rules whe
 """
 
 from ditto.simulator.ops import (
+    beside,
     bitwise,
     casts,
     control,
@@ -23,6 +24,7 @@ from ditto.simulator.ops.base import EXACT, FAST, register
 __all__ = ["EXACT", "FAMILIES", "FAST", "register"]
 
 FAMILIES = (
+    beside,
     bitwise,
     casts,
     control,

@@ -17,11 +17,13 @@ from ditto.simulator.exact import (
     result_encoding,
 )
 from ditto.simulator.fast import Fast
+from ditto.simulator.interpreter import spare_bits
 from ditto.simulator.ops.base import register
 from ditto.simulator.ops.elementwise import scaled
+from ditto_compiler.diagnostics import source_location
 from ditto_compiler.dialect.attributes import CASTS
 from ditto_compiler.encoding import Cast, Int
-from ditto_compiler.ir import ir
+from ditto_compiler.ir import defining_op, ir
 
 
 def _exact_cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
@@ -29,11 +31,25 @@ def _exact_cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]
     if isinstance(cast.source, Int):
         # What is too large for the cast itself is taken apart, see ditto-legalize-integers.
         return [Tensor(rings.of_integers(integers_of(op, x)[0], cast.target.ring), x[0].error)]
+    value = _widened(e, op, x[0]) if cast.wrap_bits else x[0]
     if not cast.shift_right:
-        return [scaled(e, op, x[0], cast.shift_left)]
-    raw = rings.shift_right(x[0].raw, cast.shift_right)
-    error = np.ldexp(x[0].error, -cast.shift_right) + CAST_ULPS
+        return [scaled(e, op, value, cast.shift_left)]
+    raw = rings.shift_right(value.raw, cast.shift_right)
+    error = np.ldexp(value.error, -cast.shift_right) + CAST_ULPS
     return [e.hold(op, raw, rings.to_float(raw), error)]
+
+
+def _widened(e: Exact, op: ir.Operation, x: Tensor) -> Tensor:
+    """What a cast is given for which the parties need to know how the shares wrap around.
+
+    That asks for |x| < 2^(ring-2), as the engine does of all numbers, but ops beside it do not.
+    """
+    maker = defining_op(op.operands[0])
+    if maker is None or spare_bits(maker) > 1 or not e.is_secret(op.operands[0]):
+        return x
+    location, wide = source_location(op.location), rings.to_float(x.raw)
+    unsafe = e.check((op, "wraps"), op.name, location, x.raw, wide, operand_encoding(op), error=x.error)
+    return Tensor(x.raw, np.maximum(x.error, unsafe))
 
 
 def _fast_cast(f: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Array]:

@@ -14,6 +14,7 @@ from ditto.simulator.exact import (
     Exact,
     Tensor,
     exactly,
+    product_ring,
     rearrange,
     result_encoding,
     window_numbers,
@@ -106,7 +107,7 @@ def _fast_dot(f: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Array]:
 
 
 def _matrix_product(e: Exact, op: ir.Operation, a: Tensor, b: Tensor) -> Tensor:
-    integers, wide = rings.matmul(a.raw, b.raw, result_encoding(op).ring)
+    integers, wide = rings.matmul(a.raw, b.raw, product_ring(op))
     return e.hold(op, integers, wide, product_error(a, b, np.matmul), dropped=dropped_bits(op))
 
 
