@@ -8,8 +8,8 @@ import numpy as np
 from jax import Array
 
 from ditto.simulator import ring as rings
+from ditto.simulator.choices import CAST_ULPS
 from ditto.simulator.exact import (
-    CAST_ULPS,
     Exact,
     Tensor,
     integers_of,
