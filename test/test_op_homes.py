@@ -13,14 +13,17 @@ import ditto
 from ditto.frontend import trace
 from ditto.simulator.ops import EXACT, FAST
 from ditto_compiler.cost.ops import RULES
-from ditto_compiler.dialect.attributes import CASTS
+from ditto_compiler.dialect.attributes import CASTS, ONESHOT
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.ops import FAMILIES, OPS, WIDE, Kind, Op
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
 from ditto_compiler.pipelines import default_pipeline
 
-COMPUTED = [name for name, op in OPS.items() if op.kind is not Kind.TERMINATOR]
+BESIDE = (ONESHOT,)
+"""What the engine never runs."""
+
+COMPUTED = [name for name, op in OPS.items() if op.kind is not Kind.TERMINATOR and name not in BESIDE]
 
 WITHOUT_CASE = ("chlo.square",)
 """JAX 0.4.34 does not give it."""

@@ -9,9 +9,10 @@ values are hashed by identity in both.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -38,10 +39,12 @@ __all__ = [
     "clone_op",
     "copy_module",
     "defining_op",
+    "drop_unused_functions",
     "element_type",
     "encode_type",
     "encoding_of",
     "entry_function",
+    "erase_unused",
     "func",
     "functions",
     "functions_beside",
@@ -156,6 +159,15 @@ def functions_beside(function: func.FuncOp) -> list[func.FuncOp]:
     return [op for op in ops if isinstance(op, func.FuncOp)]
 
 
+def drop_unused_functions(module: ir.Module) -> None:
+    """Erases private functions that nothing refers to.
+
+    None, if the program has an unknown op with regions: MLIR cannot tell what these refer to.
+    """
+    with contextlib.suppress(ir.MLIRError):
+        PassManager.parse("builtin.module(symbol-dce)").run(module.operation)
+
+
 def is_private(function: func.FuncOp) -> bool:
     """Whether only its own module can call `function`."""
     attributes = function.attributes
@@ -221,6 +233,18 @@ def top_level_ancestor(op: ir.Operation) -> ir.Operation:
     while op.parent is not None and op.parent.name != "func.func":
         op = op.parent
     return op
+
+
+def erase_unused(ops: Iterable[ir.Operation]) -> None:
+    """Erases what nobody uses of some ops, and what was computed for these alone."""
+    pending = list(ops)
+    while pending:
+        op = pending.pop()
+        if any(list(result.uses) for result in op.results):
+            continue
+        inputs = dict.fromkeys(owner for owner in map(defining_op, op.operands) if owner is not None)
+        op.erase()
+        pending = [other for other in pending if other not in inputs] + list(inputs)
 
 
 def is_tensor(type_: ir.Type) -> bool:

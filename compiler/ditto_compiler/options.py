@@ -175,6 +175,10 @@ def _convert(pass_name: str, key: str, hint: Any, value: str) -> Any:
         if re.fullmatch("-?[0-9]+", value):
             return int(value)
         expected = "an integer"
+    elif hint is float:
+        if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?", value):
+            return float(value)
+        expected = "a number"
     elif hint is str:
         return value
     elif typing.get_origin(hint) is tuple:

@@ -11,9 +11,7 @@ from jaxlib import xla_client
 from numpy.typing import NDArray
 
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.ir import PassManager, copy_module, func, ir, nested_ops
-
-_PLAIN = "builtin.module(symbol-dce,func.func(chlo-legalize-to-stablehlo))"
+from ditto_compiler.ir import PassManager, copy_module, drop_unused_functions, func, ir, nested_ops
 
 
 class XlaFunction:
@@ -28,7 +26,8 @@ class XlaFunction:
             for op in nested_ops(plain.operation):
                 if op.name == names.ONESHOT:
                     _call(op)
-            PassManager.parse(_PLAIN).run(plain.operation)
+            drop_unused_functions(plain)
+            PassManager.parse("builtin.module(func.func(chlo-legalize-to-stablehlo))").run(plain.operation)
         self._device = jax.devices("cpu")[0]
         options = xla_client.CompileOptions()
         # It runs a few times, and optimizing takes longer than that.

@@ -7,6 +7,8 @@ element. Sections come whole: their words are split into planes, so a part of on
 A comparison has *queries*, uint8, ring / 2 - 1 bytes per element, which come whole too; and *bits*, uint8,
 rows of one bit per element: 2 d - 1 rows for d digits, of which an element of the ring has ring / 4.
 
+The *streams* of one-shot functions, uint8, hold n elements of r bits in ceil(n r / 8) bytes.
+
 Every function raises ValueError if an array's size or a parameter does not fit, before it writes.
 """
 
@@ -247,14 +249,58 @@ def less_pick(
 ) -> None:
     """P1 (`first`) or P2, with x_2: rows of its shares of G of each digit, then of P of all but the lowest."""
 
+def bit_deal(beta: _Array, x0: _Array, x1: _Array, ring: int, out: _Array) -> None:
+    """P0: beta (x_0 + x_1), or beta if both are empty, less the mask in `out`; words of a ring."""
+
+def bit_share(
+    gamma: _Array,
+    beta: _Array,
+    product: _Array,
+    x2: _Array,
+    other: _Array,
+    ring: int,
+    first: bool,
+    out: _Array,
+) -> None:
+    """P1 (`first`) or P2: its part of b x, or of b if x is empty, less the mask in `out`.
+
+    From its parts of beta and of beta (x_0 + x_1), from x_2, and from x_1 or x_0.
+    """
+
 def gather_bits(bits: _Array, rows: int, out: _Array) -> None:
     """A byte of 0 or 1 for each element, to rows of equally many: eight elements to a byte."""
 
 def scatter_bits(row: _Array, bits: _Array) -> None:
     """A row to a byte of 0 or 1 for each element."""
 
-def pack_ring(words: _Array, ring: int, packed: _Array) -> None:
-    """Elements of a ring, in words, to ceil(n ring / 8) bytes."""
+def oneshot_deal(
+    exponential: bool, ring: int, terms: _Array, word_ring: int, u: _Array, masks: _Array, words: _Array
+) -> None:
+    """P0: the words of every term for each u, masked.
 
-def unpack_ring(packed: _Array, ring: int, words: _Array) -> None:
-    """What `pack_ring` packed; the bits above the ring are 0."""
+    `u` has a word (`ditto.runtime.protocols.shared.word_of`) for each element; of an exponential, less the
+    least argument. `terms` is a table of int64, `Terms.table()`. `masks` and `words` are two streams for each
+    term.
+    """
+
+def oneshot_combine(
+    exponential: bool,
+    ring: int,
+    terms: _Array,
+    word_ring: int,
+    drop: int,
+    v: _Array,
+    words: _Array,
+    constant: int,
+    carry: int,
+    minus: _Array,
+    part: _Array,
+) -> None:
+    """P1 or P2: its additive share of the function for each v, out of shares of the words.
+
+    `constant` is added to the sum of products, then `drop` bits are dropped, then `carry` is added and `minus`,
+    a word for each element, taken off. `part` is a stream.
+    """
+
+def oneshot_add(mine: _Array, theirs: _Array, ring: int, result: _Array) -> None:
+    """Sums of the elements of two streams, as words."""

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ditto_compiler.errors import DittoError
-from ditto_compiler.oneshots import Mark
+from ditto_compiler.private_functions import Mark
 from ditto_compiler.options import did_you_mean
 
 BUILT_IN: Mapping[str, Callable[[Any], Any]] = {

@@ -7,7 +7,6 @@
 // all that is done with rows is done for hundreds of elements at once.
 
 #include <algorithm>
-#include <vector>
 
 #include "common.h"
 
@@ -206,87 +205,33 @@ DITTO_KERNEL scatter(const u8* row_bits, std::size_t elements, u8* __restrict ou
     }
 }
 
-// Packed, n elements of r bits are exactly ceil(n r / 8) bytes: a plane of n bytes for each whole byte of
-// an element, then a plane of n / 8 bytes for each bit that is left of it, element i in bit i / (n / 8).
-// What is left of the last n mod 8 elements comes at the end, one behind another.
+// P0: beta (x_0 + x_1), or beta itself without x, less the mask that is in `out`.
 template <class W>
-DITTO_KERNEL pack(const u8* words, std::size_t elements, unsigned bits, u8* __restrict out) {
-    const unsigned whole = bits / 8, rest = bits % 8;
-    for (std::size_t at = 0; at < elements; at += BLOCK) {
-        const std::size_t count = std::min(BLOCK, elements - at);
-        for (unsigned byte = 0; byte < whole; ++byte) {
-            for (std::size_t i = 0; i < count; ++i) {
-                out[byte * elements + at + i] = static_cast<u8>(load<W>(words, at + i) >> 8 * byte);
-            }
-        }
+DITTO_KERNEL bit_deal(const u8* beta, const u8* x0, const u8* x1, std::size_t elements, u8* __restrict out) {
+    for (std::size_t i = 0; i < elements; ++i) {
+        const W x = x0 ? static_cast<W>(load<W>(x0, i) + load<W>(x1, i)) : W{1};
+        const W kept = static_cast<W>(x & (W{0} - static_cast<W>(beta[i])));
+        store<W>(out, i, static_cast<W>(kept - load<W>(out, i)));
     }
-    if (rest == 0) {
-        return;
-    }
-    const std::size_t eighth = elements / 8;
-    u8* planes = out + whole * elements;
-    alignas(64) Row rows[8];
-    for (std::size_t at = 0; at < eighth; at += COLUMNS) {
-        const std::size_t count = std::min(COLUMNS, eighth - at);
-        for (unsigned bit = 0; bit < 8; ++bit) {
-            for (std::size_t i = 0; i < count; ++i) {
-                rows[bit][i] = static_cast<u8>(load<W>(words, bit * eighth + at + i) >> 8 * whole);
-            }
-            std::memset(rows[bit] + count, 0, COLUMNS - count);
-        }
-        transpose(rows, count);
-        for (unsigned bit = 0; bit < rest; ++bit) {
-            std::memcpy(planes + bit * eighth + at, rows[bit], count);
-        }
-    }
-    u64 last = 0;
-    for (std::size_t i = 8 * eighth; i < elements; ++i) {
-        const u64 low = static_cast<u64>(load<W>(words, i) >> 8 * whole) & ((1u << rest) - 1);
-        last |= low << (i - 8 * eighth) * rest;
-    }
-    std::memcpy(planes + rest * eighth, &last, (elements % 8 * rest + 7) / 8);
 }
 
+// P1 (`first`) or P2: gamma x + (1 - 2 gamma) beta x, less the mask that is in `out`, of which it has a part:
+// from its parts of beta and of beta (x_0 + x_1), from x_2, and from the other slot of x that it knows.
 template <class W>
-DITTO_KERNEL unpack(const u8* packed, std::size_t elements, unsigned bits, u8* __restrict out) {
-    const unsigned whole = bits / 8, rest = bits % 8;
-    const std::size_t eighth = elements / 8;
-    const u8* planes = packed + whole * elements;
-    u64 last = 0;
-    std::memcpy(&last, planes + rest * eighth, (elements % 8 * rest + 7) / 8);
-    for (std::size_t i = 8 * eighth; i < elements; ++i) {
-        const u64 low = last >> (i - 8 * eighth) * rest & ((1u << rest) - 1);
-        store<W>(out, i, rest ? static_cast<W>(static_cast<W>(low) << 8 * whole) : W{0});
-    }
-    alignas(64) Row rows[8];
-    std::memset(rows, 0, sizeof(rows));
-    for (std::size_t at = 0; at < eighth; at += COLUMNS) {
-        const std::size_t count = std::min(COLUMNS, eighth - at);
-        for (unsigned bit = 0; bit < 8; ++bit) {
-            if (bit < rest) {
-                std::memcpy(rows[bit], planes + bit * eighth + at, count);
-            } else {
-                std::memset(rows[bit], 0, COLUMNS);
-            }
+DITTO_KERNEL bit_share(const u8* gamma, const u8* beta, const u8* product, const u8* x2, const u8* other,
+                       std::size_t elements, bool first, u8* __restrict out) {
+    const W with_x2 = first ? static_cast<W>(~W{0}) : W{0};
+    for (std::size_t i = 0; i < elements; ++i) {
+        W part = load<W>(beta, i), known = 1 & with_x2;
+        if (x2) {
+            const W x = load<W>(x2, i);
+            part = static_cast<W>(part * x + load<W>(product, i));
+            known = static_cast<W>(load<W>(other, i) + (x & with_x2));
         }
-        if (rest) {
-            transpose(rows, count);
-        }
-        for (unsigned bit = 0; bit < 8; ++bit) {
-            for (std::size_t i = 0; i < count; ++i) {
-                const W low = rows[bit][i];
-                store<W>(out, bit * eighth + at + i, whole * 8 < BITS<W> ? static_cast<W>(low << 8 * whole) : W{0});
-            }
-        }
-    }
-    for (std::size_t at = 0; at < elements; at += BLOCK) {
-        const std::size_t count = std::min(BLOCK, elements - at);
-        for (unsigned byte = 0; byte < whole; ++byte) {
-            for (std::size_t i = 0; i < count; ++i) {
-                const W part = packed[byte * elements + at + i];
-                store<W>(out, at + i, static_cast<W>(load<W>(out, at + i) | part << 8 * byte));
-            }
-        }
+        const W all = static_cast<W>(W{0} - static_cast<W>(gamma[i]));
+        // -a is ~a + 1: (a ^ all) - all is a, or -a.
+        const W turned = static_cast<W>((part ^ all) - all);
+        store<W>(out, i, static_cast<W>(turned + (known & all) - load<W>(out, i)));
     }
 }
 
@@ -304,7 +249,6 @@ constexpr char WORDS[] = "words: not 32 bits for each element, or 64 beyond ring
 constexpr char SIZES[] = "sizes: not digits of 1 to 6 bits, together the ring without its top bit";
 constexpr char QUERY[] = "query: not a row for each value but one of each digit";
 constexpr char ANSWERS[] = "bits: not two rows for each digit, less one";
-constexpr char PACKED[] = "packed: not ceil(n ring / 8) bytes for n elements";
 constexpr char ROWS[] = "bits, rows: not as many elements, or bytes for every eight of them, in each row";
 constexpr char ROW[] = "row: not one byte for every eight elements";
 
@@ -341,6 +285,32 @@ void py_pick(const In& words, unsigned ring, const In& sizes, u64 threshold, con
     });
 }
 
+const u8* read_if_any(const In& array, std::size_t size, const char* message) {
+    return array.nbytes() ? read(array, size, message) : nullptr;
+}
+
+void py_bit_deal(const In& beta, const In& x0, const In& x1, unsigned ring, const Out& out) {
+    with_word(ring, [&](auto w) {
+        using W = decltype(w);
+        const std::size_t n = beta.nbytes(), size = n * sizeof(W);
+        check(x0.nbytes() == x1.nbytes(), WORDS);
+        bit_deal<W>(read(beta, n, ROW), read_if_any(x0, size, WORDS), read_if_any(x1, size, WORDS), n,
+                    write(out, size, WORDS));
+    });
+}
+
+void py_bit_share(const In& gamma, const In& beta, const In& product, const In& x2, const In& other,
+                  unsigned ring, bool first, const Out& out) {
+    with_word(ring, [&](auto w) {
+        using W = decltype(w);
+        const std::size_t n = gamma.nbytes(), size = n * sizeof(W);
+        check(product.nbytes() == x2.nbytes() && other.nbytes() == x2.nbytes(), WORDS);
+        bit_share<W>(read(gamma, n, ROW), read(beta, size, WORDS), read_if_any(product, size, WORDS),
+                     read_if_any(x2, size, WORDS), read_if_any(other, size, WORDS), n, first,
+                     write(out, size, WORDS));
+    });
+}
+
 void py_gather(const In& bits, std::size_t rows, const Out& out) {
     const std::size_t n = rows ? bits.nbytes() / rows : 0;
     gather<void>(read(bits, rows * n, ROWS), rows, n, write(out, rows * ((n + 7) / 8), ROWS));
@@ -349,22 +319,6 @@ void py_gather(const In& bits, std::size_t rows, const Out& out) {
 void py_scatter(const In& row, const Out& bits) {
     const std::size_t n = bits.nbytes();
     scatter<void>(read(row, (n + 7) / 8, ROW), n, write(bits, n, ROW));
-}
-
-void py_pack(const In& words, unsigned ring, const Out& packed) {
-    with_word(ring, [&](auto w) {
-        using W = decltype(w);
-        const std::size_t n = words.nbytes() / sizeof(W);
-        pack<W>(read(words, n * sizeof(W), WORDS), n, ring, write(packed, (n * ring + 7) / 8, PACKED));
-    });
-}
-
-void py_unpack(const In& packed, unsigned ring, const Out& words) {
-    with_word(ring, [&](auto w) {
-        using W = decltype(w);
-        const std::size_t n = words.nbytes() / sizeof(W);
-        unpack<W>(read(packed, (n * ring + 7) / 8, PACKED), n, ring, write(words, n * sizeof(W), WORDS));
-    });
 }
 
 }  // namespace
@@ -377,8 +331,9 @@ void bind_bits(nb::module_& m) {
           nogil);
     m.def("less_pick", &py_pick, array("words"), "ring"_a, array("sizes"), "threshold"_a, array("query"),
           "first"_a, array("bits"), nogil);
-    m.def("pack_ring", &py_pack, array("words"), "ring"_a, array("packed"), nogil);
-    m.def("unpack_ring", &py_unpack, array("packed"), "ring"_a, array("words"), nogil);
+    m.def("bit_deal", &py_bit_deal, array("beta"), array("x0"), array("x1"), "ring"_a, array("out"), nogil);
+    m.def("bit_share", &py_bit_share, array("gamma"), array("beta"), array("product"), array("x2"),
+          array("other"), "ring"_a, "first"_a, array("out"), nogil);
     m.def("gather_bits", &py_gather, array("bits"), "rows"_a, array("out"), nogil);
     m.def("scatter_bits", &py_scatter, array("row"), array("bits"), nogil);
 }

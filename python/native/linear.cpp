@@ -429,6 +429,8 @@ struct Product {
     T* c;
     std::size_t batch, m, k, n;
     bool add;
+    // Of the sums' words, those that must be right.
+    unsigned bits;
 };
 
 constexpr std::size_t KC = 256, NC = 512, MC = 192;
@@ -453,33 +455,27 @@ struct Micro {
         if (columns < COLUMNS) {
             std::memset(out, 0, b_words(depth) * sizeof(T));
         }
-        const auto copy = [&](auto element) {
-            if (b.row == 1) {
-                for (std::size_t j = 0; j < columns; ++j) {
-                    for (std::size_t p = 0; p < depth; ++p) {
-                        out[p * COLUMNS + j] = element(p, j);
-                    }
-                }
-            } else if (columns == COLUMNS) {
-                for (std::size_t p = 0; p < depth; ++p) {
-                    for (std::size_t j = 0; j < COLUMNS; ++j) {
-                        out[p * COLUMNS + j] = element(p, j);
-                    }
-                }
-            } else {
-                for (std::size_t p = 0; p < depth; ++p) {
-                    for (std::size_t j = 0; j < columns; ++j) {
-                        out[p * COLUMNS + j] = element(p, j);
-                    }
-                }
+        // Strides that are known let the compiler move many at a time.
+        const bool wide = columns == COLUMNS && b.column == 1 && (!b1 || b1.column == 1);
+        for (std::size_t p = 0; wide && p < depth; ++p) {
+            const T* x = b.at(0, p, 0).base;
+            const T* y = b1 ? b1.at(0, p, 0).base : nullptr;
+            T* const to = out + p * COLUMNS;
+            for (std::size_t j = 0; j < COLUMNS; ++j) {
+                to[j] = x[j];
             }
-        };
-        if (b1) {
-            copy([&](std::size_t p, std::size_t j) {
-                return static_cast<T>(b.at(0, p, j).base[0] + b1.at(0, p, j).base[0]);
-            });
-        } else {
-            copy([&](std::size_t p, std::size_t j) { return b.at(0, p, j).base[0]; });
+            for (std::size_t j = 0; y && j < COLUMNS; ++j) {
+                to[j] = static_cast<T>(to[j] + y[j]);
+            }
+        }
+        for (std::size_t j = 0; !wide && j < columns; ++j) {
+            const Matrix<T> x = b.at(0, 0, j), y = b1 ? b1.at(0, 0, j) : b1;
+            for (std::size_t p = 0; p < depth; ++p) {
+                out[p * COLUMNS + j] = x.at(0, p, 0).base[0];
+            }
+            for (std::size_t p = 0; y && p < depth; ++p) {
+                out[p * COLUMNS + j] = static_cast<T>(out[p * COLUMNS + j] + y.at(0, p, 0).base[0]);
+            }
         }
     }
 
@@ -510,47 +506,155 @@ struct Micro {
     }
 };
 
-// Rows of one batch and columns [from, to) of C.
+// The product of two panels into C.
+template <class T, std::size_t NR>
+DITTO_INLINE void add_tile(const T* tile, std::size_t rows, std::size_t columns, bool first, T* __restrict c,
+                           std::size_t c_row) {
+    for (std::size_t i = 0; i < rows; ++i, tile += NR, c += c_row) {
+        if (first) {
+            std::memcpy(c, tile, columns * sizeof(T));
+        } else if (columns == NR) {
+            for (std::size_t j = 0; j < NR; ++j) {
+                c[j] = static_cast<T>(c[j] + tile[j]);
+            }
+        } else {
+            for (std::size_t j = 0; j < columns; ++j) {
+                c[j] = static_cast<T>(c[j] + tile[j]);
+            }
+        }
+    }
+}
+
+#if DITTO_X86
+#define DITTO_AVX2 __attribute__((target("avx2,bmi2,fma"), flatten))
+#define DITTO_AVX512 __attribute__((target("avx2,bmi2,fma,avx512f,avx512bw,avx512dq,avx512vl"), flatten))
+#define DITTO_VNNI __attribute__((target("avx2,bmi2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"), flatten))
+#define DITTO_IFMA __attribute__((target("avx2,bmi2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512ifma"), flatten))
+
+// Modulo 2^52, or less: one instruction multiplies and adds eight words of 64 bits.
+struct Ifma : Micro<u64, 64, 8, 2> {
+    DITTO_IFMA static void multiply(const u64* a, const u64* b, std::size_t depth, u64* tile) {
+        __m512i sums[ROWS][2] = {};
+        for (std::size_t p = 0; p < depth; ++p) {
+            const __m512i low = _mm512_loadu_si512(b + p * COLUMNS), high = _mm512_loadu_si512(b + p * COLUMNS + 8);
+#pragma GCC unroll 8
+            for (unsigned i = 0; i < ROWS; ++i) {
+                const __m512i x = _mm512_set1_epi64(static_cast<long long>(a[p * ROWS + i]));
+                sums[i][0] = _mm512_madd52lo_epu64(sums[i][0], x, low);
+                sums[i][1] = _mm512_madd52lo_epu64(sums[i][1], x, high);
+            }
+        }
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < ROWS; ++i) {
+            _mm512_storeu_si512(tile + i * COLUMNS, sums[i][0]);
+            _mm512_storeu_si512(tile + i * COLUMNS + 8, sums[i][1]);
+        }
+    }
+};
+
+// Modulo 2^32, by halves of 16 bits: x = l + 2^16 h with l in [-2^15, 2^15), and
+// xy = l_x l_y + 2^16 (l_x h_y + h_x l_y) mod 2^32. An instruction multiplies and adds sixteen pairs of pairs: of
+// l_x l_y for two k, or both l_x h_y and h_x l_y for one. So a pair of k is three words: both l, then (l, h) of each
+// k; in A's panels (h, l).
+struct Vnni {
+    static constexpr unsigned ROWS = 6, COLUMNS = 32;
+    using Plain = Micro<u32, 64, ROWS, 2>;
+
+    static constexpr std::size_t a_words(std::size_t depth) { return (depth + 1) / 2 * 3 * ROWS; }
+    static constexpr std::size_t b_words(std::size_t depth) { return (depth + 1) / 2 * 3 * COLUMNS; }
+
+    // From `lanes` words of each k, to three times as many for each pair of k.
+    template <unsigned LANES, unsigned TURN>
+    DITTO_INLINE void split(const u32* plain, std::size_t depth, u32* __restrict out) {
+        for (std::size_t p = 0; p < (depth + 1) / 2; ++p) {
+            for (unsigned i = 0; i < LANES; ++i) {
+                const u32 x = plain[2 * p * LANES + i], y = plain[(2 * p + 1) * LANES + i];
+                const u32 xs = (x & 0xFFFF) | ((x + 0x8000) & 0xFFFF0000);
+                const u32 ys = (y & 0xFFFF) | ((y + 0x8000) & 0xFFFF0000);
+                out[3 * p * LANES + i] = (x & 0xFFFF) | y << 16;
+                out[(3 * p + 1) * LANES + i] = xs << TURN | xs >> (32 - TURN) % 32;
+                out[(3 * p + 2) * LANES + i] = ys << TURN | ys >> (32 - TURN) % 32;
+            }
+        }
+    }
+
+    DITTO_INLINE void pack_a(const Matrix<u32>& a, std::size_t rows, std::size_t depth, u32* __restrict out) {
+        u32 plain[ROWS * (KC + 1)];
+        Plain::pack_a(a, rows, depth, plain);
+        std::memset(plain + depth * ROWS, 0, ROWS * sizeof(u32));
+        split<ROWS, 16>(plain, depth, out);
+    }
+
+    DITTO_INLINE void pack_b(const Matrix<u32>& b, const Matrix<u32>& b1, std::size_t columns, std::size_t depth,
+                             u32* __restrict out) {
+        u32 plain[COLUMNS * (KC + 1)];
+        Plain::pack_b(b, b1, columns, depth, plain);
+        std::memset(plain + depth * COLUMNS, 0, COLUMNS * sizeof(u32));
+        split<COLUMNS, 0>(plain, depth, out);
+    }
+
+    DITTO_VNNI static void multiply(const u32* a, const u32* b, std::size_t depth, u32* tile) {
+        __m512i low[ROWS][2] = {}, high[ROWS][2] = {};
+        for (std::size_t p = 0; p < (depth + 1) / 2; ++p) {
+            const u32* x = a + p * 3 * ROWS;
+            const u32* y = b + p * 3 * COLUMNS;
+            const __m512i l0 = _mm512_loadu_si512(y), l1 = _mm512_loadu_si512(y + 16);
+#pragma GCC unroll 8
+            for (unsigned i = 0; i < ROWS; ++i) {
+                const __m512i both = _mm512_set1_epi32(static_cast<int>(x[i]));
+                low[i][0] = _mm512_dpwssd_epi32(low[i][0], both, l0);
+                low[i][1] = _mm512_dpwssd_epi32(low[i][1], both, l1);
+            }
+#pragma GCC unroll 2
+            for (unsigned part = 1; part <= 2; ++part) {
+                const __m512i h0 = _mm512_loadu_si512(y + part * COLUMNS);
+                const __m512i h1 = _mm512_loadu_si512(y + part * COLUMNS + 16);
+#pragma GCC unroll 8
+                for (unsigned i = 0; i < ROWS; ++i) {
+                    const __m512i one = _mm512_set1_epi32(static_cast<int>(x[part * ROWS + i]));
+                    high[i][0] = _mm512_dpwssd_epi32(high[i][0], one, h0);
+                    high[i][1] = _mm512_dpwssd_epi32(high[i][1], one, h1);
+                }
+            }
+        }
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < ROWS; ++i) {
+            _mm512_storeu_si512(tile + i * COLUMNS, _mm512_add_epi32(low[i][0], _mm512_slli_epi32(high[i][0], 16)));
+            _mm512_storeu_si512(tile + i * COLUMNS + 16, _mm512_add_epi32(low[i][1], _mm512_slli_epi32(high[i][1], 16)));
+        }
+    }
+};
+#endif
+
+// One batch, and columns [from, to) of C.
 template <class T, class M>
 DITTO_INLINE void by_panels(const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
     constexpr std::size_t MR = M::ROWS, NR = M::COLUMNS;
     T* const a_room = room;
     T* const b_room = room + M::a_words(KC) * (MC / MR);
     T tile[MR * NR];
-    T* const c = p.c + batch * p.m * p.n;
-    for (std::size_t jc = from; jc < to; jc += NC) {
-        const std::size_t columns = std::min(NC, to - jc);
-        for (std::size_t pc = 0; pc < p.k; pc += KC) {
-            const std::size_t depth = std::min(KC, p.k - pc);
-            for (unsigned term = 0; term < (p.a1 ? 2 : 1); ++term) {
-                const bool first = pc == 0 && term == 0 && !p.add;
-                const Matrix<T>& a = term ? p.a1 : p.a0;
-                for (std::size_t j = 0; j < columns; j += NR) {
-                    const Matrix<T> none;
-                    M::pack_b(p.b0.at(batch, pc, jc + j), term || !p.b1 ? none : p.b1.at(batch, pc, jc + j),
-                              std::min(NR, columns - j), depth, b_room + j / NR * M::b_words(depth));
+    for (std::size_t pc = 0; pc < p.k; pc += KC) {
+        const std::size_t depth = std::min(KC, p.k - pc), a_panel = M::a_words(depth), b_panel = M::b_words(depth);
+        for (unsigned term = 0; term < (p.a1 ? 2 : 1); ++term) {
+            const bool first = pc == 0 && term == 0 && !p.add;
+            const Matrix<T> other = term ? Matrix<T>{} : p.b1;
+            for (std::size_t ic = 0; ic < p.m; ic += MC) {
+                const std::size_t rows = std::min(MC, p.m - ic);
+                for (std::size_t i = 0; i < rows; i += MR) {
+                    M::pack_a((term ? p.a1 : p.a0).at(batch, ic + i, pc), std::min(MR, rows - i), depth,
+                              a_room + i / MR * a_panel);
                 }
-                for (std::size_t ic = 0; ic < p.m; ic += MC) {
-                    const std::size_t rows = std::min(MC, p.m - ic);
-                    for (std::size_t i = 0; i < rows; i += MR) {
-                        M::pack_a(a.at(batch, ic + i, pc), std::min(MR, rows - i), depth,
-                                  a_room + i / MR * M::a_words(depth));
+                for (std::size_t jc = from; jc < to; jc += NC) {
+                    const std::size_t columns = std::min(NC, to - jc);
+                    for (std::size_t j = 0; j < columns; j += NR) {
+                        M::pack_b(p.b0.at(batch, pc, jc + j), other ? other.at(batch, pc, jc + j) : other,
+                                  std::min(NR, columns - j), depth, b_room + j / NR * b_panel);
                     }
                     for (std::size_t j = 0; j < columns; j += NR) {
                         for (std::size_t i = 0; i < rows; i += MR) {
-                            M::multiply(a_room + i / MR * M::a_words(depth), b_room + j / NR * M::b_words(depth),
-                                        depth, tile);
-                            const std::size_t width = std::min(NR, columns - j);
-                            for (std::size_t r = 0; r < std::min(MR, rows - i); ++r) {
-                                T* to_row = c + (ic + i + r) * p.n + jc + j;
-                                if (first) {
-                                    std::memcpy(to_row, tile + r * NR, width * sizeof(T));
-                                } else {
-                                    for (std::size_t w = 0; w < width; ++w) {
-                                        to_row[w] = static_cast<T>(to_row[w] + tile[r * NR + w]);
-                                    }
-                                }
-                            }
+                            M::multiply(a_room + i / MR * a_panel, b_room + j / NR * b_panel, depth, tile);
+                            add_tile<T, NR>(tile, std::min(MR, rows - i), std::min(NR, columns - j), first,
+                                            p.c + (batch * p.m + ic + i) * p.n + jc + j, p.n);
                         }
                     }
                 }
@@ -622,6 +726,8 @@ struct Few {
     DITTO_INLINE void rows(const T* a, const T* b0, const T* b1, std::ptrdiff_t row, std::size_t depth,
                            std::size_t columns, T* c, std::size_t c_row) {
         constexpr std::size_t STEP = IN_TURN ? 2 : 1;
+        // Where the next rows are: nothing but this would have them fetched in time.
+        const std::ptrdiff_t ahead = static_cast<std::ptrdiff_t>(DEEP) * row;
         std::size_t j = 0;
         for (; j + LANES <= columns; j += LANES) {
             Aligned sums[R];
@@ -632,6 +738,12 @@ struct Few {
             for (std::size_t q = 0; q < depth; ++q) {
                 const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(q) * row + static_cast<std::ptrdiff_t>(j * STEP);
                 Aligned sum, first;
+                __builtin_prefetch(b0 + at + ahead);
+                if (IN_TURN) {
+                    __builtin_prefetch(b0 + at + ahead + LANES);
+                } else if (PAIR) {
+                    __builtin_prefetch(b1 + at + ahead);
+                }
                 load_slots<PAIR, IN_TURN>(b0 + at, b1 + at, sum, first);
 #pragma GCC unroll 8
                 for (unsigned r = 0; r < R; ++r) {
@@ -842,9 +954,6 @@ void run_baseline(Way way, const Product<T>& p, std::size_t batch, std::size_t f
 }
 
 #if DITTO_X86
-#define DITTO_AVX2 __attribute__((target("avx2,bmi2,fma"), flatten))
-#define DITTO_AVX512 __attribute__((target("avx2,bmi2,fma,avx512f,avx512bw,avx512dq,avx512vl"), flatten))
-
 template <class T>
 DITTO_AVX2 void run_avx2(Way way, const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
     by<T, Micro<T, 32, 4, 2>, 32>(way, p, batch, from, to, room);
@@ -855,19 +964,38 @@ DITTO_AVX512 void run_avx512(Way way, const Product<T>& p, std::size_t batch, st
                              T* room) {
     by<T, Micro<T, 64, 8, 2>, 64>(way, p, batch, from, to, room);
 }
+
+DITTO_IFMA void run_ifma(Way, const Product<u64>& p, std::size_t batch, std::size_t from, std::size_t to, u64* room) {
+    by_panels<u64, Ifma>(p, batch, from, to, room);
+}
+
+DITTO_VNNI void run_vnni(Way, const Product<u32>& p, std::size_t batch, std::size_t from, std::size_t to, u32* room) {
+    by_panels<u32, Vnni>(p, batch, from, to, room);
+}
 #endif
 
 template <class T>
-Path<T> path_of(const Product<T>&) {
+Path<T> path_of(Way way, unsigned bits) {
 #if DITTO_X86
     if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl")) {
+        if constexpr (sizeof(T) == 4) {
+            if (way == Way::PANELS && __builtin_cpu_supports("avx512vnni")) {
+                return {run_vnni, panel_room<T, Vnni>()};
+            }
+        } else {
+            if (way == Way::PANELS && bits <= 52 && __builtin_cpu_supports("avx512ifma")) {
+                return {run_ifma, panel_room<T, Ifma>()};
+            }
+        }
         return {run_avx512<T>, panel_room<T, Micro<T, 64, 8, 2>>()};
     }
     if (__builtin_cpu_supports("avx2")) {
         return {run_avx2<T>, panel_room<T, Micro<T, 32, 4, 2>>()};
     }
 #endif
+    static_cast<void>(way);
+    static_cast<void>(bits);
     return {run_baseline<T>, panel_room<T, Micro<T, 16, 4, 2>>()};
 }
 
@@ -882,8 +1010,8 @@ void matmul(const Product<T>& p, unsigned threads) {
     if (p.batch == 0 || p.m == 0 || p.n == 0 || p.k == 0) {
         return;
     }
-    const Path<T> path = path_of(p);
     const Way way = way_of(p);
+    const Path<T> path = path_of<T>(way, p.bits);
     const std::size_t room = way == Way::PANELS ? path.panels : 2 * p.m * p.k;
     // A share of the work is some batches, or, where there are few, some columns of all.
     const std::size_t shares = std::max<std::size_t>(threads, 1);
@@ -1081,7 +1209,7 @@ Matrix<T> matrix(const Strided& a, std::size_t batch, std::size_t rows, std::siz
 }
 
 template <class T>
-Product<T> product(const Strided& a0, const Strided& b0, const Out& c, bool add) {
+Product<T> product(const Strided& a0, const Strided& b0, const Out& c, unsigned bits, bool add) {
     check(a0.ndim() == 3 && b0.ndim() == 3, MATRICES);
     const std::size_t batch = a0.shape(0), m = a0.shape(1), k = a0.shape(2), n = b0.shape(2);
     Product<T> p;
@@ -1093,18 +1221,19 @@ Product<T> product(const Strided& a0, const Strided& b0, const Out& c, bool add)
     p.k = k;
     p.n = n;
     p.add = add;
+    p.bits = bits;
     return p;
 }
 
-void py_matmul(const Strided& a, const Strided& b, const Out& c, bool add, unsigned threads) {
-    with_word(a.itemsize(), [&](auto t) { matmul(product<decltype(t)>(a, b, c, add), threads); });
+void py_matmul(const Strided& a, const Strided& b, const Out& c, unsigned bits, bool add, unsigned threads) {
+    with_word(a.itemsize(), [&](auto t) { matmul(product<decltype(t)>(a, b, c, bits, add), threads); });
 }
 
 void py_matmul_shares(const Strided& a0, const Strided& a1, const Strided& b0, const Strided& b1, const Out& c,
-                      bool add, unsigned threads) {
+                      unsigned bits, bool add, unsigned threads) {
     with_word(a0.itemsize(), [&](auto t) {
         using T = decltype(t);
-        Product<T> p = product<T>(a0, b0, c, add);
+        Product<T> p = product<T>(a0, b0, c, bits, add);
         p.a1 = matrix<T>(a1, p.batch, p.m, p.k);
         p.b1 = matrix<T>(b1, p.batch, p.k, p.n);
         matmul(p, threads);
@@ -1130,7 +1259,7 @@ void bind_linear(nb::module_& m) {
     m.def("widen_finish", &py_widen_finish, array("x2"), array("x"), "source"_a, "target"_a, "drop"_a, "left"_a,
           "offset"_a, array("mine"), array("theirs"), array("other"), array("y2"), array("y"), nogil);
     m.def("shift", &py_shift, array("x"), "source"_a, "target"_a, "drop"_a, "left"_a, "centred"_a, array("y"), nogil);
-    m.def("matmul", &py_matmul, array("a"), array("b"), array("c"), "add"_a = false, "threads"_a = 1, nogil);
+    m.def("matmul", &py_matmul, array("a"), array("b"), array("c"), "bits"_a = 64, "add"_a = false, "threads"_a = 1, nogil);
     m.def("matmul_shares", &py_matmul_shares, array("a0"), array("a1"), array("b0"), array("b1"), array("c"),
-          "add"_a = false, "threads"_a = 1, nogil);
+          "bits"_a = 64, "add"_a = false, "threads"_a = 1, nogil);
 }

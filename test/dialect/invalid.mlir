@@ -499,3 +499,71 @@ func.func @low_bits(%x: tensor<4xui8, #ditto.int<32>>) {
   %0 = stablehlo.add %x, %x {ditto.low_bits} : tensor<4xui8, #ditto.int<32>>
   return
 }
+
+// -----
+
+func.func @d1_slack(%x: tensor<4xf32>) {
+  // expected-error @+1 {{d1: attribute 'ditto.slack' may stand only on a reduction by maximum}}
+  %0 = stablehlo.negate %x {ditto.slack = 2.0 : f64} : tensor<4xf32>
+  %zero = stablehlo.constant dense<0.0> : tensor<f32>
+  // expected-error @+1 {{d1: attribute 'ditto.slack' must be a non-negative f64, got -2.000000e+00 : f64}}
+  %1 = stablehlo.reduce(%x init: %zero) applies stablehlo.maximum across dimensions = [0] {ditto.slack = -2.0 : f64} : (tensor<4xf32>, tensor<f32>) -> tensor<f32>
+  return
+}
+
+// -----
+
+func.func @d6_types(%x: tensor<4xf32>, %i: tensor<4xi32>) {
+  // expected-error @+1 {{d6: it has one operand and one result of floats, got tensor<4xi32>, tensor<4xi32>}}
+  %0 = "ditto.oneshot"(%i) {function = @same, otherwise = @same, error = 1.0e-3 : f64} : (tensor<4xi32>) -> tensor<4xi32>
+  // expected-error @+1 {{d6: it has one operand and one result of floats, got tensor<4xf32>, tensor<4xf32>, tensor<4xf32>}}
+  %1 = "ditto.oneshot"(%x, %x) {function = @same, otherwise = @same, error = 1.0e-3 : f64} : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @+1 {{d6: it keeps shape and element type, got 'tensor<4xf32>' -> 'tensor<2xf32>'}}
+  %2 = "ditto.oneshot"(%x) {function = @same, otherwise = @same, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<2xf32>
+  return
+}
+func.func private @same(%x: tensor<4xf32>) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+func.func @d6_functions(%x: tensor<4xf32>) {
+  // expected-error @+1 {{d6: attribute 'function' speaks of @nowhere, which is no function with a body}}
+  %0 = "ditto.oneshot"(%x) {function = @nowhere, otherwise = @same, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @+1 {{d6: attribute 'otherwise' must be the symbol of a function, got None}}
+  %1 = "ditto.oneshot"(%x) {function = @same, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @+1 {{d6: attribute 'otherwise' speaks of @narrow, which must take and give tensors like 'tensor<4xf32>', not (tensor<2xf32>) -> tensor<2xf32>}}
+  %2 = "ditto.oneshot"(%x) {function = @same, otherwise = @narrow, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @+1 {{d6: attribute 'function' speaks of @open, which must be private}}
+  %3 = "ditto.oneshot"(%x) {function = @open, otherwise = @same, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+func.func private @same(%x: tensor<4xf32>) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+func.func private @narrow(%x: tensor<2xf32>) -> tensor<2xf32> {
+  return %x : tensor<2xf32>
+}
+func.func @open(%x: tensor<4xf32>) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
+
+// -----
+
+func.func @d6_numbers(%x: tensor<4xf32>) {
+  // expected-error @+1 {{d6: attribute 'error' must be a positive f64, got 0.000000e+00 : f64}}
+  %0 = "ditto.oneshot"(%x) {function = @same, otherwise = @same, error = 0.0 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @+1 {{d6: 'low' and 'high' must be f64, low < high, got 2.000000e+00 : f64 and 1.000000e+00 : f64}}
+  %1 = "ditto.oneshot"(%x) {function = @same, otherwise = @same, error = 1.0e-3 : f64, low = 2.0 : f64, high = 1.0 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @+1 {{d6: 'low' and 'high' must be f64, low < high, got 2.000000e+00 : f64 and none}}
+  %2 = "ditto.oneshot"(%x) {function = @same, otherwise = @same, error = 1.0e-3 : f64, low = 2.0 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @+1 {{d6: attribute 'relative' must be a unit}}
+  %3 = "ditto.oneshot"(%x) {function = @same, otherwise = @same, error = 1.0e-3 : f64, relative = true} : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @+1 {{d6: unknown attribute(s) hihg}}
+  %4 = "ditto.oneshot"(%x) {function = @same, otherwise = @same, error = 1.0e-3 : f64, hihg = 2.0 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+func.func private @same(%x: tensor<4xf32>) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}

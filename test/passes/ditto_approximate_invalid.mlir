@@ -5,7 +5,7 @@
 // POLICY: error: [ditto-approximate] {{.*}} no policy 'dito'; did you mean 'ditto'?
 // FILE: error: [ditto-approximate] {{.*}}forms_invalid.toml: forms.scopes[0]: there are no forms of 'gelo'; did you mean 'gelu'?
 
-// expected-error @+1 {{[ditto-approximate] 'builtin.module' op: the options: there is no form 'pumma' of gelu; did you mean 'puma'? (forms: exact, puma, quartic, sextic, quad)}}
+// expected-error @+1 {{[ditto-approximate] 'builtin.module' op: the options: there is no form 'pumma' of gelu; did you mean 'puma'? (forms: exact, puma, quartic, sextic, quad, oneshot)}}
 module {
 }
 

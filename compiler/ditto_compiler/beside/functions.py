@@ -12,7 +12,7 @@ from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import attributes_of, func, ir, new_module, numel, ops_of
 from ditto_compiler.oneshot.fit import FitError, fit
 from ditto_compiler.oneshot.terms import Terms
-from ditto_compiler.oneshots import callee
+from ditto_compiler.private_functions import callee
 from ditto_compiler.structure import REPEATING, is_float, splat_attribute, splat_of
 from ditto_compiler.xla import XlaFunction
 

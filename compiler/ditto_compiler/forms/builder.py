@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import defining_op, element_type, encode_type, encoding_of, ir
-from ditto_compiler.oneshots import add_function, module_of
 from ditto_compiler.op_attributes import comparison_attributes
+from ditto_compiler.private_functions import add_function, module_of
 from ditto_compiler.structure import is_float, splat_attribute
 
 
@@ -233,8 +233,11 @@ class Tensor:
         error: float,
         *,
         relative: bool = False,
+        interval: tuple[float, float] | None = None,
     ) -> Tensor:
         """A function of each element in one go, or `otherwise` where its arguments are not known well enough.
+
+        `interval`, if given, is what the formula that this belongs to proves of the arguments.
 
         In half precision its values would be known too coarsely.
         """
@@ -246,6 +249,9 @@ class Tensor:
             names.ERROR: ir.FloatAttr.get_f64(error),
             **({names.RELATIVE: ir.UnitAttr.get()} if relative else {}),
         }
+        if interval is not None:
+            ends = map(ir.FloatAttr.get_f64, interval)
+            attributes |= zip((names.LOW, names.HIGH), ends, strict=True)
         result = self.builder.op(names.ONESHOT, [x.type], [x.value], attributes).results[0]
         return Tensor(self.builder, result).converted(self.type.element_type)
 

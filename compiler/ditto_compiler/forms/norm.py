@@ -13,7 +13,7 @@ from ditto_compiler.forms.builder import Tensor
 WIDE = Fxp(64, 18)
 """Where squares of what ring 32 holds can be summed."""
 
-RSQRT_ERROR = 1e-3
+RSQRT_ERROR = 1e-4
 """Of 1/sqrt as a one-shot function, relative."""
 
 OCTAVES = (-17, 16)

@@ -14,7 +14,7 @@ from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.norm import Normalized
 from ditto_compiler.forms.softmax import Rows
 from ditto_compiler.forms.table import Form
-from ditto_compiler.ir import defining_op, ir, numel
+from ditto_compiler.ir import erase_unused, ir, numel
 from ditto_compiler.matcher import View
 from ditto_compiler.recognizers import Found
 from ditto_compiler.structure import constant
@@ -49,13 +49,8 @@ class Replacer:
 
     def finish(self) -> None:
         """Erases what nobody uses any more."""
-        while self._idle:
-            op = self._idle.pop()
-            if any(list(result.uses) for result in op.results):
-                continue
-            inputs = dict.fromkeys(owner for owner in map(defining_op, op.operands) if owner is not None)
-            op.erase()
-            self._idle = [other for other in self._idle if other not in inputs] + list(inputs)
+        erase_unused(self._idle)
+        self._idle = []
 
     def current(self, value: ir.Value) -> ir.Value:
         """The value that stands for one of the program before any replacement."""

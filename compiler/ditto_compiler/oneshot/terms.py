@@ -5,8 +5,8 @@ f(x) is a sum of terms, each of which splits into what P0 knows and what P1 and 
 
 * `fourier`: a cos(2 pi n x / 2^ring) + b sin(2 pi n x / 2^ring), with whole n. The period is the ring's size,
   so that the wrap of u + v does not matter.
-* `exponential`: +- 2^(log + rate (x - low)), for low <= x < low + 2^(ring - 1): the top bits of u - low and v tell
-  of the wrap.
+* `exponential`: +- 2^(first + rate (x - low)), for low <= x < low + 2^(ring - 1): the top bits of u - low and
+  v tell of the wrap.
 
 Cosines, sines and powers are integer arithmetic, alike on every machine. `python/native/oneshot.cpp` has
 the same formulas; the tests hold the two together.
@@ -112,10 +112,9 @@ class Terms:
     relative: bool = False
 
     def __post_init__(self) -> None:
-        whole = {name: getattr(self, name) for name in _NUMBERS} | {
-            f"terms[{i}]": number for i, term in enumerate(self.terms) for number in term
-        }
-        for name, number in whole.items():
+        whole = [(name, getattr(self, name)) for name in _NUMBERS]
+        whole += [(f"terms[{i}]", number) for i, term in enumerate(self.terms) for number in term]
+        for name, number in whole:
             _check(
                 type(number) is int and abs(number) < 1 << 63,
                 f"{name} is {number!r}, not an integer of 64 bits",
@@ -154,14 +153,9 @@ class Terms:
             _check(term.second in (-1, 1), f"{name}: sign is {term.second}")
             _check(-64 <= term.frac <= 64, f"{name}: frac is {term.frac}")
             reach, most = abs(term.rate) << (self.ring - 1), 63 << EXPONENT_FRAC
-            exponents = (
-                reach + (term.frac << EXPONENT_FRAC),
-                reach + term.first + (self.word_frac(term) << EXPONENT_FRAC),
-            )
-            _check(
-                reach < most and max(exponents) < most and min(exponents) - 2 * reach > -2 * most,
-                f"{name}: powers of two are too large",
-            )
+            dealt = term.first + (self.word_frac(term) << EXPONENT_FRAC)
+            for start in (term.first, dealt, term.frac << EXPONENT_FRAC):
+                _check(-2 * most < start - reach and start + reach < most, f"{name}: powers are too large")
 
     @cached_property
     def _largest(self) -> float:
@@ -288,7 +282,7 @@ def values(terms: Terms, x: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
 
 
 def rounding(terms: Terms) -> float:
-    """Most by which the parties' results differ from those of `evaluate`, in units of the result's last place."""
+    """Most by which the parties' results differ from those of `evaluate`, in units of the last place."""
     off = 0.0
     for term in terms.terms:
         word, factor = 2.0 ** -(terms.word_frac(term) + 1), 2.0 ** -(term.frac + 1)

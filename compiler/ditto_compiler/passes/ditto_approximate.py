@@ -12,10 +12,10 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms.replace import Replacer
 from ditto_compiler.forms.table import COLLECTED, EXACT, FORM_NAMES, FORMS
 from ditto_compiler.ir import func, functions, ir, nested_ops
-from ditto_compiler.oneshots import referred_to
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, load_policy
+from ditto_compiler.private_functions import referred_to
 from ditto_compiler.recognizers import COSTLY, Found, recognize
 from ditto_compiler.recognizers.embedding import filled_lookup
 from ditto_compiler.recognizers.logistic import LOGISTIC

@@ -18,6 +18,7 @@ from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import (
     attributes_of,
     defining_op,
+    drop_unused_functions,
     encoding_of,
     func,
     ir,
@@ -30,7 +31,6 @@ from ditto_compiler.ir import (
     top_level_ancestor,
 )
 from ditto_compiler.oneshot.terms import Terms
-from ditto_compiler.oneshots import drop_unused
 from ditto_compiler.op_attributes import dot_dimensions, shape_of
 from ditto_compiler.ops import OPS, is_source
 from ditto_compiler.ops.indexing import first_index
@@ -98,7 +98,7 @@ class DittoAssignRings(Pass):
         _Assigner(module, entry, self, errors).run()
         errors.raise_if_any()
         set_function_type(entry)
-        drop_unused(module)
+        drop_unused_functions(module)
 
 
 def _drop_casts(entry: func.FuncOp) -> None:

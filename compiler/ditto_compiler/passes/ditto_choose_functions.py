@@ -14,11 +14,19 @@ from ditto_compiler.calibration import wider
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
 from ditto_compiler.intervals import Interval, Range
-from ditto_compiler.ir import defining_op, entry_function, func, insert_op, ir, nested_ops
-from ditto_compiler.oneshots import drop_unused, inline
+from ditto_compiler.ir import (
+    defining_op,
+    drop_unused_functions,
+    entry_function,
+    func,
+    insert_op,
+    ir,
+    nested_ops,
+)
 from ditto_compiler.options import did_you_mean
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import BESIDES
+from ditto_compiler.private_functions import inline
 from ditto_compiler.structure import constant
 from ditto_compiler.supported import op_problem
 
@@ -32,8 +40,9 @@ class DittoChooseFunctions(Pass):
 
     - the user stated the range; if more is known to be possible, a `clamp` goes first;
     - range analysis proves it of whatever inputs, as under a clip;
-    - calibration measured it: then both ends are further out by `margin` - 1 of the larger magnitude, but a
-      range of positive numbers stays one, and its least number is divided by `margin`.
+    - calibration measured it: then both ends are further out by `margin` - 1 times the larger magnitude; for
+      a function that is not defined there, such as 1/x, ends keep their sign, and the least number is divided
+      by `margin`.
 
     Of proof and measurement it is what both allow. A clip of an argument that so is known to be idle goes.
     What else there is falls back: its `otherwise` is put in its place; so is, for all, where the policy runs
@@ -77,10 +86,12 @@ class DittoChooseFunctions(Pass):
         if entry is None:
             return
         pending = [op for op in nested_ops(entry.operation) if op.name == names.ONESHOT]
+        if not pending:
+            return
         # What a function falls back on may have others in it.
         while pending:
             pending = self._decide(module, entry, pending)
-        drop_unused(module)
+        drop_unused_functions(module)
 
     def _decide(self, module: ir.Module, entry: func.FuncOp, ops: list[ir.Operation]) -> list[ir.Operation]:
         """Decides on some, and gives those that took their place."""
@@ -114,30 +125,29 @@ class DittoChooseFunctions(Pass):
         if op.parent is None or op.parent.name != "func.func":
             return _fallback(op, "a loop or a branch runs in the engine as a whole")
         stated = _stated(op)
-        if stated is not None:
-            exceeds = known.may_leave(x, stated)
-            clipped = ", behind a clip, for more is possible" if exceeds else ""
-            return _stays(stated, f"as the user states{clipped}", clip=exceeds)
-        found = known.interval(x)
+        if stated is not None and why_not(op, *stated) is None:
+            return self._on_stated(op, stated, known)
+        found = known.interval(op, x)
         if found is None:
             return _fallback(op, "the range of its argument is not known; calibrate (ditto.calibrate)")
         if not known.has_image(op, found.interval):
             why = f"it has no bounded values on {_text(found.interval)}"
             return _fallback(op, f"{why}, or none that range analysis can tell; state the range")
-        inner, bounds = _without_clip(x)
-        if inner is not None:
-            free = known.interval(inner)
-            if free is not None and bounds[0] <= free.interval[0] and free.interval[1] <= bounds[1]:
-                # The clip's ends are further out than any margin, and the function is known to hold there.
-                interval = tuple(
-                    end if math.isinf(bound) else bound
-                    for end, bound in zip(free.interval, bounds, strict=True)
-                )
-                return _stays((interval[0], interval[1]), f"as {free.by}, without the clip", x=inner)
         problem = why_not(op, *found.interval)
         if problem is not None:
             return _fallback(op, f"on {_text(found.interval)}, {problem}")
         return _stays(found.interval, f"as {found.by}")
+
+    def _on_stated(self, op: ir.Operation, stated: Interval, known: _Vouched) -> _Choice:
+        """What becomes of a function whose range the program states."""
+        x = op.operands[0]
+        inner, bounds = _without_clip(x)
+        free = None if inner is None else known.interval(op, inner)
+        if free is not None and bounds[0] <= free.interval[0] and free.interval[1] <= bounds[1]:
+            return _stays(stated, f"as the program states, without the clip, as {free.by}", x=inner)
+        exceeds = known.may_leave(x, stated)
+        clipped = ", behind a clip, for more is possible" if exceeds else ""
+        return _stays(stated, f"as the program states{clipped}", clip=exceeds)
 
 
 @dataclass(frozen=True)
@@ -234,20 +244,28 @@ class _Vouched:
         self._margin = margin
         self._proof, self._seen = _Proof(entry), RangeAnalysis(entry)
 
-    def interval(self, value: ir.Value) -> _Interval | None:
-        """Where a value is, with a margin if that was measured; None if it may be anywhere."""
+    def interval(self, op: ir.Operation, value: ir.Value) -> _Interval | None:
+        """Where an argument is, with a margin if that was measured; None if it may be anywhere."""
         proof, seen = self._proof.of(value), self._seen.of(value)
         if not seen.is_bounded:
             return None
-        low, high = wider((seen.low, seen.high), self._margin - 1)
-        by = f"calibration measured it, with a margin of {self._margin:g}"
+        low, high = self._with_margin(op, (seen.low, seen.high))
+        by = f"calibration measured, with a margin of {self._margin:g}"
         if proof.is_numeric and max(proof.low, low) <= min(proof.high, high):
             low, high = max(proof.low, low), min(proof.high, high)
             if (low, high) == (proof.low, proof.high):
-                by = "range analysis proves it"
+                by = "range analysis proves"
         if high - low < LEAST_WIDTH:
             low, high = low - LEAST_WIDTH, high + LEAST_WIDTH
         return _Interval((low, high), by)
+
+    def _with_margin(self, op: ir.Operation, measured: Interval) -> Interval:
+        """Both ends further out by so much of the larger magnitude; where a function needs it, signs stay."""
+        low, high = measured
+        reach = (self._margin - 1) * max(-low, high)
+        if self.has_image(op, (low - reach, high + reach)):
+            return low - reach, high + reach
+        return wider(measured, self._margin - 1)
 
     def may_leave(self, value: ir.Value, interval: Interval) -> bool:
         """Whether more than an interval is known to be possible."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms.builder import Builder
-from ditto_compiler.ir import clone_op, defining_op, entry_function, ir, nested_ops, numel
+from ditto_compiler.ir import defining_op, entry_function, erase_unused, ir, nested_ops, numel
 from ditto_compiler.matcher import View
 from ditto_compiler.op_attributes import dot_dimensions, shape_of
 from ditto_compiler.pass_base import Pass
@@ -56,18 +56,16 @@ class DittoNormalizeLate(Pass):
             return
         visibility = VisibilityAnalysis(module)
         idle: list[ir.Operation] = []
-        for op in nested_ops(entry.operation, skip=WHOLE):
-            if op.name != "stablehlo.dot_general" or not is_float(op.results[0]):
+        for dot in nested_ops(entry.operation, skip=WHOLE):
+            if dot.name != "stablehlo.dot_general" or not is_float(dot.results[0]):
                 continue
-            dot = op
             for side in (0, 1):
                 found = _row_factor(dot, side, visibility)
                 if found is not None:
-                    idle += [dot, found.product]
-                    dot = found.scale_after(dot)
+                    found.scale_after(dot)
+                    idle.append(found.product)
         # Not before, for visibility is known by address, which a later op may get.
-        for op in idle:
-            op.erase()
+        erase_unused(idle)
 
 
 @dataclass(frozen=True)
@@ -88,17 +86,26 @@ class _Scaled:
     factor: ir.Value
     places: tuple[int, ...]
 
-    def scale_after(self, dot: ir.Operation) -> ir.Operation:
-        """Puts the product after the dot product, which is written anew."""
-        plain = clone_op(dot, {self.product.results[0]: self.rows}, ir.InsertionPoint(dot))
+    def scale_after(self, dot: ir.Operation) -> None:
+        """Puts the product after the dot product."""
+        (result,) = dot.results
+        users = [(use.owner, use.operand_number) for use in result.uses]
+        dot.operands[self.side] = self.rows
         builder = Builder(ir.InsertionPoint(dot), self.product.location)
-        factor, result = builder.tensor(self.factor), builder.tensor(plain.results[0])
+        factor = builder.tensor(self.factor)
         small = [extent for extent in factor.shape if extent != 1]
         if small != list(factor.shape):
             factor = factor.reshaped(small)
-        spread = factor.converted(result.type.element_type).spread(result.shape, self.places)
-        dot.results[0].replace_all_uses_with((result * spread).value)
-        return plain
+        shape = builder.tensor(result).shape
+        scaled = builder.tensor(result) * factor.converted(result.type.element_type).spread(
+            shape, self.places
+        )
+        last = dot
+        for op in builder.ops:
+            op.move_after(last)
+            last = op
+        for user, number in users:
+            user.operands[number] = scaled.value
 
 
 def _row_factor(dot: ir.Operation, side: int, visibility: VisibilityAnalysis) -> _Scaled | None:

@@ -24,6 +24,7 @@ from ditto_compiler.ir import (
 from ditto_compiler.ops import Scale, is_layout, is_source
 from ditto_compiler.ops.scales import adds_bits, scale_of
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.private_functions import referred_to
 
 LEAST_FRAC = 1
 """Fraction bits of a runtime whose values are all integers to it."""
@@ -70,8 +71,9 @@ class DittoOutlineRegions(Pass):
     def run(self, module: ir.Module) -> None:
         entry = self.entry(module, after="ditto-insert-casts")
         errors = self.errors()
+        apart = referred_to(module) | referred_to(module, names.OTHERWISE)
         for function in functions(module):
-            if function != entry:
+            if function != entry and function.name.value not in apart:
                 errors.add(function.operation, "only @main can be outlined; run inline-calls first")
         errors.raise_if_any()
         _Outliner(module, entry).run()

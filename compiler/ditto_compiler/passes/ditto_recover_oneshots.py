@@ -8,9 +8,9 @@ from typing import ClassVar
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import element_type, func, functions, ir, nested_ops, ops_of
-from ditto_compiler.oneshots import Mark, add_function, copied
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.private_functions import Mark, add_function, copied
 from ditto_compiler.structure import is_float
 
 MOVING: frozenset[str] = frozenset(
@@ -36,7 +36,7 @@ class DittoRecoverOneshots(Pass):
 
     Before:
 
-        %0 = call @ditto_oneshot_0p001_from_m4p0_to_4p0_of_cube(%x) : (tensor<4xf32>) -> tensor<4xf32>
+        %0 = call @ditto_oneshot_of_cube_from_m4p0_to_4p0_within_0p001(%x) : (tensor<4xf32>) -> tensor<4xf32>
 
     After:
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,8 +9,8 @@ from typing import ClassVar
 from ditto_compiler.diagnostics import ErrorCollector, parse_location, source_location
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import (
-    PassManager,
     clone_op,
+    drop_unused_functions,
     entry_function,
     func,
     functions,
@@ -21,8 +20,6 @@ from ditto_compiler.ir import (
     ops_of,
 )
 from ditto_compiler.pass_base import Pass
-
-DROP = "builtin.module(symbol-dce)"
 
 
 @dataclass(frozen=True)
@@ -100,9 +97,8 @@ class InlineCalls(Pass):
         for function in callees.values():
             if function != entry:
                 function.attributes["sym_visibility"] = ir.StringAttr.get("private")
-        # MLIR cannot tell what the regions of an unknown op use; ditto-check-supported will report that op.
-        with contextlib.suppress(ir.MLIRError):
-            PassManager.parse(DROP).run(module.operation)
+        # ditto-check-supported will report an op that hinders this.
+        drop_unused_functions(module)
 
     def _inline(self, call: ir.Operation, callee: func.FuncOp, errors: ErrorCollector) -> None:
         if len(callee.regions[0].blocks) != 1:

@@ -3,30 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ditto_compiler.protocols.comparison_tree import comparison_tree, product_bits, product_levels
-
-
-@dataclass(frozen=True)
-class ProtocolCost:
-    """Bytes over all parties, and rounds."""
-
-    bytes: int
-    rounds: int
-
-
-def _parts(elements: int) -> list[int]:
-    """Elements of each part that a tensor is cut into: `ditto.runtime.protocols.rounds.Party.seats`."""
-    if elements < 3 * 1024:
-        return [elements]
-    third = -(-elements // (3 * 64)) * 64
-    return [third, min(2 * third, elements) - third, elements - min(2 * third, elements)]
-
-
-def _rows(elements: int) -> int:
-    """Bytes of one bit of each element, in all parts."""
-    return sum((part + 7) // 8 for part in _parts(elements))
+from ditto_compiler.protocols.costs import FREE, ProtocolCost, packed_bytes, part_bytes
 
 
 def less_cost(ring: int, elements: int, thresholds: int = 1, rounds: int | None = None) -> ProtocolCost:
@@ -36,32 +15,31 @@ def less_cost(ring: int, elements: int, thresholds: int = 1, rounds: int | None 
         ValueError: see `comparison_tree`.
     """
     if not elements or not thresholds:
-        return ProtocolCost(0, 0)
+        return FREE
     tree = comparison_tree(ring, thresholds, rounds)
-    return ProtocolCost(tree.bits(thresholds) * _rows(elements), tree.rounds)
+    return ProtocolCost(tree.bits(thresholds) * part_bytes(elements, 1), tree.rounds)
 
 
 def conjunction_cost(elements: int) -> ProtocolCost:
     """Of `conjunction` and `disjunction`."""
-    return ProtocolCost(3 * ((elements + 7) // 8), 1 if elements else 0)
+    return ProtocolCost(3 * packed_bytes(elements, 1), 1) if elements else FREE
 
 
 def any_along_cost(count: int, others: int) -> ProtocolCost:
     """Of `any_along` over an axis of `count` elements, for each of `others`."""
     if count < 2 or not others:
-        return ProtocolCost(0, 0)
+        return FREE
     if count == 2:
         return conjunction_cost(others)
     levels = product_levels(count)
-    return ProtocolCost(sum(map(product_bits, levels)) * _rows(others), 1 + len(levels))
+    return ProtocolCost(sum(map(product_bits, levels)) * part_bytes(others, 1), 1 + len(levels))
 
 
 def _times_cost(elements: int, dealt: Sequence[int], rings: Sequence[int]) -> ProtocolCost:
     """Of words that P0 deals, and of those that P1 and P2 send each other."""
     if not elements or not rings:
-        return ProtocolCost(0, 0)
-    words = [*dealt, *rings, *rings]
-    return ProtocolCost(sum((part * ring + 7) // 8 for part in _parts(elements) for ring in words), 2)
+        return FREE
+    return ProtocolCost(sum(part_bytes(elements, ring) for ring in [*dealt, *rings, *rings]), 2)
 
 
 def times_less_cost(
@@ -86,10 +64,10 @@ def times_less_cost(
 
 
 def to_number_cost(ring: int, elements: int) -> ProtocolCost:
-    """Of `to_number` and `times_public`."""
+    """Of `to_number` and `times_public`: three words."""
     return _times_cost(elements, [ring], [ring])
 
 
 def times_bit_cost(rings: Sequence[int], elements: int) -> ProtocolCost:
-    """Of `times_bit_each`; of `times_bit` and `select` with the one ring."""
+    """Of `times_bit_each`; of `times_bit` and `select` with the one ring: four words."""
     return _times_cost(elements, [max(rings, default=0), *rings], rings)

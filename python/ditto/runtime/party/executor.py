@@ -24,6 +24,7 @@ from ditto.runtime.protocols.rounds import Party, Round, Step, exchange, merged,
 from ditto.runtime.protocols.shared import Bits, Shared, reduced, signed, word_of
 from ditto.runtime.transport.channel import Channel
 from ditto_compiler.beside.instruction import Instruction, Tensor
+from ditto_compiler.beside.schedule import is_protocol, waits
 from ditto_compiler.encoding import Cast, Fxp
 from ditto_compiler.errors import InternalError
 from ditto_compiler.oneshot.terms import Terms
@@ -103,14 +104,7 @@ class _Run:
     def _plan(self) -> None:
         """Finds, for each protocol, which others it waits for, and who waits for it."""
         protocols = [is_protocol(one, self._tensors) for one in self._instructions]
-        before: list[frozenset[int]] = []
-        for one in self._instructions:
-            needed: set[int] = set()
-            for number in one.operands:
-                maker = self._made_by.get(number)
-                if maker is not None:
-                    needed |= {maker} if protocols[maker] else before[maker]
-            before.append(frozenset(needed))
+        before = waits(self._instructions, protocols)
         self._protocols = [i for i, sends in enumerate(protocols) if sends]
         self._ready: list[int] = []
         self._missing = {i: len(before[i]) for i in self._protocols}
@@ -126,10 +120,6 @@ class _Run:
             for index in ready:
                 step = self._start(index)
                 self._advance(index, step, None, under_way)
-            ready = []
-            if not under_way:
-                ready = self._released()
-                continue
             rounds = [one.round for one in under_way]
             received = split(rounds, swap(merged(rounds)))
             now, under_way = under_way, []
@@ -179,7 +169,7 @@ class _Run:
         stack = [index]
         while stack:
             one = self._instructions[stack[-1]]
-            if one.results[0] in self._values:
+            if any(number in self._values for number in one.results):
                 stack.pop()
                 continue
             missing = [n for n in one.operands if n not in self._values]
@@ -195,24 +185,6 @@ class _Run:
         for number, value in zip(results, values, strict=True):
             if self._uses[number] or self._keep(number):
                 self._values[number] = value
-
-
-def is_protocol(one: Instruction, tensors: Callable[[int], Tensor]) -> bool:
-    """Whether an instruction sends messages, or draws masks."""
-    operands = [tensors(number) for number in one.operands]
-    secret = [x.secret for x in operands]
-    if not any(secret):
-        return False
-    if one.op in ("multiply", "dot_general", "convolution", "and", "or"):
-        return all(secret)
-    if one.op == "select":
-        return secret[0]
-    if one.op == "convert":
-        return operands[0].is_bit
-    if one.op == "cast":
-        result = tensors(one.results[0])
-        return not result.is_bit and bool(Cast(operands[0].encoding, result.encoding).wrap_bits)
-    return one.op in ("any", "all", "less", "oneshot")
 
 
 def protocol(
@@ -280,10 +252,12 @@ def _select(party: Party, p: Bits, x: Value, y: Value, ring: int) -> Step[Value]
     return local.add(chosen, y, party.rank)
 
 
-def compute(party: Party, one: Instruction, tensors: Callable[[int], Tensor], operands: list[Value]) -> Value:
+def compute(party: Party, one: Instruction, tensors: Callable[[int], Tensor], operands: list[Value]) -> Made:
     """The result of a local instruction."""
     result = tensors(one.results[0])
     rank, shape = party.rank, result.shape
+    if result.secret and not result.size:
+        return [_no_bits(shape) for _ in one.results] if result.is_bit else _zeros(result)
     match one.op, operands:
         case "constant", []:
             return _constant(one, result)
@@ -298,6 +272,12 @@ def compute(party: Party, one: Instruction, tensors: Callable[[int], Tensor], op
             assert not isinstance(x, Bits)
             axes = tuple(sorted(one.integers("dimensions")))
             return x.each(lambda words: local.total(words, axes))
+        case (("any" | "all"), [Bits() as x]):
+            # Along one element, or none.
+            if x.size:
+                return x.each(lambda words: words.reshape(shape))
+            found = _no_bits(shape)
+            return local.negation(found, rank) if one.op == "all" else found
         case (("any" | "all"), [Public() as x]):
             axes = tuple(sorted(one.integers("dimensions")))
             reduce = np.max if one.op == "any" else np.min
@@ -322,6 +302,17 @@ def compute(party: Party, one: Instruction, tensors: Callable[[int], Tensor], op
         case "cast", [x]:
             return _cast(party, x, one, tensors)
     return local.move(operands, _mover(one, shape), rank)
+
+
+def _no_bits(shape: tuple[int, ...]) -> Bits:
+    """Shared zeros."""
+    return Bits(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
+
+
+def _zeros(about: Tensor) -> Shared:
+    """Likewise, as numbers."""
+    word = word_of(about.ring)
+    return Shared(about.ring, np.zeros(about.shape, word), np.zeros(about.shape, word))
 
 
 def _mover(one: Instruction, shape: tuple[int, ...]) -> Callable[..., Any]:

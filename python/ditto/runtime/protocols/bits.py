@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import _native
+from ditto.runtime.protocols import local
 from ditto.runtime.protocols.less import (
     Rows,
     add_polynomial,
@@ -22,12 +23,12 @@ from ditto.runtime.protocols.less import (
     draw_rows,
     evaluate,
     flat_slots,
-    row_bytes,
     swap,
 )
 from ditto.runtime.protocols.rounds import Message, Party, Seat, Step, together
 from ditto.runtime.protocols.shared import Bits, Shared, Words, as_words, word_of
 from ditto_compiler.protocols.comparison_tree import comparison_tree, conjoin, product_levels
+from ditto_compiler.protocols.costs import packed_bytes
 
 Booleans = NDArray[np.uint8]
 """Public bits, a byte of 0 or 1 for each element."""
@@ -35,31 +36,11 @@ Booleans = NDArray[np.uint8]
 Slots = tuple[Words, Words]
 """Of one part: x_i and x_{i+1}, flat."""
 
+Factor = Shared | int
+"""A number, or the ring of a 1."""
+
 S = TypeVar("S")
 T = TypeVar("T")
-
-
-def exclusive_or(x: Bits, y: Bits) -> Bits:
-    """x ^ y, without a message."""
-    return Bits(x.own ^ y.own, x.next ^ y.next)
-
-
-def exclusive_or_public(party: Party, x: Bits, public: Booleans | int) -> Bits:
-    """x ^ public, without a message: b_0 takes it, which two parties hold."""
-    mine = np.uint8(1 if party.rank == 0 else 0)
-    following = np.uint8(1 if party.rank == 2 else 0)
-    public = np.asarray(public, np.uint8)
-    return Bits(x.own ^ (public & mine), x.next ^ (public & following))
-
-
-def negation(party: Party, x: Bits) -> Bits:
-    """1 ^ x, without a message."""
-    return exclusive_or_public(party, x, 1)
-
-
-def conjunction_public(x: Bits, public: Booleans) -> Bits:
-    """x & public, without a message."""
-    return x.each(lambda slot: slot & public)
 
 
 def conjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
@@ -67,7 +48,7 @@ def conjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
     if not x.size:
         return x
     seat, shape = party.seat(), x.shape
-    row = row_bytes(x.size)
+    row = packed_bytes(x.size, 1)
     x0, x1, y0, y1 = (_gathered(slot)[0] for slot in (x.own, x.next, y.own, y.next))
     # Each stream masks the products of its two parties, so all masks together cancel.
     product = (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ seat.draw(seat.role + 1, row)
@@ -79,8 +60,8 @@ def conjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
 
 def disjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
     """x | y, at the cost of `conjunction`."""
-    neither = yield from conjunction(party, negation(party, x), negation(party, y))
-    return negation(party, neither)
+    neither = yield from conjunction(party, _negation(party, x), _negation(party, y))
+    return _negation(party, neither)
 
 
 def any_along(party: Party, x: Bits, axis: int) -> Step[Bits]:
@@ -89,7 +70,7 @@ def any_along(party: Party, x: Bits, axis: int) -> Step[Bits]:
     Bytes and rounds are those of `ditto_compiler.protocols.costs_bits.any_along_cost`: 6 bits are joined in
     two rounds, 36 in three, 216 in four.
     """
-    none = negation(party, x).each(lambda slot: np.moveaxis(slot, axis, 0))
+    none = _negation(party, x).each(lambda slot: np.moveaxis(slot, axis, 0))
     count, shape = none.shape[0], none.shape[1:]
     if not count:
         return Bits(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
@@ -97,7 +78,7 @@ def any_along(party: Party, x: Bits, axis: int) -> Step[Bits]:
         neither = none.each(lambda slot: slot[0])
         if count == 2:
             neither = yield from conjunction(party, neither, none.each(lambda slot: slot[1]))
-        return negation(party, neither)
+        return _negation(party, neither)
     size = math.prod(shape)
     own, following = none.own.reshape(count, size), none.next.reshape(count, size)
     seats = party.seats(size)
@@ -108,7 +89,7 @@ def any_along(party: Party, x: Bits, axis: int) -> Step[Bits]:
     for (_, part), (mine, theirs) in zip(seats, answers, strict=True):
         _native.scatter_bits(mine, made.own[part])
         _native.scatter_bits(theirs, made.next[part])
-    return negation(party, made.each(lambda slot: slot.reshape(shape)))
+    return _negation(party, made.each(lambda slot: slot.reshape(shape)))
 
 
 def _all_part(
@@ -116,7 +97,7 @@ def _all_part(
 ) -> Step[tuple[Rows, Rows]]:
     """The products of columns of bits: gamma is masked by beta, of which P1 and P2 have shares."""
     count, elements = own.shape
-    row = row_bytes(elements)
+    row = packed_bytes(elements, 1)
     sizes = [[len(conjoin(runs).dealt) for runs in groups] for groups in levels]
     if seat.role == 0:
         first, second = _gathered(own, count), _gathered(following, count)
@@ -173,11 +154,11 @@ def to_number(party: Party, b: Bits, ring: int) -> Step[Shared]:
     return number
 
 
-def times_public(party: Party, b: Bits, words: Words, ring: int) -> Step[Shared]:
+def times_public(party: Party, b: Bits, words: Words | int, ring: int) -> Step[Shared]:
     """A bit times a public number of a ring, of b's shape or a scalar: two rounds, three words."""
-    public = as_words(np.asarray(words), ring)
     number = yield from to_number(party, b, ring)
-    return number.each(lambda slot: slot * public)
+    public = as_words(np.asarray(words), ring)
+    return number.each(lambda slot: np.multiply(slot, public, out=np.empty_like(slot)))
 
 
 def times_bit(party: Party, b: Bits, x: Shared) -> Step[Shared]:
@@ -202,12 +183,14 @@ def select(party: Party, b: Bits, x: Shared, y: Shared) -> Step[Shared]:
     """
     if x.ring != y.ring:
         raise ValueError(f"selection between a number in ring {x.ring} and one in ring {y.ring}")
-    chosen = yield from times_bit(party, b, Shared(x.ring, x.own - y.own, x.next - y.next))
-    return Shared(x.ring, chosen.own + y.own, chosen.next + y.next)
+    chosen = yield from times_bit(party, b, _added(x, y, np.subtract))
+    return _added(chosen, y, np.add)
 
 
-Factor = Shared | int
-"""A number, or the ring of a 1."""
+def _added(x: Shared, y: Shared, add: np.ufunc) -> Shared:
+    # Into arrays, as sums of arrays without axes are scalars, which warn when they wrap.
+    own = add(x.own, y.own, out=np.empty(x.shape, word_of(x.ring)))
+    return Shared(x.ring, own, add(x.next, y.next, out=np.empty(x.shape, word_of(x.ring))))
 
 
 def times_less(
@@ -236,25 +219,20 @@ def times_less(
         elements = part.stop - part.start
         xs = [[_cut(y, part) for y in ys] for ys in numbers]
         masks = answer_masks(seat, len(thresholds), elements)
-        deals = (
-            [
-                deal(seat, _scattered(beta, (elements,)), ys, of_one, elements)
-                for beta, ys, of_one in zip(masks.own ^ masks.next, xs, rings, strict=True)
-            ]
-            if seat.role == 0
-            else [deal(seat, None, ys, of_one, elements) for ys, of_one in zip(xs, rings, strict=True)]
-        )
+        betas = [_scattered(row, (elements,)) for row in masks.own ^ masks.next] if seat.role == 0 else None
+        deals = [
+            deal(seat, betas[i] if betas else None, xs[i], rings[i], elements) for i in range(len(thresholds))
+        ]
         compared = compare(seat, x.ring, slots[0][part], slots[1][part], thresholds, tree, masks)
         dealt, answers = yield from both(together(deals), compared)
         gammas = answers.next if seat.role == 1 else answers.own
-        return (
-            yield from together(
-                [
-                    finish(seat, _scattered(gamma, (elements,)), ys, of_one, words, elements)
-                    for gamma, ys, of_one, words in zip(gammas, xs, rings, dealt, strict=True)
-                ]
-            )
+        products = yield from together(
+            [
+                finish(seat, _scattered(gammas[i], (elements,)), xs[i], rings[i], dealt[i], elements)
+                for i in range(len(thresholds))
+            ]
         )
+        return products
 
     results = yield from together([part_of(seat, part) for seat, part in party.seats(x.size)])
     return [
@@ -292,13 +270,7 @@ def _times(party: Party, b: Bits, xs: Sequence[Shared | None], rings: Sequence[i
     numbers = [None if x is None else flat_slots(x) for x in xs]
     results = yield from together(
         [
-            _times_part(
-                seat,
-                own[part],
-                following[part],
-                [_cut(x, part) for x in numbers],
-                rings,
-            )
+            _times_part(seat, own[part], following[part], [_cut(x, part) for x in numbers], rings)
             for seat, part in seats
         ]
     )
@@ -334,15 +306,11 @@ def deal(
         yield seat.round()
         return parts
     assert beta is not None
-    values = [beta.astype(word_of(max(rings)))] if rings else []
-    for x, ring in zip(xs, rings, strict=True):
-        if x is not None:
-            sums = x[0] + x[1]
-            sums *= beta.astype(word_of(ring))
-            values.append(sums)
-    for value, mask in zip(values, parts, strict=True):
-        value -= mask
-    yield seat.round({1: packed(values, widths)})
+    known = [None, *(x for x in xs if x is not None)]
+    for x, ring, part in zip(known, widths, parts, strict=bool(widths)):
+        x0, x1 = (part[:0], part[:0]) if x is None else x
+        _native.bit_deal(beta, x0, x1, ring, part)
+    yield seat.round({1: packed(parts, widths)})
     return []
 
 
@@ -364,24 +332,15 @@ def finish(
     if seat.role == 0:
         yield seat.round()
         return [(first, second) for first, second in masks]
-    products = iter(dealt[1:])
-    mine = []
+    products, mine = iter(dealt[1:]), []
     for x, ring, (mask,) in zip(xs, rings, masks, strict=True):
-        word = word_of(ring)
-        bit = gamma.astype(word)
+        part, nothing = mask.copy(), mask[:0]
+        product, x2, known = nothing, nothing, nothing
+        if x is not None:
+            product, (known, x2) = next(products), (x if seat.role == 1 else x[::-1])
         beta = as_words(dealt[0], ring)
-        if x is None:
-            total, known = beta.copy(), bit if seat.role == 1 else word.type(0)
-        else:
-            x2 = x[1] if seat.role == 1 else x[0]
-            total = beta * x2
-            total += next(products)
-            known = bit * (x[0] + x[1] if seat.role == 1 else x[1])
-        # gamma x + (1 - 2 gamma) beta x
-        total *= word.type(1) - (bit << word.type(1))
-        total += known
-        total -= mask
-        mine.append(total)
+        _native.bit_share(gamma, beta, product, x2, known, ring, seat.role == 1, part)
+        mine.append(part)
     other = 3 - seat.role
     message = packed(mine, rings)
     received = seat.of((yield seat.round({other: message}, {other: message.size})), other)
@@ -392,17 +351,12 @@ def finish(
     return results
 
 
-def packed_bytes(elements: int, ring: int) -> int:
-    """Bytes of so many elements of a ring on the wire."""
-    return (elements * ring + 7) // 8
-
-
 def packed(values: Sequence[Words], rings: Sequence[int]) -> Message:
     """Elements of rings, each in as many bits as it has, as a message."""
     sizes = [packed_bytes(value.size, ring) for value, ring in zip(values, rings, strict=True)]
     message, at = np.empty(sum(sizes), np.uint8), 0
     for value, ring, size in zip(values, rings, sizes, strict=True):
-        _native.pack_ring(value, ring, message[at : at + size])
+        _native.pack(value, ring, message[at : at + size])
         at += size
     return message
 
@@ -413,7 +367,7 @@ def unpacked(message: Message, elements: int, rings: Sequence[int]) -> list[Word
     for ring in rings:
         size = packed_bytes(elements, ring)
         values.append(np.empty(elements, word_of(ring)))
-        _native.unpack_ring(message[at : at + size], ring, values[-1])
+        _native.unpack(message[at : at + size], ring, values[-1])
         at += size
     return values
 
@@ -424,8 +378,12 @@ def draw_words(seat: Seat, role: int, elements: int, ring: int) -> Words:
     return seat.draw(role, elements * word.itemsize).view(word)
 
 
+def _negation(party: Party, x: Bits) -> Bits:
+    return cast(Bits, local.negation(x, party.rank))
+
+
 def _gathered(bits: Booleans, rows: int = 1) -> Rows:
-    out = np.empty((rows, row_bytes(bits.size // rows)), np.uint8)
+    out = np.empty((rows, packed_bytes(bits.size // rows, 1)), np.uint8)
     _native.gather_bits(np.ascontiguousarray(bits), rows, out)
     return out
 

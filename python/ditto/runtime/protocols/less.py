@@ -16,6 +16,7 @@ from ditto import _native
 from ditto.runtime.protocols.rounds import Party, Seat, Step, together
 from ditto.runtime.protocols.shared import Bits, Shared, Words, as_words
 from ditto_compiler.protocols.comparison_tree import Bit, Polynomial, Term, Tree, comparison_tree
+from ditto_compiler.protocols.costs import packed_bytes
 
 Rows = NDArray[np.uint8]
 """Bits of elements, eight to a byte, as in python/native/bits.cpp; the last axis goes over bytes."""
@@ -70,11 +71,6 @@ def flat_slots(x: Shared) -> tuple[Words, Words]:
     return own, following
 
 
-def row_bytes(elements: int) -> int:
-    """Bytes that hold one bit of each element."""
-    return (elements + 7) // 8
-
-
 class Answers(NamedTuple):
     """The slots of one row for each threshold, by role: (b_0, b_1), (b_1, b_2), (b_2, b_0).
 
@@ -87,7 +83,7 @@ class Answers(NamedTuple):
 
 def answer_masks(seat: Seat, thresholds: int, elements: int) -> Answers:
     """The slots b_0 and b_1 that the answers will have: known before the comparison begins."""
-    shape = (thresholds, row_bytes(elements))
+    shape = (thresholds, packed_bytes(elements, 1))
     nothing = np.empty((0, 0), np.uint8)
     if seat.role == 0:
         first = draw_rows(seat, 2, shape)
@@ -112,7 +108,7 @@ def compare(
     masks: Answers,
 ) -> Step[Answers]:
     """The comparison of one part, by its role; every party takes the same number of rounds."""
-    count, row = len(thresholds), row_bytes(len(own))
+    count, row = len(thresholds), packed_bytes(len(own), 1)
     query, opened, dealt = (tree.query, row), (tree.opened, count, row), (tree.dealt, count, row)
     if seat.role == 0:
         words, hidden = draw_rows(seat, 2, query), draw_rows(seat, 2, opened)
@@ -156,9 +152,9 @@ def _join_digits(
 ) -> Step[Rows]:
     """P1 and P2: a share of each answer."""
     first, digits = seat.role == 1, len(tree.sizes)
+    sizes = np.array(tree.sizes, np.uint8)
     bits = np.empty((len(thresholds), tree.rows, words.shape[-1]), np.uint8)
     for threshold, rows in zip(thresholds, bits, strict=True):
-        sizes = np.array(tree.sizes, np.uint8)
         _native.less_pick(x2, ring, sizes, threshold % (1 << 64), words, first, rows)
     greater = [bits[:, i] for i in range(digits)]
     # Nobody asks whether the lowest digits are equal.
@@ -191,11 +187,11 @@ def _join_digits(
             if join.greater:
                 above = above ^ evaluate(join.greater, known, hidden, shares, first)
             above_greater.append(above)
-            alone = equal[start]
-            above_equal.append(evaluate(join.equals, known, hidden, shares, first) if join.equals else alone)
+            above_equal.append(
+                evaluate(join.equals, known, hidden, shares, first) if join.equals else equal[start]
+            )
         greater, equal = above_greater, above_equal
-    (answer,) = greater
-    return answer
+    return greater[0]
 
 
 def swap(seat: Seat, mine: Rows) -> Step[Rows]:

@@ -12,7 +12,8 @@ from ditto.runtime.protocols.rounds import Party, Seat, Step, together
 from ditto.runtime.protocols.shared import Shared, Words, as_words, word_of
 from ditto_compiler.errors import DittoError
 from ditto_compiler.oneshot.terms import Terms
-from ditto_compiler.protocols.costs_oneshot import packed, words_bytes
+from ditto_compiler.protocols.costs import packed_bytes
+from ditto_compiler.protocols.costs_oneshot import words_bytes
 
 
 class OneshotError(DittoError):
@@ -43,46 +44,35 @@ def oneshot(party: Party, x: Shared, terms: Terms) -> Step[Shared]:
 
 
 def _part(seat: Seat, own: Words, following: Words, terms: Terms, y_own: Words, y_next: Words) -> Step[None]:
-    """One part: writes both slots of the result."""
-    exponential, ring, table = terms.kind == "exponential", terms.ring, terms.table()
-    elements, word = own.size, word_of(terms.result_ring)
-    dealt, shared = words_bytes(terms, elements), packed(elements, terms.result_ring)
-    whole = elements * word.itemsize
+    """One part, in which both slots of the result are written."""
+    function = terms.kind == "exponential", terms.ring, terms.table(), terms.word_ring
+    word, ring = word_of(terms.result_ring), terms.result_ring
+    dealt, shared = words_bytes(terms, own.size), packed_bytes(own.size, ring)
+    # Of a mask of words the bits above the ring take part like all others above it: they mean nothing.
+    masks = own.size * word.itemsize
     if seat.role == 0:
         u = own + following
-        if exponential:
-            u -= u.dtype.type(terms.low % (1 << ring))
-        masks = seat.draw(2, dealt)
+        if terms.kind == "exponential":
+            u -= u.dtype.type(terms.low % (1 << terms.ring))
         words = np.empty(dealt, np.uint8)
-        _native.oneshot_deal(exponential, ring, table, terms.word_ring, u, masks, words)
-        y_own[...] = seat.draw(2, whole).view(word)
-        y_next[...] = seat.draw(1, whole).view(word)
+        _native.oneshot_deal(*function, u, seat.draw(2, dealt), words)
+        y_own[...] = seat.draw(2, masks).view(word)
+        y_next[...] = seat.draw(1, masks).view(word)
         yield seat.round({1: words})
         yield seat.round()
         return
-    part = np.empty(shared, np.uint8)
     if seat.role == 1:
-        y_own[...] = mask = seat.draw(0, whole).view(word)
         words = seat.of((yield seat.round({}, {0: dealt})), 0)
-        v, constant, carry, other, y_2 = following, terms.constant, terms.drop > 0, 2, y_next
+        v, constant, carry = following, terms.constant % (1 << 64), terms.drop > 0
+        known, y_2, peer = y_own, y_next, 2
     else:
         words = seat.draw(0, dealt)
-        y_next[...] = mask = seat.draw(0, whole).view(word)
         yield seat.round()
-        v, constant, carry, other, y_2 = own, 0, False, 1, y_own
+        v, constant, carry = own, 0, False
+        known, y_2, peer = y_next, y_own, 1
+    known[...] = mask = seat.draw(0, masks).view(word)
+    part = np.empty(shared, np.uint8)
     v = np.ascontiguousarray(v)
-    _native.oneshot_combine(
-        exponential,
-        ring,
-        table,
-        terms.word_ring,
-        terms.drop,
-        v,
-        words,
-        constant % (1 << 64),
-        carry,
-        mask,
-        part,
-    )
-    theirs = seat.of((yield seat.round({other: part}, {other: shared})), other)
-    _native.oneshot_add(part, theirs, terms.result_ring, y_2)
+    _native.oneshot_combine(*function, terms.drop, v, words, constant, carry, mask, part)
+    theirs = seat.of((yield seat.round({peer: part}, {peer: shared})), peer)
+    _native.oneshot_add(part, theirs, ring, y_2)

@@ -94,6 +94,8 @@ def _deal(seat: Seat, x0: Words, x1: Words, cast: _Cast, y0: Words, y1: Words) -
     message = np.empty(2 * size, np.uint8)
     _native.widen_deal(x0, x1, *cast, masks, w1, y0, y1, message)
     yield seat.round({1: message})
+    # P1 and P2 are not done before: what needs the result starts at all parties in the same round.
+    yield seat.round()
 
 
 def _first(seat: Seat, x1: Words, x2: Words, cast: _Cast, y1: Words, y2: Words) -> Step[None]:

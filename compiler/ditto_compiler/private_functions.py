@@ -17,7 +17,6 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import (
-    PassManager,
     clone_op,
     defining_op,
     element_type,
@@ -31,7 +30,10 @@ from ditto_compiler.ir import (
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.xla import XlaFunction
 
-_MARK = re.compile(r"ditto_oneshot_([0-9emp]+)(_relative)?(?:_from_([0-9emp]+)_to_([0-9emp]+))?_of_(\w+)")
+_NUMBER = "([0-9emp]+)"
+_MARK = re.compile(
+    rf"ditto_oneshot_of_(\w+?)(?:_from_{_NUMBER}_to_{_NUMBER})?_within_{_NUMBER}(_relative)?(?:_\d+)?"
+)
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,15 @@ class Mark:
         ends = "" if self.interval is None else "_from_{}_to_{}".format(*map(_word, self.interval))
         relative = "_relative" if self.relative else ""
         name = re.sub(r"\W+", "_", self.name) or "f"
-        return f"ditto_oneshot_{_word(self.error)}{relative}{ends}_of_{name}"
+        return f"ditto_oneshot_of_{name}{ends}_within_{_word(self.error)}{relative}"
 
     @staticmethod
     def parse(text: str) -> Mark | None:
-        """What a name says; None if it is not a marked function's."""
+        """What a name says, which the front end may have numbered; None if it is not a marked function's."""
         found = _MARK.fullmatch(text)
         if found is None:
             return None
-        error, relative, low, high, name = found.groups()
+        name, low, high, error, relative = found.groups()
         try:
             interval = None if low is None else (_number(low), _number(high))
             return Mark(name, _number(error), relative is not None, interval)
@@ -168,11 +170,6 @@ def inline(op: ir.Operation, which: str) -> list[ir.Operation]:
                 last.attributes[name] = op.attributes[name]
     op.results[0].replace_all_uses_with(result)
     return made
-
-
-def drop_unused(module: ir.Module) -> None:
-    """Erases private functions that nothing refers to."""
-    PassManager.parse("builtin.module(symbol-dce)").run(module.operation)
 
 
 def evaluate(function: func.FuncOp, points: NDArray[Any]) -> NDArray[Any]:

@@ -1,0 +1,276 @@
+"""What instructions on shares send and how many rounds they take: as the schedule of the compiler says."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ditto.runtime.party.executor import Executor
+from ditto.runtime.protocols.local import Public
+from ditto.runtime.protocols.shared import Bits, Shared, reduced, signed, word_of
+from ditto.runtime.transport.channel import run_in_threads
+from ditto_compiler.beside.instruction import NAMES, Instruction, Tensor, check
+from ditto_compiler.beside.schedule import schedule
+from ditto_compiler.encoding import Fxp, Int
+from ditto_compiler.oneshot.fit import fit
+
+RNG = np.random.default_rng(11)
+
+
+class Sketch:
+    """Instructions under construction, and secret numbers for them."""
+
+    def __init__(self):
+        self.tensors = []
+        self.instructions = []
+        self.inputs = {}
+
+    def value(self, shape, encoding, *, is_bit=False, secret=True):
+        self.tensors.append(Tensor(tuple(shape), is_bit, encoding, secret))
+        return len(self.tensors) - 1
+
+    def number(self, *shape, ring=20, frac=8, secret=True):
+        """An input, of magnitude below 1."""
+        found = self.value(shape, Fxp(ring, frac), secret=secret)
+        self.inputs[found] = RNG.integers(-(1 << frac), 1 << frac, shape)
+        return found
+
+    def bit(self, *shape):
+        found = self.value(shape, Int(2), is_bit=True)
+        self.inputs[found] = RNG.integers(0, 2, shape)
+        return found
+
+    def add(self, op, operands, shape, encoding=None, *, is_bit=False, **attributes):
+        encoding = encoding or self.tensors[operands[0]].encoding
+        secret = any(self.tensors[number].secret for number in operands)
+        results = [
+            self.value(shape, encoding, is_bit=is_bit, secret=secret)
+            for _ in attributes.get("thresholds", (0,))
+        ]
+        one = Instruction(op, tuple(operands), tuple(results), attributes)
+        check(one, [self.tensors[n] for n in operands], [self.tensors[n] for n in results])
+        self.instructions.append(one)
+        return results[0]
+
+    def shares(self, rank):
+        """What a party holds of the inputs."""
+        random = np.random.default_rng(5)
+        held = {}
+        for number, plain in self.inputs.items():
+            about = self.tensors[number]
+            word = np.dtype(np.uint8) if about.is_bit else word_of(about.ring)
+            if not about.secret:
+                held[number] = Public(about.ring, plain.astype(np.uint64).astype(word))
+                continue
+            top = 2 if about.is_bit else 1 << 8 * word.itemsize
+            first, second = (random.integers(0, top, about.shape, np.uint64).astype(word) for _ in range(2))
+            third = (
+                plain.astype(word) ^ first ^ second
+                if about.is_bit
+                else plain.astype(np.uint64).astype(word) - first - second
+            )
+            slots = (first, second, third)
+            mine = slots[rank], slots[(rank + 1) % 3]
+            held[number] = Bits(*mine) if about.is_bit else Shared(about.ring, *mine)
+        return held
+
+    def run(self):
+        """The three parties' (rounds, bytes, messages, values)."""
+
+        def party(channel):
+            executor = Executor(channel.rank, channel)
+            before = channel.bytes_sent, channel.messages_sent
+            values = self.shares(channel.rank)
+            executor.run(self.instructions, self.tensors.__getitem__, values, lambda number: True)
+            sent = channel.bytes_sent - before[0], channel.messages_sent - before[1]
+            return executor.rounds, *sent, values
+
+        return run_in_threads(party)
+
+    def check(self):
+        """Holds what is sent to what is predicted; the schedule."""
+        planned = schedule(self.instructions, self.tensors.__getitem__)
+        found = self.run()
+        assert {rounds for rounds, *_ in found} == {planned.rounds}
+        assert sum(sent for _, sent, *_ in found) == planned.bytes
+        assert sum(messages for *_, messages, _ in found) == len(planned.messages)
+        return planned, [values for *_, values in found]
+
+
+def opened(values, number):
+    """A shared number, from what the parties hold."""
+    first, second, third = (held[number] for held in values)
+    if isinstance(first, Bits):
+        return first.own ^ second.own ^ third.own
+    return signed(reduced(first.own + second.own + third.own, first.ring), first.ring)
+
+
+FUNCTION = fit(np.tanh, -4.0, 4.0, ring_frac=8, result=(16, 10), error=0.01)
+SIZES = ((5,), (64, 50), (1,), (0,), (3, 0), (3072,), (3073,))
+
+
+def one_of(op, shape):
+    """A sketch with one instruction of a kind."""
+    s = Sketch()
+    a, b = s.number(*shape), s.number(*shape)
+    p, q = s.bit(*shape), s.bit(*shape)
+    match op:
+        case "multiply":
+            s.add(op, (a, b), shape, Fxp(12, 8))
+        case "square":
+            s.add("multiply", (a, a), shape, Fxp(12, 8))
+        case "dot_general":
+            n = math.prod(shape)
+            names = ("left_batch", "right_batch", "left_contracting", "right_contracting")
+            dims = dict(zip(names, ((), (), (1,), (0,)), strict=True))
+            s.add(op, (s.number(n, 3), s.number(3, 2)), (n, 2), Fxp(12, 8), **dims)
+        case "convolution":
+            n = math.prod(shape)
+            ones = {name: (1,) for name in ("strides", "left_dilation", "right_dilation")}
+            zeros = {name: (0,) for name in ("low", "high", "reverse")}
+            order = {"input": (0, 1, 2), "kernel": (0, 1, 2), "output": (0, 1, 2), "groups": 1}
+            images = s.number(n, 2, 4), s.number(3, 2, 3)
+            s.add(op, images, (n, 3, 2), Fxp(12, 8), **ones, **zeros, **order, batch_groups=1)
+        case "and" | "or":
+            s.add(op, (p, q), shape, is_bit=True)
+        case "any" | "all":
+            s.add(op, (p,), shape[:-1], is_bit=True, dimensions=(len(shape) - 1,))
+        case "any_of_first" | "all_of_first":
+            s.add(op[:3], (p,), shape[1:], is_bit=True, dimensions=(0,))
+        case "less":
+            s.add(op, (a,), shape, is_bit=True, thresholds=(-3, 0, 100))
+        case "oneshot":
+            ring = FUNCTION.ring
+            x = s.number(*shape, ring=ring, frac=FUNCTION.frac)
+            s.add(op, (x,), shape, Fxp(16, 10), **attributes_of(FUNCTION))
+        case "select":
+            s.add(op, (p, a, b), shape, Fxp(20, 8))
+        case "select_by_one":
+            s.add("select", (s.bit(), a, b), shape, Fxp(20, 8))
+        case "select_public":
+            s.add("select", (p, s.number(*shape, secret=False), b), shape, Fxp(20, 8))
+        case "select_of_public":
+            numbers = (s.number(*shape, secret=False) for _ in range(2))
+            s.add("select", (p, *numbers), shape, Fxp(20, 8))
+        case "convert":
+            s.add(op, (p,), shape, Fxp(30, 8))
+        case "widen":
+            s.add("cast", (a,), shape, Fxp(40, 8))
+        case "truncate":
+            s.add("cast", (a,), shape, Fxp(20, 3))
+        case "narrow":
+            s.add("cast", (a,), shape, Fxp(12, 3))
+        case "by_public":
+            s.add("multiply", (a, s.number(*shape, secret=False)), shape, Fxp(12, 8))
+        case "sum":
+            s.add(op, (a,), (), dimensions=tuple(range(len(shape))))
+    return s
+
+
+def attributes_of(terms):
+    made = terms.to_attributes()
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in made.items()}
+
+
+KINDS = (
+    *("multiply", "square", "dot_general", "convolution", "and", "or", "any", "all", "any_of_first"),
+    *("all_of_first", "less", "oneshot", "select", "select_by_one", "select_public", "select_of_public"),
+    *("convert", "widen", "truncate", "narrow", "by_public", "sum"),
+)
+
+
+@pytest.mark.parametrize("op", KINDS)
+def test_each_instruction_takes_what_is_predicted(op):
+    for shape in SIZES:
+        planned, _ = one_of(op, shape).check()
+        assert (planned.rounds == 0) == (planned.bytes == 0)
+
+
+@pytest.mark.parametrize("op", KINDS)
+def test_what_is_local_and_what_is_not(op):
+    planned = schedule((s := one_of(op, (4, 5))).instructions, s.tensors.__getitem__)
+    assert (planned.rounds == 0) == (op in ("narrow", "by_public", "sum"))
+
+
+def test_every_instruction_has_a_cost():
+    """None is local for want of a rule."""
+    tried = {one.op for op in KINDS for one in one_of(op, (2, 2)).instructions}
+    moves = {"reshape", "transpose", "broadcast_in_dim", "slice", "concatenate", "pad", "reverse"}
+    assert tried | moves | {"constant", "iota", "add", "subtract", "negate", "xor", "not"} == set(NAMES)
+
+
+def test_protocols_start_when_what_they_need_is_there():
+    """A short chain and a long one: rounds are those of the long one, and the short one's are not on it."""
+    s = Sketch()
+    x, y = s.number(6), s.number(6)
+    low = s.add("less", (x,), (6,), is_bit=True, thresholds=(0,))
+    chosen = s.add("select", (low, x, y), (6,), Fxp(20, 8))
+    total = s.add("add", (chosen, chosen), (6,))
+    s.add("multiply", (total, x), (6,), Fxp(12, 8))
+    wide = s.add("cast", (y,), (6,), Fxp(40, 8))
+    s.add("multiply", (wide, wide), (6,), Fxp(32, 8))
+    planned, values = s.check()
+    compared = planned.costs[0].rounds
+    assert planned.starts == (0, compared, compared + 2, compared + 2, 0, 2)
+    assert planned.rounds == compared + 3
+    assert planned.critical == (0, 1, 3)
+    a, b = s.inputs[x], s.inputs[y]
+    z = np.where(a < 0, a, b)
+    assert np.abs(opened(values, 5) - 2 * z * a / 256).max() < 2
+    assert np.abs(opened(values, 7) - b * b / 256).max() < 2
+
+
+def test_messages_are_shared():
+    """Six products send as many messages as one; what a comparison deals goes the other way round."""
+    s = Sketch()
+    for _ in range(6):
+        s.add("multiply", (s.number(9), s.number(9)), (9,), Fxp(12, 8))
+    s.add("less", (s.number(9),), (9,), is_bit=True, thresholds=(0,))
+    planned, _ = s.check()
+    assert planned.messages[:3] == (tuple(range(6)),) * 3
+    assert all(sharing == (6,) for sharing in planned.messages[3:])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_programs_of_many_instructions(seed):
+    random = np.random.default_rng(seed)
+    shape = [(7,), (40, 80)][seed % 2]
+    s = Sketch()
+    numbers, bits = [s.number(*shape) for _ in range(3)], [s.bit(*shape)]
+    for _ in range(40):
+        a, b = random.choice(numbers, 2)
+        p, q = random.choice(bits, 2)
+        encoding = Fxp(20, 8)
+        match random.integers(0, 9):
+            case 0:
+                half = s.add("multiply", (a, b), shape, Fxp(12, 8))
+                numbers.append(s.add("cast", (half,), shape, encoding))
+            case 1:
+                numbers.append(s.add("add", (a, b), shape))
+            case 2:
+                bits.append(s.add("less", (a,), shape, is_bit=True, thresholds=(0, 5)) + 1)
+            case 3:
+                numbers.append(s.add("select", (p, a, b), shape, encoding))
+            case 4:
+                bits.append(s.add("and", (p, q), shape, is_bit=True))
+            case 5:
+                numbers.append(s.add("convert", (p,), shape, encoding))
+            case 6:
+                numbers.append(s.add("negate", (a,), shape))
+            case 7:
+                found = s.add("any", (p,), shape[:-1], is_bit=True, dimensions=(len(shape) - 1,))
+                kept = tuple(range(len(shape) - 1))
+                bits.append(s.add("broadcast_in_dim", (found,), shape, is_bit=True, dimensions=kept))
+            case 8:
+                bits.append(s.add("xor", (p, q), shape, is_bit=True))
+    s.check()
+
+
+def test_critical_chain_takes_all_rounds():
+    s = Sketch()
+    x = s.number(4)
+    for _ in range(5):
+        x = s.add("cast", (s.add("multiply", (x, x), (4,), Fxp(12, 8)),), (4,), Fxp(20, 8))
+    planned = schedule(s.instructions, s.tensors.__getitem__)
+    assert planned.critical == tuple(range(10))
+    assert sum(planned.costs[i].rounds for i in planned.critical) == planned.rounds == 15
