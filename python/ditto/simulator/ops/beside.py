@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -88,72 +89,85 @@ def _change(terms: Terms, x: Tensor, ends: Interval) -> Floats:
     low, high = (math.ldexp(end, terms.frac) for end in ends)
     number = rings.to_float(x.raw)
     least, most = (np.clip(number + off, low, high) for off in (-x.error, x.error))
-    table = _slopes(terms)
-    first, bits = _cells(terms)
-    width, count = 2.0 ** (_span(terms) - bits), 1 << bits
-    known = np.isfinite(x.error)
+    first, width = _pieces(terms)
+    slopes = _slopes(terms)
+    near = (least >= first) & (most < first + PIECES * width)
+    pieces = [
+        np.floor((np.where(near, end, first) - first) / width).astype(np.int64) for end in (least, most)
+    ]
+    # Rounded, a number may come to lie in the next piece.
+    start, end = np.maximum(pieces[0] - 1, 0), np.minimum(pieces[1] + 1, PIECES - 1)
+    level = np.frexp((end - start + 1).astype(np.float64))[1] - 1
+    steepest = np.maximum(slopes.within[level, start], slopes.within[level, end + 1 - (1 << level)])
+    steepest = np.where(near, steepest, slopes.anywhere)
+    return np.where(x.error > 0, steepest * np.where(x.error > 0, x.error, 1.0), 0.0)
+
+
+PIECES = 1 << 12
+"""In which the slope of a function is bounded."""
+
+
+def _pieces(terms: Terms) -> tuple[float, float]:
+    """Where the first piece starts, and how wide each is, in units of the argument's last place."""
     if terms.kind == "exponential":
         # Below `low` the powers of two wrap around, and half of the ring above it.
-        known = known & (least >= first) & (most < first + 2.0 ** _span(terms))
-    pieces = [np.floor((np.where(known, end, first) - first) / width) for end in (least, most)]
-    # Rounded, a number may come to lie in the next piece.
-    start, end = pieces[0].astype(np.int64) - 1, pieces[1].astype(np.int64) + 1
-    if terms.kind == "exponential":
-        start, end = np.clip(start, 0, count - 1), np.clip(end, 0, count - 1)
-    length = np.minimum(end - start + 1, count)
-    level = np.frexp(length.astype(np.float64))[1] - 1
-    start = start % count
-    steepest = np.maximum(table[level, start], table[level, start + length - (1 << level)])
-    change = np.where(known, steepest, np.inf) * np.where(x.error > 0, x.error, 1.0)
-    return np.where(x.error > 0, change, 0.0)
+        return terms.low, 2.0 ** (terms.ring - 1) / PIECES
+    span = (terms.high - terms.low + 1) / PIECES
+    return terms.low - span * (PIECES / 8), span * 1.25
 
 
-MOST_CELLS = 12
-"""Bits of the number of pieces in which the derivative of a function is bounded."""
+class _Slopes(NamedTuple):
+    """How steep a function is, in units of its result for one of its argument.
 
+    Attributes:
+        within: by level and piece, in the 2^level pieces from that one on.
+        anywhere: outside of them.
+    """
 
-def _span(terms: Terms) -> int:
-    """Bits of the numbers that the terms tell apart."""
-    return terms.ring if terms.kind == "fourier" else terms.ring - 1
-
-
-def _cells(terms: Terms) -> tuple[int, int]:
-    """Where the first piece starts, and bits of the number of pieces."""
-    first = 0 if terms.kind == "fourier" else terms.low
-    return first, min(_span(terms), MOST_CELLS)
+    within: Floats
+    anywhere: float
 
 
 @functools.lru_cache(maxsize=32)
-def _slopes(terms: Terms) -> Floats:
-    """The steepest slope in 2^level pieces from each on, in units of the result for one of the argument."""
-    first, bits = _cells(terms)
-    half = 2.0 ** (_span(terms) - bits - 1)
-    found, most = _derivatives(terms, first + np.arange(1, 2 << bits, 2) * half)
+def _slopes(terms: Terms) -> _Slopes:
+    first, width = _pieces(terms)
+    half = width / 2
+    derivatives = _derivatives(terms, first + np.arange(1, 2 * PIECES, 2) * half)
     # Taylor's series of the slope about the middle of each piece.
-    weights = [half**order / math.factorial(order) for order in range(ORDERS)]
-    steepest = sum(weight * np.abs(slope) for weight, slope in zip(weights, found[1:], strict=True))
-    remainder = half**ORDERS / math.factorial(ORDERS)
+    steepest = half**ORDERS / math.factorial(ORDERS) * derivatives.remainder
     if terms.kind == "exponential":
-        remainder *= 2.0 ** (half * max(math.ldexp(abs(term.rate), -EXPONENT_FRAC) for term in terms.terms))
-    levels = [np.ldexp(steepest + remainder * most, terms.result_frac)]
-    if terms.kind == "fourier":
-        # It goes on from the last piece to the first.
-        levels = [np.tile(levels[0], 2)]
-    for level in range(bits):
+        steepest *= 2.0 ** (half * max(math.ldexp(abs(term.rate), -EXPONENT_FRAC) for term in terms.terms))
+    for order, derivative in enumerate(derivatives.of[1:]):
+        steepest += half**order / math.factorial(order) * np.abs(derivative)
+    levels = [np.ldexp(steepest, terms.result_frac)]
+    for level in range(PIECES.bit_length() - 1):
         last, step = levels[-1], 1 << level
         levels.append(np.maximum(last, np.append(last[step:], np.full(step, last[-1]))))
-    return np.array(levels)
+    anywhere = math.inf
+    if terms.kind == "fourier":
+        rates = 2 * math.pi / 2.0**terms.ring * np.array([abs(term.rate) for term in terms.terms])
+        sizes = [math.hypot(term.first, term.second) for term in terms.terms]
+        anywhere = float(rates @ sizes) * 2.0 ** (terms.result_frac - terms.coefficient_frac)
+    return _Slopes(np.array(levels), anywhere)
 
 
 ORDERS = 4
 """Derivatives that are computed; the next one is bounded."""
 
 
-def _derivatives(terms: Terms, x: Floats) -> tuple[list[Floats], Floats]:
-    """The function and its first derivatives at some arguments, and a bound of the next one there.
+class _Derivatives(NamedTuple):
+    """Of a function at some arguments, with respect to these in units of their last place.
 
-    Arguments are in units of their last place. The bound of a sum of waves holds everywhere.
+    Attributes:
+        of: the function itself, its slope, and so on.
+        remainder: bound of the derivative after these; of a sum of waves, everywhere.
     """
+
+    of: list[Floats]
+    remainder: Floats
+
+
+def _derivatives(terms: Terms, x: Floats) -> _Derivatives:
     found, most = [np.zeros(x.shape) for _ in range(ORDERS + 1)], np.zeros(x.shape)
     found[0] += math.ldexp(terms.constant, -terms.sum_frac)
     for term in terms.terms:
@@ -168,7 +182,7 @@ def _derivatives(terms: Terms, x: Floats) -> tuple[list[Floats], Floats]:
             derivative += wave.real
             wave = wave * rate
         most += np.abs(wave)
-    return found, most
+    return _Derivatives(found, most)
 
 
 NODES = 1 << 12
@@ -179,7 +193,7 @@ def _fast_oneshot(f: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Array]:
     """The terms cancel beyond float32, so interpolated; outside of its domain as at its end."""
     terms = _terms(op)
     step = max(terms.high - terms.low, 1) / NODES
-    (value, slope, *_), _ = _derivatives(terms, terms.low + step * np.arange(NODES + 1))
+    value, slope, *_ = _derivatives(terms, terms.low + step * np.arange(NODES + 1)).of
     value, slope = (jnp.asarray(nodes, x[0].dtype) for nodes in (value, step * slope))
     inside = jnp.clip(x[0], *(math.ldexp(end, -terms.frac) for end in (terms.low, terms.high)))
     # Gradients ignore saturation.
