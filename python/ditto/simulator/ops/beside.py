@@ -92,11 +92,12 @@ def _change(terms: Terms, x: Tensor, ends: Interval) -> Floats:
     first, width = _pieces(terms)
     slopes = _slopes(terms)
     near = (least >= first) & (most < first + PIECES * width)
-    pieces = [
-        np.floor((np.where(near, end, first) - first) / width).astype(np.int64) for end in (least, most)
-    ]
+    places = [(np.where(near, end, first) - first) / width for end in (least, most)]
     # Rounded, a number may come to lie in the next piece.
-    start, end = np.maximum(pieces[0] - 1, 0), np.minimum(pieces[1] + 1, PIECES - 1)
+    start, end = (
+        np.clip(np.floor(place).astype(np.int64) + more, 0, PIECES - 1)
+        for place, more in zip(places, (-1, 1), strict=True)
+    )
     level = np.frexp((end - start + 1).astype(np.float64))[1] - 1
     steepest = np.maximum(slopes.within[level, start], slopes.within[level, end + 1 - (1 << level)])
     steepest = np.where(near, steepest, slopes.anywhere)
