@@ -443,6 +443,7 @@ FUNCTIONS = {
     "gelu": (lambda x: x / (1 + np.exp(-1.7 * x)), -6, 6, False),
     "exp": (np.exp, -14, 0, False),
     "reciprocal": (lambda x: 1 / x, 0.25, 4, True),
+    "log": (np.log, 1, 4.5, False),
 }
 
 
@@ -537,7 +538,7 @@ def test_results_of_a_one_shot_function_that_do_not_fit_are_reported():
 
 def test_the_ring_of_an_argument_need_not_hold_it():
     """For one-shot functions, numbers from half of the ring on are no others than those below 0."""
-    terms = oneshot("reciprocal", 14, (24, 14), max_ring=16)
+    terms = oneshot("log", 14, (24, 14), max_ring=16)
     assert terms.high > 1 << 15 and terms.ring == 16
     x = fxp(20, 14)
     module = oneshot_module(terms, [f'"ditto.downcast"(%arg0) : ({x}) -> {fxp(16, 14)}'], x)
