@@ -63,19 +63,23 @@ def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
 def _fitted(
     op: ir.Operation, function: func.FuncOp, low: float, high: float, frac: int, result: Fxp
 ) -> Terms | str:
-    try:
-        return fit(
-            lambda x: evaluate(function, x),
-            low,
-            high,
-            ring_frac=frac,
-            result=(result.ring, result.frac),
-            error=ir.FloatAttr(op.attributes[names.ERROR]).value,
-            relative=names.RELATIVE in op.attributes,
-            max_words=MOST_WORDS if numel(op.results[0]) <= ROWS else USUAL_WORDS,
-        )
-    except FitError as reason:
-        return str(reason)
+    """The terms, of an argument with `frac` bits or, where that asks for too much, fewer; or why there are none."""
+    reasons = []
+    for bits in range(frac, max(frac - 9, 0), -2):
+        try:
+            return fit(
+                lambda x: evaluate(function, x),
+                low,
+                high,
+                ring_frac=bits,
+                result=(result.ring, result.frac),
+                error=ir.FloatAttr(op.attributes[names.ERROR]).value,
+                relative=names.RELATIVE in op.attributes,
+                max_words=MOST_WORDS if numel(op.results[0]) <= ROWS else USUAL_WORDS,
+            )
+        except FitError as reason:
+            reasons.append(str(reason))
+    return reasons[0] if reasons else "its argument has no fraction bits"
 
 
 def evaluate(function: func.FuncOp, x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -37,8 +37,11 @@ _CHUNK: Final = 1 << 15
 _POINTS: Final = 300
 """Arguments that a fit looks at."""
 
-_GROWTHS: Final = (16.0, 2.0**9, 2.0**14)
-"""How many times larger than the function coefficients may be, more or less."""
+_GROWTHS: Final = (2.0**14, 2.0**9, 2.0**4)
+"""How many times larger than the function coefficients may be, more or less: fewer words, or narrower."""
+
+_FREE_BELOW: Final = 28
+"""Terms with constant steps, below which it is worth while to search for frequencies one by one."""
 
 _TRIED: Final = 2
 """Series of multiples of a frequency that are tried."""
@@ -255,6 +258,8 @@ def _fouriers(problem: _Problem, most: int) -> Iterator[Terms]:
     for terms in _regular(problem, most, rings):
         shortest = min(shortest, len(terms.terms))
         yield terms
+    if min(shortest, most) >= _FREE_BELOW:
+        return
     samples = problem.samples(_POINTS)
     for frequencies in free(samples, min(shortest, most)):
         if samples.error(samples.waves(frequencies), samples.price(16)) > 2 * problem.error:
@@ -272,40 +277,43 @@ def _fouriers(problem: _Problem, most: int) -> Iterator[Terms]:
 def _regular(problem: _Problem, most: int, rings: list[int]) -> Iterator[Terms]:
     """Series with constant steps: the shortest that reach the error, or one that comes near."""
     samples = problem.samples(max(_POINTS, 10 * most))
-    prices = [samples.price(growth) for growth in _GROWTHS]
-    shortest, least = most, math.inf
-    found: list[tuple[int, Ints, float]] = []
-    for ring in {rings[0], rings[-1]}:
-        for first, step in regular(samples.length, ring):
-            rates = first + step * np.arange(most)
-            waves = samples.waves(rates * _unit(ring))
+    asked = 0.98 * problem.error
+    steps = [(ring, *s) for ring in sorted({rings[0], rings[-1]}) for s in regular(samples.length, ring)]
+    waves = {
+        (ring, first, step): samples.waves((first + step * np.arange(most)) * _unit(ring))
+        for ring, first, step in steps
+    }
+    for growth in _GROWTHS:
+        price, shortest = samples.price(growth), most
 
-            def error(count: int, price: float, waves: Floats = waves) -> float:
-                return samples.error(samples.shortened(waves, count), price)
+        def error(series: tuple[int, int, int], count: int, price: float = price) -> float:
+            return samples.error(samples.shortened(waves[series], count), price)
 
-            for price in prices:
-                reached = error(shortest, price)
-                if reached <= problem.error:
-                    low = 1
-                    while low < shortest:
-                        middle = (low + shortest) // 2
-                        if error(middle, price) <= problem.error:
-                            shortest = middle
-                        else:
-                            low = middle + 1
-                elif reached >= least:
-                    continue
-                least = min(least, max(reached, problem.error))
-                found.append((ring, rates[:shortest], price))
-    tried = 0
-    for ring, rates, price in reversed(found):
-        solution = samples.ridge(samples.waves(rates * _unit(ring)), price)[0]
-        terms = _quantised(problem, samples, ring, rates, solution)
-        if terms is not None:
-            yield terms
-            tried += 1
-        if tried == _TRIED:
-            return
+        found: list[tuple[int, float, tuple[int, int, int]]] = []
+        for series in steps:
+            reached = error(series, shortest)
+            if reached <= asked:
+                low = 1
+                while low < shortest:
+                    middle = (low + shortest) // 2
+                    if error(series, middle) <= asked:
+                        shortest = middle
+                    else:
+                        low = middle + 1
+                reached = asked
+            found.append((shortest, max(reached, asked), series))
+        # Those that reach the error come first, the shortest of them before all.
+        found.sort(key=lambda attempt: (attempt[1], attempt[0]))
+        tried = 0
+        for count, _, (ring, first, step) in found:
+            rates = first + step * np.arange(count)
+            solution = samples.ridge(samples.waves(rates * _unit(ring)), price)[0]
+            terms = _quantised(problem, samples, ring, rates, solution)
+            if terms is not None:
+                yield terms
+                tried += 1
+            if tried == _TRIED:
+                break
 
 
 def _unit(ring: int) -> float:

@@ -116,7 +116,7 @@ class Terms:
         whole += [(f"terms[{i}]", number) for i, term in enumerate(self.terms) for number in term]
         for name, number in whole:
             _check(
-                type(number) is int and abs(number) < 1 << 63,
+                type(number) is int and -(1 << 63) <= number < 1 << 63,
                 f"{name} is {number!r}, not an integer of 64 bits",
             )
         _check(self.kind in get_args(Kind), f"kind is {self.kind!r}, not one of {', '.join(get_args(Kind))}")

@@ -120,6 +120,7 @@ class _Number:
         least: integer bits, sign and margin included, that its magnitude needs.
         made: integer bits of the ring that it is made in.
         wanted: integer bits that its most demanding use needs.
+        needed: fraction bits that it has at least, whatever its magnitude.
     """
 
     home: Fxp
@@ -128,6 +129,7 @@ class _Number:
     least: int
     made: int
     wanted: int = 0
+    needed: int = 0
 
     @property
     def significant(self) -> int:
@@ -187,7 +189,7 @@ class _Assigner:
         # Of what was always 0 nobody can tell how large it gets.
         is_known = 0 < known < math.inf
         bound = known if is_known else self._assumed(value, op, home)
-        frac = self._options.significant_bits - _magnitude(bound) if is_known else home.frac
+        frac = max(home.frac, self._options.significant_bits - _magnitude(bound)) if is_known else home.frac
         least = max(2, _magnitude(bound) + 2 + self._options.margin_bits * is_known)
         if not is_known:
             least = min(least, home.ring - home.frac)
@@ -214,7 +216,9 @@ class _Assigner:
         return min(whole, max(1.0, terms) * max(bounds, default=whole))
 
     def _limit_fractions(self, op: ir.Operation) -> None:
-        """Takes fraction bits from results that no use has a use for."""
+        """Takes fraction bits from results that no use has a use for, and adds what functions ask for."""
+        if self._effect(op) is Effect.FUNCTION:
+            self._need(op.operands[0], _needed_bits(op))
         for result in op.results:
             number = self._numbers.get(result)
             if number is None or self._effect(op) is None:
@@ -222,6 +226,15 @@ class _Assigner:
             worth = [self._worth(use.owner.operation, result) for use in result.uses]
             if worth:
                 number.frac = min(number.frac, max(worth))
+            number.frac = min(max(number.frac, number.needed), WIDEST - number.least)
+            if self._effect(op) in (Effect.LOCAL, Effect.SELECT):
+                for operand in op.operands:
+                    self._need(operand, number.needed)
+
+    def _need(self, value: ir.Value, bits: int) -> None:
+        number = self._numbers.get(value)
+        if number is not None:
+            number.needed = max(number.needed, bits)
 
     def _worth(self, user: ir.Operation, value: ir.Value) -> int:
         """The most fraction bits of `value` that `user` reads."""
@@ -516,6 +529,14 @@ MOST_FRAC = 30
 def _magnitude(bound: float) -> int:
     """The least e with bound <= 2^e."""
     return math.ceil(math.log2(bound)) if bound > 2.0**-MOST_FRAC else -MOST_FRAC
+
+
+def _needed_bits(op: ir.Operation) -> int:
+    """Fraction bits of a function's argument that leave the least of its arguments as exact as its result."""
+    low, error = names.get_float(op, names.LOW), names.get_float(op, names.ERROR)
+    if names.RELATIVE not in op.attributes or low is None or error is None or low <= 0:
+        return 0
+    return max(0, 1 - math.floor(math.log2(low * error)))
 
 
 def _multiplications(op: ir.Operation) -> int:
