@@ -230,9 +230,7 @@ def widen_finish(
 def shift(x: _Array, source: int, target: int, drop: int, left: int, centred: bool, y: _Array) -> None:
     """A local cast of one slot: low bits dropped, centring the error or not, or zeros added."""
 
-def matmul(
-    a: _Array, b: _Array, c: _Array, bits: int = 64, add: bool = False, threads: int = 1
-) -> None:
+def matmul(a: _Array, b: _Array, c: _Array, bits: int = 64, add: bool = False, threads: int = 1) -> None:
     """`c` (+)= a b, for a batch: dimensions batch, m, k times batch, k, n; `c` is C-contiguous.
 
     Only the low `bits` bits of the result need be right; those above may be anything.
@@ -251,7 +249,7 @@ def matmul_shares(
     """`c` (+)= a0 (b0 + b1) + a1 b0, as `matmul`."""
 
 def less_query(words: _Array, ring: int, sizes: _Array, query: _Array, top: _Array) -> None:
-    """P0 of a comparison in any ring: the digits of `words` as rows, added to the mask in `query`; their top bits.
+    """P0 of a comparison in any ring: the digits of `words` as rows, added to `query`, a mask; their top bits.
 
     `sizes` are bits of each digit, lowest first, uint8; `query` has 2^size - 1 rows for each, `top` one.
     """
@@ -259,7 +257,7 @@ def less_query(words: _Array, ring: int, sizes: _Array, query: _Array, top: _Arr
 def less_pick(
     words: _Array, ring: int, sizes: _Array, threshold: int, query: _Array, first: bool, bits: _Array
 ) -> None:
-    """P1 (`first`) or P2, with x_2: rows of its shares of G of each digit, then of P of all but the lowest."""
+    """P1 (`first`) or P2, with x_2: its shares of G of each digit, then of P of all but the lowest, as rows."""
 
 def bit_deal(beta: _Array, x0: _Array, x1: _Array, ring: int, out: _Array) -> None:
     """P0: beta (x_0 + x_1), or beta if both are empty, less the mask in `out`; words of a ring."""
@@ -310,8 +308,8 @@ def oneshot_combine(
 ) -> None:
     """P1 or P2: its additive share of the function for each v, out of shares of the words.
 
-    `constant` is added to the sum of products, then `drop` bits are dropped, then `carry` is added and `minus`,
-    a word for each element, taken off. `part` is a stream.
+    `constant` is added to the sum of products, then `drop` bits are dropped, then `carry` is added and
+    `minus`, a word for each element, taken off. `part` is a stream.
     """
 
 def oneshot_add(mine: _Array, theirs: _Array, ring: int, result: _Array) -> None:

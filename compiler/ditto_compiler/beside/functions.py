@@ -31,7 +31,7 @@ NOMINAL_BITS = 16
 
 
 def why_not(op: ir.Operation, low: float, high: float) -> str | None:
-    """Why a `ditto.oneshot` cannot be fitted for arguments in a range, as far as that can be told beforehand."""
+    """Why a `ditto.oneshot` cannot be fitted on a range, as far as that can be told beforehand."""
     function = callee(op)
     points = np.linspace(low, high, 257)
     size = np.abs(evaluate(function, points)).max()
@@ -63,7 +63,7 @@ def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
 def _fitted(
     op: ir.Operation, function: func.FuncOp, low: float, high: float, frac: int, result: Fxp
 ) -> Terms | str:
-    """The terms, of an argument with `frac` bits or, where that asks for too much, fewer; or why there are none."""
+    """The terms, of an argument with `frac` bits or, where that asks for too much, fewer; or a reason."""
     reasons = []
     for bits in range(frac, max(frac - 9, 0), -2):
         try:

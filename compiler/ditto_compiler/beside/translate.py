@@ -89,7 +89,8 @@ def _modular(number: float, encoding: Fxp) -> int:
     if math.isinf(number):
         return held(number, encoding)
     half = 1 << (encoding.ring - 1)
-    return (round(Fraction(number) * 2**encoding.frac) + half) % (2 * half) - half
+    integer: int = round(Fraction(number) * 2**encoding.frac)
+    return (integer + half) % (2 * half) - half
 
 
 def _dot(op: ir.Operation) -> Attributes:

@@ -89,6 +89,42 @@ class Sort:
 
 
 @dataclass(frozen=True)
+class Work:
+    """Processor time of one kind of instruction beside the engine, of all parties.
+
+    Attributes:
+        ns: nanoseconds per element.
+        byte_ns: nanoseconds per byte sent, for masks, packing and the messages themselves.
+        us: microseconds per instruction.
+    """
+
+    ns: float
+    byte_ns: float
+    us: float
+
+    def seconds(self, elements: int, sent: int) -> float:
+        """Of an instruction on so many elements that sends so many bytes."""
+        return elements * self.ns * 1e-9 + sent * self.byte_ns * 1e-9 + self.us * 1e-6
+
+
+@dataclass(frozen=True)
+class WorkTable:
+    """Processor time beside the engine, of all parties, by bits of a machine word (32 or 64).
+
+    Attributes:
+        rows: by name.
+        multiply_add_ns: nanoseconds per scalar multiplication and addition of a matrix product.
+        read_ns: nanoseconds per element of its operands, which have to come from memory.
+        round_us: microseconds per round.
+    """
+
+    rows: Mapping[str, Mapping[int, Work]]
+    multiply_add_ns: Mapping[int, float]
+    read_ns: Mapping[int, float]
+    round_us: float
+
+
+@dataclass(frozen=True)
 class CostTable:
     """The table.
 
@@ -104,6 +140,7 @@ class CostTable:
         compare_us: microseconds per batch of those.
         call_us: microseconds that a region takes besides its ops.
         place_ns: nanoseconds per element of an input until it is in its runtime, by ring.
+        beside: what runs beside the engine.
     """
 
     engine: str
@@ -117,6 +154,7 @@ class CostTable:
     compare_us: float
     call_us: float
     place_ns: Mapping[int, float]
+    beside: WorkTable
 
     def has(self, row: str, forms: str, ring: int) -> bool:
         """Whether the table has such a row."""
@@ -158,11 +196,24 @@ def table_from_json(document: Mapping[str, Any]) -> CostTable:
             for row, by_form in document["rows"].items()
         },
         sort={int(ring): Sort(*values) for ring, values in document["sort"].items()},
-        multiply_add_ns={int(ring): ns for ring, ns in document["multiply_add_ns"].items()},
+        multiply_add_ns=_by_width(document["multiply_add_ns"]),
         cast_ns=document["cast"][0],
         cast_us=document["cast"][1],
         compare_ns=document["compare"][0],
         compare_us=document["compare"][1],
         call_us=document["call_us"],
-        place_ns={int(ring): ns for ring, ns in document["place_ns"].items()},
+        place_ns=_by_width(document["place_ns"]),
+        beside=WorkTable(
+            rows={
+                row: {int(word): Work(*numbers) for word, numbers in by_word.items()}
+                for row, by_word in document["beside"]["rows"].items()
+            },
+            multiply_add_ns=_by_width(document["beside"]["multiply_add_ns"]),
+            read_ns=_by_width(document["beside"]["read_ns"]),
+            round_us=document["beside"]["round_us"],
+        ),
     )
+
+
+def _by_width(numbers: Mapping[str, float]) -> dict[int, float]:
+    return {int(bits): number for bits, number in numbers.items()}

@@ -11,13 +11,15 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ditto_compiler.beside.instruction import Tensor
+from ditto_compiler.cost import beside
 from ditto_compiler.cost.batches import casts_cost, comparisons_cost
 from ditto_compiler.cost.measured import FREE, Cost, CostTable, load_table
 from ditto_compiler.cost.ops import Rules
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import functions, ir, nested_ops, numel, parse_module
 from ditto_compiler.network import PARTIES, Network
-from ditto_compiler.program import Call, CastBatch, CompareBatch, Program, Region
+from ditto_compiler.program import Beside, Call, CastBatch, CompareBatch, Program, Region, Value, results_of
 from ditto_compiler.protocols.comparison_batches import Group
 
 
@@ -31,15 +33,17 @@ class OpCost:
 
     Attributes:
         op: pphlo op without its dialect, or what a custom call calls; or `downcast`, `upcast`, `rescale`, and
-            `compare` for those outside of the engine.
+            `compare` for those outside of the engine; or an instruction of the executor on shares.
         scope: where the user wrote it, see `ditto_compiler.scopes`.
         step: of the program's schedule.
         region: of the program; empty for what runs outside of the engine.
-        ring: that it is computed in; of a cast, the source's.
-        target_ring: of a cast; otherwise `ring`.
+        ring: that it is computed in; of a cast, the source's; beside the engine that of the result, which is
+            1 for booleans.
+        target_ring: of a cast between runtimes of the engine; otherwise `ring`.
         elements: of its first result, or of a sum's operand.
         truncated: elements that were truncated, not counting those inside non-linear functions.
         cost: over all parties.
+        beside: kind of an instruction beside the engine (`ditto_compiler.cost.beside`); empty for all else.
     """
 
     op: str
@@ -51,6 +55,7 @@ class OpCost:
     elements: int
     truncated: int
     cost: Cost
+    beside: str = ""
 
     @property
     def is_cast(self) -> bool:
@@ -129,6 +134,10 @@ def estimate(program: Program, table: CostTable | None = None, network: Network 
         elif isinstance(step, CastBatch):
             ops += _casts_cost(number, program, step, forms, table, network)
             forms.update((target, forms[source]) for source, target in step.casts)
+        elif isinstance(step, Beside):
+            ops += _beside_cost(number, program, step, table)
+            forms.update((made, _form(program.values[made])) for made in results_of(step))
+            waiting.update(results_of(step))
         else:
             ops += _comparisons_cost(number, program, step, forms, table)
             for about in step.comparisons:
@@ -258,3 +267,31 @@ def _comparisons_cost(
         )
         shared = FREE
     return ops
+
+
+def _form(value: Value) -> str:
+    """In which a value beside the engine gets into it."""
+    return "p" if not value.secret else "b" if value.dtype == "i1" else "a"
+
+
+def _beside_cost(step: int, program: Program, batch: Beside, table: CostTable) -> list[OpCost]:
+    """The instructions that something secret goes into."""
+
+    def tensor(number: int) -> Tensor:
+        return program.values[number].tensor
+
+    return [
+        OpCost(
+            op=about.instruction.op,
+            scope=program.values[about.instruction.results[0]].scope,
+            step=step,
+            region="",
+            ring=about.ring,
+            target_ring=about.ring,
+            elements=about.elements,
+            truncated=about.truncated,
+            cost=about.cost,
+            beside=about.kind,
+        )
+        for about in beside.instruction_costs(batch.instructions, tensor, table.beside)
+    ]

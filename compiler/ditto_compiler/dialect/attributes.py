@@ -70,7 +70,7 @@ ONESHOT = "ditto.oneshot"
 """`"ditto.oneshot"(%x) {function = @f, otherwise = @g, error = 1.0e-3 : f64}`: f of each element, or g where
 nothing is known of x; see docs/attributes.md."""
 TERMS, OF = "terms", "of"
-"""Of a one-shot function that has been fitted: its integers (see `oneshot/terms.py`), and what it was called."""
+"""Of a one-shot function that has been fitted: its integers (see `oneshot/terms.py`), and its name."""
 FUNCTION, OTHERWISE, ERROR, RELATIVE, LOW, HIGH = (
     *("function", "otherwise", "error", "relative"),
     *("low", "high"),

@@ -120,7 +120,9 @@ def _clipped_weights(rows: Rows, exp: Exponential) -> tuple[Tensor, Tensor, Tens
     below = rows.x - rows.row(rows.x.row_bound(rows.axes, SLACK))
     otherwise = partial(exp.unlimited, work=FINE)
     clipped = below.larger(LOWEST)
-    weights = rows.masked(clipped.oneshot("exp", Tensor.exponential, otherwise, WEIGHT_ERROR, interval=(LOWEST, 0.0)))
+    proved = (LOWEST, 0.0)
+    exps = clipped.oneshot("exp", Tensor.exponential, otherwise, WEIGHT_ERROR, interval=proved)
+    weights = rows.masked(exps)
     return below, weights, weights.sum(rows.axes)
 
 

@@ -21,11 +21,12 @@ from ditto_compiler.pass_base import Pass
 class DittoExpandBounds(Pass):
     """Find a number that is somewhat larger than all of a row by a few public thresholds.
 
-    A maximum that any number up to `ditto.slack` larger may stand for, as in softmax, needs no tournament. Where
-    calibration saw maxima from a to b, thresholds a slack apart are compared with all numbers at once, coarsely:
-    the bound is the first threshold that no number of the row reaches. That is one comparison and a tree of
-    disjunctions of single bits. Where all maxima are within a slack, the bound is a constant. Both ends are
-    taken further out by `margin` - 1 of the larger magnitude; a maximum below them is bounded too, but by more.
+    A maximum that any number up to `ditto.slack` larger may stand for, as in softmax, needs no tournament.
+    Where calibration saw maxima from a to b, thresholds a slack apart are compared with all numbers at once,
+    coarsely: the bound is the first threshold that no number of the row reaches. That is one comparison and
+    a tree of disjunctions of single bits. Where all maxima are within a slack, the bound is a constant. Both
+    ends are taken further out by `margin` - 1 of the larger magnitude; a maximum below them is bounded too,
+    but by more.
 
     Maxima of which nothing was measured, or that need more than `most` thresholds, stay.
 
@@ -39,10 +40,11 @@ class DittoExpandBounds(Pass):
     After:
 
         %0 = stablehlo.compare GE, %x, %t {ditto.slack = 0.25 : f64} : ... -> tensor<4x8xi1>   // t = 1.0
-        %1 = stablehlo.reduce(%0 init: %false) applies stablehlo.or across dimensions = [1] : ... -> tensor<4xi1>
+        %1 = stablehlo.reduce(%0 init: %false) applies stablehlo.or across dimensions = [1]
+          : ... -> tensor<4xi1>
         %2 = stablehlo.convert %1 : (tensor<4xi1>) -> tensor<4xf32>
         %3 = stablehlo.multiply %2, %slack : tensor<4xf32>
-        %4 = stablehlo.add %3, %first : tensor<4xf32>                                           // 1.25
+        %4 = stablehlo.add %3, %first : tensor<4xf32>                                  // 1.25
 
     Errors: none.
     """

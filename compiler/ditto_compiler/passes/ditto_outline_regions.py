@@ -137,7 +137,7 @@ class _Outliner:
     ) -> None:
         """What ops in `@main` use of constants, and layout ops of them and of arguments."""
         op = defining_op(value)
-        if value in values or op not in self._cheap:
+        if value in values or op is None or op not in self._cheap:
             return
         for operand in op.operands:
             self._clone_sources(operand, values, ip)

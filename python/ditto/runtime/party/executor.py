@@ -152,7 +152,7 @@ class _Run:
             under_way.append(_UnderWay(index, step, what))
 
     def _operands(self, index: int) -> list[Value]:
-        """What an instruction takes: computed if it is local and not done yet, gone if used for the last time."""
+        """What an instruction takes: computed now if it is local, and gone if this is its last use."""
         one = self._instructions[index]
         for number in one.operands:
             if number not in self._values:
@@ -394,8 +394,8 @@ def _with_public(op: str, x: Value, y: Value, rank: int) -> Value:
     if isinstance(x, Public):
         return Public(1, x.words & y.words if op == "and" else x.words | y.words)
     assert isinstance(x, Bits)
-    mask = y.words if op == "and" else y.words ^ 1
-    kept = x.each(lambda slot: slot & mask)
+    mask = (y.words if op == "and" else y.words ^ 1).astype(np.uint8)
+    kept = x.each(lambda slot: np.bitwise_and(slot, mask))
     return kept if op == "and" else local.exclusive_or(kept, y, rank)
 
 
