@@ -1252,6 +1252,7 @@ Matrix<T> matrix(const Strided& a, std::size_t batch, std::size_t rows, std::siz
     check(are_words(a) && a.ndim() == 3 && a.shape(0) == batch && a.shape(1) == rows && a.shape(2) == columns &&
               a.itemsize() == sizeof(T),
           MATRICES);
+    check(reinterpret_cast<std::uintptr_t>(a.data()) % sizeof(T) == 0, "matrices: not at addresses of whole words");
     const auto stride = [&](std::size_t axis) {
         return a.shape(axis) > 1 ? static_cast<std::ptrdiff_t>(a.stride(axis)) : (axis == 2 ? 1 : 0);
     };

@@ -251,6 +251,11 @@ def _flat(words: Words) -> Words:
     return words.reshape(-1)
 
 
+def _aligned(words: Words) -> Words:
+    """At addresses of whole words, as those of matrices have to be."""
+    return words if words.flags.aligned else words.copy()
+
+
 def _dot_matrices(x: tuple[int, ...], y: tuple[int, ...], batch: Pairs, contract: Pairs) -> _Matrices:
     free = [
         [d for d in range(len(shape)) if d not in b and d not in c]
@@ -265,8 +270,8 @@ def _dot_matrices(x: tuple[int, ...], y: tuple[int, ...], batch: Pairs, contract
     rows, columns = (math.prod(shape[d] for d in dims) for shape, dims in zip((x, y), free, strict=True))
     shape = [*sizes[0][0], *(x[d] for d in free[0]), *(y[d] for d in free[1])]
     return _Matrices(
-        lambda words: words.transpose(*batch[0], *free[0], *contract[0]).reshape(batches, rows, depth),
-        lambda words: words.transpose(*batch[1], *contract[1], *free[1]).reshape(batches, depth, columns),
+        lambda words: _aligned(words).transpose(*batch[0], *free[0], *contract[0]).reshape(batches, rows, depth),
+        lambda words: _aligned(words).transpose(*batch[1], *contract[1], *free[1]).reshape(batches, depth, columns),
         (batches, rows, columns),
         lambda words: words.reshape(shape),
     )
@@ -368,7 +373,7 @@ def _convolution_matrices(
         return seen.transpose(lead).reshape(groups, rows, deep)
 
     def right(words: Words) -> Words:
-        ordered = words.transpose(to_kernel)
+        ordered = _aligned(words).transpose(to_kernel)
         if window.reverse is not None:
             ordered = ordered[(slice(None), *(slice(None, None, -1 if r else 1) for r in window.reverse))]
         grouped = ordered.reshape(*ordered.shape[:-1], groups, width)
