@@ -48,10 +48,10 @@ def front_end_pipeline(
     # What falls back before values are measured has ranges of its own.
     engine_alone = (DittoChooseFunctions(beside="none"),)
     return (
-        # While they are calls.
-        DittoRecoverOneshots(),
         # Every later pass looks at one function.
         InlineCalls(),
+        # The only calls that are left.
+        DittoRecoverOneshots(),
         # Before the check, which knows the expansions' ops but not every CHLO op.
         LegalizeChlo(),
         # Before anything else is rewritten, so that errors speak of the user's own ops.

@@ -37,8 +37,8 @@ from ditto_compiler.passes.legalize_chlo import LegalizeChlo
 PASSES: dict[str, type[Pass]] = {
     cls.name: cls
     for cls in (
-        DittoRecoverOneshots,
         InlineCalls,
+        DittoRecoverOneshots,
         LegalizeChlo,
         DittoCheckSupported,
         DittoCheckPolicy,

@@ -230,11 +230,23 @@ def widen_finish(
 def shift(x: _Array, source: int, target: int, drop: int, left: int, centred: bool, y: _Array) -> None:
     """A local cast of one slot: low bits dropped, centring the error or not, or zeros added."""
 
-def matmul(a: _Array, b: _Array, c: _Array, add: bool = False, threads: int = 1) -> None:
-    """`c` (+)= a b, for a batch: dimensions batch, m, k times batch, k, n; `c` is C-contiguous."""
+def matmul(
+    a: _Array, b: _Array, c: _Array, bits: int = 64, add: bool = False, threads: int = 1
+) -> None:
+    """`c` (+)= a b, for a batch: dimensions batch, m, k times batch, k, n; `c` is C-contiguous.
+
+    Only the low `bits` bits of the result need be right; those above may be anything.
+    """
 
 def matmul_shares(
-    a0: _Array, a1: _Array, b0: _Array, b1: _Array, c: _Array, add: bool = False, threads: int = 1
+    a0: _Array,
+    a1: _Array,
+    b0: _Array,
+    b1: _Array,
+    c: _Array,
+    bits: int = 64,
+    add: bool = False,
+    threads: int = 1,
 ) -> None:
     """`c` (+)= a0 (b0 + b1) + a1 b0, as `matmul`."""
 

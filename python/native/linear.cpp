@@ -46,31 +46,45 @@ DITTO_INLINE u64 read_bits(const u8* source, unsigned shift, unsigned bits) {
     return word;
 }
 
+// Calls f with a zero of the type of `bits` bits, if words of type W hold one; false if there is none.
+template <class W, class F>
+DITTO_INLINE bool if_whole(unsigned bits, F f) {
+    if (bits == 8) {
+        f(u8{});
+    } else if (bits == 16) {
+        f(u16{});
+    } else if (bits == 32) {
+        f(u32{});
+    } else if (bits == 64 && sizeof(W) == 8) {
+        f(u64{});
+    } else {
+        return false;
+    }
+    return true;
+}
+
 // `count` elements, the first at the start of `source`, of which `bytes` may be read. The bits of a word
 // above those of its element are 0.
 template <class W>
 DITTO_INLINE void unpack_block(const u8* source, std::size_t bytes, unsigned bits, std::size_t count, W* out) {
-    if (bits == BITS<W>) {
-        std::memcpy(out, source, count * sizeof(W));
+    if (if_whole<W>(bits, [&](auto type) {
+            for (std::size_t i = 0; i < count; ++i) {
+                out[i] = static_cast<W>(load<decltype(type)>(source, i));
+            }
+        })) {
         return;
     }
-    if (bits == 8) {
-        for (std::size_t i = 0; i < count; ++i) {
-            out[i] = source[i];
+    if constexpr (sizeof(W) == 4) {
+        if (bits <= 28 && count == BLOCK) {
+            // Pairs first: half as many to read.
+            u64 pairs[BLOCK / 2];
+            unpack_block<u64>(source, bytes, 2 * bits, BLOCK / 2, pairs);
+            const u64 low = low_mask<u64>(bits);
+            for (std::size_t i = 0; i < BLOCK / 2; ++i) {
+                store<u64>(reinterpret_cast<u8*>(out), i, (pairs[i] & low) | pairs[i] >> bits << 32);
+            }
+            return;
         }
-        return;
-    }
-    if (bits == 16) {
-        for (std::size_t i = 0; i < count; ++i) {
-            out[i] = load<u16>(source, i);
-        }
-        return;
-    }
-    if (bits == 32) {
-        for (std::size_t i = 0; i < count; ++i) {
-            out[i] = static_cast<W>(load<u32>(source, i));
-        }
-        return;
     }
     const W mask = low_mask<W>(bits);
     unsigned offset[8], shift[8];
@@ -79,6 +93,7 @@ DITTO_INLINE void unpack_block(const u8* source, std::size_t bytes, unsigned bit
         shift[j] = j * bits % 8;
     }
     std::size_t i = 0;
+    // Eight elements are `bits` bytes.
     for (; i + 8 <= count && i / 8 * bits + bits + 8 <= bytes; i += 8) {
         const u8* group = source + i / 8 * bits;
 #pragma GCC unroll 8
@@ -95,70 +110,73 @@ DITTO_INLINE void unpack_block(const u8* source, std::size_t bytes, unsigned bit
     }
 }
 
-// Words below 2^bits, bits < 64, one behind another; writes `bytes` bytes, which they fill.
-template <class W>
-DITTO_INLINE void pack_words(const W* words, std::size_t count, unsigned bits, std::size_t bytes, u8* out) {
-    u64 gathered = 0;
-    unsigned used = 0;
-    std::size_t written = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-        const u64 word = words[i];
-        gathered |= word << used;
-        used += bits;
-        if (used >= 64 && written + 8 <= bytes) {
-            store<u64>(out + written, 0, gathered);
-            written += 8;
-            used -= 64;
-            gathered = word >> 1 >> (bits - used - 1);
+// Words below 2^bits, 8 <= bits < 64, one behind another. There is a 0 before the first word and room for 7 behind
+// the last, and for 8 bytes behind those that they fill.
+DITTO_INLINE void pack_words(const u64* words, std::size_t count, unsigned bits, u8* out) {
+    // Each word is written at the byte in which it begins, together with the end of the word before, which that
+    // byte holds too; so no word waits for another.
+    u64 left[8], right[8], joined[8];
+    std::size_t offset[8];
+    for (unsigned j = 0; j < 8; ++j) {
+        left[j] = j * bits % 8;
+        right[j] = bits - left[j];
+        offset[j] = j * bits / 8;
+    }
+    for (std::size_t i = 0; i < count; i += 8) {
+        for (unsigned j = 0; j < 8; ++j) {
+            joined[j] = words[i + j] << left[j] | words[i + j - 1] >> right[j];
+        }
+#pragma GCC unroll 8
+        for (unsigned j = 0; j < 8; ++j) {
+            store<u64>(out + i / 8 * bits + offset[j], 0, joined[j]);
         }
     }
-    std::memcpy(out + written, &gathered, bytes - written);
 }
 
 // Elements in words, of which only the low `bits` count.
 template <class W>
 DITTO_INLINE void pack_block(const W* words, std::size_t count, unsigned bits, u8* __restrict out) {
-    if (bits == BITS<W>) {
-        std::memcpy(out, words, count * sizeof(W));
+    if (if_whole<W>(bits, [&](auto type) {
+            for (std::size_t i = 0; i < count; ++i) {
+                store<decltype(type)>(out, i, static_cast<decltype(type)>(words[i]));
+            }
+        })) {
         return;
     }
-    if (bits == 8) {
-        for (std::size_t i = 0; i < count; ++i) {
-            out[i] = static_cast<u8>(words[i]);
-        }
-        return;
-    }
-    if (bits == 16) {
-        for (std::size_t i = 0; i < count; ++i) {
-            store<u16>(out, i, static_cast<u16>(words[i]));
-        }
-        return;
-    }
-    if (bits == 32) {
-        for (std::size_t i = 0; i < count; ++i) {
-            store<u32>(out, i, static_cast<u32>(words[i]));
-        }
-        return;
-    }
-    const std::size_t bytes = packed_bytes(count, bits);
-    const W mask = low_mask<W>(bits);
-    if (bits < 32) {
-        // Pairs first, many at a time.
-        u64 pairs[BLOCK / 2];
-        for (std::size_t i = 0; i < count / 2; ++i) {
-            pairs[i] = static_cast<u64>(words[2 * i] & mask) | static_cast<u64>(words[2 * i + 1] & mask) << bits;
+    const u64 mask = low_mask<u64>(bits);
+    u64 room[BLOCK + 16];
+    u64* const kept = room + 8;
+    u8 packed[(BLOCK + 8) * 8];
+    unsigned width = bits;
+    std::size_t left = count;
+    kept[-1] = 0;
+    if (sizeof(W) == 4 && bits < 32) {
+        // Pairs, as long as they fit a word: fewer to write.
+        left = count / 2;
+        for (std::size_t i = 0; i < left; ++i) {
+            const u64 pair = load<u64>(reinterpret_cast<const u8*>(words), i);
+            kept[i] = (pair & mask) | (pair >> 32 & mask) << bits;
         }
         if (count % 2) {
-            pairs[count / 2] = words[count - 1] & mask;
+            kept[left++] = words[count - 1] & mask;
         }
-        pack_words<u64>(pairs, (count + 1) / 2, 2 * bits, bytes, out);
+        width = 2 * bits;
     } else {
-        W kept[BLOCK];
         for (std::size_t i = 0; i < count; ++i) {
             kept[i] = words[i] & mask;
         }
-        pack_words<W>(kept, count, bits, bytes, out);
     }
+    kept[left] = 0;
+    for (; width < 32; width *= 2) {
+        left = (left + 1) / 2;
+        for (std::size_t i = 0; i < left; ++i) {
+            kept[i] = kept[2 * i] | kept[2 * i + 1] << width;
+        }
+        kept[left] = 0;
+    }
+    std::memset(kept + left, 0, 8 * sizeof(u64));
+    pack_words(kept, left, width, packed);
+    std::memcpy(out, packed, packed_bytes(count, bits));
 }
 
 // Words one stride apart.
@@ -433,14 +451,15 @@ struct Product {
     unsigned bits;
 };
 
-constexpr std::size_t KC = 256, NC = 512, MC = 192;
+constexpr std::size_t KC = 192, NC = 384, MC = 384;
 
 template <class T, unsigned BYTES, unsigned MR, unsigned NV>
 struct Micro {
     static constexpr unsigned ROWS = MR, COLUMNS = NV * BYTES / sizeof(T);
 
-    static constexpr std::size_t a_words(std::size_t depth) { return MR * depth; }
-    static constexpr std::size_t b_words(std::size_t depth) { return COLUMNS * depth; }
+    // Of a panel's depth, what the microkernel takes at once; and words of a panel.
+    static constexpr std::size_t steps(std::size_t depth) { return depth; }
+    static constexpr std::size_t words(std::size_t depth, std::size_t across) { return depth * across; }
 
     DITTO_INLINE void pack_a(const Matrix<T>& a, std::size_t rows, std::size_t depth, T* __restrict out) {
         for (std::size_t p = 0; p < depth; ++p) {
@@ -453,36 +472,50 @@ struct Micro {
     DITTO_INLINE void pack_b(const Matrix<T>& b, const Matrix<T>& b1, std::size_t columns, std::size_t depth,
                              T* __restrict out) {
         if (columns < COLUMNS) {
-            std::memset(out, 0, b_words(depth) * sizeof(T));
+            std::memset(out, 0, words(depth, COLUMNS) * sizeof(T));
         }
-        // Strides that are known let the compiler move many at a time.
-        const bool wide = columns == COLUMNS && b.column == 1 && (!b1 || b1.column == 1);
-        for (std::size_t p = 0; wide && p < depth; ++p) {
-            const T* x = b.at(0, p, 0).base;
-            const T* y = b1 ? b1.at(0, p, 0).base : nullptr;
-            T* const to = out + p * COLUMNS;
-            for (std::size_t j = 0; j < COLUMNS; ++j) {
-                to[j] = x[j];
+        const auto sum = [&](std::size_t columns_of_b, std::ptrdiff_t row, std::ptrdiff_t column, auto by_columns) {
+            // Strides that are known let the compiler move many at a time.
+            const std::size_t outer = by_columns ? columns_of_b : depth, inner = by_columns ? depth : columns_of_b;
+            const std::ptrdiff_t outer_step = by_columns ? column : row, inner_step = by_columns ? row : column;
+            const std::size_t outer_to = by_columns ? 1 : COLUMNS, inner_to = by_columns ? COLUMNS : 1;
+            for (std::size_t o = 0; o < outer; ++o) {
+                const T* x = b.base + static_cast<std::ptrdiff_t>(o) * outer_step;
+                const T* y = b1.base + (b1 ? static_cast<std::ptrdiff_t>(o) * outer_step : 0);
+                T* const to = out + o * outer_to;
+                if (b1) {
+                    for (std::size_t i = 0; i < inner; ++i) {
+                        const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(i) * inner_step;
+                        to[i * inner_to] = static_cast<T>(x[at] + y[at]);
+                    }
+                } else {
+                    for (std::size_t i = 0; i < inner; ++i) {
+                        to[i * inner_to] = x[static_cast<std::ptrdiff_t>(i) * inner_step];
+                    }
+                }
             }
-            for (std::size_t j = 0; y && j < COLUMNS; ++j) {
-                to[j] = static_cast<T>(to[j] + y[j]);
-            }
-        }
-        for (std::size_t j = 0; !wide && j < columns; ++j) {
-            const Matrix<T> x = b.at(0, 0, j), y = b1 ? b1.at(0, 0, j) : b1;
+        };
+        if (b1 && (b1.row != b.row || b1.column != b.column)) {
             for (std::size_t p = 0; p < depth; ++p) {
-                out[p * COLUMNS + j] = x.at(0, p, 0).base[0];
+                for (std::size_t j = 0; j < columns; ++j) {
+                    out[p * COLUMNS + j] = static_cast<T>(b.at(0, p, j).base[0] + b1.at(0, p, j).base[0]);
+                }
             }
-            for (std::size_t p = 0; y && p < depth; ++p) {
-                out[p * COLUMNS + j] = static_cast<T>(out[p * COLUMNS + j] + y.at(0, p, 0).base[0]);
-            }
+        } else if (b.column == 1 && columns == COLUMNS) {
+            sum(COLUMNS, b.row, 1, std::false_type{});
+        } else if (b.column == 2 && columns == COLUMNS) {
+            sum(COLUMNS, b.row, 2, std::false_type{});
+        } else if (b.row == 1) {
+            sum(columns, 1, b.column, std::true_type{});
+        } else {
+            sum(columns, b.row, b.column, std::true_type{});
         }
     }
 
-    DITTO_INLINE void multiply(const T* a, const T* b, std::size_t depth, T* tile) {
+    DITTO_INLINE void multiply(const T* a, const T* b, std::size_t steps, T* tile) {
         typedef T V __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
         V sums[MR][NV] = {};
-        for (std::size_t p = 0; p < depth; ++p) {
+        for (std::size_t p = 0; p < steps; ++p) {
             V row[NV];
 #pragma GCC unroll 8
             for (unsigned v = 0; v < NV; ++v) {
@@ -533,9 +566,9 @@ DITTO_INLINE void add_tile(const T* tile, std::size_t rows, std::size_t columns,
 
 // Modulo 2^52, or less: one instruction multiplies and adds eight words of 64 bits.
 struct Ifma : Micro<u64, 64, 8, 2> {
-    DITTO_IFMA static void multiply(const u64* a, const u64* b, std::size_t depth, u64* tile) {
+    DITTO_IFMA static void multiply(const u64* a, const u64* b, std::size_t steps, u64* tile) {
         __m512i sums[ROWS][2] = {};
-        for (std::size_t p = 0; p < depth; ++p) {
+        for (std::size_t p = 0; p < steps; ++p) {
             const __m512i low = _mm512_loadu_si512(b + p * COLUMNS), high = _mm512_loadu_si512(b + p * COLUMNS + 8);
 #pragma GCC unroll 8
             for (unsigned i = 0; i < ROWS; ++i) {
@@ -560,13 +593,13 @@ struct Vnni {
     static constexpr unsigned ROWS = 6, COLUMNS = 32;
     using Plain = Micro<u32, 64, ROWS, 2>;
 
-    static constexpr std::size_t a_words(std::size_t depth) { return (depth + 1) / 2 * 3 * ROWS; }
-    static constexpr std::size_t b_words(std::size_t depth) { return (depth + 1) / 2 * 3 * COLUMNS; }
+    static constexpr std::size_t steps(std::size_t depth) { return (depth + 1) / 2; }
+    static constexpr std::size_t words(std::size_t depth, std::size_t across) { return 3 * steps(depth) * across; }
 
     // From `lanes` words of each k, to three times as many for each pair of k.
     template <unsigned LANES, unsigned TURN>
     DITTO_INLINE void split(const u32* plain, std::size_t depth, u32* __restrict out) {
-        for (std::size_t p = 0; p < (depth + 1) / 2; ++p) {
+        for (std::size_t p = 0; p < steps(depth); ++p) {
             for (unsigned i = 0; i < LANES; ++i) {
                 const u32 x = plain[2 * p * LANES + i], y = plain[(2 * p + 1) * LANES + i];
                 const u32 xs = (x & 0xFFFF) | ((x + 0x8000) & 0xFFFF0000);
@@ -593,34 +626,44 @@ struct Vnni {
         split<COLUMNS, 0>(plain, depth, out);
     }
 
-    DITTO_VNNI static void multiply(const u32* a, const u32* b, std::size_t depth, u32* tile) {
-        __m512i low[ROWS][2] = {}, high[ROWS][2] = {};
-        for (std::size_t p = 0; p < (depth + 1) / 2; ++p) {
+    // sum += xy, as above. GCC 12 moves sums to and fro for its own builtin, which takes twice as long.
+#define DITTO_ADD_PAIRS(sum, x, y) asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y))
+
+    // On its own: GCC 12 keeps the sums in memory where this is inlined.
+    __attribute__((noinline, target("avx512f,avx512vnni"))) static void multiply(const u32* a, const u32* b, std::size_t steps, u32* tile) {
+        typedef u32 Words __attribute__((vector_size(64)));
+        __m512i low0[ROWS] = {}, low1[ROWS] = {}, high0[ROWS] = {}, high1[ROWS] = {};
+        for (std::size_t p = 0; p < steps; ++p) {
             const u32* x = a + p * 3 * ROWS;
             const u32* y = b + p * 3 * COLUMNS;
-            const __m512i l0 = _mm512_loadu_si512(y), l1 = _mm512_loadu_si512(y + 16);
+            __m512i y0 = _mm512_loadu_si512(y), y1 = _mm512_loadu_si512(y + 16);
 #pragma GCC unroll 8
             for (unsigned i = 0; i < ROWS; ++i) {
-                const __m512i both = _mm512_set1_epi32(static_cast<int>(x[i]));
-                low[i][0] = _mm512_dpwssd_epi32(low[i][0], both, l0);
-                low[i][1] = _mm512_dpwssd_epi32(low[i][1], both, l1);
+                const __m512i xs = _mm512_set1_epi32(static_cast<int>(x[i]));
+                DITTO_ADD_PAIRS(low0[i], xs, y0);
+                DITTO_ADD_PAIRS(low1[i], xs, y1);
             }
-#pragma GCC unroll 2
-            for (unsigned part = 1; part <= 2; ++part) {
-                const __m512i h0 = _mm512_loadu_si512(y + part * COLUMNS);
-                const __m512i h1 = _mm512_loadu_si512(y + part * COLUMNS + 16);
+            y0 = _mm512_loadu_si512(y + COLUMNS), y1 = _mm512_loadu_si512(y + COLUMNS + 16);
 #pragma GCC unroll 8
-                for (unsigned i = 0; i < ROWS; ++i) {
-                    const __m512i one = _mm512_set1_epi32(static_cast<int>(x[part * ROWS + i]));
-                    high[i][0] = _mm512_dpwssd_epi32(high[i][0], one, h0);
-                    high[i][1] = _mm512_dpwssd_epi32(high[i][1], one, h1);
-                }
+            for (unsigned i = 0; i < ROWS; ++i) {
+                const __m512i xs = _mm512_set1_epi32(static_cast<int>(x[ROWS + i]));
+                DITTO_ADD_PAIRS(high0[i], xs, y0);
+                DITTO_ADD_PAIRS(high1[i], xs, y1);
+            }
+            y0 = _mm512_loadu_si512(y + 2 * COLUMNS), y1 = _mm512_loadu_si512(y + 2 * COLUMNS + 16);
+#pragma GCC unroll 8
+            for (unsigned i = 0; i < ROWS; ++i) {
+                const __m512i xs = _mm512_set1_epi32(static_cast<int>(x[2 * ROWS + i]));
+                DITTO_ADD_PAIRS(high0[i], xs, y0);
+                DITTO_ADD_PAIRS(high1[i], xs, y1);
             }
         }
 #pragma GCC unroll 8
         for (unsigned i = 0; i < ROWS; ++i) {
-            _mm512_storeu_si512(tile + i * COLUMNS, _mm512_add_epi32(low[i][0], _mm512_slli_epi32(high[i][0], 16)));
-            _mm512_storeu_si512(tile + i * COLUMNS + 16, _mm512_add_epi32(low[i][1], _mm512_slli_epi32(high[i][1], 16)));
+            const Words sum0 = reinterpret_cast<Words>(low0[i]) + (reinterpret_cast<Words>(high0[i]) << 16);
+            const Words sum1 = reinterpret_cast<Words>(low1[i]) + (reinterpret_cast<Words>(high1[i]) << 16);
+            _mm512_storeu_si512(tile + i * COLUMNS, reinterpret_cast<__m512i>(sum0));
+            _mm512_storeu_si512(tile + i * COLUMNS + 16, reinterpret_cast<__m512i>(sum1));
         }
     }
 };
@@ -630,32 +673,39 @@ struct Vnni {
 template <class T, class M>
 DITTO_INLINE void by_panels(const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
     constexpr std::size_t MR = M::ROWS, NR = M::COLUMNS;
+    const std::size_t terms = p.a1 ? 2 : 1;
     T* const a_room = room;
-    T* const b_room = room + M::a_words(KC) * (MC / MR);
+    T* const b_room = room + 2 * M::words(KC, MR) * (MC / MR);
     T tile[MR * NR];
     for (std::size_t pc = 0; pc < p.k; pc += KC) {
-        const std::size_t depth = std::min(KC, p.k - pc), a_panel = M::a_words(depth), b_panel = M::b_words(depth);
-        for (unsigned term = 0; term < (p.a1 ? 2 : 1); ++term) {
-            const bool first = pc == 0 && term == 0 && !p.add;
-            const Matrix<T> other = term ? Matrix<T>{} : p.b1;
-            for (std::size_t ic = 0; ic < p.m; ic += MC) {
-                const std::size_t rows = std::min(MC, p.m - ic);
-                for (std::size_t i = 0; i < rows; i += MR) {
-                    M::pack_a((term ? p.a1 : p.a0).at(batch, ic + i, pc), std::min(MR, rows - i), depth,
-                              a_room + i / MR * a_panel);
+        const std::size_t depth = std::min(KC, p.k - pc);
+        const std::size_t a_term = M::words(depth, MR), b_term = M::words(depth, NR);
+        for (std::size_t ic = 0; ic < p.m; ic += MC) {
+            const std::size_t rows = std::min(MC, p.m - ic);
+            for (std::size_t i = 0; i < rows; i += MR) {
+                T* const panel = a_room + i / MR * terms * a_term;
+                M::pack_a(p.a0.at(batch, ic + i, pc), std::min(MR, rows - i), depth, panel);
+                if (p.a1) {
+                    M::pack_a(p.a1.at(batch, ic + i, pc), std::min(MR, rows - i), depth, panel + a_term);
                 }
-                for (std::size_t jc = from; jc < to; jc += NC) {
-                    const std::size_t columns = std::min(NC, to - jc);
-                    for (std::size_t j = 0; j < columns; j += NR) {
-                        M::pack_b(p.b0.at(batch, pc, jc + j), other ? other.at(batch, pc, jc + j) : other,
-                                  std::min(NR, columns - j), depth, b_room + j / NR * b_panel);
+            }
+            for (std::size_t jc = from; jc < to; jc += NC) {
+                const std::size_t columns = std::min(NC, to - jc);
+                for (std::size_t j = 0; j < columns; j += NR) {
+                    T* const panel = b_room + j / NR * terms * b_term;
+                    const Matrix<T> first = p.b0.at(batch, pc, jc + j), none;
+                    const std::size_t width = std::min(NR, columns - j);
+                    M::pack_b(first, p.b1 ? p.b1.at(batch, pc, jc + j) : none, width, depth, panel);
+                    if (p.a1) {
+                        M::pack_b(first, none, width, depth, panel + b_term);
                     }
-                    for (std::size_t j = 0; j < columns; j += NR) {
-                        for (std::size_t i = 0; i < rows; i += MR) {
-                            M::multiply(a_room + i / MR * a_panel, b_room + j / NR * b_panel, depth, tile);
-                            add_tile<T, NR>(tile, std::min(MR, rows - i), std::min(NR, columns - j), first,
-                                            p.c + (batch * p.m + ic + i) * p.n + jc + j, p.n);
-                        }
+                }
+                for (std::size_t j = 0; j < columns; j += NR) {
+                    for (std::size_t i = 0; i < rows; i += MR) {
+                        M::multiply(a_room + i / MR * terms * a_term, b_room + j / NR * terms * b_term,
+                                    terms * M::steps(depth), tile);
+                        add_tile<T, NR>(tile, std::min(MR, rows - i), std::min(NR, columns - j), pc == 0 && !p.add,
+                                        p.c + (batch * p.m + ic + i) * p.n + jc + j, p.n);
                     }
                 }
             }
@@ -665,7 +715,7 @@ DITTO_INLINE void by_panels(const Product<T>& p, std::size_t batch, std::size_t 
 
 template <class T, class M>
 constexpr std::size_t panel_room() {
-    return M::a_words(KC) * (MC / M::ROWS) + M::b_words(KC) * (NC / M::COLUMNS);
+    return 2 * (M::words(KC, M::ROWS) * (MC / M::ROWS) + M::words(KC, M::COLUMNS) * (NC / M::COLUMNS));
 }
 
 // Few rows ---------------------------------------------------------------------------------------------

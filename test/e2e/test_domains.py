@@ -24,7 +24,7 @@ import ditto
 from ditto.simulator import OutOfDomain
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.encoding import Fxp
-from ditto_compiler.forms.table import FORMS
+from ditto_compiler.forms.table import ENGINE_FORMS
 from ditto_compiler.ops import OPS
 from ditto_compiler.policy import FormRule, Policy
 from ditto_compiler.spu.domains import Domain, contains, error_at
@@ -332,7 +332,7 @@ NORMS = {"layer_norm": layer_norm, "rms_norm": rms_norm}
 
 @pytest.mark.parametrize("base", ["uniform64", "ditto"])
 @pytest.mark.parametrize(
-    ("norm", "form"), [(norm, form) for norm in NORMS for form in ("exact", *FORMS[norm])]
+    ("norm", "form"), [(norm, form) for norm in NORMS for form in ("exact", *ENGINE_FORMS[norm])]
 )
 @pytest.mark.parametrize("scale", [100.0, 1e3, 1e4])
 def test_norms_of_large_rows_are_right_or_found(

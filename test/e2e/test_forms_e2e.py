@@ -13,7 +13,7 @@ from scipy.special import erf, expit
 
 import ditto
 from ditto.models.minilm import one_hot
-from ditto_compiler.forms.table import FORMS
+from ditto_compiler.forms.table import ENGINE_FORMS
 from ditto_compiler.policy import FormRule, Policy, load_policy
 from ditto_tools.forms_page import SITES, cost_of, measuring_policy
 
@@ -53,13 +53,13 @@ ROUNDING = {32: 2.0**-8, 64: 2.0**-13}
 DIVISION_ROUNDING = {32: 7.5 * 2.0**-10, 64: 7.5 * 2.0**-18}
 """1/y is cast with an error below 1.5 units of the last place, times x up to 4, and the product once more."""
 
-CASES = [(function, name, ring) for function in SITES for name in FORMS[function] for ring in (32, 64)]
+CASES = [(function, name, ring) for function in SITES for name in ENGINE_FORMS[function] for ring in (32, 64)]
 
 
 @pytest.mark.parametrize(("function", "name", "ring"), CASES)
 def test_cost_and_error(cluster: ditto.LocalCluster, function: str, name: str, ring: int) -> None:
     """The table's bytes are those that the engine sends, and its errors hold in fixed point."""
-    form = FORMS[function][name]
+    form = ENGINE_FORMS[function][name]
     cost = cost_of(function, ring, {function: name})
     if cost is None:
         assert (function, name, ring) == ("gelu", "puma", 32)
@@ -95,7 +95,7 @@ TABLE = (np.round(np.random.default_rng(3).normal(size=(100, 6)) * 64) / 64).ast
 IDS = np.array([0, 1, 50, 63, 64, 99, 100, 127, 128, 2**20, -1, -101], np.int32)
 
 
-@pytest.mark.parametrize("form", FORMS["embedding"])
+@pytest.mark.parametrize("form", ENGINE_FORMS["embedding"])
 @pytest.mark.parametrize("policy", ["uniform64", "ditto"])
 def test_lookup_by_secret_ids(cluster: ditto.LocalCluster, form: str, policy: str) -> None:
     """The client's one-hot matrix and the one computed of shared ids give the same rows."""

@@ -1,4 +1,4 @@
-// RUN: ditto-opt %s --split-input-file --ditto-recover-oneshots --inline-calls | filecheck %s
+// RUN: ditto-opt %s --split-input-file --inline-calls --ditto-recover-oneshots | filecheck %s
 
 // The name says the error, here relative, and the range. Both functions are what the program called, with what that
 // called inlined.

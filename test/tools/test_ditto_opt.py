@@ -86,7 +86,7 @@ def test_pass_flags_run_in_the_order_given(run) -> None:
 def test_pipelines_are_flags(run) -> None:
     default = run(None, "--ditto-pipeline", "--show-pipeline").out
     uniform = run(None, "--ditto-pipeline=uniform64", "--show-pipeline").out
-    assert uniform.startswith("builtin.module(ditto-recover-oneshots,inline-calls,") and "policy=uniform64" in uniform
+    assert uniform.startswith("builtin.module(inline-calls,") and "policy=uniform64" in uniform
     assert "ditto-to-pphlo" in uniform and default != uniform
     precision = run(None, "--ditto-precision-pipeline=uniform64", "--show-pipeline").out
     assert "ditto-to-pphlo" not in precision

@@ -59,6 +59,12 @@ each id and row of the table), with the engine truncating every product; explici
 *Rounds* count messages that wait for each other, whatever the number of elements. Both are for x in ring
 32 and in ring 64, estimated by the cost model and tested against the engine; what ring 32 cannot run
 (division, erf, ...) runs in ring 64 in either case, casts included. A dash: its values do not fit.
+
+`oneshot` forms rest on [one-shot functions](attributes.md#one-shot-functions), which run beside the engine where the
+policy says `beside = "shares"` and something vouches for their arguments: range analysis, calibration, or a
+clip. See [`ditto-choose-functions`](passes.md#ditto-choose-functions). Otherwise the parts fall back, and under any
+other policy the form named behind *engine* stands for the whole. Their errors are those of the fits; for the
+norms and division, the fit's is relative.
 """
 
 NOTES = {
@@ -237,9 +243,13 @@ def _function_table(function: str) -> str:
     for form in FORMS[function].values():
         error = "" if form.max_error is None else "none" if form.max_error == 0 else f"{form.max_error:g}"
         cells = [f"`{form.name}`", form.formula, form.source, form.valid, error]
+        if form.engine is not None:
+            cells[1] += f"; engine: `{form.engine}`"
         if form.exp is not None:
             cells[1] += f"; exp `{form.exp}`"
-        lines.append(_line([*cells, *_costs(function, {function: form.name})]))
+        # The cost model knows what the engine runs.
+        costs = ["n/a"] * 4 if form.engine is not None else _costs(function, {function: form.name})
+        lines.append(_line([*cells, *costs]))
     return "\n".join([*lines, ""])
 
 

@@ -146,6 +146,12 @@ FORMS: dict[str, dict[str, Form]] = {
 }
 """By function, then by name."""
 
+ENGINE_FORMS: dict[str, dict[str, Form]] = {
+    function: {name: form for name, form in forms.items() if form.engine is None}
+    for function, forms in FORMS.items()
+}
+"""Those that the engine runs as they are."""
+
 COLLECTED: dict[str, Form] = {
     "logistic": Form(EXACT, "1/(1 + exp(-x))", SPU, ANY, 0.0, Tensor.logistic),
     "silu": Form(EXACT, "x/(1 + exp(-x))", SPU, ANY, 0.0, lambda x: x * x.logistic()),

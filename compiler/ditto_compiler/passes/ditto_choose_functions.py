@@ -251,7 +251,8 @@ class _Vouched:
             return None
         low, high = self._with_margin(op, (seen.low, seen.high))
         by = f"calibration measured, with a margin of {self._margin:g}"
-        if proof.is_numeric and max(proof.low, low) <= min(proof.high, high):
+        # That something might be no number, as a difference of infinities is, says nothing of numbers.
+        if not (proof.below or proof.above) and max(proof.low, low) <= min(proof.high, high):
             low, high = max(proof.low, low), min(proof.high, high)
             if (low, high) == (proof.low, proof.high):
                 by = "range analysis proves"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.ir import element_type, func, functions, ir, nested_ops, ops_of
+from ditto_compiler.ir import drop_unused_functions, element_type, func, functions, ir, nested_ops, ops_of
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.private_functions import Mark, add_function, copied
@@ -32,7 +32,7 @@ class DittoRecoverOneshots(Pass):
     `ditto.oneshot`; where nothing is known of the arguments, the same function is to be computed by whatever
     forms the policy has, so it falls back on a copy.
 
-    Requires: calls not inlined yet. Keeps: everything else.
+    Requires: other calls inlined. Keeps: everything else.
 
     Before:
 
@@ -61,6 +61,8 @@ class DittoRecoverOneshots(Pass):
         errors.raise_if_any()
         for op, mark, callee in found:
             _replace(op, mark, callee, module)
+        if found:
+            drop_unused_functions(module)
 
 
 def _check(call: ir.Operation, mark: Mark, callee: func.FuncOp, errors: ErrorCollector) -> None:

@@ -20,6 +20,7 @@ from ditto_compiler.ir import (
     ops_of,
 )
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.private_functions import Mark
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class InlineCalls(Pass):
     followed by the callee's own, so that a policy that matches on scopes sees the layer that called.
 
     Those are private functions, and beside `@main` all others. A function that the program uses otherwise,
-    as a value say, stays.
+    as a value say, stays, and so does the call of one that ditto-recover-oneshots knows by its name.
 
     Requires: nothing.
 
@@ -82,7 +83,7 @@ class InlineCalls(Pass):
                     errors.add(call, f"@{callee_name} has no body, so there is nothing to run privately")
                 else:
                     inline_into(callee, (*stack, name))
-                    if not errors.diagnostics:
+                    if not errors.diagnostics and Mark.parse(callee_name) is None:
                         self._inline(call, callee, errors)
             done.add(name)
 

@@ -23,7 +23,7 @@ from ditto.demo.search import LENGTH, encoder, model_inputs, rank
 from ditto.frontend import trace
 from ditto.models.minilm import load_minilm
 from ditto_compiler.forms.exponential import EXPONENTIALS
-from ditto_compiler.forms.table import FORMS
+from ditto_compiler.forms.table import ENGINE_FORMS
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import FormRule, Policy, load_policy
@@ -122,7 +122,7 @@ def page() -> str:
     lines += [_line(["form", "cosine", "error"]), _line(["---", "---:", "---:"])]
     exact = load_policy("uniform64")
     for function in ("gelu", "softmax", "layer_norm"):
-        for name in FORMS[function]:
+        for name in ENGINE_FORMS[function]:
             error = model.with_forms(_choosing(exact, {function: name}))
             lines.append(_line([f"{function} `{name}`", *error.cells()]))
     for name in EXPONENTIALS:

@@ -31,6 +31,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from ditto.simulator import ring as rings
+from ditto.simulator.choices import CAST_ULPS
 from ditto.simulator.interpreter import (
     Interpreter,
     Rule,
@@ -50,9 +51,6 @@ from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.spu.literals import held
 
 Functions = Literal["ideal", "engine"]
-
-CAST_ULPS = 2.0
-"""A cast that drops bits: 3/2 ulp by the protocol, 1/2 by rounding to nearest here."""
 
 STATED_SLACK = 1.02
 """What rounding may add to a bound that a form states."""

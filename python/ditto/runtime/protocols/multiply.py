@@ -184,7 +184,7 @@ def _linear(party: Party, x: Shared, y: Shared, drop: int, op: _Matrices, thread
     def local(seat: Seat, after: Message, before: Message, own: Words, message: Message) -> None:
         z = np.empty(op.shape, word_of(x.ring))
         slots = (op.left(x.own), op.left(x.next), op.right(y.own), op.right(y.next))
-        _native.matmul_shares(*slots, z, threads=threads)
+        _native.matmul_shares(*slots, z, x.ring, threads=threads)
         _native.reshare(z, x.ring, drop, _centres(seat), after, before, own, message)
 
     products = yield from _reshared(party, x.ring - drop, op.shape, local)
@@ -200,13 +200,13 @@ def _public(x: Shared | Words, y: Shared | Words, op: _Matrices, threads: int) -
         assert not isinstance(y, Shared)
         left = np.concatenate([op.left(x.own), op.left(x.next)], axis=1)
         z = np.empty((batch, 2 * rows, columns), word_of(x.ring))
-        _native.matmul(left, op.right(as_words(y, x.ring)), z, threads=threads)
+        _native.matmul(left, op.right(as_words(y, x.ring)), z, x.ring, threads=threads)
         return Shared(x.ring, op.result(z[:, :rows]), op.result(z[:, rows:]))
     assert isinstance(y, Shared)
     slots = []
     for slot in (y.own, y.next):
         z = np.empty(op.shape, word_of(y.ring))
-        _native.matmul(op.left(as_words(x, y.ring)), op.right(slot), z, threads=threads)
+        _native.matmul(op.left(as_words(x, y.ring)), op.right(slot), z, y.ring, threads=threads)
         slots.append(op.result(z))
     return Shared(y.ring, slots[0], slots[1])
 

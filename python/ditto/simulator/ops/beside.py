@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from ditto.simulator import ring as rings
+from ditto.simulator.choices import ends
 from ditto.simulator.exact import Exact, Tensor, largest, operand_encoding, result_encoding
 from ditto.simulator.fast import Fast
 from ditto.simulator.interpreter import value_encoding
@@ -22,6 +23,7 @@ from ditto.simulator.ring import Floats
 from ditto_compiler.beside.translate import translate
 from ditto_compiler.diagnostics import source_location
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import ir
 from ditto_compiler.oneshot.terms import EXPONENT_FRAC, Terms, evaluate, rounding, values
 
@@ -71,7 +73,7 @@ def _exact_oneshot(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
     off = np.abs(wide) if terms.relative else np.full(wide.shape, math.ldexp(1.0, encoding.frac))
     error = (off * terms.error_bound + rounding(terms))[places]
     if value.error.any():
-        error = error + _change(terms, value)
+        error = error + _change(terms, value, ends(op.operands[0]))
     inside = np.asarray((value.raw >= terms.low) & (value.raw <= terms.high))
     low, high = (math.ldexp(end, -terms.frac) for end in (terms.low, terms.high))
     numbers = rings.read(value.raw, terms.frac)
@@ -79,93 +81,129 @@ def _exact_oneshot(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
     return [e.hold(op, raw[places], wide[places], np.where(inside, error, np.inf))]
 
 
-def _change(terms: Terms, x: Tensor) -> Floats:
-    """How much the function can differ within the error of its argument, in units of its result."""
-    least, most = rings.to_float(x.raw) - x.error, rings.to_float(x.raw) + x.error
-    table = _slopes(terms)
-    first, cells = _cells(terms)
-    width = 2.0 ** (_span(terms) - cells)
-    known = np.isfinite(x.error)
+def _change(terms: Terms, x: Tensor, ends: Interval) -> Floats:
+    """How much the function can differ within the error of its argument, in units of its result.
+
+    The parties' arguments are known to be between `ends`, whatever their errors.
+    """
+    low, high = (math.ldexp(end, terms.frac) for end in ends)
+    number = rings.to_float(x.raw)
+    least, most = (np.clip(number + off, low, high) for off in (-x.error, x.error))
+    first, width = _pieces(terms)
+    slopes = _slopes(terms)
+    near = (least >= first) & (most < first + PIECES * width)
+    places = [(np.where(near, end, first) - first) / width for end in (least, most)]
+    # Rounded, a number may come to lie in the next piece.
     start, end = (
-        np.floor((np.where(known, number, first) - first) / width).astype(np.int64)
-        for number in (least, most)
+        np.clip(np.floor(place).astype(np.int64) + more, 0, PIECES - 1)
+        for place, more in zip(places, (-1, 1), strict=True)
     )
-    # Rounded, a number may come to lie in the next cell.
-    start, end, count = start - 1, end + 1, 1 << cells
-    if terms.kind == "fourier":
-        length = np.minimum(end - start + 1, count)
-        start = start % count
-    else:
+    level = np.frexp((end - start + 1).astype(np.float64))[1] - 1
+    steepest = np.maximum(slopes.within[level, start], slopes.within[level, end + 1 - (1 << level)])
+    steepest = np.where(near, steepest, slopes.anywhere)
+    return np.where(x.error > 0, steepest * np.where(x.error > 0, x.error, 1.0), 0.0)
+
+
+PIECES = 1 << 12
+"""In which the slope of a function is bounded."""
+
+
+def _pieces(terms: Terms) -> tuple[float, float]:
+    """Where the first piece starts, and how wide each is, in units of the argument's last place."""
+    if terms.kind == "exponential":
         # Below `low` the powers of two wrap around, and half of the ring above it.
-        known = known & (least >= terms.low) & (most < first + 2.0 ** _span(terms))
-        start, end = np.clip(start, 0, count - 1), np.clip(end, 0, count - 1)
-        length = end - start + 1
-    level = np.frexp(length.astype(np.float64))[1] - 1
-    steepest = np.maximum(table[level, start], table[level, start + length - (1 << level)])
-    return np.where(x.error > 0, np.where(known, steepest * np.where(known, x.error, 0.0), np.inf), 0.0)
+        return terms.low, 2.0 ** (terms.ring - 1) / PIECES
+    span = (terms.high - terms.low + 1) / PIECES
+    return terms.low - span * (PIECES / 8), span * 1.25
 
 
-MOST_CELLS = 12
-"""Bits of the number of pieces in which the derivative of a function is bounded."""
+class _Slopes(NamedTuple):
+    """How steep a function is, in units of its result for one of its argument.
 
+    Attributes:
+        within: by level and piece, in the 2^level pieces from that one on.
+        anywhere: outside of them.
+    """
 
-def _span(terms: Terms) -> int:
-    """Bits of the numbers that the terms tell apart."""
-    return terms.ring if terms.kind == "fourier" else terms.ring - 1
-
-
-def _cells(terms: Terms) -> tuple[int, int]:
-    """Where the first piece starts, and bits of the number of pieces."""
-    first = 0 if terms.kind == "fourier" else terms.low
-    return first, min(_span(terms), MOST_CELLS)
+    within: Floats
+    anywhere: float
 
 
 @functools.lru_cache(maxsize=32)
-def _slopes(terms: Terms) -> Floats:
-    """The steepest slope in 2^level pieces from each on, in units of the result for one of the argument."""
-    _, bits = _cells(terms)
-    count = 1 << bits
-    width = 2.0 ** (_span(terms) - bits)
-    middle = (np.arange(count) + 0.5) * width
-    slope, curvature = np.zeros(count), np.zeros(count)
-    for term in terms.terms:
-        if terms.kind == "fourier":
-            rate = 2 * math.pi * term.rate / 2.0**terms.ring
-            a, b = (math.ldexp(c, -terms.coefficient_frac) for c in (term.first, term.second))
-            slope += rate * (b * np.cos(rate * middle) - a * np.sin(rate * middle))
-            curvature += rate**2 * math.hypot(a, b)
-        else:
-            rate = math.ldexp(term.rate, -EXPONENT_FRAC)
-            value = np.exp2(math.ldexp(term.first, -EXPONENT_FRAC) + rate * middle)
-            slope += term.second * rate * math.log(2) * value
-            curvature += (rate * math.log(2)) ** 2 * value * 2.0 ** abs(rate * width / 2)
-    steepest = np.ldexp(np.abs(slope) + curvature * width / 2, terms.result_frac)
-    if terms.kind == "fourier":
-        # It goes on from the last piece to the first.
-        steepest = np.tile(steepest, 2)
-    levels = [steepest]
-    for level in range(bits):
+def _slopes(terms: Terms) -> _Slopes:
+    first, width = _pieces(terms)
+    half = width / 2
+    derivatives = _derivatives(terms, first + np.arange(1, 2 * PIECES, 2) * half)
+    # Taylor's series of the slope about the middle of each piece.
+    steepest = half**ORDERS / math.factorial(ORDERS) * derivatives.remainder
+    if terms.kind == "exponential":
+        steepest *= 2.0 ** (half * max(math.ldexp(abs(term.rate), -EXPONENT_FRAC) for term in terms.terms))
+    for order, derivative in enumerate(derivatives.of[1:]):
+        steepest += half**order / math.factorial(order) * np.abs(derivative)
+    levels = [np.ldexp(steepest, terms.result_frac)]
+    for level in range(PIECES.bit_length() - 1):
         last, step = levels[-1], 1 << level
         levels.append(np.maximum(last, np.append(last[step:], np.full(step, last[-1]))))
-    return np.array(levels)
+    anywhere = math.inf
+    if terms.kind == "fourier":
+        rates = 2 * math.pi / 2.0**terms.ring * np.array([abs(term.rate) for term in terms.terms])
+        sizes = [math.hypot(term.first, term.second) for term in terms.terms]
+        anywhere = float(rates @ sizes) * 2.0 ** (terms.result_frac - terms.coefficient_frac)
+    return _Slopes(np.array(levels), anywhere)
+
+
+ORDERS = 4
+"""Derivatives that are computed; the next one is bounded."""
+
+
+class _Derivatives(NamedTuple):
+    """Of a function at some arguments, with respect to these in units of their last place.
+
+    Attributes:
+        of: the function itself, its slope, and so on.
+        remainder: bound of the derivative after these; of a sum of waves, everywhere.
+    """
+
+    of: list[Floats]
+    remainder: Floats
+
+
+def _derivatives(terms: Terms, x: Floats) -> _Derivatives:
+    found, most = [np.zeros(x.shape) for _ in range(ORDERS + 1)], np.zeros(x.shape)
+    found[0] += math.ldexp(terms.constant, -terms.sum_frac)
+    for term in terms.terms:
+        if terms.kind == "fourier":
+            rate = 2j * math.pi * term.rate / 2.0**terms.ring
+            wave = complex(term.first, -term.second) * 2.0**-terms.coefficient_frac * np.exp(rate * x)
+        else:
+            rate = math.ldexp(term.rate, -EXPONENT_FRAC) * math.log(2)
+            start = term.second * 2.0 ** math.ldexp(term.first, -EXPONENT_FRAC)
+            wave = start * np.exp(rate * (x - terms.low))
+        for derivative in found:
+            derivative += wave.real
+            wave = wave * rate
+        most += np.abs(wave)
+    return _Derivatives(found, most)
+
+
+NODES = 1 << 12
+"""Pieces in which the fast domain has a function: cubics with its values and slopes at their ends."""
 
 
 def _fast_oneshot(f: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Array]:
-    """The terms in floats; outside of their domain, as at its end, but for gradients."""
+    """The terms cancel beyond float32, so interpolated; outside of its domain as at its end."""
     terms = _terms(op)
-    low, high = (math.ldexp(end, -terms.frac) for end in (terms.low, terms.high))
-    number = x[0] + jax.lax.stop_gradient(jnp.clip(x[0], low, high) - x[0])
-    total = jnp.full_like(number, math.ldexp(terms.constant, -terms.sum_frac))
-    for term in terms.terms:
-        if terms.kind == "fourier":
-            phase = number * (2 * math.pi * term.rate * 2.0 ** (terms.frac - terms.ring))
-            a, b = (math.ldexp(c, -terms.coefficient_frac) for c in (term.first, term.second))
-            total = total + a * jnp.cos(phase) + b * jnp.sin(phase)
-        else:
-            rate = math.ldexp(term.rate, terms.frac - EXPONENT_FRAC)
-            exponent = math.ldexp(term.first, -EXPONENT_FRAC) + (number - low) * rate
-            total = total + term.second * jnp.exp2(exponent)
-    return [f.hold(op.results[0], total)]
+    step = max(terms.high - terms.low, 1) / NODES
+    value, slope, *_ = _derivatives(terms, terms.low + step * np.arange(NODES + 1)).of
+    value, slope = (jnp.asarray(nodes, x[0].dtype) for nodes in (value, step * slope))
+    inside = jnp.clip(x[0], *(math.ldexp(end, -terms.frac) for end in (terms.low, terms.high)))
+    # Gradients ignore saturation.
+    place = (x[0] + lax.stop_gradient(inside - x[0])) * 2.0**terms.frac / step - terms.low / step
+    node = lax.stop_gradient(jnp.clip(jnp.floor(place), 0, NODES - 1)).astype(jnp.int32)
+    t = place - node
+    rise = value[node + 1] - value[node]
+    bend = (slope[node] - rise) * (1 - t) + (rise - slope[node + 1]) * t
+    return [f.hold(op.results[0], value[node] + t * (rise + (1 - t) * bend))]
 
 
 register(names.LESS, exact=_exact_less, fast=_fast_less)

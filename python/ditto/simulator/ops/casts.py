@@ -8,8 +8,8 @@ import numpy as np
 from jax import Array
 
 from ditto.simulator import ring as rings
+from ditto.simulator.choices import CAST_ULPS
 from ditto.simulator.exact import (
-    CAST_ULPS,
     Exact,
     Tensor,
     integers_of,
@@ -21,7 +21,7 @@ from ditto.simulator.interpreter import spare_bits
 from ditto.simulator.ops.base import register
 from ditto.simulator.ops.elementwise import scaled
 from ditto_compiler.diagnostics import source_location
-from ditto_compiler.dialect.attributes import CASTS
+from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Cast, Int
 from ditto_compiler.ir import defining_op, ir
 
@@ -32,11 +32,21 @@ def _exact_cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]
         # What is too large for the cast itself is taken apart, see ditto-legalize-integers.
         return [Tensor(rings.of_integers(integers_of(op, x)[0], cast.target.ring), x[0].error)]
     value = _widened(e, op, x[0]) if cast.wrap_bits else x[0]
-    if not cast.shift_right:
+    if cast.shift_left:
         return [scaled(e, op, value, cast.shift_left)]
     raw = rings.shift_right(value.raw, cast.shift_right)
-    error = np.ldexp(value.error, -cast.shift_right) + CAST_ULPS
+    error = np.ldexp(value.error, -cast.shift_right) + (CAST_ULPS if cast.shift_right else 0.0)
+    if cast.op == "downcast" and _only_for_functions(op):
+        return [Tensor(raw, error)]
     return [e.hold(op, raw, rings.to_float(raw), error)]
+
+
+def _only_for_functions(op: ir.Operation) -> bool:
+    """Whether only one-shot functions take a result: for them it is just a place in their domain.
+
+    That may be anywhere in the ring, so they are given the number before it wraps around, and tell.
+    """
+    return all(use.owner.operation.name == names.ONESHOT for use in op.results[0].uses)
 
 
 def _widened(e: Exact, op: ir.Operation, x: Tensor) -> Tensor:
@@ -56,5 +66,5 @@ def _fast_cast(f: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Array]:
     return [f.hold(op.results[0], x[0])]
 
 
-for _name in CASTS:
+for _name in names.CASTS:
     register(_name, exact=_exact_cast, fast=_fast_cast)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from jax import Array, lax
 from numpy.typing import NDArray
 
 from ditto.simulator import ring as rings
+from ditto.simulator.choices import extremum_rounding
 from ditto.simulator.exact import (
     Exact,
     Tensor,
@@ -119,7 +121,12 @@ def _is_finite(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
 def _select(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]:
     choice, a, b = x
     chosen = choice.raw != 0
-    either = np.maximum(a.error, b.error) + np.abs(rings.to_float(a.raw) - rings.to_float(b.raw))
+    either = np.maximum(a.error, b.error)
+    rounding = extremum_rounding(op)
+    if rounding is None:
+        either = either + np.abs(rings.to_float(a.raw) - rings.to_float(b.raw))
+    else:
+        either = either + math.ldexp(rounding, result_encoding(op).frac)
     error = np.where(choice.error > 0, either, np.where(chosen, a.error, b.error))
     return [Tensor(rings.as_raw(np.where(chosen, a.raw, b.raw), result_encoding(op).ring), error)]
 
