@@ -3,6 +3,7 @@
 import numpy as np
 from seats import bits, numbers, opened
 
+from ditto.compiled_program import Program
 from ditto.runtime.party.executor import Executor
 from ditto.runtime.protocols.local import Public
 from ditto.runtime.protocols.shared import word_of
@@ -10,7 +11,7 @@ from ditto.runtime.transport.channel import run_in_threads
 from ditto_compiler.beside.instruction import Instruction, Tensor, check
 from ditto_compiler.beside.schedule import schedule
 from ditto_compiler.encoding import Fxp, Int
-from ditto_compiler.program import Beside, CallerTensor, Input, Program, Value
+from ditto_compiler.program import Beside, CallerTensor, Input, Value
 
 RNG = np.random.default_rng(11)
 
