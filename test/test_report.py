@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sketch import Sketch
 
 import ditto
 from ditto_compiler.cost.model import estimate
+from ditto_compiler.encoding import Fxp, Int
 from ditto_compiler.network import Network, NetworkError
 from ditto_compiler.report import ReportError, make_report
 from ditto_compiler.report.summary import format_bytes, format_seconds, split_scope
@@ -187,3 +189,56 @@ def test_command_prints_and_writes(program, tmp_path, form):
     assert output.read_text() == loaded.report(form, ["wan"])
     if form != "text":
         assert printed.output == loaded.report(form)
+
+
+@pytest.fixture(scope="module")
+def beside():
+    """A program beside the engine: a comparison of a product, which is widened as well."""
+    s = Sketch()
+    x, y = s.number(500, ring=32, frac=10), s.number(500, ring=32, frac=10)
+    product = s.add("multiply", (x, y), (500,), Fxp(22, 10))
+    low = s.add("less", (product,), (500,), Int(32), is_bit=True, thresholds=(0,))
+    zeros = s.add("subtract", (product, product), (500,))
+    s.add("select", (low, zeros, product), (500,), Fxp(22, 10))
+    s.add("cast", (product,), (500,), Fxp(32, 10))
+    return s.program()
+
+
+def test_text_splits_what_runs_beside_the_engine(beside):
+    text = beside.report()
+    assert {"beside: products", "beside: comparisons", "beside: selections", "beside: widening"} <= {
+        " ".join(line.split()[:2]) for line in text.splitlines()
+    }
+    assert "beside: local" in text
+    rings = text.partition("Rings beside the engine")[2].splitlines()
+    counted = [line.split()[:-1] for line in rings if line.startswith((" 22 bits", " 32 bits", " booleans"))]
+    assert counted == [["booleans", "500"], ["22", "bits", "1,500"], ["32", "bits", "500"]]
+    (scope,) = (line for line in text.splitlines() if line.startswith(" scope  ") and "22-32" in line)
+    # Rounds of the scope are those of its longest chain.
+    assert f" {round(estimate(beside).total.rounds)} " in scope
+
+
+def test_json_adds_up_beside_the_engine(beside):
+    document = json.loads(beside.report("json"))
+    for part in ("scopes", "ops", "steps"):
+        for key in ("bytes", "messages", "rounds"):
+            whole = document["total"][key]
+            assert sum(entry[key] for entry in document[part]) == pytest.approx(
+                whole, abs=len(document[part])
+            )
+    assert document["beside_rings"] == {"1": 500, "22": 1500, "32": 500}
+    assert [scope["rings"] for scope in document["scopes"]] == [[22, 32]]
+
+
+def test_reports_of_the_engine_alone_do_not_speak_of_what_runs_beside_it(program):
+    for form in ("text", "json"):
+        assert "beside" not in program.report(form).lower()
+    assert "beside" not in program.report("html").partition("</style>")[2].lower()
+
+
+def test_page_shows_what_runs_beside_the_engine(beside):
+    page = Page(beside.report("html"))
+    assert page.open == []
+    classes = {attributes.get("class") for _, attributes in page.tags}
+    assert {"products", "comparisons", "selections", "widening", "beside"} <= classes
+    assert any("beside, products: multiply" in title for title in page.titles)

@@ -89,8 +89,8 @@ def precision_pipeline(
     text, policy = _text_and_policy(policy)
     # Names of ranges are those of the ops that calibration saw.
     measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges, needed_only=guard),)
-    # What is guarded is at its final scale.
-    guards = (DittoInsertGuards(),) if guard else ()
+    # What is guarded is at its final scale, or gets its ring with regard to that.
+    guards = (DittoInsertGuards(beside=policy.beside == "shares"),) if guard else ()
     # Which depends on what was measured.
     chosen = (
         (DittoChooseFunctions(), DittoExpandBounds(), MlirPass("cse")) if policy.beside == "shares" else ()
@@ -111,6 +111,7 @@ def precision_pipeline(
     if policy.beside == "shares":
         return (
             *encoded,
+            *guards,
             # Rings are chosen for what is really computed.
             *_elementary_passes(policy),
             MlirPass("cse"),

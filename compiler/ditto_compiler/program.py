@@ -236,12 +236,18 @@ class Program:
         return Cast(self.values[source].encoding, self.values[target].encoding)
 
     def casts(self) -> Iterator[tuple[Value, Cast]]:
-        """Every cast of a secret value, with the value it casts."""
+        """Every cast of a secret value, with the value it casts; beside the engine, of a secret number."""
         for step in self.steps:
+            pairs: Sequence[tuple[int, int]] = ()
             if isinstance(step, CastBatch):
-                for source, target in step.casts:
-                    if self.values[source].secret:
-                        yield self.values[source], self.cast(source, target)
+                pairs = step.casts
+            elif isinstance(step, Beside):
+                casts = (one for one in step.instructions if one.op == "cast")
+                pairs = [(one.operands[0], one.results[0]) for one in casts]
+                pairs = [pair for pair in pairs if self.values[pair[0]].dtype != "i1"]
+            for source, target in pairs:
+                if self.values[source].secret:
+                    yield self.values[source], self.cast(source, target)
 
     @functools.cached_property
     def executable(self) -> bytes:

@@ -6,14 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sketch import Sketch
 
 import ditto
 from ditto.compiled_program import Program
 from ditto_compiler.cost.measured import FREE, Cost, load_table
 from ditto_compiler.cost.model import estimate, seconds_on
 from ditto_compiler.cost.ops.products import product_blocks
-from ditto_compiler.encoding import RINGS
+from ditto_compiler.encoding import RINGS, Fxp, Int
 from ditto_compiler.network import PRESETS
+from ditto_compiler.oneshot.terms import Term, Terms
 from ditto_compiler.scopes import scope_path
 
 TABLE = load_table()
@@ -244,3 +246,129 @@ def test_estimate_agrees_with_the_published_cost_of_a_layer():
     outputs = s * 3 * h + heads * s * s + heads * s * 64 + s * h + s * m + s * h
     assert total == outputs * 52
     assert math.isclose(total * 8 / 1e6, 491, rel_tol=0.01)
+
+
+def beside(*, rows=8):
+    """A program beside the engine: a product, and a selection by a comparison next to it."""
+    s = Sketch()
+    x, w = s.number(rows, 16, ring=32, frac=10), s.number(16, 4, ring=32, frac=10)
+    dims = {"left_batch": (), "right_batch": (), "left_contracting": (1,), "right_contracting": (0,)}
+    product = s.add("dot_general", (x, w), (rows, 4), Fxp(22, 10), **dims)
+    low = s.add("less", (product,), (rows, 4), Int(32), is_bit=True, thresholds=(0,))
+    positive = s.add("negate", (product,), (rows, 4))
+    s.add("select", (low, positive, product), (rows, 4), Fxp(22, 10))
+    s.add("cast", (product,), (rows, 4), Fxp(32, 10))
+    return s
+
+
+def test_beside_the_engine_products_cost_what_is_left_of_the_ring():
+    """Three times 22 bits an element in one round, where the engine sends 12 bytes and 20 in three."""
+    ops = {op.op: op for op in estimate(beside().program()).ops}
+    assert ops["dot_general"].cost.bytes == 3 * 32 * 22 / 8
+    assert (ops["dot_general"].cost.rounds, ops["dot_general"].ring) == (1, 22)
+    assert ops["select"].cost.bytes == 4 * 32 * 22 / 8
+    assert ops["cast"].cost.bytes == 4 * 32 * 10 / 8
+    assert ops["negate"].cost.bytes == ops["negate"].cost.messages == ops["negate"].cost.rounds == 0
+    assert {op.op: op.beside for op in ops.values()} == {
+        "dot_general": "products",
+        "less": "comparisons",
+        "negate": "local",
+        "select": "selections",
+        "cast": "widening",
+    }
+
+
+def test_beside_the_engine_rounds_are_those_of_the_longest_chain():
+    """What runs at the same time waits together: the widening takes rounds that the comparison takes too."""
+    s = beside()
+    total, planned = estimate(s.program()).total, s.planned
+    ops = {op.op: op for op in estimate(s.program()).ops}
+    assert ops["cast"].cost.rounds == 0
+    assert total.rounds == planned.rounds == 1 + ops["less"].cost.rounds + 2
+    assert total.bytes == planned.bytes
+    assert total.messages == pytest.approx(len(planned.messages))
+    assert 0 < ops["cast"].cost.messages <= 3
+
+
+def test_every_instruction_has_a_measured_row():
+    for kinds in (
+        "multiply",
+        "product",
+        "widen",
+        "less",
+        "select",
+        "convert",
+        "fourier",
+        "exponential",
+        "local",
+    ):
+        assert set(TABLE.beside.rows[kinds]) == {32, 64}
+    assert set(TABLE.beside.rows["join"]) == {32}
+    for by_word in TABLE.beside.rows.values():
+        assert all(min(work.ns, work.byte_ns, work.us) >= 0 for work in by_word.values())
+        assert all(work.ns + work.byte_ns > 0 for work in by_word.values())
+    assert set(TABLE.beside.multiply_add_ns) == set(TABLE.beside.read_ns) == {32, 64}
+
+
+def products(m, k, n, ring=32):
+    s = Sketch()
+    x, w = (s.value(shape, Fxp(ring, 10)) for shape in ((m, k), (k, n)))
+    dims = {"left_batch": (), "right_batch": (), "left_contracting": (1,), "right_contracting": (0,)}
+    s.add("dot_general", (x, w), (m, n), Fxp(ring - 10, 10), **dims)
+    return estimate(s.program()).total.seconds
+
+
+def test_products_of_few_rows_take_as_long_as_their_weights_take_to_read():
+    """One row and eight of a large product differ by much less than eight times, 128 and 1024 by that."""
+    assert products(8, 4096, 11008) < 3 * products(1, 4096, 11008)
+    assert products(1024, 768, 768) == pytest.approx(8 * products(128, 768, 768), rel=0.15)
+    assert products(128, 768, 3072, ring=64) > 1.5 * products(128, 768, 3072)
+
+
+def test_convolutions_multiply_as_often_as_their_window_has_places():
+    """A window of one is a matrix product of channels."""
+    ones, zeros = (
+        {"strides": (1,), "left_dilation": (1,), "right_dilation": (1,)},
+        {"low": (0,), "high": (0,)},
+    )
+    s = Sketch()
+    x, w = (s.value(shape, Fxp(32, 10)) for shape in ((1, 768, 128), (768, 768, 1)))
+    s.add(
+        "convolution", (x, w), (1, 768, 128), Fxp(22, 10), **ones, **zeros, reverse=(0,),
+        input=(0, 1, 2), kernel=(0, 1, 2), output=(0, 1, 2), groups=1, batch_groups=1,
+    )  # fmt: skip
+    assert estimate(s.program()).total.seconds == pytest.approx(products(128, 768, 768), rel=0.01)
+
+
+def test_functions_cost_by_their_words():
+    def function(count):
+        terms = Terms(
+            kind="fourier", ring=16, frac=8, low=-1000, high=1000, result_ring=20, result_frac=8, drop=4,
+            coefficient_frac=20, constant=0, terms=(Term(1, 1, 1, 4, 0),) * count,
+        )  # fmt: skip
+        s = Sketch()
+        about = {k: tuple(v) if isinstance(v, list) else v for k, v in terms.to_attributes().items()}
+        s.add("oneshot", (s.number(5000, ring=16, frac=8),), (5000,), Fxp(20, 8), **about)
+        return estimate(s.program()).total
+
+    few, many = function(2), function(6)
+    assert (few.bytes, many.bytes) == (5000 * 3 * (2 * 2 + 2 * 20 / 24), 5000 * 3 * (2 * 6 + 2 * 20 / 24))
+    assert few.rounds == many.rounds == 2
+    assert few.seconds < many.seconds
+
+
+def test_public_values_cost_nothing_beside_the_engine():
+    s = Sketch()
+    x = s.number(4, secret=False)
+    s.add("multiply", (x, x), (4,), Fxp(12, 8))
+    assert estimate(s.program()).ops == ()
+
+
+def test_casts_of_a_program_include_those_beside_the_engine():
+    (pair,) = beside().program().casts()
+    value, cast = pair
+    assert (value.elements, str(cast.source), str(cast.target)) == (
+        32,
+        "#ditto.fxp<22, 10>",
+        "#ditto.fxp<32, 10>",
+    )

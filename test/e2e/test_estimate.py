@@ -32,7 +32,10 @@ def check(cluster, function, *arguments, policy, bytes_within=0.05, messages_wit
     assert expected.unknown == ()
     assert expected.total.bytes == pytest.approx(counted.bytes, rel=bytes_within)
     assert expected.total.messages == pytest.approx(counted.messages, rel=messages_within)
-    outside = [op for op in expected.ops if not op.region]
+    beside = [op.cost for op in expected.ops if op.beside]
+    assert sum(cost.bytes for cost in beside) == counted.beside_bytes
+    assert sum(cost.messages for cost in beside) == pytest.approx(counted.beside_messages)
+    outside = [op for op in expected.ops if not op.region and not op.beside]
     casts = [op.cost for op in outside if op.op != "compare"]
     assert sum(cost.bytes for cost in casts) == counted.cast_bytes
     assert sum(cost.messages for cost in casts) == counted.cast_messages

@@ -4,106 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from sketch import Sketch
 
-from ditto.runtime.party.executor import Executor
-from ditto.runtime.protocols.local import Public
-from ditto.runtime.protocols.shared import Bits, Shared, reduced, signed, word_of
-from ditto.runtime.transport.channel import run_in_threads
-from ditto_compiler.beside.instruction import NAMES, Instruction, Tensor, check
-from ditto_compiler.beside.schedule import schedule
-from ditto_compiler.encoding import Fxp, Int
+from ditto_compiler.beside.instruction import NAMES
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.oneshot.fit import fit
-
-RNG = np.random.default_rng(11)
-
-
-class Sketch:
-    """Instructions under construction, and secret numbers for them."""
-
-    def __init__(self):
-        self.tensors = []
-        self.instructions = []
-        self.inputs = {}
-
-    def value(self, shape, encoding, *, is_bit=False, secret=True):
-        self.tensors.append(Tensor(tuple(shape), is_bit, encoding, secret))
-        return len(self.tensors) - 1
-
-    def number(self, *shape, ring=20, frac=8, secret=True):
-        """An input, of magnitude below 1."""
-        found = self.value(shape, Fxp(ring, frac), secret=secret)
-        self.inputs[found] = RNG.integers(-(1 << frac), 1 << frac, shape)
-        return found
-
-    def bit(self, *shape):
-        found = self.value(shape, Int(2), is_bit=True)
-        self.inputs[found] = RNG.integers(0, 2, shape)
-        return found
-
-    def add(self, op, operands, shape, encoding=None, *, is_bit=False, **attributes):
-        encoding = encoding or self.tensors[operands[0]].encoding
-        secret = any(self.tensors[number].secret for number in operands)
-        results = [
-            self.value(shape, encoding, is_bit=is_bit, secret=secret)
-            for _ in attributes.get("thresholds", (0,))
-        ]
-        one = Instruction(op, tuple(operands), tuple(results), attributes)
-        check(one, [self.tensors[n] for n in operands], [self.tensors[n] for n in results])
-        self.instructions.append(one)
-        return results[0]
-
-    def shares(self, rank):
-        """What a party holds of the inputs."""
-        random = np.random.default_rng(5)
-        held = {}
-        for number, plain in self.inputs.items():
-            about = self.tensors[number]
-            word = np.dtype(np.uint8) if about.is_bit else word_of(about.ring)
-            if not about.secret:
-                held[number] = Public(about.ring, plain.astype(np.uint64).astype(word))
-                continue
-            top = 2 if about.is_bit else 1 << 8 * word.itemsize
-            first, second = (random.integers(0, top, about.shape, np.uint64).astype(word) for _ in range(2))
-            third = (
-                plain.astype(word) ^ first ^ second
-                if about.is_bit
-                else plain.astype(np.uint64).astype(word) - first - second
-            )
-            slots = (first, second, third)
-            mine = slots[rank], slots[(rank + 1) % 3]
-            held[number] = Bits(*mine) if about.is_bit else Shared(about.ring, *mine)
-        return held
-
-    def run(self):
-        """The three parties' (rounds, bytes, messages, values)."""
-
-        def party(channel):
-            executor = Executor(channel.rank, channel)
-            before = channel.bytes_sent, channel.messages_sent
-            values = self.shares(channel.rank)
-            executor.run(self.instructions, self.tensors.__getitem__, values, lambda number: True)
-            sent = channel.bytes_sent - before[0], channel.messages_sent - before[1]
-            return executor.rounds, *sent, values
-
-        return run_in_threads(party)
-
-    def check(self):
-        """Holds what is sent to what is predicted; the schedule."""
-        planned = schedule(self.instructions, self.tensors.__getitem__)
-        found = self.run()
-        assert {rounds for rounds, *_ in found} == {planned.rounds}
-        assert sum(sent for _, sent, *_ in found) == planned.bytes
-        assert sum(messages for *_, messages, _ in found) == len(planned.messages)
-        return planned, [values for *_, values in found]
-
-
-def opened(values, number):
-    """A shared number, from what the parties hold."""
-    first, second, third = (held[number] for held in values)
-    if isinstance(first, Bits):
-        return first.own ^ second.own ^ third.own
-    return signed(reduced(first.own + second.own + third.own, first.ring), first.ring)
-
 
 FUNCTION = fit(np.tanh, -4.0, 4.0, ring_frac=8, result=(16, 10), error=0.01)
 SIZES = ((5,), (64, 50), (1,), (0,), (3, 0), (3072,), (3073,))
@@ -188,7 +93,7 @@ def test_each_instruction_takes_what_is_predicted(op):
 
 @pytest.mark.parametrize("op", KINDS)
 def test_what_is_local_and_what_is_not(op):
-    planned = schedule((s := one_of(op, (4, 5))).instructions, s.tensors.__getitem__)
+    planned = one_of(op, (4, 5)).planned
     assert (planned.rounds == 0) == (op in ("narrow", "by_public", "sum"))
 
 
@@ -216,8 +121,8 @@ def test_protocols_start_when_what_they_need_is_there():
     assert planned.critical == (0, 1, 3)
     a, b = s.inputs[x], s.inputs[y]
     z = np.where(a < 0, a, b)
-    assert np.abs(opened(values, 5) - 2 * z * a / 256).max() < 2
-    assert np.abs(opened(values, 7) - b * b / 256).max() < 2
+    assert np.abs(s.open(values, 5) - 2 * z * a / 256).max() < 2
+    assert np.abs(s.open(values, 7) - b * b / 256).max() < 2
 
 
 def test_messages_are_shared():
@@ -271,6 +176,6 @@ def test_critical_chain_takes_all_rounds():
     x = s.number(4)
     for _ in range(5):
         x = s.add("cast", (s.add("multiply", (x, x), (4,), Fxp(12, 8)),), (4,), Fxp(20, 8))
-    planned = schedule(s.instructions, s.tensors.__getitem__)
+    planned = s.planned
     assert planned.critical == tuple(range(10))
     assert sum(planned.costs[i].rounds for i in planned.critical) == planned.rounds == 15

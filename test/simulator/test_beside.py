@@ -3,9 +3,12 @@
 import dataclasses
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import ditto
 from ditto.runtime.party.executor import Executor
 from ditto.runtime.protocols.local import Public
 from ditto.runtime.protocols.shared import Bits, Shared, signed, word_of
@@ -572,3 +575,62 @@ def test_a_clip_vouches_for_arguments_however_far_off():
         assert (np.abs(found - tensor.raw) <= tensor.error).all()
     (tensor,), _ = simulate(oneshot_module(terms, [down.format("arg0")], x), [numbers], [20.0])
     np.testing.assert_array_equal(np.isinf(tensor.error), numbers - 20 < low)
+
+
+RNG = np.random.default_rng(0)
+X, Y, SCORES = (RNG.normal(0, k, (4, 16)).astype(np.float32) for k in (1, 1, 3))
+WEIGHTS = [RNG.normal(0, 0.25, shape).astype(np.float32) for shape in ((16, 32), (32, 4))]
+IMAGES = RNG.normal(0, 1, (2, 8, 3)).astype(np.float32)
+KERNELS = RNG.normal(0, 1, (3, 3, 4)).astype(np.float32)
+
+
+def convolved(x, w):
+    return jax.lax.conv_general_dilated(x, w, (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
+
+
+def normalized(x):
+    return (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-5)
+
+
+PROGRAMS = {
+    "gelu": (lambda x: jax.nn.gelu(x @ WEIGHTS[0]) @ WEIGHTS[1], X),
+    "relu": (lambda x, w: jnp.maximum(x @ w, 0) @ WEIGHTS[1], X, WEIGHTS[0]),
+    "gates": (lambda x: jnp.tanh(x) * jax.nn.sigmoid(x) + jax.nn.silu(x), X),
+    "softmax": (jax.nn.softmax, SCORES),
+    "norm": (normalized, X),
+    "maximum": (lambda x: x.max(-1), SCORES),
+    "convolution": (lambda x, w: jnp.maximum(convolved(x, w), 0), IMAGES, KERNELS),
+    "clip": (lambda x: jnp.exp(jnp.clip(x, -4, 0)), SCORES),
+    "choice": (lambda x: jnp.abs(x) + jnp.where(x > 0.5, x, x * x), X),
+    "division": (lambda x, y: x / (1 + y * y), X, Y),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_stay_within_their_bounds(cluster, name):
+    function, *arguments = PROGRAMS[name]
+    samples = [[np.float32(scale) * x for x in arguments] for scale in (1, 0.7, -1)]
+    ranges = ditto.calibrate(function, samples, policy="ditto")
+    program = ditto.compile(function, *arguments, policy="ditto", ranges=ranges)
+    assert "ditto.beside" in program.annotated
+    simulation = ditto.simulate(program, *arguments)
+    assert not simulation.overflows
+    exact, bound = simulation.outputs.astype(np.float64), simulation.error_bounds
+    assert np.isfinite(bound).mean() > 0.5
+    expected = np.asarray(function(*arguments), np.float64)
+    for found in (cluster.run(program, *arguments), expected):
+        assert (np.abs(found - exact) <= bound + 1e-6 * np.abs(exact)).all()
+    fast = ditto.simulate(program, *arguments, mode="fast").outputs
+    assert (np.abs(fast - exact) <= bound + 1e-5).all()
+    # A little more than was measured is fine, and much more is reported.
+    assert not ditto.simulate(program, *(np.float32(1.3) * x for x in arguments)).overflows
+    wild = ditto.simulate(program, *(np.float32(8) * x for x in arguments))
+    assert wild.overflows and all(str(finding) for finding in wild.overflows)
+
+
+def test_gradients_of_one_shot_functions():
+    ranges = ditto.calibrate(jax.nn.gelu, [[X]], policy="ditto")
+    program = ditto.compile(jax.nn.gelu, X, policy="ditto", ranges=ranges)
+    assert "ditto.oneshot" in program.annotated
+    found = jax.grad(lambda x: ditto.simulated(program)(x).sum())(X)
+    np.testing.assert_allclose(found, jax.grad(lambda x: jax.nn.gelu(x).sum())(X), atol=0.02)

@@ -22,6 +22,9 @@ from ditto_compiler.network import PARTIES, Network
 from ditto_compiler.program import Beside, Call, CastBatch, CompareBatch, Program, Region, Value, results_of
 from ditto_compiler.protocols.comparison_batches import Group
 
+_FREE_OPS = ("constant", "iota", "reshape", "broadcast", "transpose", "slice", "bitcast_convert")
+"""Of the engine."""
+
 
 class CostError(DittoError):
     """A program whose cost cannot be estimated."""
@@ -61,6 +64,16 @@ class OpCost:
     def is_cast(self) -> bool:
         """Whether it moves a value from one ring to another."""
         return self.ring != self.target_ring
+
+    @property
+    def label(self) -> str:
+        """What a report counts it under: the op, or the kind of an instruction beside the engine."""
+        return f"beside: {self.beside}" if self.beside else self.op
+
+    @property
+    def is_view(self) -> bool:
+        """Whether it does no more than make constants, or look at values in another way."""
+        return self.op in (beside.VIEWS if self.beside else _FREE_OPS)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@
 | `ditto.guards`     | the entry function       | strings              | what its last result vouches for |
 | `ditto.beside`     | operations               | unit                 | runs beside the engine, on shares |
 | `ditto.slack`      | reductions, comparisons  | f64                  | how far off their result may be  |
+| `ditto.reach`      | operations               | f64                  | how large a guarded value can get |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """
@@ -43,10 +44,11 @@ INFINITY = "ditto.infinity"
 GUARDS = "ditto.guards"
 BESIDE = "ditto.beside"
 SLACK = "ditto.slack"
+REACH = "ditto.reach"
 
 NAMES: tuple[str, ...] = (
     *(VISIBILITY, OWNER, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
-    *(LOW_BITS, INFINITY, GUARDS, BESIDE, SLACK),
+    *(LOW_BITS, INFINITY, GUARDS, BESIDE, SLACK, REACH),
 )
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")

@@ -34,7 +34,7 @@ from ditto_compiler.oneshot.terms import Terms
 from ditto_compiler.op_attributes import dot_dimensions, shape_of
 from ditto_compiler.ops import OPS, is_source
 from ditto_compiler.ops.indexing import first_index
-from ditto_compiler.ops.scales import dyadic_bits, is_constant, multiply_by_reciprocal, working_scale
+from ditto_compiler.ops.scales import dyadic_bits, is_constant, is_free, multiply_by_reciprocal, working_scale
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import is_float
 
@@ -173,6 +173,9 @@ class _Assigner:
             self._decide(op)
         if self._errors.diagnostics:
             return
+        for op in reversed(self._ops[:-1]):
+            self._shorten(op, op.results)
+        self._shorten(None, self._entry.arguments)
         self._write()
 
     def _effect(self, op: ir.Operation) -> Effect | None:
@@ -193,6 +196,9 @@ class _Assigner:
         least = max(2, _magnitude(bound) + 2 + self._options.margin_bits * is_known)
         if not is_known:
             least = min(least, home.ring - home.frac)
+        reach = None if op is None else names.get_float(op, names.REACH)
+        if reach is not None:
+            least = max(least, min(_magnitude(reach) + 2, WIDEST - home.frac))
         frac = max(0, min(frac, WIDEST - least, MOST_FRAC))
         self._numbers[value] = _Number(home, bound, frac, least, least)
 
@@ -396,6 +402,31 @@ class _Assigner:
             f"numbers reach {number.bound:.3g}, which with {number.frac} fraction bits, and what its uses "
             f"multiply it by, do not fit {WIDEST} bits; calibrate, or give it a rule with fewer frac bits",
         )
+
+    def _shorten(self, op: ir.Operation | None, values: Sequence[ir.Value]) -> None:
+        """Takes the fraction bits from arguments, and what moves them, that products then had no room for.
+
+        What is computed is rounded where it is used, once, and not before it is added to something.
+        """
+        if op is not None and self._effect(op) is None:
+            return
+        for value in values:
+            number = self._numbers.get(value) if is_free(value) else None
+            uses = [] if number is None else [use.owner.operation for use in value.uses]
+            if number is not None and uses:
+                number.frac = min(number.frac, max(self._read(user, value) for user in uses))
+
+    def _read(self, user: ir.Operation, value: ir.Value) -> int:
+        """The fraction bits of `value` that `user` does read."""
+        effect, number = self._effect(user), self._numbers[value]
+        if effect is Effect.PRODUCT:
+            places = [i for i, operand in enumerate(user.operands) if operand == value]
+            return max(self._scales[user.results[0]][min(i, 1)] for i in places)
+        if effect is Effect.FUNCTION:
+            return self._terms[user.results[0]].frac
+        if effect in (Effect.LOCAL, Effect.SELECT):
+            return self._numbers[user.results[0]].frac
+        return number.frac
 
     # Writing it down, from the first op to the last.
 

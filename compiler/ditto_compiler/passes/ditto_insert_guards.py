@@ -46,6 +46,9 @@ class DittoInsertGuards(Pass):
     that it can have, its operands being inside of their ranges, and that of its range together do not fill
     the ring; `ditto.guards` says of which values that is so.
 
+    With `beside`, `ditto.reach` on a value's op says how large it can get, so that ditto-assign-rings makes
+    it in a ring that holds that.
+
     Requires: casts inserted; ranges applied with `needed_only`. Keeps: c2, c3.
 
     Before:
@@ -71,6 +74,8 @@ class DittoInsertGuards(Pass):
     """
 
     name: ClassVar[str] = "ditto-insert-guards"
+    beside: bool = False
+    """Whether rings are assigned afterwards."""
 
     def run(self, module: ir.Module) -> None:
         entry = self.entry(module, after="ditto-insert-casts")
@@ -80,6 +85,9 @@ class DittoInsertGuards(Pass):
             for value, (measured, proved) in Assumptions(entry).found.items()
             if visibility.is_secret(value) and isinstance(encoding_of(value), Fxp) and numel(value)
         ]
+        if self.beside:
+            for one in assumptions:
+                one.note_reach()
         old = ops_of(entry.entry_block)[-1]
         returned, place = list(old.operands), old.location
         with module.context:
@@ -125,6 +133,7 @@ class Assumption:
         value: the value.
         measured: the range.
         low, high: the ends that it is compared with.
+        reach: the difference of two numbers that a comparison has to tell apart at most.
         is_certain: whether it is noticed however far the value leaves its range.
     """
 
@@ -132,6 +141,7 @@ class Assumption:
     measured: Interval
     low: float
     high: float
+    reach: float
     is_certain: bool
 
     @staticmethod
@@ -145,9 +155,14 @@ class Assumption:
         most = math.ldexp(1.0 - SLACK, encoding.ring - 2 - encoding.frac)
         low, high = max(low - slack, -most), min(high + slack, most)
         reach = proved.largest + max(-low, high)
-        return Assumption(
-            value, measured, low, high, reach < math.ldexp(1.0, encoding.ring - encoding.frac - 1)
-        )
+        certain = reach < math.ldexp(1.0, encoding.ring - encoding.frac - 1)
+        return Assumption(value, measured, low, high, reach, certain)
+
+    def note_reach(self) -> None:
+        """Has the value made in a ring in which it does not wrap around unnoticed."""
+        op = defining_op(self.value)
+        if op is not None and self.is_certain:
+            op.attributes[names.REACH] = ir.FloatAttr.get_f64(self.reach)
 
     def __str__(self) -> str:
         op = defining_op(self.value)

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
 from importlib import resources
 
+from ditto_compiler.cost.beside import KINDS, LOCAL
 from ditto_compiler.cost.measured import Cost
 from ditto_compiler.cost.model import OpCost, seconds_on, total
 from ditto_compiler.network import Network
-from ditto_compiler.report.summary import Part, Report, Stage, cast_label, fold, format_bytes, format_seconds
+from ditto_compiler.report.summary import (
+    Part,
+    Report,
+    Stage,
+    cast_label,
+    fold,
+    format_bytes,
+    format_seconds,
+    span,
+    width_name,
+)
 
 
 @dataclass(frozen=True)
@@ -32,12 +43,16 @@ class Metric:
     format: Callable[[float], str]
 
 
+BESIDE = (*dict.fromkeys(KINDS.values()), LOCAL)
+"""Kinds of what runs beside the engine, in the order in which bars show them."""
+
+
 @dataclass(frozen=True)
 class Piece:
-    """A coloured piece of a bar: what one scope does in one ring, or its casts."""
+    """A coloured piece of a bar: what one scope does in one ring, its casts, or a kind beside the engine."""
 
     kind: str
-    """CSS class: `r64`, or `cast`."""
+    """CSS class: `r64`, `cast`, or a kind of `BESIDE`."""
     label: str
     ops: tuple[OpCost, ...]
 
@@ -102,7 +117,7 @@ def page(report: Report) -> str:
 <h2>Kinds of op</h2>
 {_op_table(report)}
 </section>
-<footer>{"".join(f"<p>{escape(line)}</p>" for line in report.notes())}</footer>
+{_width_section(report)}<footer>{"".join(f"<p>{escape(line)}</p>" for line in report.notes())}</footer>
 </html>
 """
 
@@ -140,20 +155,26 @@ def _legend(report: Report) -> str:
     entries = [(f"r{ring}", f"ring {ring}") for ring in _rings(report)]
     if any(op.is_cast for op in report.cost.ops):
         entries.append(("cast", "casts between rings"))
+    kinds = {op.beside for op in report.cost.ops}
+    entries += ((kind, f"beside: {kind}") for kind in BESIDE if kind in kinds)
     keys = "".join(f'<span><i class="{kind}"></i>{escape(text)}</span>' for kind, text in entries)
     return f'<p class="legend">{keys}</p>'
 
 
 def _pieces(parts: Sequence[Part]) -> list[Piece]:
-    """The pieces of a group's bar: parts in order, each its rings from narrow to wide, then its casts."""
+    """The pieces of a group's bar: parts in order, each its rings, narrow to wide, its casts, the rest."""
     pieces = []
     for part in parts:
         for ring in part.rings:
-            ops = tuple(op for op in part.ops if not op.is_cast and op.ring == ring)
+            ops = tuple(op for op in part.ops if not op.is_cast and not op.beside and op.ring == ring)
             pieces.append(Piece(f"r{ring}", part.name or part.group, ops))
         casts = tuple(op for op in part.ops if op.is_cast)
         if casts:
             pieces.append(Piece("cast", part.name or part.group, casts))
+        for kind in BESIDE:
+            ops = tuple(op for op in part.ops if op.beside == kind)
+            if ops:
+                pieces.append(Piece(kind, part.name or part.group, ops))
     return pieces
 
 
@@ -196,8 +217,9 @@ def _describe(piece: Piece) -> str:
     costing = Counter(op.op for op in piece.ops if op.cost.messages)
     ops = ", ".join(op if count == 1 else f"{count} × {op}" for op, count in costing.items())
     cost = piece.cost
+    where = f"beside, {piece.kind}" if piece.kind in BESIDE else piece.kind.replace("r", "ring ")
     return (
-        f"{piece.kind.replace('r', 'ring ')}: {ops or 'local ops'}\n"
+        f"{where}: {ops or 'local ops'}\n"
         f"{format_bytes(cost.bytes)}, {cost.messages:.0f} messages, {cost.rounds:.0f} rounds"
     )
 
@@ -205,10 +227,13 @@ def _describe(piece: Piece) -> str:
 def _schedule(report: Report) -> str:
     """A line per network: regions and casts as long as they are predicted to take."""
     regions = sum(stage.ring is not None for stage in report.stages)
+    beside = sum(stage.is_beside for stage in report.stages)
     lines = [_timeline(report, network) for network in report.networks]
+    steps = f", {beside} steps beside the engine" if beside else ""
     return (
-        f'<p class="legend">{regions} regions and {len(report.stages) - regions} batches of casts and '
-        f"truncations, one after the other, as long as they are predicted to take</p>{''.join(lines)}"
+        f'<p class="legend">{regions} regions{steps} and {len(report.stages) - regions - beside} batches of '
+        "casts and truncations, one after the other, as long as they are predicted to take</p>"
+        + "".join(lines)
     )
 
 
@@ -232,9 +257,11 @@ def _timeline(report: Report, network: Network) -> str:
 
 
 def _stage_kind(stage: Stage) -> str:
-    """CSS class: of the ring, of casts, or of truncations outside of the engine."""
+    """CSS class: of the ring, of casts, of what runs beside the engine, or of truncations outside of it."""
     if stage.ring is not None:
         return f"r{stage.ring}"
+    if stage.is_beside:
+        return "beside"
     return (
         "cast"
         if any(op.is_cast for op in stage.ops)
@@ -247,6 +274,10 @@ def _stage_kind(stage: Stage) -> str:
 def _stage_title(stage: Stage) -> str:
     if stage.ring is not None:
         return f"{stage.name}: ring {stage.ring}, {len(stage.ops)} ops"
+    if stage.is_beside:
+        costing = Counter(op.beside for op in stage.ops if op.cost.messages)
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in costing.items())
+        return f"beside the engine: {kinds or 'local ops'}"
     counts = Counter(f"{op.op} {cast_label(op)}" if op.is_cast else op.op for op in stage.ops)
     return ", ".join(f"{count} × {text}" for text, count in counts.items())
 
@@ -271,9 +302,7 @@ def _scope_table(report: Report) -> str:
         shown = group
         cost = total(part.cost for part in parts)
         casts = sum((part.casts for part in parts), Counter[str]())
-        rings = "".join(
-            f'<i class="pill r{r}">{r}</i>' for r in sorted({r for part in parts for r in part.rings})
-        )
+        rings = _pills({r for part in parts for r in part.rings}, {w for part in parts for w in part.widths})
         marks = "".join(f'<i class="pill cast">{escape(label)}×{n}</i>' for label, n in sorted(casts.items()))
         share = 100 * cost.bytes / whole
         cells = [
@@ -293,14 +322,35 @@ def _scope_table(report: Report) -> str:
     return _table(["", *heads], rows)
 
 
+def _pills(rings: Iterable[int], widths: Iterable[int]) -> str:
+    """Rings of the engine, one by one, and the span of those beside it."""
+    found = "".join(f'<i class="pill r{ring}">{ring}</i>' for ring in sorted(rings))
+    return found + (f'<i class="pill beside">{text}</i>' if (text := span(widths)) else "")
+
+
+def _width_section(report: Report) -> str:
+    """How many elements there are in each ring beside the engine; nothing if there are none."""
+    if not report.widths:
+        return ""
+    most, rows = max(report.widths.values()), []
+    for ring, elements in report.widths.items():
+        bar = f'<div class="beside" style="width:{100 * elements / most:.3f}%"></div>'
+        rows.append(
+            f'<div class="row"><div class="name">{width_name(ring)}</div><div class="bar">{bar}</div>'
+            f'<div class="value">{elements:,}</div></div>'
+        )
+    return f"<section>\n<h2>Elements by ring, beside the engine</h2>\n{''.join(rows)}\n</section>\n"
+
+
 def _op_table(report: Report) -> str:
     rows = []
     rings: dict[str, set[int]] = {}
     for op in report.cost.ops:
-        rings.setdefault(op.op, set()).add(op.ring)
+        rings.setdefault(op.label, set()).add(op.ring)
     for name, count, cost in report.by_op():
-        if cost.messages:
-            pills = "".join(f'<i class="pill r{ring}">{ring}</i>' for ring in sorted(rings[name]))
+        is_beside = name.startswith("beside: ")
+        if cost.messages or is_beside:
+            pills = _pills((), rings[name] - {1}) if is_beside else _pills(rings[name], ())
             cells = [f"{count}", format_bytes(cost.bytes), f"{cost.messages:,.0f}", f"{cost.rounds:,.0f}"]
             cells += [format_seconds(seconds_on(cost, network)) for network in report.networks]
             rows.append(

@@ -24,8 +24,6 @@ from ditto_compiler.program import Call, Program
 OUTSIDE = "(no scope)"
 """Shown for ops that the user put in no scope."""
 
-_FREE_OPS = ("constant", "iota", "reshape", "broadcast", "transpose", "slice", "bitcast_convert")
-
 RING_STYLES = {32: "green", 64: "blue", 128: "magenta"}
 
 
@@ -50,13 +48,18 @@ class Part:
 
     @property
     def rings(self) -> tuple[int, ...]:
-        """Rings that it computes in, narrow to wide."""
-        return tuple(sorted({op.ring for op in self.ops if not op.is_cast}))
+        """Rings of the engine that it computes in, narrow to wide."""
+        return tuple(sorted({op.ring for op in self.ops if not op.is_cast and not op.beside}))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Rings of the numbers that it makes beside the engine, narrow to wide."""
+        return tuple(sorted(ring for ring in _widths(self.ops) if ring > 1))
 
     @property
     def computing(self) -> int:
         """How many ops do more than move or make values."""
-        return sum(not op.is_cast and op.op not in _FREE_OPS for op in self.ops)
+        return sum(not op.is_cast and not op.is_view for op in self.ops)
 
     @property
     def truncated(self) -> int:
@@ -71,12 +74,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the schedule: a region, or casts between regions.
+    """A step of the schedule: a region, casts between regions, or what runs beside the engine.
 
     Attributes:
-        name: of the region; empty for casts.
-        ring: of the region, or None for casts.
-        ops: ops, or casts and rescales.
+        name: of the region; empty for all else.
+        ring: of the region, or None.
+        ops: ops, casts and rescales, or instructions.
     """
 
     name: str
@@ -87,6 +90,11 @@ class Stage:
     def cost(self) -> Cost:
         """Over all its ops."""
         return total(op.cost for op in self.ops)
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it runs on shares beside the engine."""
+        return any(op.beside for op in self.ops)
 
 
 def cast_label(op: OpCost) -> str:
@@ -132,21 +140,31 @@ class Report:
         return list(dict.fromkeys(part.group for part in self.parts))
 
     def by_op(self) -> list[tuple[str, int, Cost]]:
-        """(op, how often, cost) of each kind of op that costs anything, most bytes first."""
+        """(label, how often, cost) of each kind of op that costs anything, most bytes first."""
         kinds: dict[str, list[Cost]] = {}
         for op in self.cost.ops:
             if op.cost.messages or op.cost.seconds:
-                kinds.setdefault(op.op, []).append(op.cost)
+                kinds.setdefault(op.label, []).append(op.cost)
         rows = [(op, len(costs), total(costs)) for op, costs in kinds.items()]
         return sorted(rows, key=lambda row: (-row[2].bytes, -row[2].seconds))
+
+    @property
+    def widths(self) -> dict[int, int]:
+        """Elements that are made beside the engine, by ring, narrow to wide; booleans are in ring 1."""
+        return dict(sorted(_widths(self.cost.ops).items()))
 
     def seconds(self, cost: Cost) -> dict[str, float]:
         """Predicted wall time on each network."""
         return {network.name: seconds_on(cost, network) for network in self.networks}
 
     def __rich__(self) -> RenderableType:
+        widths = [self._width_table()] if self.widths else []
         return Group(
-            Text(self._headline(), style="bold"), self._scope_table(), self._op_table(), self._notes()
+            Text(self._headline(), style="bold"),
+            self._scope_table(),
+            self._op_table(),
+            *widths,
+            self._notes(),
         )
 
     def text(self, width: int = 118) -> str:
@@ -157,7 +175,7 @@ class Report:
 
     def json(self) -> str:
         """Everything, for programs to read."""
-        document = {
+        document: dict[str, Any] = {
             "program": self.program,
             "policy": self.policy,
             "machine": self.cost.machine,
@@ -177,6 +195,8 @@ class Report:
             ],
             "unknown": list(self.cost.unknown),
         }
+        if self.widths:
+            document["beside_rings"] = self.widths
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
     def _cost_json(self, cost: Cost) -> dict[str, Any]:
@@ -192,7 +212,7 @@ class Report:
         return {
             "group": part.group,
             "part": part.name,
-            "rings": list(part.rings),
+            "rings": sorted({*part.rings, *part.widths}),
             "ops": part.computing,
             "casts": dict(part.casts),
             "truncated_elements": part.truncated,
@@ -233,7 +253,7 @@ class Report:
             seconds = self.seconds(cost).values()
             table.add_row(
                 f"  {name}" if name else Text(group, style="bold"),
-                _rings_text(sorted({ring for part in parts for ring in part.rings})),
+                _rings_text(parts),
                 " ".join(f"{label}×{count}" for label, count in sorted(casts.items())),
                 f"{sum(part.computing for part in parts)}",
                 f"{sum(part.truncated for part in parts):,}",
@@ -256,9 +276,19 @@ class Report:
         ):
             table.add_column(name, justify="right", no_wrap=True)
         for op, count, cost in self.by_op():
-            if cost.messages:
+            if cost.messages or op.startswith("beside: "):
                 cells = (f"{cost.bytes / 1e6:.3f}", f"{cost.messages:.0f}", f"{cost.rounds:.0f}")
                 table.add_row(op, f"{count}", *cells, *(f"{s:.3f}" for s in self.seconds(cost).values()))
+        return table
+
+    def _width_table(self) -> Table:
+        table = Table(box=SIMPLE_HEAD, title="Rings beside the engine", title_justify="left", pad_edge=False)
+        table.add_column("ring", no_wrap=True, min_width=24)
+        for name in ("elements", "%"):
+            table.add_column(name, justify="right", no_wrap=True)
+        whole = sum(self.widths.values())
+        for ring, elements in self.widths.items():
+            table.add_row(width_name(ring), f"{elements:,}", f"{100 * elements / whole:.1f}")
         return table
 
     def _notes(self) -> Text:
@@ -272,6 +302,11 @@ class Report:
             f"Seconds = computing + bytes / 3 / bandwidth + rounds × RTT / 2 ({networks}).",
             f"Computing is a third of the processor time, measured op by op on: {self.cost.machine}.",
         ]
+        if self.widths:
+            lines.append(
+                "Beside the engine, rounds are those of a longest chain of protocols; messages that several "
+                "share count in parts."
+            )
         if self.cost.unknown:
             lines.append(f"Not known and counted as free: {', '.join(self.cost.unknown)}.")
         return lines
@@ -298,7 +333,7 @@ def make_report(
     # In the order in which they end: what depends on nothing, such as masks of late layers, begins early.
     # Free ops do not count, for equal constants of many scopes are one op.
     last = dict.fromkeys(scopes, -1)
-    last.update({split_scope(op.scope): index for index, op in enumerate(cost.ops) if op.op not in _FREE_OPS})
+    last.update({split_scope(op.scope): index for index, op in enumerate(cost.ops) if not op.is_view})
     ends: dict[str, int] = {}
     for (group, _), index in last.items():
         ends[group] = max(index, ends.get(group, 0))
@@ -344,11 +379,31 @@ def fold(parts: Sequence[Part]) -> list[tuple[str, str, list[Part]]]:
     return [(titles[kind], name, rows[kind, name]) for kind, name in ordered]
 
 
-def _rings_text(rings: Sequence[int]) -> Text:
+def _widths(ops: Iterable[OpCost]) -> Counter[int]:
+    """Elements that are made beside the engine, by ring."""
+    found: Counter[int] = Counter()
+    for op in ops:
+        if op.beside and not op.is_view and op.elements:
+            found[op.ring] += op.elements
+    return found
+
+
+def _rings_text(parts: Sequence[Part]) -> Text:
     text = Text()
-    for ring in rings:
+    for ring in sorted({ring for part in parts for ring in part.rings}):
         text.append(f"{ring} ", style=RING_STYLES[ring])
-    return text
+    return text.append(span({width for part in parts for width in part.widths}), style="cyan")
+
+
+def span(widths: Iterable[int]) -> str:
+    """`9-32`, the narrowest and the widest of some rings."""
+    ends = sorted(widths)
+    return "-".join(dict.fromkeys((str(ends[0]), str(ends[-1])))) if ends else ""
+
+
+def width_name(ring: int) -> str:
+    """A ring beside the engine."""
+    return "booleans" if ring == 1 else f"{ring} bits"
 
 
 def format_bytes(count: float) -> str:

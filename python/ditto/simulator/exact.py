@@ -116,8 +116,8 @@ class Exact(Interpreter[Tensor]):
             return exactly(rings.of_integers(array, encoding.ring))
         raw, wide = rings.quantize(array.astype(np.float64), encoding.ring, encoding.frac)
         origin = f"input {index}"
-        error = self.check(origin, origin, SourceLocation(), raw, wide, encoding)
-        return Tensor(raw, error)
+        exact = exactly(raw)
+        return Tensor(raw, self.check(origin, origin, SourceLocation(), raw, wide, encoding, exact.error))
 
     def literal(self, op: ir.Operation, numbers: Sequence[float]) -> Tensor:
         """As in the base class."""
@@ -160,18 +160,17 @@ class Exact(Interpreter[Tensor]):
         bound = np.broadcast_to(np.asarray(error, np.float64), raw.shape)
         if isinstance(encoding, Fxp):
             wide = np.broadcast_to(np.asarray(wide, np.float64), raw.shape)
-            unsafe = self.check(
+            bound = self.check(
                 op,
                 op.name,
                 source_location(op.location),
                 raw,
                 wide,
                 encoding,
+                bound,
                 truncated=dropped,
                 spare=spare_bits(op),
-                error=bound,
             )
-            bound = np.maximum(bound, unsafe)
         if dropped:
             raw = rings.as_raw(rings.shift_right(raw, dropped), encoding.ring)
             bound = np.asarray(np.ldexp(bound, -dropped) + TRUNCATION_ULPS)
@@ -185,18 +184,22 @@ class Exact(Interpreter[Tensor]):
         raw: Raw,
         wide: Floats,
         encoding: Encoding,
+        error: Floats,
         *,
         truncated: int = 0,
         spare: int = 2,
-        error: Floats | float = 0.0,
     ) -> Floats:
-        """Reports elements that do not fit; gives the error that follows.
+        """Reports elements that do not fit; gives the error, infinite where the parties' may not fit.
 
-        That is infinite for them and for elements that the parties' may not fit, else 0. There is one report
-        for each `key`. The other arguments are as for `hold` and `Overflow`.
+        There is one report for each `key`. The other arguments are as for `hold` and `Overflow`.
         """
         limit = 1 << (encoding.ring - spare)
         least = -limit if spare == 1 else 1 - limit
+        # What is so far inside that no rounding matters is soon seen to be.
+        inside = limit * (1 - 2.0**-40) - 1
+        reach = max(float(wide.max()), -float(wide.min())) if wide.size else 0.0
+        if wide.size and reach + float(error.max()) < inside:
+            return error
         held = rings.to_float(raw)
         # Far more than `wide` is rounded by, and less than what wrapped around or was put elsewhere is off.
         moved = ~(np.abs(wide - held) < max(1.0, 2.0 ** (encoding.ring - 3)))
@@ -206,7 +209,7 @@ class Exact(Interpreter[Tensor]):
             worst = largest(np.ldexp(found, -(encoding.frac + truncated)))
             self.report(key, Overflow(name, location, worst, encoding, truncated, found.size, spare=spare))
         stays = (held + error < limit) & (held - error >= least)
-        return np.where(unsafe | ~stays, np.inf, 0.0)
+        return np.where(unsafe | ~stays, np.inf, error)
 
     def report(self, key: object, finding: Finding) -> None:
         """Notes a finding; of several of one op, as in a loop, that of the largest value."""

@@ -58,8 +58,8 @@ def _widened(e: Exact, op: ir.Operation, x: Tensor) -> Tensor:
     if maker is None or spare_bits(maker) > 1 or not e.is_secret(op.operands[0]):
         return x
     location, wide = source_location(op.location), rings.to_float(x.raw)
-    unsafe = e.check((op, "wraps"), op.name, location, x.raw, wide, operand_encoding(op), error=x.error)
-    return Tensor(x.raw, np.maximum(x.error, unsafe))
+    error = e.check((op, "wraps"), op.name, location, x.raw, wide, operand_encoding(op), x.error)
+    return Tensor(x.raw, error)
 
 
 def _fast_cast(f: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Array]:
