@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from ditto_compiler.errors import DittoError
-from ditto_compiler.private_functions import Mark
 from ditto_compiler.options import did_you_mean
+from ditto_compiler.private_functions import Mark
 
 BUILT_IN: Mapping[str, Callable[[Any], Any]] = {
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
