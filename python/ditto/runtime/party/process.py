@@ -18,16 +18,17 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from spu import libspu
 
-from ditto.runtime.party.engine import Engine, reason_of
+from ditto.runtime.party.engine import Engine, Prepared, reason_of
 from ditto.runtime.party.engine_shares import Held, shape_of
 from ditto.runtime.party.memory import PeakMemory, protect_memory
-from ditto.runtime.protocols.sharing import raw_shape, word_dtype
+from ditto.runtime.protocols.sharing import Ring, raw_shape, slot_ahead, word_dtype
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
 from ditto_compiler.encoding import Encoding, parse_encoding, plan_casts
 from ditto_compiler.errors import DittoError, InternalError
@@ -41,14 +42,28 @@ class ProtocolError(DittoError):
     """A caller that sends what the program does not take."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Ahead:
+    """A prepared run.
+
+    Attributes:
+        keys: of the slots of its inputs that were drawn ahead and that this party knows, by slot.
+        prepared: what the engine has of it.
+    """
+
+    keys: dict[int, bytes]
+    prepared: Prepared
+
+
 class Party:
     """Executes commands one by one.
 
     Commands: `connect` (rank, addresses, receive time-out, network), `load` (a program file), `unload`,
     `input` (one share of the next run, or the key of a kept one), `run` (and what of the outputs to keep),
-    `keep` (one share for later runs), `forget` (kept shares). `connect`, `load` and `run` are answered by
-    `{"ok": ...}` or `{"error": ...}`; a party that is ready for commands says ok unasked, and while it runs
-    it reports `{"progress": step}`.
+    `keep` (one share for later runs), `forget` (kept shares), `prepare` (a run whose inputs come later: keys
+    of their slots x_0 and x_1), `last` (the slot x_2 of an input of a prepared run). `connect`, `load`,
+    `prepare` and `run` are answered by `{"ok": ...}` or `{"error": ...}`; a party that is ready for commands
+    says ok unasked, and while it runs it reports `{"progress": step}`.
     """
 
     def __init__(self, sock: socket.socket, folder: Path, peak_memory: PeakMemory) -> None:
@@ -58,7 +73,9 @@ class Party:
         self._engine: Engine | None = None
         self._programs: dict[str, Program] = {}
         self._inputs: dict[int, tuple[Encoding, Held]] = {}
+        self._last: dict[int, Ring] = {}
         self._kept: dict[int | str, dict[Encoding, Held]] = {}
+        self._prepared: dict[str, deque[_Ahead]] = {}
 
     def serve(self) -> None:
         """Answers commands until the caller closes the connection, which ends the process."""
@@ -89,9 +106,16 @@ class Party:
                 return {"ok": True, "about": _about(program)}, []
             case "unload":
                 del self._programs[header["digest"]]
+                self._prepared.pop(header["digest"], None)
                 return {}, []
+            case "prepare":
+                return self._prepare(header["digest"], header["slots"]), []
             case "input":
                 self._inputs[header["value"]] = self._input(header, buffers)
+                return {}, []
+            case "last":
+                ring = parse_encoding(header["encoding"]).ring
+                self._last[header["value"]] = np.frombuffer(buffers[0], word_dtype(ring))
                 return {}, []
             case "keep":
                 kept = self._kept.setdefault(header["key"], {})
@@ -103,7 +127,8 @@ class Party:
                     self._kept.pop(key, None)
                 return {}, []
             case "run":
-                return self._run(self._programs[header["digest"]], dict(header["keep"]))
+                ahead = self._next_prepared(header["digest"]) if header.get("prepared") else None
+                return self._run(self._programs[header["digest"]], dict(header["keep"]), ahead)
         raise InternalError(f"unknown command {header['command']!r}")
 
     def _connect(self, rank: int, addresses: list[str], timeout_s: float, network: Network | None) -> None:
@@ -142,6 +167,8 @@ class Party:
             ProtocolError: some are missing or too many, of another size, or secret but wanted as public.
         """
         wanted = {entry.value for entry in program.inputs}
+        if self._last:
+            raise ProtocolError("slots of inputs whose others were not drawn ahead")
         if wanted != self._inputs.keys():
             raise ProtocolError(f"the program takes the values {sorted(wanted)}, got {sorted(self._inputs)}")
         for number, (encoding, held) in self._inputs.items():
@@ -159,14 +186,57 @@ class Party:
                 raise ProtocolError(f"input value {number} is secret, the program takes it as public")
             plan_casts(encoding, value.encoding)
 
-    def _run(self, program: Program, keep: dict[int, int]) -> tuple[dict[str, Any], list[Any]]:
-        if self._engine is None:
-            raise InternalError("the party is not connected")
-        self._check_inputs(program)
-        inputs, self._inputs = self._inputs, {}
+    def _prepare(self, digest: str, slots: dict[str, str]) -> dict[str, Any]:
+        """One run in which P0 goes ahead, with the keys of the slots that this party knows of the inputs."""
+        engine, program = self._connected(), self._programs[digest]
+        keys = {int(slot): bytes.fromhex(key) for slot, key in slots.items()}
         self._peak_memory.forget()
         start, cpu_start = time.perf_counter(), time.process_time()
-        outputs, traffic = self._engine.run(program, inputs, self._report)
+        inputs = _inputs_ahead(program, engine.rank, keys, {}) if engine.rank == 0 else {}
+        prepared, traffic = engine.prepare(program, inputs)
+        self._prepared.setdefault(digest, deque()).append(_Ahead(keys, prepared))
+        return {
+            "ok": True,
+            "seconds": time.perf_counter() - start,
+            "cpu_seconds": time.process_time() - cpu_start,
+            "peak_memory": self._peak_memory.read(),
+            "traffic": dataclasses.asdict(traffic),
+        }
+
+    def _next_prepared(self, digest: str) -> _Ahead:
+        """A prepared run, which nobody gets a second time."""
+        left = self._prepared.get(digest)
+        if not left:
+            raise ProtocolError("no run of that program is prepared")
+        return left.popleft()
+
+    def _complete(self, program: Program, ahead: _Ahead) -> None:
+        """Makes the inputs of a prepared run, of what was drawn ahead and what has come since."""
+        rank, last = self._connected().rank, self._last
+        wanted = {entry.value: program.values[entry.value].elements for entry in program.inputs}
+        if self._inputs or {number: words.size for number, words in last.items()} != (wanted if rank else {}):
+            raise ProtocolError("inputs that are not those of a prepared run")
+        self._inputs = _inputs_ahead(program, rank, ahead.keys, last) if rank else {}
+        self._last = {}
+
+    def _connected(self) -> Engine:
+        if self._engine is None:
+            raise InternalError("the party is not connected")
+        return self._engine
+
+    def _run(
+        self, program: Program, keep: dict[int, int], ahead: _Ahead | None
+    ) -> tuple[dict[str, Any], list[Any]]:
+        engine = self._connected()
+        self._peak_memory.forget()
+        start, cpu_start = time.perf_counter(), time.process_time()
+        if ahead is None:
+            self._check_inputs(program)
+        else:
+            self._complete(program, ahead)
+        inputs, self._inputs = self._inputs, {}
+        prepared = None if ahead is None else ahead.prepared
+        outputs, traffic = engine.run(program, inputs, self._report, prepared)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         described: list[tuple[dict[str, Any], Any]] = []
         for position, held in enumerate(outputs):
@@ -175,7 +245,7 @@ class Party:
                 self._kept[keep[position]] = {encoding: held}
                 described.append(({"kind": held.kind}, b""))
             else:
-                part = self._engine.open(held, encoding.ring)
+                part = engine.open(held, encoding.ring)
                 described.append((part.about, part.data))
         answer = {
             "ok": True,
@@ -189,6 +259,23 @@ class Party:
 
     def _report(self, step: int) -> None:
         send_frame(self._sock, {"progress": step})
+
+
+def _inputs_ahead(
+    program: Program, rank: int, keys: dict[int, bytes], last: dict[int, Ring]
+) -> dict[int, tuple[Encoding, Held]]:
+    """What a party holds of inputs of which x_0 and x_1 were drawn ahead."""
+    inputs = {}
+    for number in (entry.value for entry in program.inputs):
+        value = program.values[number]
+        slots = {
+            slot: slot_ahead(key, number, value.elements, value.encoding.ring) for slot, key in keys.items()
+        }
+        if number in last:
+            slots[2] = last[number]
+        words = np.stack([slots[rank], slots[(rank + 1) % 3]], axis=-1)
+        inputs[number] = value.encoding, Held("arithmetic", words)
+    return inputs
 
 
 def _about(program: Program) -> dict[str, Any]:

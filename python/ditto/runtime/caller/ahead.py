@@ -1,0 +1,127 @@
+"""Runs that are prepared before their inputs are known: docs/protocols.md, "Dealing ahead"."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ditto.runtime.caller.parties import Answer
+from ditto.runtime.protocols.prf import KEY_BYTES
+from ditto_compiler.beside.schedule import Schedule, schedule
+from ditto_compiler.errors import DittoError
+from ditto_compiler.network import PARTIES
+from ditto_compiler.program import Beside, Call, CastBatch, Program, Step
+
+_OP = re.compile(r"\bpphlo\.(\w+)")
+
+
+class PrepareError(DittoError):
+    """A program whose runs cannot be prepared, or more of them than the parties may hold."""
+
+
+@dataclass(frozen=True)
+class AheadStats:
+    """What the preparation of a run cost, summed over the parties and exact.
+
+    Attributes:
+        bytes: that P0 sent.
+        messages: likewise; they follow one another without an answer.
+        input_bytes: keys that the caller sent to the parties.
+        seconds: wall time of the slowest party.
+        cpu_seconds: processor time of all parties.
+        peak_memory: most bytes of memory that a party held at a time.
+    """
+
+    bytes: int
+    messages: int
+    input_bytes: int
+    seconds: float
+    cpu_seconds: float
+    peak_memory: int
+
+
+def _keys() -> tuple[bytes, bytes]:
+    return os.urandom(KEY_BYTES), os.urandom(KEY_BYTES)
+
+
+@dataclass
+class Ahead:
+    """A prepared run, as its caller knows it.
+
+    Attributes:
+        held: bytes that a party holds for it.
+        keys: of the slots x_0 and x_1 of its inputs: P0 knows both, P1 the second, P2 the first.
+        stats: what the preparation cost, once it is done.
+    """
+
+    held: int
+    keys: tuple[bytes, bytes] = field(default_factory=_keys, repr=False)
+    stats: AheadStats | None = None
+
+    def slots(self, rank: int) -> dict[int, str]:
+        """The keys that a party gets, by slot, in hexadecimal."""
+        return {slot: key.hex() for slot, key in enumerate(self.keys) if slot in (rank, (rank + 1) % 3)}
+
+    def prepared(self, answers: Sequence[Answer]) -> None:
+        """Takes what the preparation cost from the parties' answers."""
+        told = [header for header, _ in answers]
+        self.stats = AheadStats(
+            bytes=sum(header["traffic"]["beside_bytes"] for header in told),
+            messages=sum(header["traffic"]["beside_messages"] for header in told),
+            input_bytes=sum(len(self.slots(rank)) for rank in range(PARTIES)) * KEY_BYTES,
+            seconds=max(header["seconds"] for header in told),
+            cpu_seconds=sum(header["cpu_seconds"] for header in told),
+            peak_memory=max(header["peak_memory"] for header in told),
+        )
+
+
+def check_can_be_prepared(program: Program) -> None:
+    """Makes sure that P0 has something to do before the inputs are known, and all of it.
+
+    Raises:
+        PrepareError: some op stays in the engine, or an input is public.
+    """
+    for step in program.steps:
+        if not isinstance(step, Beside):
+            raise PrepareError(
+                f"program '{program.name}' cannot be prepared: {_engine_op(program, step)} stays in the "
+                "engine; only a program that runs all beside it can be, see the report's remarks and policy"
+            )
+    for entry in program.inputs:
+        if not program.values[entry.value].secret:
+            raise PrepareError(
+                f"program '{program.name}' cannot be prepared: input {entry.index} is public, and what is "
+                "computed of it has to wait for it"
+            )
+
+
+def _engine_op(program: Program, step: Step) -> str:
+    """The first op of a step that is not beside the engine."""
+    if isinstance(step, Call):
+        region = program.regions[step.region]
+        names = _OP.findall(region.code)
+        work = [i for i, name in enumerate(names) if name not in ("constant", "return")]
+        if not work:
+            return f"'{step.region}'"
+        scopes = region.op_scopes()
+        scope = scopes[work[0]] if len(scopes) == len(names) else ""
+        return f"'{names[work[0]]}'" + (f" in {scope}" if scope else "")
+    return "a cast" if isinstance(step, CastBatch) else "a comparison"
+
+
+def schedules(program: Program) -> list[Schedule]:
+    """Of each step of a program that can be prepared, what is sent ahead and what then."""
+    return [
+        schedule(step.instructions, lambda number: program.values[number].tensor, ahead=True)
+        for step in program.steps
+        if isinstance(step, Beside)
+    ]
+
+
+def held_bytes(program: Program) -> int:
+    """The most that a party holds of a prepared run: P1 what P0 has sent it, P0 its slots of the outputs."""
+    dealt = sum(sum(planned.dealt) for planned in schedules(program))
+    outputs = [program.values[number] for number in program.outputs]
+    return max(dealt, sum(2 * value.elements * (value.encoding.ring // 8) for value in outputs))
