@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ditto.runtime.caller.parties import Answer
 from ditto.runtime.protocols.prf import KEY_BYTES
-from ditto_compiler.beside.schedule import Schedule, schedule
+from ditto_compiler.beside.instruction import WIDEST
 from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES
 from ditto_compiler.program import Beside, Call, CastBatch, Program, Step
@@ -51,11 +52,17 @@ class Ahead:
     """A prepared run, as its caller knows it.
 
     Attributes:
+        digest: of its program.
+        number: by which the parties know it.
+        references: by value number, the inputs that are shared arrays, as the parties are told of them.
         held: bytes that a party holds for it.
         keys: of the slots x_0 and x_1 of its inputs: P0 knows both, P1 the second, P2 the first.
         stats: what the preparation cost, once it is done.
     """
 
+    digest: str
+    number: int
+    references: dict[int, dict[str, Any]]
     held: int
     keys: tuple[bytes, bytes] = field(default_factory=_keys, repr=False)
     stats: AheadStats | None = None
@@ -64,7 +71,7 @@ class Ahead:
         """The keys that a party gets, by slot, in hexadecimal."""
         return {slot: key.hex() for slot, key in enumerate(self.keys) if slot in (rank, (rank + 1) % 3)}
 
-    def prepared(self, answers: Sequence[Answer]) -> None:
+    def take_stats(self, answers: Sequence[Answer]) -> None:
         """Takes what the preparation cost from the parties' answers."""
         told = [header for header, _ in answers]
         self.stats = AheadStats(
@@ -77,12 +84,18 @@ class Ahead:
         )
 
 
-def check_can_be_prepared(program: Program) -> None:
-    """Makes sure that P0 has something to do before the inputs are known, and all of it.
+def check_can_be_prepared(program: Program, shared: Container[int]) -> None:
+    """Makes sure that P0 can play its part of a program before the inputs are known.
+
+    Args:
+        program: the program.
+        shared: which of the caller's inputs are shared arrays, and so known by then.
 
     Raises:
-        PrepareError: some op stays in the engine, or an input is public.
+        PrepareError: some op stays in the engine, or another input is public.
     """
+    if not program.steps:
+        raise PrepareError(f"program '{program.name}' computes nothing that could be prepared")
     for step in program.steps:
         if not isinstance(step, Beside):
             raise PrepareError(
@@ -90,10 +103,16 @@ def check_can_be_prepared(program: Program) -> None:
                 "engine; only a program that runs all beside it can be, see the report's remarks and policy"
             )
     for entry in program.inputs:
-        if not program.values[entry.value].secret:
+        value = program.values[entry.value]
+        if entry.index not in shared and value.encoding.ring > WIDEST:
+            raise PrepareError(
+                f"program '{program.name}' cannot be prepared: input {entry.index} is in ring "
+                f"{value.encoding.ring}; {WIDEST} bits are the most beside the engine"
+            )
+        if entry.index not in shared and not value.secret:
             raise PrepareError(
                 f"program '{program.name}' cannot be prepared: input {entry.index} is public, and what is "
-                "computed of it has to wait for it"
+                "computed of it has to wait for it; share it before"
             )
 
 
@@ -109,19 +128,3 @@ def _engine_op(program: Program, step: Step) -> str:
         scope = scopes[work[0]] if len(scopes) == len(names) else ""
         return f"'{names[work[0]]}'" + (f" in {scope}" if scope else "")
     return "a cast" if isinstance(step, CastBatch) else "a comparison"
-
-
-def schedules(program: Program) -> list[Schedule]:
-    """Of each step of a program that can be prepared, what is sent ahead and what then."""
-    return [
-        schedule(step.instructions, lambda number: program.values[number].tensor, ahead=True)
-        for step in program.steps
-        if isinstance(step, Beside)
-    ]
-
-
-def held_bytes(program: Program) -> int:
-    """The most that a party holds of a prepared run: P1 what P0 has sent it, P0 its slots of the outputs."""
-    dealt = sum(sum(planned.dealt) for planned in schedules(program))
-    outputs = [program.values[number] for number in program.outputs]
-    return max(dealt, sum(2 * value.elements * (value.encoding.ring // 8) for value in outputs))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import math
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 from numpy.typing import NDArray
 
 from ditto import tree
-from ditto.runtime.caller.ahead import Ahead, AheadStats, PrepareError, check_can_be_prepared, held_bytes
+from ditto.runtime.caller.ahead import Ahead, AheadStats, PrepareError, check_can_be_prepared
 from ditto.runtime.caller.fair_lock import FairLock
 from ditto.runtime.caller.inputs import (
     GuardError,
@@ -30,15 +30,17 @@ from ditto.runtime.caller.inputs import (
     check_inputs,
     check_program,
     check_ranges,
+    shared_inputs,
 )
 from ditto.runtime.caller.parties import Answer, ClusterError, LocalParties, Parties
+from ditto.runtime.party.prepared import prepared_bytes
 from ditto.runtime.protocols.opening import Part, combine
 from ditto.runtime.protocols.sharing import SharingError, decode, encode, last_slot, pieces
 from ditto.runtime.transport.wire import MAX_PROGRAMS
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, plan_casts
 from ditto_compiler.network import PARTIES, Network, load_network
-from ditto_compiler.program import CallerTensor, Program, Value
+from ditto_compiler.program import CallerTensor, Input, Program, Value
 
 T = TypeVar("T")
 
@@ -149,8 +151,8 @@ class Cluster(ABC):
         self.stats: RunStats | None = None
         self._loaded: dict[str, None] = {}
         """Digests of the programs that the parties have, the one that was used last at the end."""
-        self._prepared: dict[str, deque[Ahead]] = {}
-        """Prepared runs that the parties have, by the program's digest."""
+        self._prepared: list[Ahead] = []
+        """Runs that the parties have prepared."""
         self._keys = itertools.count()
         self._process = os.getpid()
         self._lock = FairLock()
@@ -282,61 +284,86 @@ class Cluster(ABC):
                 raise GuardError(broken_guard(program.name, program.guard.assumptions))
         return outputs
 
-    def prepare(self, program: Program, runs: int = 1) -> None:
+    def prepare(self, program: Program, runs: int = 1, *, shared: Mapping[int, Any] | None = None) -> None:
         """Has the parties do what they can of runs of a program before the inputs are known.
 
         P0 plays its part of all protocols, and the others keep what it sends. A prepared run takes fewer
-        rounds and bytes, among P1 and P2 alone. `run` takes one if there is one for its program and none of
-        the arguments is a shared array; else it runs as usual. `stats.ahead` tells what preparing cost.
-        Prepared runs end with the parties, and with a program that makes room for others there.
+        rounds and bytes, among P1 and P2 alone. `run` takes one if there is one for its program and for the
+        shared arrays among its arguments, each in the same place; else it runs as usual. `stats.ahead` tells
+        what preparing cost. Prepared runs end with the parties, and with a program that makes room for others
+        there.
 
         Args:
-            program: one that runs beside the engine as a whole, on secret inputs.
+            program: one that runs beside the engine as a whole. Its inputs are secret, or shared arrays.
             runs: how many more to prepare.
+            shared: by position, the arguments that will be shared arrays, as `share` gave them.
 
         Raises:
             PrepareError: the program cannot be prepared; or the parties would hold too much.
-            ClusterError: as for `run`.
+            InputError, ClusterError: as for `run`.
         """
-        self._prepare_runs(self._call(), program, runs)
+        self._prepare_runs(self._call(), program, runs, shared or {})
 
-    async def prepare_async(self, program: Program, runs: int = 1) -> None:
+    async def prepare_async(
+        self, program: Program, runs: int = 1, *, shared: Mapping[int, Any] | None = None
+    ) -> None:
         """As `prepare`, in a thread of the cluster's own; in line with, and cancelled as `run_async`.
 
         Raises:
-            PrepareError, ClusterError: as `prepare`.
+            PrepareError, InputError, ClusterError: as `prepare`.
         """
-        await self._later(lambda call: self._prepare_runs(call, program, runs))
+        await self._later(lambda call: self._prepare_runs(call, program, runs, shared or {}))
 
     def prepared(self, program: Program) -> int:
         """How many prepared runs of a program are left."""
         check_program(program)
-        return len(self._prepared.get(program.digest, ()))
+        return sum(ahead.digest == program.digest for ahead in list(self._prepared))
 
-    def _prepare_runs(self, call: _Call, program: Program, runs: int) -> None:
+    def _prepare_runs(self, call: _Call, program: Program, runs: int, shared: Mapping[int, Any]) -> None:
         check_program(program)
         if type(runs) is not int or runs < 0:
             raise InputError(f"expected a number of runs to prepare, got {runs!r}")
-        check_can_be_prepared(program)
-        each = held_bytes(program)
+        handles = shared_inputs(program, shared)
+        check_can_be_prepared(program, handles)
+        each = max(prepared_bytes(program))
         with self._turn(call):
-            held = sum(sum(one.held for one in left) for left in self._prepared.values())
-            if held + runs * each > AHEAD_BYTES:
+            self._start()
+            references = {
+                entry.value: self._reference_for(program, entry, handles[entry.index])
+                for entry in program.inputs
+                if entry.index in handles
+            }
+            held = runs * each + sum(ahead.held for ahead in self._prepared)
+            if held > AHEAD_BYTES:
                 raise PrepareError(
-                    f"a party would hold {held + runs * each} bytes for prepared runs, at most {AHEAD_BYTES} "
-                    f"are taken; a run of program '{program.name}' takes {each}"
+                    f"a party would hold {held} bytes for prepared runs, at most {AHEAD_BYTES} are taken; a "
+                    f"run of program '{program.name}' takes {each}"
                 )
             for _ in range(runs):
-                self._guarded(lambda parties, deadline: self._prepare(parties, deadline, program, each))
+                ahead = Ahead(program.digest, next(self._keys), references, each)
+                self._guarded(functools.partial(self._prepare, program, ahead))
 
-    def _prepare(self, parties: Parties, deadline: float, program: Program, held: int) -> None:
+    def _reference_for(self, program: Program, entry: Input, handle: SharedArray) -> dict[str, Any]:
+        """Where the parties find a shared array that a prepared run takes as it is."""
+        value = program.values[entry.value]
+        reference, encoding = self._held(program, entry.index, value, handle)
+        if encoding != value.encoding:
+            raise PrepareError(
+                f"program '{program.name}' takes input {entry.index} as {value.encoding}, and the parties hold "
+                f"it as {encoding}; share it for this program"
+            )
+        return reference
+
+    def _prepare(self, program: Program, ahead: Ahead, parties: Parties, deadline: float) -> None:
         self._load(parties, deadline, program)
-        ahead = Ahead(held)
+        for number, reference in ahead.references.items():
+            encoding = str(program.values[number].encoding)
+            parties.send(0, {"command": "input", "value": number, **reference, "encoding": encoding})
+        command = {"command": "prepare", "digest": ahead.digest, "number": ahead.number}
         for rank in range(PARTIES):
-            about = {"digest": program.digest, "slots": ahead.slots(rank)}
-            parties.send(rank, {"command": "prepare", **about})
-        ahead.prepared(parties.answers(deadline, "preparing a run"))
-        self._prepared.setdefault(program.digest, deque()).append(ahead)
+            parties.send(rank, {**command, "slots": ahead.slots(rank)})
+        ahead.take_stats(parties.answers(deadline, "preparing a run"))
+        self._prepared.append(ahead)
 
     def share(self, program: Program, position: int, argument: Any) -> Any:
         """Shares one argument among the parties, once for many runs.
@@ -428,14 +455,14 @@ class Cluster(ABC):
 
     def _start(self) -> None:
         if self._parties is None:
-            self._loaded, self._prepared = {}, {}
+            self._loaded, self._prepared = {}, []
             self._parties = self._connect()
 
     def _end(self) -> None:
         if self._parties is not None:
             self._parties.close()
             self._parties = None
-            self._prepared = {}
+            self._prepared = []
 
     def _guarded(self, action: Callable[[Parties, float], T]) -> T:
         """Has the parties do something until a deadline; what goes wrong ends them."""
@@ -500,13 +527,15 @@ class Cluster(ABC):
         destination: Mapping[str, str],
     ) -> list[Any]:
         self._load(parties, deadline, program)
-        ahead = None if destination else self._take_prepared(program, encoded)
+        ahead = self._take_prepared(program, encoded)
         input_bytes = 0
         for number, raw in encoded.items():
             header: dict[str, Any] = {"command": "input", "value": number}
             if isinstance(raw, tuple):
                 reference, encoding = raw
-                parties.send_all({**header, **reference, "encoding": str(encoding)})
+                # P0 has used what it knew.
+                for rank in range(PARTIES) if ahead is None else (1, 2):
+                    parties.send(rank, {**header, **reference, "encoding": str(encoding)})
                 continue
             value = program.values[number]
             if ahead is not None:
@@ -522,7 +551,7 @@ class Cluster(ABC):
                 input_bytes += piece.nbytes
         keys = {position: next(self._keys) for position, wanted in enumerate(kept) if wanted}
         command = {"command": "run", "digest": program.digest, "keep": list(keys.items()), **destination}
-        parties.send_all({**command, "prepared": True} if ahead is not None else command)
+        parties.send_all({**command, "prepared": ahead.number} if ahead is not None else command)
         total = len(program.steps)
 
         def on_progress(steps: Sequence[int]) -> None:
@@ -537,11 +566,13 @@ class Cluster(ABC):
             raise ClusterError(f"a party answered something else than its part of a run: {error!r}") from None
 
     def _take_prepared(self, program: Program, encoded: Mapping[int, Any]) -> Ahead | None:
-        """The next prepared run, if there is one and all inputs come from the caller now."""
-        left = self._prepared.get(program.digest)
-        if not left or any(isinstance(raw, tuple) for raw in encoded.values()):
-            return None
-        return left.popleft()
+        """The next prepared run of a program with these shared arrays among its inputs, if there is one."""
+        references = {number: raw[0] for number, raw in encoded.items() if isinstance(raw, tuple)}
+        for ahead in self._prepared:
+            if (ahead.digest, ahead.references) == (program.digest, references):
+                self._prepared.remove(ahead)
+                return ahead
+        return None
 
     def _load(self, parties: Parties, deadline: float, program: Program) -> None:
         """Sees to it that the parties have a program."""
@@ -550,7 +581,7 @@ class Cluster(ABC):
             if len(self._loaded) == MAX_PROGRAMS:
                 oldest = next(iter(self._loaded))
                 del self._loaded[oldest]
-                self._prepared.pop(oldest, None)
+                self._prepared = [ahead for ahead in self._prepared if ahead.digest != oldest]
                 parties.send_all({"command": "unload", "digest": oldest})
             parties.send_all({"command": "load", "digest": digest}, [program.executable])
             parties.answers(deadline, "loading the program")

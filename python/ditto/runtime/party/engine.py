@@ -205,6 +205,7 @@ class Engine:
             what to pass to `run`, once, and what this party sent.
 
         Raises:
+            EngineError: the program has to do with the engine.
             ChannelError: P0 is gone, or prepares something else.
         """
         run = _Run(program, self)
@@ -215,7 +216,7 @@ class Engine:
         steps = []
         for index, step in enumerate(program.steps):
             if not isinstance(step, Beside):
-                raise InternalError(f"step {index} of program '{program.name}' is not beside the engine")
+                raise EngineError(f"program '{program.name}' is not all beside the engine")
             steps.append(run.deal(step, index))
             run.free(index)
         outputs = [run.hold(number) for number in program.outputs] if self.rank == 0 else []

@@ -18,7 +18,6 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from spu import libspu
 from ditto.runtime.party.engine import Engine, Prepared, reason_of
 from ditto.runtime.party.engine_shares import Held, shape_of
 from ditto.runtime.party.memory import PeakMemory, protect_memory
+from ditto.runtime.party.prepared import prepared_bytes
 from ditto.runtime.protocols.sharing import Ring, raw_shape, slot_ahead, word_dtype
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
 from ditto_compiler.encoding import Encoding, parse_encoding, plan_casts
@@ -47,10 +47,12 @@ class _Ahead:
     """A prepared run.
 
     Attributes:
-        keys: of the slots of its inputs that were drawn ahead and that this party knows, by slot.
+        digest: of its program.
+        keys: by slot, of those slots of its inputs that are drawn ahead and that this party knows.
         prepared: what the engine has of it.
     """
 
+    digest: str
     keys: dict[int, bytes]
     prepared: Prepared
 
@@ -75,7 +77,7 @@ class Party:
         self._inputs: dict[int, tuple[Encoding, Held]] = {}
         self._last: dict[int, Ring] = {}
         self._kept: dict[int | str, dict[Encoding, Held]] = {}
-        self._prepared: dict[str, deque[_Ahead]] = {}
+        self._prepared: dict[int, _Ahead] = {}
 
     def serve(self) -> None:
         """Answers commands until the caller closes the connection, which ends the process."""
@@ -106,10 +108,11 @@ class Party:
                 return {"ok": True, "about": _about(program)}, []
             case "unload":
                 del self._programs[header["digest"]]
-                self._prepared.pop(header["digest"], None)
+                for number in [n for n, ahead in self._prepared.items() if ahead.digest == header["digest"]]:
+                    del self._prepared[number]
                 return {}, []
             case "prepare":
-                return self._prepare(header["digest"], header["slots"]), []
+                return self._prepare(header["digest"], header["number"], header["slots"]), []
             case "input":
                 self._inputs[header["value"]] = self._input(header, buffers)
                 return {}, []
@@ -127,8 +130,7 @@ class Party:
                     self._kept.pop(key, None)
                 return {}, []
             case "run":
-                ahead = self._next_prepared(header["digest"]) if header.get("prepared") else None
-                return self._run(self._programs[header["digest"]], dict(header["keep"]), ahead)
+                return self._run(header["digest"], dict(header["keep"]), header.get("prepared"))
         raise InternalError(f"unknown command {header['command']!r}")
 
     def _connect(self, rank: int, addresses: list[str], timeout_s: float, network: Network | None) -> None:
@@ -168,7 +170,7 @@ class Party:
         """
         wanted = {entry.value for entry in program.inputs}
         if self._last:
-            raise ProtocolError("slots of inputs whose others were not drawn ahead")
+            raise ProtocolError("inputs of a prepared run that the program does not take, or for no such run")
         if wanted != self._inputs.keys():
             raise ProtocolError(f"the program takes the values {sorted(wanted)}, got {sorted(self._inputs)}")
         for number, (encoding, held) in self._inputs.items():
@@ -186,15 +188,19 @@ class Party:
                 raise ProtocolError(f"input value {number} is secret, the program takes it as public")
             plan_casts(encoding, value.encoding)
 
-    def _prepare(self, digest: str, slots: dict[str, str]) -> dict[str, Any]:
+    def _prepare(self, digest: str, number: int, slots: dict[str, str]) -> dict[str, Any]:
         """One run in which P0 goes ahead, with the keys of the slots that this party knows of the inputs."""
         engine, program = self._connected(), self._programs[digest]
         keys = {int(slot): bytes.fromhex(key) for slot, key in slots.items()}
         self._peak_memory.forget()
         start, cpu_start = time.perf_counter(), time.process_time()
-        inputs = _inputs_ahead(program, engine.rank, keys, {}) if engine.rank == 0 else {}
+        if engine.rank == 0:
+            self._complete(program, keys)
+        elif self._inputs:
+            raise ProtocolError("a party that does not go ahead needs no inputs to prepare a run")
+        inputs, self._inputs = self._inputs, {}
         prepared, traffic = engine.prepare(program, inputs)
-        self._prepared.setdefault(digest, deque()).append(_Ahead(keys, prepared))
+        self._prepared[number] = _Ahead(digest, keys, prepared)
         return {
             "ok": True,
             "seconds": time.perf_counter() - start,
@@ -203,39 +209,54 @@ class Party:
             "traffic": dataclasses.asdict(traffic),
         }
 
-    def _next_prepared(self, digest: str) -> _Ahead:
-        """A prepared run, which nobody gets a second time."""
-        left = self._prepared.get(digest)
-        if not left:
-            raise ProtocolError("no run of that program is prepared")
-        return left.popleft()
+    def _take_prepared(self, number: int, digest: str) -> Prepared:
+        """A prepared run, whose inputs are now complete; nobody gets it a second time."""
+        ahead = self._prepared.pop(number, None)
+        if ahead is None or ahead.digest != digest:
+            raise ProtocolError(f"no run {number} of that program is prepared")
+        if self._connected().rank:
+            self._complete(self._programs[digest], ahead.keys)
+        elif self._inputs or self._last:
+            raise ProtocolError("a party that went ahead takes no more inputs")
+        return ahead.prepared
 
-    def _complete(self, program: Program, ahead: _Ahead) -> None:
-        """Makes the inputs of a prepared run, of what was drawn ahead and what has come since."""
+    def _complete(self, program: Program, keys: dict[int, bytes]) -> None:
+        """Adds to the inputs those of which x_0 and x_1 are drawn ahead, and x_2 has come, except to P0.
+
+        Raises:
+            ProtocolError: some are missing, too many, or not such that P0 can go ahead.
+        """
         rank, last = self._connected().rank, self._last
-        wanted = {entry.value: program.values[entry.value].elements for entry in program.inputs}
-        if self._inputs or {number: words.size for number, words in last.items()} != (wanted if rank else {}):
-            raise ProtocolError("inputs that are not those of a prepared run")
-        self._inputs = _inputs_ahead(program, rank, ahead.keys, last) if rank else {}
-        self._last = {}
+        for value, number in ((program.values[entry.value], entry.value) for entry in program.inputs):
+            if number in self._inputs:
+                if self._inputs[number][0] != value.encoding:
+                    raise ProtocolError(f"input value {number} of a prepared run would have to be cast")
+                continue
+            if not value.secret:
+                raise ProtocolError(f"input value {number} of a prepared run is public, and not kept")
+            if rank and (number not in last or last[number].size != value.elements):
+                raise ProtocolError(f"input value {number} of a prepared run lacks its last slot")
+            ring = value.encoding.ring
+            slots = {slot: slot_ahead(key, number, value.elements, ring) for slot, key in keys.items()}
+            if rank:
+                slots[2] = last.pop(number)
+            words = np.stack([slots[rank], slots[(rank + 1) % 3]], axis=-1)
+            self._inputs[number] = value.encoding, Held("arithmetic", words)
+        self._check_inputs(program)
 
     def _connected(self) -> Engine:
         if self._engine is None:
             raise InternalError("the party is not connected")
         return self._engine
 
-    def _run(
-        self, program: Program, keep: dict[int, int], ahead: _Ahead | None
-    ) -> tuple[dict[str, Any], list[Any]]:
-        engine = self._connected()
+    def _run(self, digest: str, keep: dict[int, int], number: int | None) -> tuple[dict[str, Any], list[Any]]:
+        engine, program = self._connected(), self._programs[digest]
         self._peak_memory.forget()
-        start, cpu_start = time.perf_counter(), time.process_time()
-        if ahead is None:
+        prepared = None if number is None else self._take_prepared(number, digest)
+        if prepared is None:
             self._check_inputs(program)
-        else:
-            self._complete(program, ahead)
         inputs, self._inputs = self._inputs, {}
-        prepared = None if ahead is None else ahead.prepared
+        start, cpu_start = time.perf_counter(), time.process_time()
         outputs, traffic = engine.run(program, inputs, self._report, prepared)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         described: list[tuple[dict[str, Any], Any]] = []
@@ -261,25 +282,8 @@ class Party:
         send_frame(self._sock, {"progress": step})
 
 
-def _inputs_ahead(
-    program: Program, rank: int, keys: dict[int, bytes], last: dict[int, Ring]
-) -> dict[int, tuple[Encoding, Held]]:
-    """What a party holds of inputs of which x_0 and x_1 were drawn ahead."""
-    inputs = {}
-    for number in (entry.value for entry in program.inputs):
-        value = program.values[number]
-        slots = {
-            slot: slot_ahead(key, number, value.elements, value.encoding.ring) for slot, key in keys.items()
-        }
-        if number in last:
-            slots[2] = last[number]
-        words = np.stack([slots[rank], slots[(rank + 1) % 3]], axis=-1)
-        inputs[number] = value.encoding, Held("arithmetic", words)
-    return inputs
-
-
 def _about(program: Program) -> dict[str, Any]:
-    """What a session has to know of a program: owners of inputs by value, and what the outputs are."""
+    """What a session has to know of a program: owners of inputs by value, what the outputs are, sizes."""
     owners = {str(i.value): program.caller_inputs[i.index].owner for i in program.inputs}
     values = [program.values[number] for number in program.outputs]
     outputs = [
@@ -294,6 +298,7 @@ def _about(program: Program) -> dict[str, Any]:
     return {
         "owners": owners,
         "outputs": outputs,
+        "ahead": prepared_bytes(program),
         "result": {
             "name": program.name,
             "values": outputs,
