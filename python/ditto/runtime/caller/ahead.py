@@ -15,7 +15,7 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES
 from ditto_compiler.program import Beside, Call, CastBatch, Program, Step
 
-_OP = re.compile(r"\bpphlo\.(\w+)")
+_OP = re.compile(r'"pphlo\.(\w+)"')
 
 
 class PrepareError(DittoError):
@@ -100,7 +100,7 @@ def check_can_be_prepared(program: Program, shared: Container[int]) -> None:
         if not isinstance(step, Beside):
             raise PrepareError(
                 f"program '{program.name}' cannot be prepared: {_engine_op(program, step)} stays in the "
-                "engine; only a program that runs all beside it can be, see the report's remarks and policy"
+                "engine; only a program that runs all beside it can be"
             )
     for entry in program.inputs:
         value = program.values[entry.value]
@@ -121,10 +121,10 @@ def _engine_op(program: Program, step: Step) -> str:
     if isinstance(step, Call):
         region = program.regions[step.region]
         names = _OP.findall(region.code)
-        work = [i for i, name in enumerate(names) if name not in ("constant", "return")]
-        if not work:
+        first = next((i for i, name in enumerate(names) if name != "constant"), None)
+        if first is None:
             return f"'{step.region}'"
-        scopes = region.op_scopes()
-        scope = scopes[work[0]] if len(scopes) == len(names) else ""
-        return f"'{names[work[0]]}'" + (f" in {scope}" if scope else "")
+        # Before the first there are constants only, so it has the same place in both lists.
+        scope = region.op_scopes()[first : first + 1]
+        return f"'{names[first]}'" + "".join(f" in {name}" for name in scope if name)
     return "a cast" if isinstance(step, CastBatch) else "a comparison"

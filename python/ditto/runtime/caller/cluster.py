@@ -349,8 +349,8 @@ class Cluster(ABC):
         reference, encoding = self._held(program, entry.index, value, handle)
         if encoding != value.encoding:
             raise PrepareError(
-                f"program '{program.name}' takes input {entry.index} as {value.encoding}, and the parties hold "
-                f"it as {encoding}; share it for this program"
+                f"program '{program.name}' takes input {entry.index} as {value.encoding}, and the parties "
+                f"hold it as {encoding}; share it for this program"
             )
         return reference
 

@@ -400,7 +400,7 @@ class _Run:
         """The value outside of the runtimes."""
         value = self.values[number]
         if value.held is None and value.beside is not None:
-            value.held = held_of(value.beside)
+            value.held = held_of(value.beside, self.program.values[number].encoding.ring)
         if value.held is None:
             key = min(value.runtimes)
             share = self._engine.runtime(key).get_var(f"v{number}")

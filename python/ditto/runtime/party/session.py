@@ -21,6 +21,7 @@ from ditto.runtime.party.access import Access
 from ditto.runtime.party.deposits import Deposits, DepositUnderWay, Piece
 from ditto.runtime.party.links import SessionLinks
 from ditto.runtime.party.spawn import PartyProcess, spawn_party
+from ditto.runtime.protocols.prf import KEY_BYTES
 from ditto.runtime.transport.identity import normal_name
 from ditto.runtime.transport.wire import MAX_PROGRAMS, Closed, WireError, pack_header, read_header
 from ditto_compiler.encoding import parse_encoding
@@ -497,7 +498,7 @@ class Session:
         if number in self._ahead:
             raise SessionError(f"run {number} is prepared already")
         slots = {str(slot) for slot in (self._rank, (self._rank + 1) % PARTIES) if slot < PARTIES - 1}
-        keys = {slot: bytes.fromhex(header["slots"][slot]).hex() for slot in slots}
+        keys = {slot: _key(header["slots"][slot]) for slot in slots}
         size = about["ahead"][self._rank]
         self._reserve(size, new=True)
         self._ahead[number] = Ahead(digest, self._take_inputs(), size)
@@ -646,6 +647,13 @@ def _integer(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 1 << 53:
         raise ValueError(f"{value!r} is not a number")
     return value
+
+
+def _key(text: str) -> str:
+    key = bytes.fromhex(text)
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a key of {len(key)} bytes")
+    return key.hex()
 
 
 def _only(sizes: list[int]) -> int:

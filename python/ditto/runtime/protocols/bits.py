@@ -66,15 +66,17 @@ def _dealt_product(seat: Seat, product: Rows) -> Step[tuple[Rows, Rows]]:
     """The slots of the sum of all products, in two rounds: P0 has the first, and receives nothing."""
     row = product.size
     if seat.role == 0:
-        yield seat.round({1: product ^ seat.draw(2, row)})
+        hidden, first, second = seat.draw(2, row), seat.draw(2, row), seat.draw(1, row)
+        yield seat.round({1: product ^ hidden})
         yield seat.round()
-        return seat.draw(2, row), seat.draw(1, row)
+        return first, second
     if seat.role == 1:
+        mask = seat.draw(0, row)
         product ^= seat.of((yield seat.round(expect={0: row})), 0)
     else:
         product ^= seat.draw(0, row)
+        mask = seat.draw(0, row)
         yield seat.round()
-    mask = seat.draw(0, row)
     last = yield from swap(seat, product ^ mask)
     return (mask, last) if seat.role == 1 else (last, mask)
 

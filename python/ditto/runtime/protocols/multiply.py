@@ -242,7 +242,10 @@ def _dealt(
     shape: tuple[int, ...],
     local: Callable[[Seat, Message, Message, Words, Message], None],
 ) -> Step[Shared]:
-    """A product in two rounds, of which P0 has the first and receives nothing."""
+    """A product in two rounds: P0 has the first, and receives nothing.
+
+    As with a bit times a number, P0's part is shared between P1 and P2, who add theirs to their shares of it.
+    """
     size = math.prod(shape)
     count = packed_bytes(size, ring)
     part, other = np.empty(shape, word_of(ring)), np.empty(shape, word_of(ring))
@@ -256,11 +259,11 @@ def _dealt(
         yield seat.round()
         return Shared(ring, part, other)
     if seat.role == 1:
+        mask, peer = seat.draw(0, count), 2
         dealt = seat.of((yield seat.round(expect={0: count})), 0)
     else:
-        dealt = seat.draw(0, count)
+        dealt, mask, peer = seat.draw(0, count), seat.draw(0, count), 1
         yield seat.round()
-    mask, peer = seat.draw(0, count), 3 - seat.role
     local(seat, dealt, mask, part, message)
     received = yield seat.round({peer: message}, {peer: count})
     _native.unpack(seat.of(received, peer), ring, other)
