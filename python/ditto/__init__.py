@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ditto.calibrating import calibrate
     from ditto.compiled_program import Program
     from ditto.one_shot import oneshot
+    from ditto.runtime.caller.ahead import AheadStats, PrepareError
     from ditto.runtime.caller.cluster import (
         ClusterError,
         InputError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ditto_compiler.policy import Policy, Rule, load_policy
 
 _HOMES = {
+    "AheadStats": "ditto.runtime.caller.ahead",
     "ClusterError": "ditto.runtime.caller.parties",
     "DittoError": "ditto_compiler.errors",
     "DittoWarning": "ditto_compiler.errors",
@@ -38,6 +40,7 @@ _HOMES = {
     "InputError": "ditto.runtime.caller.inputs",
     "LocalCluster": "ditto.runtime.caller.cluster",
     "Policy": "ditto_compiler.policy",
+    "PrepareError": "ditto.runtime.caller.ahead",
     "Program": "ditto.compiled_program",
     "RemoteCluster": "ditto.runtime.caller.remote_cluster",
     "Rule": "ditto_compiler.policy",
@@ -53,6 +56,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AheadStats",
     "ClusterError",
     "DittoError",
     "DittoWarning",
@@ -61,6 +65,7 @@ __all__ = [
     "InputError",
     "LocalCluster",
     "Policy",
+    "PrepareError",
     "Program",
     "RemoteCluster",
     "Rule",

@@ -15,7 +15,6 @@ from test.support.servers import ANY, Servers
 import ditto
 from ditto.runtime.caller import ahead
 from ditto.runtime.caller import cluster as cluster_module
-from ditto.runtime.caller.ahead import PrepareError
 from ditto.runtime.party.executor import Executor
 from ditto.runtime.party.prepared import prepared_bytes
 from ditto.runtime.protocols.prf import PairKeys
@@ -126,7 +125,7 @@ def test_shared_arrays_of_a_prepared_run_are_those_it_was_prepared_for(cluster, 
     with pytest.raises(ditto.InputError, match="expected f32 of shape"):
         cluster.prepare(program, shared={0: bias})
     elsewhere = cluster.share(compiled(lambda b: b * 16.0, B), 0, B)
-    with pytest.raises(PrepareError, match=r"takes input 2 as .* share it for this program"):
+    with pytest.raises(ditto.PrepareError, match=r"takes input 2 as .* share it for this program"):
         cluster.prepare(program, shared={2: elsewhere})
     with ditto.LocalCluster(timeout=60) as second, pytest.raises(ditto.InputError, match="share it again"):
         second.prepare(program, shared={2: bias})
@@ -251,7 +250,7 @@ def test_in_the_background(cluster, program):
 )
 def test_programs_that_cannot_be_prepared(cluster, function, options, message):
     program = ditto.compile(function, X, **options)
-    with pytest.raises(PrepareError, match=message):
+    with pytest.raises(ditto.PrepareError, match=message):
         cluster.prepare(program)
     cluster.run(program, X)
     assert not was_prepared(cluster)
@@ -265,7 +264,7 @@ def test_how_many(monkeypatch, cluster, program):
     each = max(prepared_bytes(program))
     monkeypatch.setattr(cluster_module, "AHEAD_BYTES", 2 * each)
     cluster.prepare(program)
-    with pytest.raises(PrepareError, match=rf"would hold {3 * each} bytes for prepared runs"):
+    with pytest.raises(ditto.PrepareError, match=rf"would hold {3 * each} bytes for prepared runs"):
         cluster.prepare(program, 2)
     cluster.prepare(program)
     assert cluster.prepared(program) == 2
