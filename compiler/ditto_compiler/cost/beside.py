@@ -95,7 +95,7 @@ def _seconds(one: Instruction, tensors: Tensors, sent: ProtocolCost, table: Work
     row, ring = _row(one, operands, result, bool(sent.rounds))
     word = word_bits(ring)
     work = table.rows[row][word]
-    units = 0 if one.op in VIEWS else max(x.size for x in (*operands, result))
+    units = 0 if _is_view(one, operands[0], result) else max(x.size for x in (*operands, result))
     seconds = 0.0
     if one.op in ("dot_general", "convolution"):
         units = result.size
@@ -109,9 +109,11 @@ def _seconds(one: Instruction, tensors: Tensors, sent: ProtocolCost, table: Work
 
 def _row(one: Instruction, operands: Sequence[Tensor], result: Tensor, is_protocol: bool) -> tuple[str, int]:
     """The table's row for an instruction, and the ring that says which words it works on."""
-    if not is_protocol or (result.is_bit and one.op != "less"):
-        return ("join" if is_protocol else LOCAL), (32 if result.is_bit else result.ring)
     first = operands[0]
+    if result.is_bit and one.op != "less":
+        return ("join" if is_protocol else LOCAL), 32
+    if not is_protocol:
+        return ("narrow" if one.op == "cast" else LOCAL), max(first.ring, result.ring)
     match one.op:
         case "cast":
             return "widen", max(first.ring, result.ring)
@@ -123,6 +125,14 @@ def _row(one: Instruction, operands: Sequence[Tensor], result: Tensor, is_protoc
         case "select" | "convert":
             return one.op, result.ring
     return one.op, first.ring
+
+
+def _is_view(one: Instruction, first: Tensor, result: Tensor) -> bool:
+    """Whether a local instruction touches no words: bits above those of a ring do not matter."""
+    if one.op != "cast" or first.is_bit:
+        return one.op in VIEWS
+    same_words = word_bits(first.ring) == word_bits(result.ring)
+    return same_words and result.ring <= first.ring and result.encoding.frac == first.encoding.frac
 
 
 def multiply_adds(one: Instruction, operands: Sequence[Tensor], result: Tensor) -> int:

@@ -22,6 +22,9 @@ from ditto_compiler.program import Beside, CallerTensor, Input, Program, Value
 FEW, MANY = 8, 3 * 65536
 """Elements."""
 
+WEIGHTS = 3 << 20
+"""Elements of what is narrowed: large operands of products, mostly."""
+
 SOME, MORE = 1, 5
 """Instructions of many elements."""
 
@@ -43,6 +46,7 @@ class Case:
         results: likewise.
         attributes: of the instruction.
         shapes: of the operands and the result for so many elements of the result; by default all are alike.
+        back: encoding in which the result is an operand again, by a cast, when they are chained.
     """
 
     op: str
@@ -50,6 +54,7 @@ class Case:
     results: tuple[Encoding | None, ...]
     attributes: dict[str, Attribute]
     shapes: Callable[[int], tuple[tuple[int, ...], ...]] | None = None
+    back: Encoding | None = None
 
     def program(self, elements: int, count: int, *, chained: bool = False) -> Program:
         """A program with `count` of them; `chained`, one after the other."""
@@ -79,6 +84,9 @@ class Case:
             instructions.append(Instruction(self.op, tuple(operands), tuple(results), self.attributes))
             if chained:
                 operands[0] = results[0]
+            if chained and self.back is not None:
+                operands[0] = value(self.back, shape)
+                instructions.append(Instruction("cast", (results[0],), (operands[0],), {}))
         return Program(
             name="case",
             policy="",
@@ -162,13 +170,17 @@ def _cases() -> dict[str, dict[int, tuple[Case, Case]]]:
     def convert(ring: int) -> Case:
         return Case("convert", (None,), (Fxp(ring, 0),), {})
 
+    def narrow(ring: int) -> Case:
+        wide, less = Fxp(ring, ring // 2), Fxp(ring - 10, ring // 2 - 10)
+        return Case("cast", (wide,), (less,), {}, back=wide)
+
     def add(ring: int) -> Case:
         return Case("add", (number(ring), number(ring)), (number(ring),), {})
 
     conjunction = Case("and", (None, None), (None,), {})
     return {
-        "multiply": {32: (_product(32, 20), _product(32, 0)), 64: (_product(64, 28), _product(64, 0))},
-        "product": {32: (_outer(32, 20), _outer(32, 0)), 64: (_outer(64, 28), _outer(64, 0))},
+        "multiply": {32: (_product(32, 20), _product(32, 6)), 64: (_product(64, 28), _product(64, 12))},
+        "product": {32: (_outer(32, 20), _outer(32, 6)), 64: (_outer(64, 28), _outer(64, 12))},
         "widen": {32: (widen(30, 32), widen(12, 32)), 64: (widen(60, 64), widen(36, 64))},
         "less": {32: (less(10), less(30)), 64: (less(34), less(60))},
         "select": {32: (select(12), select(32)), 64: (select(34), select(64))},
@@ -178,6 +190,7 @@ def _cases() -> dict[str, dict[int, tuple[Case, Case]]]:
         | {64: (_function("fourier", 40, 3), _function("fourier", 40, 9))},
         "exponential": {32: (_function("exponential", 28, 1), _function("exponential", 28, 4))}
         | {64: (_function("exponential", 40, 1), _function("exponential", 40, 4))},
+        "narrow": {32: (narrow(32), narrow(32)), 64: (narrow(64), narrow(64))},
         "local": {32: (add(32), add(32)), 64: (add(64), add(64))},
     }
 
@@ -207,10 +220,14 @@ def measure_beside(seconds: Seconds, report: Callable[[str], None]) -> dict[str,
 
     def row(fewer: Case, more: Case) -> list[float]:
         us = of_one(more, FEW, 1, 40) * 1e6
-        low, high = ((of_one(case, MANY) - us * 1e-6) / MANY * 1e9 for case in (fewer, more))
-        sent = [case.bytes(MANY) / MANY for case in (fewer, more)]
-        byte_ns = max(0.0, (high - low) / (sent[1] - sent[0])) if sent[1] > sent[0] else 0.0
-        return [round(max(0.0, high - byte_ns * sent[1]), 1), round(byte_ns, 2), round(us)]
+        many = MANY if more.back is None else WEIGHTS
+        low, high = ((of_one(case, many) - us * 1e-6) / many * 1e9 for case in (fewer, more))
+        first, last = (case.bytes(many) / many for case in (fewer, more))
+        byte_ns = max(0.0, (high - low) / (last - first)) if last > first else 0.0
+        if byte_ns * last > high:
+            byte_ns = high / last
+        casts = 1 if more.back is None else 2
+        return [round((high - byte_ns * last) / casts, 1), round(byte_ns, 2), round(us / casts)]
 
     rows: dict[str, dict[int, list[float]]] = {}
     for name, by_word in _cases().items():
@@ -233,8 +250,9 @@ def measure_beside(seconds: Seconds, report: Callable[[str], None]) -> dict[str,
         of_results = ns + byte_ns * 3 * (word - 10) / 8
         many = of_one(product(128, 768, 768), 128 * 768) * 1e9 - 128 * 768 * of_results
         multiply_add[word] = round(many / (128 * 768 * 768), 4)
-        vector = of_one(product(1, 2048, 4096), 4096) * 1e9
-        read[word] = round(max(0.0, vector / (2048 * 4096) - multiply_add[word]), 3)
+        # Far more than a processor's caches hold.
+        vector = of_one(product(1, 4096, 8192), 8192) * 1e9
+        read[word] = round(max(0.0, vector / (4096 * 8192) - multiply_add[word]), 3)
         report(f"matrix products beside the engine, words of {word} bits")
     rounds = 40
     chain = Case("multiply", (Fxp(32, 0), Fxp(32, 0)), (Fxp(32, 0),), {})

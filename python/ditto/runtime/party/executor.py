@@ -429,6 +429,8 @@ def _cast(party: Party, x: Value, one: Instruction, tensors: Callable[[int], Ten
         return Public(ring, reduced(moved.astype(np.uint64).astype(word_of(ring)), ring))
     if cast.shift_left:
         return local.shifted_left(x, ring, cast.shift_left)
+    if not cast.shift_right:
+        return local.within(x, ring)
     return widen.narrow(party, x, ring, cast.shift_right)
 
 
