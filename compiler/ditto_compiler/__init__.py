@@ -51,7 +51,7 @@ _HOMES: dict[str, str] = {
     "Program": "program",
     "Rule": "policy",
     "default_pipeline": "pipelines",
-    "extract_program": "spu.extract",
+    "extract_program": "extract",
     "load_policy": "policy",
     "lowering_pipeline": "pipelines",
     "parse_pipeline": "pass_manager",

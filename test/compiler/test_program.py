@@ -52,9 +52,9 @@ module @jit_model {
 @pytest.fixture(scope="module")
 def program() -> Program:
     module = parse_source(SOURCE, "model.mlir")
-    PassManager(precision_pipeline("ditto")).run(module)
+    PassManager(precision_pipeline("ditto-engine")).run(module)
     annotated = str(module)
-    PassManager(lowering_pipeline()).run(module)
+    PassManager(lowering_pipeline("ditto-engine")).run(module)
     return extract_program(module, policy="ditto", annotated=annotated)
 
 
