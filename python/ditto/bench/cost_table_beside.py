@@ -7,6 +7,7 @@ and on bytes, that between many and few elements, and between rings in which mor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,14 +118,19 @@ def _product(ring: int, drop: int) -> Case:
     return Case("multiply", (number, number), (Fxp(ring - drop, 2 * number.frac - drop),), {})
 
 
-def _outer(ring: int, drop: int) -> Case:
-    """Matrix products that are nothing but results."""
+DEPTH = 16
+"""Of products that are mostly results."""
+
+
+def _matrices(ring: int, drop: int, m: int = 0, k: int = DEPTH, n: int = 0) -> Case:
+    """Matrix products, of that shape or of as many results as are asked for."""
     number = Fxp(ring, (ring - 2) // 2)
     result = Fxp(ring - drop, 2 * number.frac - drop)
 
     def shapes(elements: int) -> tuple[tuple[int, ...], ...]:
-        rows = min(elements, 256)
-        return (rows, 1), (1, elements // rows), (rows, elements // rows)
+        rows = m or min(elements, 256)
+        columns = n or elements // rows
+        return (rows, k), (k, columns), (rows, columns)
 
     return Case("dot_general", (number, number), (result,), dict(DOT), shapes)
 
@@ -180,7 +186,7 @@ def _cases() -> dict[str, dict[int, tuple[Case, Case]]]:
     conjunction = Case("and", (None, None), (None,), {})
     return {
         "multiply": {32: (_product(32, 20), _product(32, 6)), 64: (_product(64, 28), _product(64, 12))},
-        "product": {32: (_outer(32, 20), _outer(32, 6)), 64: (_outer(64, 28), _outer(64, 12))},
+        "product": {32: (_matrices(32, 20), _matrices(32, 6)), 64: (_matrices(64, 28), _matrices(64, 12))},
         "widen": {32: (widen(30, 32), widen(12, 32)), 64: (widen(60, 64), widen(36, 64))},
         "less": {32: (less(10), less(30)), 64: (less(34), less(60))},
         "select": {32: (select(12), select(32)), 64: (select(34), select(64))},
@@ -235,24 +241,19 @@ def measure_beside(seconds: Seconds, report: Callable[[str], None]) -> dict[str,
         report(f"{name} beside the engine")
     multiply_add, read = {}, {}
     for word in WORDS:
-        ns, byte_ns, _ = rows["product"][word]
 
-        def product(m: int, k: int, n: int, word: int = word) -> Case:
-            number = Fxp(word, 10)
-            return Case(
-                "dot_general",
-                (number, number),
-                (Fxp(word - 10, 10),),
-                dict(DOT),
-                lambda elements: ((m, k), (k, n), (m, n)),
-            )
+        def product(m: int, k: int, n: int, word: int = word) -> float:
+            return of_one(_matrices(word, 10, m, k, n), m * n) * 1e9
 
-        of_results = ns + byte_ns * 3 * (word - 10) / 8
-        many = of_one(product(128, 768, 768), 128 * 768) * 1e9 - 128 * 768 * of_results
-        multiply_add[word] = round(many / (128 * 768 * 768), 4)
-        # Far more than a processor's caches hold.
-        vector = of_one(product(1, 4096, 8192), 8192) * 1e9
-        read[word] = round(max(0.0, vector / (4096 * 8192) - multiply_add[word]), 3)
+        deep = product(128, 1152, 768) - product(128, 384, 768)
+        # More than a processor's caches hold: each element is multiplied once, and read.
+        shapes = ((4096, 8192), (4096, 11008))
+        once = sum(product(1, *shape) / math.prod(shape) for shape in shapes) / len(shapes)
+        added = 768 * 768
+        multiply_add[word] = round((deep - added * once) / (127 * added), 4)
+        read[word] = round(once - multiply_add[word], 3)
+        results = rows["product"][word]
+        results[0] = round(max(0.0, results[0] - DEPTH * multiply_add[word]), 1)
         report(f"matrix products beside the engine, words of {word} bits")
     rounds = 40
     chain = Case("multiply", (Fxp(32, 0), Fxp(32, 0)), (Fxp(32, 0),), {})
