@@ -188,11 +188,11 @@ struct Run {
 // `count` words from `first` on: where they are, if side by side, or else gathered in `room`.
 template <class W>
 DITTO_INLINE const u8* gathered(Run run, std::size_t first, std::size_t count, W* room) {
-    const u8* from = run.base + static_cast<std::ptrdiff_t>(first) * run.stride * static_cast<std::ptrdiff_t>(sizeof(W));
+    const std::ptrdiff_t step = run.stride * static_cast<std::ptrdiff_t>(sizeof(W));
+    const u8* from = run.base + static_cast<std::ptrdiff_t>(first) * step;
     if (run.stride == 1) {
         return from;
     }
-    const std::ptrdiff_t step = run.stride * static_cast<std::ptrdiff_t>(sizeof(W));
     for (std::size_t i = 0; i < count; ++i) {
         room[i] = load<W>(from + static_cast<std::ptrdiff_t>(i) * step, 0);
     }
@@ -626,11 +626,12 @@ struct Vnni {
         split<COLUMNS, 0>(plain, depth, out);
     }
 
-    // sum += xy, as above. GCC 12 moves sums to and fro for its own builtin, which takes twice as long.
+    // sum += xy, of pairs. GCC 12 moves sums to and fro for its own builtin, which takes twice as long.
 #define DITTO_ADD_PAIRS(sum, x, y) asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y))
 
     // On its own: GCC 12 keeps the sums in memory where this is inlined.
-    __attribute__((noinline, target("avx512f,avx512vnni"))) static void multiply(const u32* a, const u32* b, std::size_t steps, u32* tile) {
+    __attribute__((noinline, target("avx512f,avx512vnni"))) static void multiply(const u32* a, const u32* b,
+                                                                                 std::size_t steps, u32* tile) {
         typedef u32 Words __attribute__((vector_size(64)));
         __m512i low0[ROWS] = {}, low1[ROWS] = {}, high0[ROWS] = {}, high1[ROWS] = {};
         for (std::size_t p = 0; p < steps; ++p) {
@@ -669,13 +670,28 @@ struct Vnni {
 };
 #endif
 
+constexpr std::size_t panels_of(std::size_t size, std::size_t width) { return (size + width - 1) / width; }
+
+// Words of A's panels that are there at a time, and of all panels.
+template <class T, class M>
+std::size_t a_words(const Product<T>& p) {
+    const std::size_t panel = M::words(std::min(KC, p.k), M::ROWS);
+    return (p.a1 ? 2 : 1) * panel * panels_of(std::min(MC, p.m), M::ROWS);
+}
+
+template <class T, class M>
+std::size_t panel_room(const Product<T>& p) {
+    const std::size_t panel = M::words(std::min(KC, p.k), M::COLUMNS);
+    return a_words<T, M>(p) + (p.a1 ? 2 : 1) * panel * panels_of(std::min(NC, p.n), M::COLUMNS);
+}
+
 // One batch, and columns [from, to) of C.
 template <class T, class M>
 DITTO_INLINE void by_panels(const Product<T>& p, std::size_t batch, std::size_t from, std::size_t to, T* room) {
     constexpr std::size_t MR = M::ROWS, NR = M::COLUMNS;
     const std::size_t terms = p.a1 ? 2 : 1;
     T* const a_room = room;
-    T* const b_room = room + 2 * M::words(KC, MR) * (MC / MR);
+    T* const b_room = room + a_words<T, M>(p);
     T tile[MR * NR];
     for (std::size_t pc = 0; pc < p.k; pc += KC) {
         const std::size_t depth = std::min(KC, p.k - pc);
@@ -711,11 +727,6 @@ DITTO_INLINE void by_panels(const Product<T>& p, std::size_t batch, std::size_t 
             }
         }
     }
-}
-
-template <class T, class M>
-constexpr std::size_t panel_room() {
-    return 2 * (M::words(KC, M::ROWS) * (MC / M::ROWS) + M::words(KC, M::COLUMNS) * (NC / M::COLUMNS));
 }
 
 // Few rows ---------------------------------------------------------------------------------------------
@@ -786,7 +797,8 @@ struct Few {
                 sums[r] = *reinterpret_cast<const V*>(c + r * c_row + j);
             }
             for (std::size_t q = 0; q < depth; ++q) {
-                const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(q) * row + static_cast<std::ptrdiff_t>(j * STEP);
+                const std::ptrdiff_t at =
+                    static_cast<std::ptrdiff_t>(q) * row + static_cast<std::ptrdiff_t>(j * STEP);
                 Aligned sum, first;
                 __builtin_prefetch(b0 + at + ahead);
                 if (IN_TURN) {
@@ -810,7 +822,8 @@ struct Few {
         }
         for (; j < columns; ++j) {
             for (std::size_t q = 0; q < depth; ++q) {
-                const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(q) * row + static_cast<std::ptrdiff_t>(j * STEP);
+                const std::ptrdiff_t at =
+                    static_cast<std::ptrdiff_t>(q) * row + static_cast<std::ptrdiff_t>(j * STEP);
                 const T first = b0[at], sum = PAIR ? static_cast<T>(first + b1[at]) : first;
                 for (unsigned r = 0; r < R; ++r) {
                     const T more = PAIR ? static_cast<T>(first * a[2 * R * q + R + r]) : T{0};
@@ -821,8 +834,8 @@ struct Few {
     }
 
     template <unsigned R, bool PAIR, bool IN_TURN>
-    DITTO_INLINE void some_rows(const Product<T>& p, std::size_t batch, std::size_t i, std::size_t k, std::size_t depth,
-                                std::size_t j, std::size_t columns) {
+    DITTO_INLINE void some_rows(const Product<T>& p, std::size_t batch, std::size_t i, std::size_t k,
+                                std::size_t depth, std::size_t j, std::size_t columns) {
         T a[DEEP * 2 * R];
         for (std::size_t q = 0; q < depth; ++q) {
             for (unsigned r = 0; r < R; ++r) {
@@ -1025,28 +1038,27 @@ DITTO_VNNI void run_vnni(Way, const Product<u32>& p, std::size_t batch, std::siz
 #endif
 
 template <class T>
-Path<T> path_of(Way way, unsigned bits) {
+Path<T> path_of(Way way, const Product<T>& p) {
 #if DITTO_X86
     if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl")) {
         if constexpr (sizeof(T) == 4) {
             if (way == Way::PANELS && __builtin_cpu_supports("avx512vnni")) {
-                return {run_vnni, panel_room<T, Vnni>()};
+                return {run_vnni, panel_room<T, Vnni>(p)};
             }
         } else {
-            if (way == Way::PANELS && bits <= 52 && __builtin_cpu_supports("avx512ifma")) {
-                return {run_ifma, panel_room<T, Ifma>()};
+            if (way == Way::PANELS && p.bits <= 52 && __builtin_cpu_supports("avx512ifma")) {
+                return {run_ifma, panel_room<T, Ifma>(p)};
             }
         }
-        return {run_avx512<T>, panel_room<T, Micro<T, 64, 8, 2>>()};
+        return {run_avx512<T>, panel_room<T, Micro<T, 64, 8, 2>>(p)};
     }
     if (__builtin_cpu_supports("avx2")) {
-        return {run_avx2<T>, panel_room<T, Micro<T, 32, 4, 2>>()};
+        return {run_avx2<T>, panel_room<T, Micro<T, 32, 4, 2>>(p)};
     }
 #endif
     static_cast<void>(way);
-    static_cast<void>(bits);
-    return {run_baseline<T>, panel_room<T, Micro<T, 16, 4, 2>>()};
+    return {run_baseline<T>, panel_room<T, Micro<T, 16, 4, 2>>(p)};
 }
 
 // Columns that are worth a thread's while.
@@ -1061,7 +1073,7 @@ void matmul(const Product<T>& p, unsigned threads) {
         return;
     }
     const Way way = way_of(p);
-    const Path<T> path = path_of<T>(way, p.bits);
+    const Path<T> path = path_of<T>(way, p);
     const std::size_t room = way == Way::PANELS ? path.panels : 2 * p.m * p.k;
     // A share of the work is some batches, or, where there are few, some columns of all.
     const std::size_t shares = std::max<std::size_t>(threads, 1);
@@ -1158,7 +1170,8 @@ void py_unpack(const In& packed, unsigned bits, const Out& words) {
 Reshare reshare_of(std::size_t n, unsigned ring, unsigned drop, bool centred, const In& after, const In& before) {
     check(ring >= 1 && ring <= 64 && drop < ring, "drop: not less than the ring's width");
     const unsigned bits = ring - drop;
-    return {drop, bits, centred, read(after, packed_bytes(n, bits), PACKED), read(before, packed_bytes(n, bits), PACKED)};
+    const std::size_t size = packed_bytes(n, bits);
+    return {drop, bits, centred, read(after, size, PACKED), read(before, size, PACKED)};
 }
 
 // Calls f with a zero of the words of a ring, and one of those of the ring that is left.
@@ -1202,8 +1215,8 @@ Widening widening(unsigned source, unsigned target, unsigned drop, unsigned left
     return {source, target, drop, left, target + drop - source - left};
 }
 
-void py_widen_deal(const Strided& x0, const Strided& x1, unsigned source, unsigned target, unsigned drop, unsigned left,
-                   const In& masks, const In& w1, const Out& y0, const Out& y1, const Out& message) {
+void py_widen_deal(const Strided& x0, const Strided& x1, unsigned source, unsigned target, unsigned drop,
+                   unsigned left, const In& masks, const In& w1, const Out& y0, const Out& y1, const Out& message) {
     const Widening cast = widening(source, target, drop, left);
     const std::size_t n = y0.size(), section = packed_bytes(n, cast.bits);
     with_rings(source, target, [&](auto s, auto t) {
@@ -1310,7 +1323,8 @@ void bind_linear(nb::module_& m) {
     m.def("widen_finish", &py_widen_finish, array("x2"), array("x"), "source"_a, "target"_a, "drop"_a, "left"_a,
           "offset"_a, array("mine"), array("theirs"), array("other"), array("y2"), array("y"), nogil);
     m.def("shift", &py_shift, array("x"), "source"_a, "target"_a, "drop"_a, "left"_a, "centred"_a, array("y"), nogil);
-    m.def("matmul", &py_matmul, array("a"), array("b"), array("c"), "bits"_a = 64, "add"_a = false, "threads"_a = 1, nogil);
+    m.def("matmul", &py_matmul, array("a"), array("b"), array("c"), "bits"_a = 64, "add"_a = false, "threads"_a = 1,
+          nogil);
     m.def("matmul_shares", &py_matmul_shares, array("a0"), array("a1"), array("b0"), array("b1"), array("c"),
           "bits"_a = 64, "add"_a = false, "threads"_a = 1, nogil);
 }

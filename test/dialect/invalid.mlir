@@ -163,8 +163,8 @@ func.func @d2_unknown_encoding(%x: tensor<4xf32, #ditto.fixed<64, 18>>) {
 
 // -----
 
-// expected-error @+1 {{d2: ring width must be one of 32, 64, 128, got 16}}
-func.func @d2_ring(%x: tensor<4xf32, #ditto.fxp<16, 8>>) {
+// expected-error @+1 {{d2: ring width must be in [2, 64], or 128, got 72}}
+func.func @d2_ring(%x: tensor<4xf32, #ditto.fxp<72, 8>>) {
   return
 }
 
@@ -192,7 +192,7 @@ func.func @d2_boolean_with_fraction(%x: tensor<4xi1, #ditto.fxp<64, 18>>) {
 // -----
 
 func.func @d2_result(%x: tensor<4xf32>) -> tensor<4xf32> {
-  // expected-error @+1 {{d2: ring width must be one of 32, 64, 128, got 65 (result 0 has type 'tensor<4xf32, #ditto.fxp<65, 8>>')}}
+  // expected-error @+1 {{d2: ring width must be in [2, 64], or 128, got 65 (result 0 has type 'tensor<4xf32, #ditto.fxp<65, 8>>')}}
   %0 = "test.op"(%x) : (tensor<4xf32>) -> tensor<4xf32, #ditto.fxp<65, 8>>
   return %x : tensor<4xf32>
 }
@@ -412,7 +412,7 @@ module attributes {ditto.stage = "annotated"} {
 
 module attributes {ditto.stage = "outlined"} {
   func.func @c5_operation_in_main(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
-    // expected-error @+1 {{'stablehlo.negate' op: c5: the entry function of an outlined module holds only calls, casts, comparisons and a return; move it into a function with attribute 'ditto.ring'}}
+    // expected-error @+1 {{'stablehlo.negate' op: c5: the entry function of an outlined module holds only calls, casts, comparisons, ops beside the engine and a return; move it into a function with attribute 'ditto.ring'}}
     %0 = stablehlo.negate %x : tensor<4xf32, #ditto.fxp<64, 18>>
     return %0 : tensor<4xf32, #ditto.fxp<64, 18>>
   }

@@ -100,3 +100,48 @@ func.func private @double(%x: tensor<4xf32>) -> tensor<4xf32> {
   %0 = stablehlo.add %x, %x : tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// A one-shot function has the image of its argument, for each of its uses.
+// CHECK-LABEL: func.func @oneshot(
+// CHECK:         "ditto.oneshot"(%arg0) {ditto.known_range = "[-1, 1]"
+// CHECK:         "ditto.oneshot"(%{{.*}}) {ditto.known_range = "[-0.761594, 0.761594]"
+func.func @oneshot(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = "ditto.oneshot"(%x) {function = @f, otherwise = @f, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  %1 = "ditto.oneshot"(%0) {function = @f, otherwise = @f, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>
+  return %1 : tensor<4xf32>
+}
+func.func private @f(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = stablehlo.tanh %x : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
+// A maximum with slack may be larger by that; of what it is taken from nothing is positive, and one term of the sum is
+// exp(-2) at least. Not so if the maximum is that of columns.
+// CHECK-LABEL: func.func @row_bound(
+// CHECK:         stablehlo.reduce{{.*}} {ditto.known_range = "[0, 6]"
+// CHECK:         stablehlo.subtract {{.*}} {ditto.known_range = "[-6, 0]"}
+// CHECK:         stablehlo.maximum {{.*}} {ditto.known_range = "[-5, 0]"}
+// CHECK:         "ditto.oneshot"{{.*}} {ditto.known_range = "[0.00673795, 1]"
+// CHECK:         stablehlo.reduce{{.*}} {ditto.known_range = "[0.135335, 8]"
+// CHECK:         stablehlo.reduce{{.*}} {ditto.known_range = "[0.0539036, 8]"
+func.func @row_bound(%x: tensor<8x8xf32> {ditto.range = array<f64: 0.0, 4.0>}) -> (tensor<8xf32>, tensor<8xf32>) {
+  %low = stablehlo.constant dense<0xFF800000> : tensor<f32>
+  %zero = stablehlo.constant dense<0.0> : tensor<f32>
+  %lowest = stablehlo.constant dense<-5.0> : tensor<8x8xf32>
+  %0 = stablehlo.reduce(%x init: %low) applies stablehlo.maximum across dimensions = [1] {ditto.slack = 2.0 : f64} : (tensor<8x8xf32>, tensor<f32>) -> tensor<8xf32>
+  %1 = stablehlo.broadcast_in_dim %0, dims = [0] : (tensor<8xf32>) -> tensor<8x8xf32>
+  %2 = stablehlo.subtract %x, %1 : tensor<8x8xf32>
+  %3 = stablehlo.maximum %2, %lowest : tensor<8x8xf32>
+  %4 = "ditto.oneshot"(%3) {function = @exp, otherwise = @exp, error = 1.0e-6 : f64} : (tensor<8x8xf32>) -> tensor<8x8xf32>
+  %5 = stablehlo.reduce(%4 init: %zero) applies stablehlo.add across dimensions = [1] : (tensor<8x8xf32>, tensor<f32>) -> tensor<8xf32>
+  %6 = stablehlo.reduce(%4 init: %zero) applies stablehlo.add across dimensions = [0] : (tensor<8x8xf32>, tensor<f32>) -> tensor<8xf32>
+  return %5, %6 : tensor<8xf32>, tensor<8xf32>
+}
+func.func private @exp(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  %0 = stablehlo.exponential %x : tensor<8x8xf32>
+  return %0 : tensor<8x8xf32>
+}

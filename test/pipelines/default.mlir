@@ -34,12 +34,16 @@
 // ALL-SAME:          attributes {ditto.frac = 18 : i32, ditto.ring = 64 : i32}
 // ALL:               "pphlo.divide"
 
-// The preset of the same idea, with forms and explicit rescales, mixes the rings too.
+// The preset of the same idea runs all of it beside the engine: a product that truncates, a tournament, and exp and
+// 1/sum in one go.
 // DEFAULT-LABEL:   func.func {{.*}}@main(
-// DEFAULT-NOT:       stablehlo.
-// DEFAULT:           "ditto.call"({{.*}}callee = @r0
-// DEFAULT:         ditto.ring = 32
-// DEFAULT:           "pphlo.dot"
+// DEFAULT-NOT:       ditto.call
+// DEFAULT:           stablehlo.dot_general {{.*}}ditto.beside} : ({{.*}}#ditto.fxp<33, 10>>) -> tensor<2x4xf32, #ditto.fxp<23, 10>>
+// DEFAULT:           "ditto.less"
+// DEFAULT:           "ditto.oneshot"({{.*}}of = "exp"
+// DEFAULT:           "ditto.oneshot"({{.*}}of = "reciprocal"
+// DEFAULT-NOT:       ditto.call
+// DEFAULT:           return
 
 // One ring, so one region and no cast.
 // U64-LABEL:       func.func {{.*}}@main(

@@ -33,8 +33,7 @@ NOMINAL_BITS = 16
 def why_not(op: ir.Operation, low: float, high: float) -> str | None:
     """Why a `ditto.oneshot` cannot be fitted on a range, as far as that can be told beforehand."""
     function = callee(op)
-    points = np.linspace(low, high, 257)
-    size = np.abs(evaluate(function, points)).max()
+    size = _largest(function, low, high)
     if not np.isfinite(size):
         return "it has no bounded values there"
     result, argument = (
@@ -42,6 +41,19 @@ def why_not(op: ir.Operation, low: float, high: float) -> str | None:
     )
     terms = _fitted(op, function, low, high, argument, Fxp(NOMINAL_BITS + 3, max(0, result)))
     return terms if isinstance(terms, str) else None
+
+
+def largest_value(op: ir.Operation) -> float:
+    """The largest magnitude of a `ditto.oneshot` whose valid range is known, with its error."""
+    low, high, error = (
+        ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH, names.ERROR)
+    )
+    size = _largest(callee(op), low, high)
+    return size * (1 + error) if names.RELATIVE in op.attributes else size + error
+
+
+def _largest(function: func.FuncOp, low: float, high: float) -> float:
+    return float(np.abs(evaluate(function, np.linspace(low, high, 1025))).max())
 
 
 def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:

@@ -120,7 +120,7 @@ def _ends_are_near(proved: Range, measured: Interval) -> bool:
     return proved.low >= least and proved.high <= most
 
 
-_WITH_DOMAINS = frozenset(name for name, op in OPS.items() if op.domain is not None)
+_WITH_DOMAINS = frozenset((names.ONESHOT, *(name for name, op in OPS.items() if op.domain is not None)))
 
 
 def _attributes(ranges: Ranges, key: str) -> dict[str, ir.Attribute]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.beside.functions import ROWS, fitted_terms
+from ditto_compiler.beside.functions import ROWS, fitted_terms, largest_value
 from ditto_compiler.beside.placement import WIDEST, Effect, effect_of
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
@@ -189,8 +189,15 @@ class _Assigner:
         if not isinstance(home, Fxp):
             return
         known = self._ranges.bound(value)
-        # Of what was always 0 nobody can tell how large it gets.
-        is_known = 0 < known < math.inf
+        if op is not None:
+            stated = names.get_attribute(op, names.MAX_ABS)
+            if isinstance(stated, ir.FloatAttr):
+                # What a form proves of its numbers holds whatever may stand beside numbers.
+                known = min(known, stated.value)
+            if op.name == names.ONESHOT:
+                known = min(known, largest_value(op))
+        # Of what was always 0 nobody can tell how large it gets, unless it is a constant.
+        is_known = known < math.inf and (known > 0 or is_constant(value))
         bound = known if is_known else self._assumed(value, op, home)
         frac = max(home.frac, self._options.significant_bits - _magnitude(bound)) if is_known else home.frac
         least = max(2, _magnitude(bound) + 2 + self._options.margin_bits * is_known)
@@ -271,9 +278,9 @@ class _Assigner:
         elif effect in (Effect.LOCAL, Effect.SELECT) and numbers and not is_source(op):
             self._decide_local(op, numbers[0], effect)
         elif effect is Effect.NUMBER and numbers:
-            numbers[0].made = max(numbers[0].least, numbers[0].wanted)
+            numbers[0].made = min(max(numbers[0].least, numbers[0].wanted), WIDEST - numbers[0].frac)
         for number in numbers:
-            if max(number.made, number.wanted) + number.frac > WIDEST:
+            if number.made + number.frac > WIDEST or number.wanted > WIDEST:
                 self._too_large(op, number)
                 return
 
@@ -285,7 +292,7 @@ class _Assigner:
             push = sum(self._cost(v, result.wanted) for v in operands)
             if effect is Effect.SELECT and self._is_secret(op.operands[0]):
                 push += 4 * extra * numel(op.results[0])
-            if push < 4 * extra * numel(op.results[0]):
+            if push < 4 * extra * numel(op.results[0]) and result.wanted + result.frac <= WIDEST:
                 result.made = result.wanted
         for value in operands:
             self._want(value, result.made)
@@ -364,18 +371,28 @@ class _Assigner:
         number = self._numbers[op.operands[0]]
         thresholds = ir.DenseI64ArrayAttr(op.attributes[names.THRESHOLDS])
         largest = max(abs(t) for t in thresholds) * 2.0**-number.home.frac
-        self._want(op.operands[0], max(number.least, _magnitude(number.bound + largest) + 2))
+        self._want(op.operands[0], self._comparable(number, largest))
+
+    def _comparable(self, number: _Number, threshold: float) -> int:
+        """Integer bits in which the difference of a number and a threshold does not wrap around."""
+        bits = max(number.least, _magnitude(number.bound + threshold) + 2)
+        # Of what nothing is known the engine asks no more either.
+        return min(bits, max(number.least, number.home.ring - number.home.frac))
 
     def _fit(self, op: ir.Operation, result: _Number) -> None:
         argument = self._numbers[op.operands[0]]
         # Of few numbers, what a wider ring adds to every word is less than two more rounds.
-        result.made = result.least if numel(op.results[0]) > ROWS else max(result.least, result.wanted)
-        terms = fitted_terms(op, argument.frac, Fxp(result.made + result.frac, result.frac))
-        if isinstance(terms, str):
-            self._errors.add(op, terms)
-            return
-        self._terms[op.results[0]] = terms
-        self._want(op.operands[0], terms.ring - terms.frac)
+        few = numel(op.results[0]) <= ROWS
+        terms: Terms | str = ""
+        for made in dict.fromkeys((max(result.least, result.wanted) if few else result.least, result.least)):
+            for frac in range(result.frac, max(result.frac - FEWER, 0) - 1, -2):
+                terms = fitted_terms(op, argument.frac, Fxp(made + frac, frac))
+                if isinstance(terms, Terms):
+                    result.made, result.frac = made, frac
+                    self._terms[op.results[0]] = terms
+                    self._want(op.operands[0], terms.ring - terms.frac)
+                    return
+        self._errors.add(op, str(terms))
 
     def _cost(self, value: ir.Value, bits: int, depth: int = DEPTH) -> int:
         """About how many bits it takes to have a value with so many integer bits."""
@@ -492,7 +509,7 @@ class _Assigner:
         number = self._numbers[value]
         thresholds = list(ir.DenseI64ArrayAttr(op.attributes[names.THRESHOLDS]))
         largest = max(abs(t) for t in thresholds) * 2.0**-number.home.frac
-        whole = max(number.least, _magnitude(number.bound + largest) + 2)
+        whole = self._comparable(number, largest)
         frac = number.frac
         if names.SLACK in op.attributes:
             slack = ir.FloatAttr(op.attributes[names.SLACK]).value
@@ -538,7 +555,11 @@ class _Assigner:
         assert isinstance(held, Fxp)
         if number is None or target.ring - target.frac <= held.ring - held.frac or not self._is_secret(value):
             return value
-        wide = Fxp(max(number.wanted, target.ring - target.frac) + held.frac, held.frac)
+        whole = max(number.wanted, target.ring - target.frac)
+        if whole + held.frac > WIDEST:
+            # Which only fits without some of the fraction.
+            return value
+        wide = Fxp(whole + held.frac, held.frac)
         key = (value, wide)
         if key not in self._cast:
             self._cast[key] = insert_casts(value, wide, before=before)
@@ -552,6 +573,9 @@ def _mark(value: ir.Value) -> None:
         op.attributes[names.BESIDE] = ir.UnitAttr.get(op.context)
         op = defining_op(op.operands[0]) if len(op.operands) else None
 
+
+FEWER = 6
+"""Fraction bits that a function's result does without, if there are no terms otherwise."""
 
 MOST_FRAC = 30
 """Fraction bits beyond which nothing is worth keeping."""

@@ -270,8 +270,12 @@ def _dot_matrices(x: tuple[int, ...], y: tuple[int, ...], batch: Pairs, contract
     rows, columns = (math.prod(shape[d] for d in dims) for shape, dims in zip((x, y), free, strict=True))
     shape = [*sizes[0][0], *(x[d] for d in free[0]), *(y[d] for d in free[1])]
     return _Matrices(
-        lambda words: _aligned(words).transpose(*batch[0], *free[0], *contract[0]).reshape(batches, rows, depth),
-        lambda words: _aligned(words).transpose(*batch[1], *contract[1], *free[1]).reshape(batches, depth, columns),
+        lambda words: (
+            _aligned(words).transpose(*batch[0], *free[0], *contract[0]).reshape(batches, rows, depth)
+        ),
+        lambda words: (
+            _aligned(words).transpose(*batch[1], *contract[1], *free[1]).reshape(batches, depth, columns)
+        ),
         (batches, rows, columns),
         lambda words: words.reshape(shape),
     )
