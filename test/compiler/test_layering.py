@@ -50,7 +50,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "pipelines",
     ),
     "ditto_compiler.oneshot": ("series terms", "fit"),
-    "ditto_compiler.cost": ("measured", "batches ops", "model"),
+    "ditto_compiler.cost": ("measured", "batches instructions ops", "model"),
     "ditto_compiler.ops": (
         "base",
         "emitter scales",

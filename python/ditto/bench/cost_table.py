@@ -288,7 +288,7 @@ class Bench:
 
     def cpu_seconds(self, program: Program, inputs: Sequence[Any]) -> float:
         """Least processor time of a program, of several runs."""
-        return self.program(program, inputs, repeat=7).cpu_seconds
+        return self.program(program, inputs, repeat=4).cpu_seconds
 
     def case(self, case: Case, ring: int, frac: int, elements: int, repeat: int = 1) -> Measured:
         """What the case's op alone costs."""
