@@ -49,7 +49,8 @@ def largest_value(op: ir.Operation) -> float:
         ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH, names.ERROR)
     )
     size = _largest(callee(op), low, high)
-    return size * (1 + error) if names.RELATIVE in op.attributes else size + error
+    bound: float = size * (1 + error) if names.RELATIVE in op.attributes else size + error
+    return bound
 
 
 def _largest(function: func.FuncOp, low: float, high: float) -> float:
