@@ -50,6 +50,9 @@ _RING_PRICE: Final = 3
 _NOISE: Final = 0.6
 """In units of the result's last place, if nothing else is asked for: a little more than rounding has."""
 
+_FEW: Final = 12
+"""Terms up to which a series of free frequencies takes fewer bits than one with constant steps."""
+
 _WIDER: Final = 6
 """Bits by which an argument's ring may be wider than the range needs, if nothing else is said."""
 
@@ -339,10 +342,11 @@ def _fit(problem: _Problem, results: list[_Result]) -> Terms:
 
 
 def _stages(search: Search) -> Iterator[list[Fourier] | list[Exponential]]:
-    """What was found, the cheapest kind first."""
+    """What can be found, the cheapest kind first."""
     yield search.exponentials
-    yield search.free
-    yield search.regular
+    few = all(len(series.rates) <= _FEW for series in search.free)
+    yield search.free if few else search.free + search.regular
+    yield search.narrower + search.regular
 
 
 def _bits(problem: _Problem, terms: Terms) -> int:

@@ -24,6 +24,9 @@ _EACH: Final = 8
 _GROWTHS: Final = (2.0**14, 2.0**9, 2.0**4)
 """How many times larger than the function coefficients may be, more or less: fewer words, or narrower."""
 
+_FREE_GROWTHS: Final = (2.0**6, 2.0**4)
+"""The same for series of free frequencies."""
+
 _BLOCKS: Final = (8, 16, 32)
 """Terms up to which series with constant steps are tried first."""
 
@@ -118,13 +121,13 @@ class Search:
         if self._periods[0] < narrowest:
             self._most = 0
 
-    def _samples(self, count: int) -> Samples:
+    def _samples(self, count: int, growth: float) -> Samples:
         """As few of the points as that many terms need."""
         step = POINTS // _LEAST_POINTS
         while step > 1 and POINTS // step < _EACH * count:
             step //= 2
         at = slice(None, None, step)
-        return Samples(self._x[at], self._y[at], self._scale[at], self._error)
+        return Samples(self._x[at], self._y[at], self._scale[at], self._error, growth)
 
     def _unit(self, period: int) -> float:
         """The least frequency that has a period, in radians for half of the range."""
@@ -136,7 +139,7 @@ class Search:
         pairs = samples.pairs(solution)
         values = (pairs[:, 0] + 1j * pairs[:, 1]) * turn
         turned = np.stack([values.real, values.imag], axis=-1)
-        known = self._samples(POINTS)
+        known = Samples(self._x, self._y, self._scale, self._error, 1.0)
         left = known.waves(rates * self._unit(period)) @ solution - known.target
         numbers = tuple(int(rate) for rate in rates)
         return Fourier(period, numbers, turned, float(solution[0]), float(np.abs(left).max()))
@@ -154,12 +157,12 @@ class Search:
                 found = self._lengths(steps, most, growth, asked)
                 if found[0][0] <= asked:
                     break
-            samples = self._samples(found[0][1])
+            samples = self._samples(found[0][1], growth)
             for reached, count, (period, first, step) in found[:_TRIED]:
                 rates = (first + step * np.arange(count)).astype(np.float64)
                 if reached > asked and made:
                     continue
-                solution, _ = samples.ridge(rates * self._unit(period), samples.price(growth))
+                solution, _ = samples.ridge(rates * self._unit(period))
                 made.append(self._fourier(samples, period, rates, solution))
             if found[0][0] > _HOPEFUL * self._error:
                 break
@@ -170,11 +173,11 @@ class Search:
         self, steps: list[tuple[int, int, int]], most: int, growth: float, asked: float
     ) -> list[tuple[float, int, tuple[int, int, int]]]:
         """The error of each series or, if that is less, the one asked for; and how many terms have it."""
-        samples = self._samples(most)
+        samples = self._samples(most, growth)
         found = []
         for period, first, step in steps:
             rates = (first + step * np.arange(most)).astype(np.float64)
-            errors = samples.prefixes(rates * self._unit(period), samples.price(growth))
+            errors = samples.prefixes(rates * self._unit(period))
             good = np.flatnonzero(errors <= asked)
             if len(good):
                 most = int(good[0]) + 1
@@ -186,8 +189,19 @@ class Search:
     @cached_property
     def free(self) -> list[Fourier]:
         """The shortest series that reaches the error, of frequencies found one after the other; or none."""
+        return self._free(_FREE_GROWTHS[0])
+
+    @cached_property
+    def narrower(self) -> list[Fourier]:
+        """Likewise, with smaller coefficients."""
+        return self._free(_FREE_GROWTHS[1]) if self._reaching(self.free) else []
+
+    def _reaching(self, series: list[Fourier]) -> bool:
+        return any(one.error <= self._error for one in series)
+
+    def _free(self, growth: float) -> list[Fourier]:
         most = min(self._most, MOST_FREE)
-        samples, frequencies = self._samples(most), np.zeros(0)
+        samples, frequencies = self._samples(most, growth), np.zeros(0)
         made: Fourier | None = None
         errors: list[float] = []
         while len(errors) < most:
@@ -210,7 +224,7 @@ class Search:
         for period in self._periods:
             unit = self._unit(period)
             rates = whole(samples, frequencies, unit, asked=self._error / 2).astype(np.float64)
-            solution, _ = samples.minimax(rates * unit, samples.price(_GROWTHS[0]))
+            solution, _ = samples.minimax(rates * unit)
             made = self._fourier(samples, period, rates, solution)
             if nearest is None or made.error < nearest.error:
                 nearest = made

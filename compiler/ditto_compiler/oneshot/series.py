@@ -56,9 +56,6 @@ _TINY: Final = 1e-300
 _ROUNDS: Final = 12
 """Of weighting anew."""
 
-_GROWTH: Final = 16.0
-"""How many times larger than the function the coefficients of free frequencies may be, more or less."""
-
 
 class Samples:
     """What a series is fitted to.
@@ -68,9 +65,10 @@ class Samples:
         y: the function's values.
         scale: what errors are divided by, at each.
         error: greatest that is asked for.
+        growth: how many times larger than the function coefficients may be, more or less.
     """
 
-    def __init__(self, x: Floats, y: Floats, scale: Floats, error: float) -> None:
+    def __init__(self, x: Floats, y: Floats, scale: Floats, error: float, growth: float) -> None:
         near = 0.01 * error * np.minimum(scale, scale[::-1])
         self.even = bool(np.all(np.abs(y - y[::-1]) <= near))
         self.odd = bool(np.all(np.abs(y + y[::-1]) <= near))
@@ -79,12 +77,9 @@ class Samples:
         self.x = x[half]
         self.weight = 1 / scale[half]
         self.target = y[half] * self.weight
-        self.asked = error
-
-    def price(self, growth: float = _GROWTH) -> float:
-        """Of a coefficient: what keeps coefficients within about so many times the function's values."""
         size = float(np.abs(self.target).max()) or 1.0
-        return self.asked * math.sqrt(len(self.x)) / (growth * size)
+        # Of a coefficient.
+        self._price = error * math.sqrt(len(self.x)) / (growth * size)
 
     @property
     def _of_each(self) -> int:
@@ -102,46 +97,46 @@ class Samples:
         made *= self.weight[:, None]
         return made
 
-    def _priced(self, waves: Floats, price: float) -> Floats:
+    def _priced(self, waves: Floats) -> Floats:
         """The waves, with rows that ask all coefficients but the constant to be small."""
         count, size = waves.shape
         rows = np.zeros((count + size, size))
         rows[:count] = waves
-        np.fill_diagonal(rows[count:], price)
+        np.fill_diagonal(rows[count:], self._price)
         rows[count, 0] = 1.0 if self.odd else 0.0
         return rows
 
-    def _solved(self, waves: Floats, price: float) -> tuple[Floats, Floats, Floats]:
+    def _solved(self, waves: Floats) -> tuple[Floats, Floats, Floats]:
         """Coefficients by least squares, what is left, with the prices, and an orthonormal basis."""
-        basis, triangle = np.linalg.qr(self._priced(waves, price))
+        basis, triangle = np.linalg.qr(self._priced(waves))
         along = basis[: len(self.x)].T @ self.target
         left = -(basis @ along)
         left[: len(self.x)] += self.target
         return np.linalg.solve(triangle, along), left, basis
 
-    def ridge(self, frequencies: Floats, price: float) -> tuple[Floats, float]:
+    def ridge(self, frequencies: Floats) -> tuple[Floats, float]:
         """Coefficients by least squares, where each has a price, and the greatest error that is left."""
-        solution, left, _ = self._solved(self.waves(frequencies), price)
+        solution, left, _ = self._solved(self.waves(frequencies))
         return solution, float(np.abs(left[: len(self.x)]).max())
 
     def error(self, frequencies: Floats) -> float:
         """The greatest that `ridge` leaves."""
-        return self.ridge(frequencies, self.price())[1]
+        return self.ridge(frequencies)[1]
 
-    def prefixes(self, frequencies: Floats, price: float) -> Floats:
+    def prefixes(self, frequencies: Floats) -> Floats:
         """The greatest error that the first 1, 2, ... frequencies leave."""
-        basis = np.linalg.qr(self._priced(self.waves(frequencies), price))[0][: len(self.x)]
+        basis = np.linalg.qr(self._priced(self.waves(frequencies)))[0][: len(self.x)]
         left = self.target[:, None] - np.cumsum(basis * (self.target @ basis), axis=1)
         return np.asarray(np.abs(left[:, self._of_each :: self._of_each]).max(axis=0))
 
-    def minimax(self, frequencies: Floats, price: float) -> tuple[Floats, float]:
+    def minimax(self, frequencies: Floats) -> tuple[Floats, float]:
         """Coefficients with about the least greatest error, by Lawson's weights (1961), and that error."""
         waves = self.waves(frequencies)
         weights = np.ones(len(self.x))
         best, least = np.zeros(waves.shape[1]), math.inf
         for _ in range(_ROUNDS):
             root = np.sqrt(weights)
-            rows = self._priced(waves * root[:, None], price)
+            rows = self._priced(waves * root[:, None])
             basis, triangle = np.linalg.qr(rows)
             solution = np.linalg.solve(triangle, basis[: len(root)].T @ (self.target * root))
             left = np.abs(self.target - waves @ solution)
@@ -169,9 +164,9 @@ class Samples:
         """Where one frequency more would take the most of what is left, while the others stay."""
         top = 1.5 * float(np.max(frequencies, initial=math.pi)) + 3.0
         grid = np.linspace(top / _GRID, top, _GRID)
-        _, left, basis = self._solved(self.waves(frequencies), self.price())
+        _, left, basis = self._solved(self.waves(frequencies))
         top_left, top_basis = left[: len(self.x)], basis[: len(self.x)]
-        each, asked = self._of_each, self.price() ** 2
+        each, asked = self._of_each, self._price**2
         more = self.waves(grid)[:, 1:]
         first, second = more[:, ::each], more[:, each - 1 :: each]
         inner, other = top_basis.T @ first, top_basis.T @ second
@@ -189,8 +184,8 @@ class Samples:
 
     def descended(self, start: Floats, fixed: int = 0, steps: int = _STEPS) -> Floats:
         """Frequencies near these that leave less, by Levenberg and Marquardt; the first so many stay."""
-        price, count = self.price(), len(self.x)
-        at, (solution, left, basis) = start, self._solved(self.waves(start), price)
+        count = len(self.x)
+        at, (solution, left, basis) = start, self._solved(self.waves(start))
         size, damping = float(left @ left), 1e-2
         for _ in range(steps):
             slopes = self._slopes(at, solution)[:, fixed:]
@@ -201,7 +196,7 @@ class Samples:
             for _ in range(_TRIES):
                 change = np.linalg.solve(normal + np.diag(damping * np.diag(normal) + _TINY), gradient)
                 tried = np.append(at[:fixed], np.abs(at[fixed:] + np.clip(change, -_FAR, _FAR)))
-                solved = self._solved(self.waves(tried), price)
+                solved = self._solved(self.waves(tried))
                 gained = size - float(solved[1] @ solved[1])
                 if gained > 0:
                     break
