@@ -209,7 +209,9 @@ def fit(
     key = hashlib.blake2b(repr(wanted).encode()).hexdigest()
     if key not in _FITTED:
         try:
-            _FITTED[key] = _fit(problem, _results(problem, result, fewer, noise))
+            fracs = range(result[1], -1, -1)
+            results = [_result(problem, result[0] - result[1] + frac, frac, noise) for frac in fracs]
+            _FITTED[key] = _fit(problem, results, fewer)
         except FitError as failed:
             _FITTED[key] = failed
     found = _FITTED[key]
@@ -290,16 +292,9 @@ def _values(evaluate: Function, x: Floats, low: float, high: float) -> Floats:
     return y
 
 
-def _results(
-    problem: _Problem, result: tuple[int, int], fewer: int, noise: float | None
-) -> list[_Result]:
-    """What the result may be, the best first."""
-    made = []
-    for less in range(min(fewer, result[1]) + 1):
-        frac = result[1] - less
-        usual = max(_NOISE, math.ldexp(problem.error * problem.smallest, frac) / 8)
-        made.append(_Result(result[0] - less, frac, usual if noise is None else noise))
-    return made
+def _result(problem: _Problem, ring: int, frac: int, noise: float | None) -> _Result:
+    usual = max(_NOISE, math.ldexp(problem.error * problem.smallest, frac) / 8)
+    return _Result(ring, frac, usual if noise is None else noise)
 
 
 def _search(problem: _Problem) -> Search:
@@ -317,14 +312,18 @@ def _search(problem: _Problem) -> Search:
     return _SEARCHES[problem.key]
 
 
-def _fit(problem: _Problem, results: list[_Result]) -> Terms:
-    search, reached = _search(problem), math.inf
+def _fit(problem: _Problem, results: list[_Result], fewer: int) -> Terms:
+    """With the first of some results that words of 64 bits hold, of so many that may be had."""
+    search = _search(problem)
+    reached, fitting = math.inf, len(results)
     for series in _stages(search):
-        good = [one for one in series if one.error <= problem.error]
         reached = min([reached, *(one.error for one in series if one.error > problem.error)])
-        for result in results:
+        good = [one for one in series if one.error <= problem.error]
+        for index, result in enumerate(results[:fitting]):
             made = [terms for one in good if (terms := _quantised(problem, result, one)) is not None]
-            for terms in sorted(made, key=lambda terms: _bits(problem, terms)):
+            if made and index > fewer:
+                fitting = index
+            for terms in sorted(made, key=lambda terms: _bits(problem, terms)) if index <= fewer else ():
                 proven = _proven(problem, terms)
                 if proven <= problem.error:
                     error = math.ceil(math.ldexp(proven, VALUE_FRAC))
@@ -333,10 +332,15 @@ def _fit(problem: _Problem, results: list[_Result]) -> Terms:
             if made:
                 break
     kind = "relative error" if problem.relative else "error"
-    nearest = f"the best has {reached:.2g}" if reached < math.inf else "none fits words of 64 bits"
+    if fitting < len(results):
+        nearest = f"none fits words of 64 bits; one does with {results[fitting].frac} fraction bits"
+        todo = "take fewer fraction bits, allow"
+    else:
+        nearest = f"the best has {reached:.2g}" if reached < math.inf else "none fits words of 64 bits"
+        todo = "allow"
     raise FitError(
         f"no one-shot function of {problem.max_words} words reaches {kind} {problem.error:.2g} from "
-        f"{problem.ends[0]:g} to {problem.ends[1]:g}: {nearest}; allow more words, a wider ring of the "
+        f"{problem.ends[0]:g} to {problem.ends[1]:g}: {nearest}; {todo} more words, a wider ring of the "
         "argument, a narrower range or a larger error"
     )
 

@@ -118,6 +118,8 @@ class Search:
         self._x, self._y, self._scale = _ends(POINTS), y, scale
         self._middle, self._half = (low + high) / 2, (high - low) / 2
         self._periods = sorted({min(narrowest + more, widest) for more in _WIDER})
+        # An exponential has no period: its ring has one bit more than the range.
+        self._has_room = narrowest < widest
         if self._periods[0] < narrowest:
             self._most = 0
 
@@ -236,8 +238,9 @@ class Search:
     @cached_property
     def exponentials(self) -> list[Exponential]:
         """One exponential, without a constant and with one, if the function is monotonic."""
-        step = POINTS // _LEAST_POINTS
-        at = slice(None, None, step)
+        if not self._has_room or self._most < 1:
+            return []
+        at = slice(None, None, POINTS // _LEAST_POINTS)
         x, y, weight = self._half * (self._x[at] + 1), self._y[at], 1 / self._scale[at]
         slopes = np.diff(y) / np.diff(x)
         if not (np.all(slopes > 0) or np.all(slopes < 0)):

@@ -110,9 +110,8 @@ class Samples:
         """Coefficients by least squares, what is left, with the prices, and an orthonormal basis."""
         basis, triangle = np.linalg.qr(self._priced(waves))
         along = basis[: len(self.x)].T @ self.target
-        left = -(basis @ along)
-        left[: len(self.x)] += self.target
-        return np.linalg.solve(triangle, along), left, basis
+        target = np.concatenate([self.target, np.zeros(waves.shape[1])])
+        return np.linalg.solve(triangle, along), target - basis @ along, basis
 
     def ridge(self, frequencies: Floats) -> tuple[Floats, float]:
         """Coefficients by least squares, where each has a price, and the greatest error that is left."""
@@ -180,7 +179,7 @@ class Samples:
             gains = (bb * a * a - 2 * ab * a * b + aa * b * b) / (aa * bb - ab * ab)
         around = np.concatenate([[-math.inf], gains, [-math.inf]])
         peaks = np.flatnonzero((gains >= around[:-2]) & (gains >= around[2:]))
-        return grid[peaks[np.argsort(-gains[peaks])[:_STARTS]]]
+        return np.asarray(grid[peaks[np.argsort(-gains[peaks])[:_STARTS]]])
 
     def descended(self, start: Floats, fixed: int = 0, steps: int = _STEPS) -> Floats:
         """Frequencies near these that leave less, by Levenberg and Marquardt; the first so many stay."""
@@ -191,6 +190,7 @@ class Samples:
             slopes = self._slopes(at, solution)[:, fixed:]
             # Of what moving a frequency changes, the part that no coefficients make up for.
             inner = basis[:count].T @ slopes
+            normal: Floats
             normal, gradient = slopes.T @ slopes - inner.T @ inner, slopes.T @ left[:count]
             gained = 0.0
             for _ in range(_TRIES):
@@ -218,7 +218,7 @@ class Samples:
             slopes -= np.sin(angles) * solution[1 :: self._of_each]
         if not self.even:
             slopes += np.cos(angles) * solution[self._of_each :: self._of_each]
-        return slopes * (self.x * self.weight)[:, None]
+        return np.asarray(slopes * (self.x * self.weight)[:, None])
 
 
 def regular(unit: float) -> list[tuple[int, int]]:
