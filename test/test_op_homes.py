@@ -13,14 +13,14 @@ import ditto
 from ditto.frontend import trace
 from ditto.simulator.ops import EXACT, FAST
 from ditto_compiler.cost.ops import RULES
-from ditto_compiler.dialect.attributes import CASTS, ONESHOT
+from ditto_compiler.dialect.attributes import CASTS, LESS, ONESHOT
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.ops import FAMILIES, OPS, WIDE, Kind, Op
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.ditto_legalize_integers import DittoLegalizeIntegers
 from ditto_compiler.pipelines import default_pipeline
 
-BESIDE = (ONESHOT,)
+BESIDE = (LESS, ONESHOT)
 """What the engine never runs."""
 
 COMPUTED = [name for name, op in OPS.items() if op.kind is not Kind.TERMINATOR and name not in BESIDE]
@@ -95,7 +95,7 @@ def test_facets_stand_in_one_family(name: str) -> None:
 
 
 def test_nothing_is_simulated_that_is_no_op() -> None:
-    assert set(EXACT) == set(FAST) == {*COMPUTED, *CASTS}
+    assert set(EXACT) == set(FAST) == {*COMPUTED, *CASTS, *BESIDE}
 
 
 @pytest.mark.parametrize("name", CASES)

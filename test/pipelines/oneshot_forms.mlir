@@ -5,7 +5,7 @@
 // is the quartic: nothing of its own.
 // CHECK-LABEL: func.func @gelu(
 // CHECK:         %[[H:.*]] = stablehlo.multiply %arg0, %{{.*}}
-// CHECK:         %[[E:.*]] = "ditto.oneshot"(%arg0) {error = 1.000000e-03 : f64, function = @gelu_even, high = 8.000000e+00 : f64, low = -8.000000e+00 : f64, otherwise = @gelu_even_otherwise}
+// CHECK:         %[[E:.*]] = "ditto.oneshot"(%arg0) {error = 4.000000e-04 : f64, function = @gelu_even, high = 8.000000e+00 : f64, low = -8.000000e+00 : f64, otherwise = @gelu_even_otherwise}
 // CHECK:         %[[S:.*]] = stablehlo.add %[[H]], %[[E]]
 // CHECK-NEXT:    return %[[S]]
 // CHECK:       func.func private @gelu_even(%arg0: tensor<4xf32>)

@@ -1,4 +1,4 @@
-// RUN: ditto-opt %s --inline-calls --legalize-chlo --canonicalize --cse --ditto-approximate='policy=ditto' | filecheck %s
+// RUN: ditto-opt %s --inline-calls --legalize-chlo --canonicalize --cse --ditto-approximate='policy=ditto' --ditto-choose-functions='beside=none' | filecheck %s
 // transformers.FlaxGPT2Model; jax 0.4.34, flax 0.10.0, transformers 4.57.6; by test/recognizers/capture.py.
 // Functions: embedding embedding layer_norm softmax layer_norm gelu layer_norm
 

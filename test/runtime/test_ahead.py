@@ -21,9 +21,9 @@ from ditto.runtime.protocols.prf import PairKeys
 from ditto.runtime.protocols.rounds import Party
 from ditto.runtime.protocols.sharing import last_slot, slot_ahead
 from ditto.runtime.transport.channel import ChannelError, run_in_threads
-from ditto_compiler.beside.schedule import schedule
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.errors import InternalError
+from ditto_compiler.executor.schedule import schedule
 
 DRAW = np.random.default_rng(5)
 X, W, B = (DRAW.normal(size=shape).astype(np.float32) for shape in ((6, 8), (8, 8), (8,)))
@@ -365,7 +365,7 @@ def test_who_goes_ahead_never_waits_and_the_others_check_what_comes():
 
 
 def test_large_deals_come_in_pieces(monkeypatch):
-    monkeypatch.setattr("ditto_compiler.beside.schedule.MESSAGE", 5000)
+    monkeypatch.setattr("ditto_compiler.executor.schedule.MESSAGE", 5000)
     planned, _ = a_sketch().check_ahead()
     assert len(planned.deals) > 2
     assert [i for sharing in planned.deals for i in sharing] == [i for i, n in enumerate(planned.dealt) if n]

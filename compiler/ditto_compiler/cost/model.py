@@ -11,12 +11,12 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ditto_compiler.beside.instruction import Tensor
-from ditto_compiler.cost import beside
+from ditto_compiler.cost import instructions
 from ditto_compiler.cost.batches import casts_cost, comparisons_cost
 from ditto_compiler.cost.measured import FREE, Cost, CostTable, load_table
 from ditto_compiler.cost.ops import Rules
 from ditto_compiler.errors import DittoError
+from ditto_compiler.executor.instruction import Tensor
 from ditto_compiler.ir import functions, ir, nested_ops, numel, parse_module
 from ditto_compiler.network import PARTIES, Network
 from ditto_compiler.program import Beside, Call, CastBatch, CompareBatch, Program, Region, Value, results_of
@@ -46,7 +46,7 @@ class OpCost:
         elements: of its first result, or of a sum's operand.
         truncated: elements that were truncated, not counting those inside non-linear functions.
         cost: over all parties.
-        beside: kind of an instruction beside the engine (`ditto_compiler.cost.beside`); empty for all else.
+        beside: kind of an instruction beside the engine (`cost.instructions`); empty for all else.
     """
 
     op: str
@@ -73,7 +73,7 @@ class OpCost:
     @property
     def is_view(self) -> bool:
         """Whether it does no more than make constants, or look at values in another way."""
-        return self.op in (beside.VIEWS if self.beside else _FREE_OPS)
+        return self.op in (instructions.VIEWS if self.beside else _FREE_OPS)
 
 
 @dataclass(frozen=True)
@@ -306,5 +306,5 @@ def _beside_cost(step: int, program: Program, batch: Beside, table: CostTable) -
             cost=about.cost,
             beside=about.kind,
         )
-        for about in beside.instruction_costs(batch.instructions, tensor, table.beside)
+        for about in instructions.instruction_costs(batch.instructions, tensor, table.beside)
     ]

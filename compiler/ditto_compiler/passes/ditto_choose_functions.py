@@ -133,6 +133,10 @@ class DittoChooseFunctions(Pass):
         if not known.has_image(op, found.interval):
             why = f"it has no bounded values on {_text(found.interval)}"
             return _fallback(op, f"{why}, or none that range analysis can tell; state the range")
+        idle = _idle_clip(op, x, known)
+        if idle is not None and why_not(op, *idle[1].interval) is None:
+            inner, free = idle
+            return _stays(free.interval, f"as {free.by}, without the clip", x=inner)
         problem = why_not(op, *found.interval)
         if problem is not None:
             return _fallback(op, f"on {_text(found.interval)}, {problem}")
@@ -141,9 +145,9 @@ class DittoChooseFunctions(Pass):
     def _on_stated(self, op: ir.Operation, stated: Interval, known: _Vouched) -> _Choice:
         """What becomes of a function whose range the program states."""
         x = op.operands[0]
-        inner, bounds = _without_clip(x)
-        free = None if inner is None else known.interval(op, inner)
-        if free is not None and bounds[0] <= free.interval[0] and free.interval[1] <= bounds[1]:
+        idle = _idle_clip(op, x, known)
+        if idle is not None:
+            inner, free = idle
             return _stays(stated, f"as the program states, without the clip, as {free.by}", x=inner)
         exceeds = known.may_leave(x, stated)
         clipped = ", behind a clip, for more is possible" if exceeds else ""
@@ -199,6 +203,15 @@ def _text(interval: Interval) -> str:
 def _stated(op: ir.Operation) -> Interval | None:
     low, high = names.get_float(op, names.LOW), names.get_float(op, names.HIGH)
     return None if low is None or high is None else (low, high)
+
+
+def _idle_clip(op: ir.Operation, x: ir.Value, known: _Vouched) -> tuple[ir.Value, _Interval] | None:
+    """What `x` clips, and its interval, if that shows that the clip does nothing."""
+    inner, bounds = _without_clip(x)
+    free = None if inner is None else known.interval(op, inner)
+    if inner is None or free is None:
+        return None
+    return (inner, free) if bounds[0] <= free.interval[0] and free.interval[1] <= bounds[1] else None
 
 
 def _without_clip(x: ir.Value) -> tuple[ir.Value | None, Interval]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.beside.placement import effect_of
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import (
@@ -154,6 +155,8 @@ class _Outliner:
         cheap: set[ir.Operation] = set()
         for op in self._ops:
             moves = (is_source(op) or is_layout(op)) and names.BESIDE not in op.attributes
+            if self._beside:
+                moves = moves and effect_of(op) is not None
             if moves and all(defining_op(v) is None or defining_op(v) in cheap for v in op.operands):
                 cheap.add(op)
         if self._beside:
@@ -200,7 +203,8 @@ class _Outliner:
             # Casts and comparisons alone wait for as many of their kind as can be.
             if not computing or (self._beside and len(computing) < len(ready)):
                 # By kind, since casts share messages with casts and comparisons with comparisons.
-                outside = sorted(ready, key=lambda op: (op.name == names.LESS, self._position[op]))
+                outside = [op for op in ready if keys[op] is None]
+                outside.sort(key=lambda op: (op.name == names.LESS, self._position[op]))
                 steps.append((None, outside))
                 for op in outside:
                     take(op)

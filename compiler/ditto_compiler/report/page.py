@@ -9,7 +9,7 @@ from functools import partial
 from html import escape
 from importlib import resources
 
-from ditto_compiler.cost.beside import KINDS, LOCAL
+from ditto_compiler.cost.instructions import KINDS, LOCAL
 from ditto_compiler.cost.measured import Cost
 from ditto_compiler.cost.model import OpCost, seconds_on, total
 from ditto_compiler.network import Network

@@ -288,7 +288,7 @@ class Bench:
 
     def cpu_seconds(self, program: Program, inputs: Sequence[Any]) -> float:
         """Least processor time of a program, of several runs."""
-        return self.program(program, inputs, repeat=7).cpu_seconds
+        return self.program(program, inputs, repeat=4).cpu_seconds
 
     def case(self, case: Case, ring: int, frac: int, elements: int, repeat: int = 1) -> Measured:
         """What the case's op alone costs."""
@@ -575,7 +575,7 @@ def to_text(document: dict[str, Any]) -> str:
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=TABLE_PATH, show_default=True)
 @click.option("--only", type=click.Choice(["beside"]), help="Measure only what runs beside the engine.")
 def main(output: Path, only: str | None) -> None:
-    """Measure what each op costs; takes twenty minutes, or two for what runs beside the engine."""
+    """Measure what each op costs; takes twenty minutes, or some for what runs beside the engine."""
     console = Console(stderr=True)
     with console.status("measuring") as status:
 

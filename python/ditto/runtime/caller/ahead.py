@@ -10,8 +10,8 @@ from typing import Any
 
 from ditto.runtime.caller.parties import Answer
 from ditto.runtime.protocols.prf import KEY_BYTES
-from ditto_compiler.beside.instruction import WIDEST
 from ditto_compiler.errors import DittoError
+from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.network import PARTIES
 from ditto_compiler.program import Beside, Call, CastBatch, Program, Step
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ditto_compiler.beside.schedule import schedule
+from ditto_compiler.executor.schedule import schedule
 from ditto_compiler.program import Beside, Program
 
 
