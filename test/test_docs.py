@@ -59,7 +59,7 @@ def test_every_rule_has_a_section_an_example_and_a_test(rule: str) -> None:
 
 
 def test_rules_are_numbered_in_the_verifier() -> None:
-    assert RULES == ["d1", "d2", "d3", "d4", "d5", "d6", "c1", "c2", "c3", "c4", "c5"]
+    assert RULES == ["d1", "d2", "d3", "d4", "d5", "d6", "c1", "c2", "c3", "c4", "c5", "c6"]
 
 
 @pytest.mark.parametrize("name", names.NAMES)

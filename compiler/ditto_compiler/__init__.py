@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ditto_compiler.encoding import Int as Int
     from ditto_compiler.errors import DittoError as DittoError
     from ditto_compiler.errors import InternalError as InternalError
+    from ditto_compiler.extract import extract_program as extract_program
     from ditto_compiler.pass_base import Pass as Pass
     from ditto_compiler.pass_manager import PassManager as PassManager
     from ditto_compiler.pass_manager import parse_pipeline as parse_pipeline
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from ditto_compiler.policy import load_policy as load_policy
     from ditto_compiler.program import Program as Program
     from ditto_compiler.source import parse_source as parse_source
-    from ditto_compiler.spu.extract import extract_program as extract_program
     from ditto_compiler.verifier import verify_module as verify_module
 
 _HOMES: dict[str, str] = {
@@ -51,7 +51,7 @@ _HOMES: dict[str, str] = {
     "Program": "program",
     "Rule": "policy",
     "default_pipeline": "pipelines",
-    "extract_program": "spu.extract",
+    "extract_program": "extract",
     "load_policy": "policy",
     "lowering_pipeline": "pipelines",
     "parse_pipeline": "pass_manager",

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from ditto_compiler.diagnostics import Diagnostic, ErrorCollector, describe, source_location
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.ir import entry_function, func, ir
+from ditto_compiler.ir import entry_function, func, ir, ops_of
 from ditto_compiler.options import PipelineElement, options_text
 
 _LEFT_BY: Mapping[str, tuple[Callable[[ir.Module], bool], str]] = {
@@ -26,6 +26,10 @@ _LEFT_BY: Mapping[str, tuple[Callable[[ir.Module], bool], str]] = {
     ),
 }
 """How to tell that a pass has run, and what to say when it has not."""
+
+
+_AFTER_RINGS = ("ditto-check-constants", "ditto-outline-regions", "ditto-to-pphlo", "ditto-print-ranges")
+"""Passes that take rings of any width."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,9 @@ class Pass(ABC):
             errors.add(module.operation, f"{what}; run {after} first")
             errors.raise_if_any()
         assert found is not None
+        if self.name not in _AFTER_RINGS:
+            assigned = any(names.BESIDE in op.attributes for op in ops_of(found.entry_block))
+            self.check_before("ditto-assign-rings", module, has_run=assigned)
         if after == "ditto-outline-regions":
             self.check_before("ditto-to-pphlo", module, has_run=names.has_reached(module, "lowered"))
         else:

@@ -267,7 +267,7 @@ class Policy:
 
 PRESETS: tuple[str, ...] = (
     *("dtype", "uniform32", "uniform64", "uniform128"),
-    *("puma", "mpcformer", "ditto", "ditto-quad"),
+    *("puma", "mpcformer", "ditto-engine", "ditto", "ditto-quad"),
 )
 
 
@@ -358,7 +358,10 @@ def _encoding(dtype: str, value: object) -> Encoding:
     if not isinstance(value, str):
         raise PolicyError(f'dtypes.{dtype} must be a string such as "fxp<64, 18>", got {value!r}')
     try:
-        return parse_encoding(f"#ditto.{value}")
+        encoding = parse_encoding(f"#ditto.{value}")
+        if encoding.ring not in RINGS:
+            raise EncodingError(f"ring width must be one of 32, 64, 128, got {encoding.ring}")
+        return encoding
     except EncodingError as error:
         raise PolicyError(f"dtypes.{dtype}: {error}") from None
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ditto_compiler.beside import instruction
-from ditto_compiler.beside.instruction import Instruction, Tensor
 from ditto_compiler.encoding import Cast, Encoding, parse_encoding
+from ditto_compiler.executor.instruction import Instruction, Tensor, from_json, to_json
 from ditto_compiler.files import as_path, write_whole
 from ditto_compiler.program_file import (
     ANNOTATED,
@@ -345,7 +344,7 @@ def _step_to_json(step: Step) -> list[Any]:
     if isinstance(step, CastBatch):
         return ["cast", [list(pair) for pair in step.casts]]
     if isinstance(step, Beside):
-        return ["beside", [instruction.to_json(one) for one in step.instructions]]
+        return ["beside", [to_json(one) for one in step.instructions]]
     return ["compare", [[c.source, list(c.thresholds), list(c.results)] for c in step.comparisons]]
 
 
@@ -363,7 +362,7 @@ def _step_from_json(entry: list[Any]) -> Step:
     if entry[0] == "cast":
         return CastBatch(tuple((source, target) for source, target in entry[1]))
     if entry[0] == "beside":
-        return Beside(tuple(map(instruction.from_json, entry[1])))
+        return Beside(tuple(map(from_json, entry[1])))
     return CompareBatch(
         tuple(
             Comparison(source, tuple(thresholds), tuple(results)) for source, thresholds, results in entry[1]

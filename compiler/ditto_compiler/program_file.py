@@ -34,10 +34,10 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from ditto_compiler.beside.instruction import Tensor, check, from_json
 from ditto_compiler.dtypes import DTYPES, FLOAT_TYPES
 from ditto_compiler.encoding import RINGS, Cast, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
+from ditto_compiler.executor.instruction import Tensor, check, from_json
 from ditto_compiler.owners import LABEL, is_label
 
 FORMAT = "ditto-program"

@@ -30,7 +30,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ditto_compiler.beside.instruction import check
 from ditto_compiler.beside.placement import effect_of
 from ditto_compiler.beside.translate import translated
 from ditto_compiler.diagnostics import ErrorCollector, from_mlir
@@ -38,6 +37,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES, width
 from ditto_compiler.encoding import RINGS, Cast, EncodingError, Fxp, Int
 from ditto_compiler.errors import DittoError
+from ditto_compiler.executor.instruction import check
 from ditto_compiler.ir import (
     BARE_REGIONS,
     Encoding,

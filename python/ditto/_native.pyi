@@ -249,7 +249,7 @@ def matmul_shares(
     """`c` (+)= a0 (b0 + b1) + a1 b0, as `matmul`."""
 
 def less_query(words: _Array, ring: int, sizes: _Array, query: _Array, top: _Array) -> None:
-    """P0 of a comparison in any ring: the digits of `words` as rows, added to `query`, a mask; their top bits.
+    """P0 of a comparison in any ring: the digits of `words`, added to the mask in `query`; their top bits.
 
     `sizes` are bits of each digit, lowest first, uint8; `query` has 2^size - 1 rows for each, `top` one.
     """
@@ -257,7 +257,7 @@ def less_query(words: _Array, ring: int, sizes: _Array, query: _Array, top: _Arr
 def less_pick(
     words: _Array, ring: int, sizes: _Array, threshold: int, query: _Array, first: bool, bits: _Array
 ) -> None:
-    """P1 (`first`) or P2, with x_2: its shares of G of each digit, then of P of all but the lowest, as rows."""
+    """P1 (`first`) or P2, with x_2: its shares of G of each digit, then of P of all but the lowest."""
 
 def bit_deal(beta: _Array, x0: _Array, x1: _Array, ring: int, out: _Array) -> None:
     """P0: beta (x_0 + x_1), or beta if both are empty, less the mask in `out`; words of a ring."""

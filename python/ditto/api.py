@@ -13,10 +13,10 @@ from ditto.frontend import Source, Visibility, to_stablehlo
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.diagnostics import named
 from ditto_compiler.errors import DittoWarning
+from ditto_compiler.extract import extract_program
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
-from ditto_compiler.spu.extract import extract_program
 
 GUARD_MARGIN = 0.25
 """How much wider than calibrated the ranges of a guarded program are, relatively."""

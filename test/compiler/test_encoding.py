@@ -47,7 +47,7 @@ def test_only_the_canonical_spelling_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ring", "frac"), [(16, 8), (0, 0), (256, 8), (32, 31), (64, 63), (128, 127), (64, -1)]
+    ("ring", "frac"), [(1, 0), (65, 8), (0, 0), (256, 8), (32, 31), (64, 63), (128, 127), (64, -1)]
 )
 def test_ranges(ring: int, frac: int) -> None:
     with pytest.raises(EncodingError):

@@ -19,8 +19,10 @@ DATA_MODULES = (
     "dtypes",
     "encoding",
     "errors",
+    "executor.instruction",
     "files",
     "network",
+    "oneshot.terms",
     "options",
     "owners",
     "processes",
@@ -34,13 +36,16 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
         "dtypes errors intervals owners processes",
         "encoding files oneshot options",
+        "network",
+        "protocols",
+        "executor",
         "program_file",
-        "ir network program",
-        "diagnostics dialect op_attributes protocols",
+        "ir program",
+        "diagnostics dialect op_attributes",
         "calibration pass_base scopes source structure verify_diagnostics xla",
         "building cost matcher private_functions spu",
-        "folds logic quartic_exp",
-        "ops recognizers report",
+        "beside folds logic quartic_exp",
+        "extract ops recognizers report",
         "indices supported",
         "analyses forms verifier",
         "policy reading",
@@ -51,6 +56,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "ditto_compiler.oneshot": ("series terms", "fit"),
     "ditto_compiler.cost": ("measured", "batches instructions ops", "model"),
+    "ditto_compiler.executor": ("instruction", "schedule"),
     "ditto_compiler.ops": (
         "base",
         "emitter scales",
@@ -65,7 +71,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "bench generation",
     ),
     "ditto.runtime": ("transport", "protocols", "party", "caller"),
-    "ditto.simulator": ("interpreter overflow ring", "engine_functions exact fast", "ops"),
+    "ditto.simulator": ("interpreter overflow ring", "choices", "engine_functions exact fast", "ops"),
 }
 """What stands in each package, from the ground up: a module or folder imports only what is in lines above."""
 

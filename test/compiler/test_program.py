@@ -15,6 +15,7 @@ from test.support.processes import child_environment
 
 from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.encoding import Int
+from ditto_compiler.extract import extract_program
 from ditto_compiler.files import write_whole
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
@@ -28,7 +29,6 @@ from ditto_compiler.program import (
 )
 from ditto_compiler.program_file import ProgramFileError
 from ditto_compiler.source import parse_source
-from ditto_compiler.spu.extract import extract_program
 
 SOURCE = """
 module @jit_model {
@@ -52,9 +52,9 @@ module @jit_model {
 @pytest.fixture(scope="module")
 def program() -> Program:
     module = parse_source(SOURCE, "model.mlir")
-    PassManager(precision_pipeline("ditto")).run(module)
+    PassManager(precision_pipeline("ditto-engine")).run(module)
     annotated = str(module)
-    PassManager(lowering_pipeline()).run(module)
+    PassManager(lowering_pipeline("ditto-engine")).run(module)
     return extract_program(module, policy="ditto", annotated=annotated)
 
 

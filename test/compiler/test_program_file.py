@@ -206,7 +206,7 @@ for _ in range(101):
         (["values", 0, 0], [0, 2**39, 2**39], "expected a shape of fewer than 1099511627776 elements"),
         (["values", 0, 0], [1] * 33, "values[0]: expected a shape of at most 32 dimensions"),
         (["values", 0, 1], "f33", "values[0]: expected one of the dtypes f16, bf16, "),
-        (["values", 0, 2], "#ditto.fxp<63, 18>", "values[0]: ring width must be one of 32, 64, 128, got 63"),
+        (["values", 0, 2], "#ditto.fxp<65, 18>", "values[0]: ring width must be in [2, 64], or 128, got 65"),
         (["values", 0, 2], "nonsense", "values[0]: 'nonsense' is not a ditto encoding"),
         (["values", 0, 2], "#ditto.int<64>", "values[0]: expected an encoding of bf16, got '#ditto.int<64>'"),
         (["values", 0, 3], 1, "values[0]: secret: expected true or false, got 1"),
@@ -217,7 +217,7 @@ for _ in range(101):
         (["regions", 0, 1], 48, "regions[0]: expected a ring of 32, 64, 128 bits, got 48"),
         (["regions", 0, 2], 31, "regions[0]: fraction bits: expected an integer in [0, 31), got 31"),
         (["regions", 0, 3, 0, 1], 10**9, "regions[0]: number of ops: expected an integer in [0, 2"),
-        (["steps", 0], ["walk", []], "steps[0]: expected a call, a cast or a comparison, got ['walk', []]"),
+        (["steps", 0], ["walk", []], "steps[0]: expected a call, a cast, a comparison or what runs beside the engine, got ['walk', []]"),
         (["steps", 2, 1], "r9", "steps[2]: expected the name of a region, got 'r9'"),
         (
             ["steps", 2, 1],

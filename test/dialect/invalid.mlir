@@ -567,3 +567,36 @@ func.func @d6_numbers(%x: tensor<4xf32>) {
 func.func private @same(%x: tensor<4xf32>) -> tensor<4xf32> {
   return %x : tensor<4xf32>
 }
+
+// -----
+
+// An op that the executor on shares does not have.
+module attributes {ditto.stage = "cast"} {
+  func.func @c6_op(%x: tensor<4xf32, #ditto.fxp<24, 8>>) -> tensor<4xf32, #ditto.fxp<24, 8>> {
+    // expected-error @+1 {{c6: the executor on shares has no such op; it is the engine's}}
+    %0 = stablehlo.exponential %x {ditto.beside} : tensor<4xf32, #ditto.fxp<24, 8>>
+    return %0 : tensor<4xf32, #ditto.fxp<24, 8>>
+  }
+}
+
+// -----
+
+// Fraction bits that are dropped without the ring's.
+module attributes {ditto.stage = "cast"} {
+  func.func @c6_product(%x: tensor<4xf32, #ditto.fxp<24, 8>>) -> tensor<4xf32, #ditto.fxp<24, 8>> {
+    // expected-error @+1 {{c6: 'multiply': expected as many fraction bits as ring bits dropped}}
+    %0 = stablehlo.multiply %x, %x {ditto.beside} : (tensor<4xf32, #ditto.fxp<24, 8>>, tensor<4xf32, #ditto.fxp<24, 8>>) -> tensor<4xf32, #ditto.fxp<24, 8>>
+    return %0 : tensor<4xf32, #ditto.fxp<24, 8>>
+  }
+}
+
+// -----
+
+// Two rings in a sum.
+module attributes {ditto.stage = "cast"} {
+  func.func @c6_sum(%x: tensor<4xf32, #ditto.fxp<24, 8>>, %y: tensor<4xf32, #ditto.fxp<20, 8>>) -> tensor<4xf32, #ditto.fxp<24, 8>> {
+    // expected-error @+1 {{c6: 'add': expected one ring and scale}}
+    %0 = stablehlo.add %x, %y {ditto.beside} : (tensor<4xf32, #ditto.fxp<24, 8>>, tensor<4xf32, #ditto.fxp<20, 8>>) -> tensor<4xf32, #ditto.fxp<24, 8>>
+    return %0 : tensor<4xf32, #ditto.fxp<24, 8>>
+  }
+}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sketch import Sketch
 
-from ditto_compiler.beside.instruction import NAMES
 from ditto_compiler.encoding import Fxp
+from ditto_compiler.executor.instruction import NAMES
 from ditto_compiler.oneshot.fit import fit
 
 FUNCTION = fit(np.tanh, -4.0, 4.0, ring_frac=8, result=(16, 10), error=0.01)

@@ -16,10 +16,10 @@ from ditto.runtime.transport.channel import run_in_threads
 from ditto.simulator import ring as rings
 from ditto.simulator.exact import Exact, Tensor, exactly
 from ditto.simulator.ops import EXACT
-from ditto_compiler.beside.instruction import Instruction, check
-from ditto_compiler.beside.instruction import Tensor as About
 from ditto_compiler.beside.translate import translate
 from ditto_compiler.encoding import Int
+from ditto_compiler.executor.instruction import Instruction, check
+from ditto_compiler.executor.instruction import Tensor as About
 from ditto_compiler.ir import element_type, encoding_of, entry_function, ops_of, parse_module
 from ditto_compiler.oneshot.fit import fit
 from ditto_compiler.oneshot.terms import evaluate

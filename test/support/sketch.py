@@ -8,9 +8,9 @@ from ditto.runtime.party.executor import Executor
 from ditto.runtime.protocols.local import Public
 from ditto.runtime.protocols.shared import word_of
 from ditto.runtime.transport.channel import run_in_threads
-from ditto_compiler.beside.instruction import Instruction, Tensor, check
-from ditto_compiler.beside.schedule import schedule
 from ditto_compiler.encoding import Fxp, Int
+from ditto_compiler.executor.instruction import Instruction, Tensor, check
+from ditto_compiler.executor.schedule import schedule
 from ditto_compiler.program import Beside, CallerTensor, Input, Value
 
 RNG = np.random.default_rng(11)

@@ -1,1 +1,1 @@
-"""What runs beside the engine: which ops can, and what they are to the executor on shares."""
+"""From ops that run beside the engine to the instructions of the executor on shares."""

@@ -53,7 +53,8 @@ def largest_value(op: ir.Operation) -> float:
 
 
 def _largest(function: func.FuncOp, low: float, high: float) -> float:
-    return float(np.abs(evaluate(function, np.linspace(low, high, 1025))).max())
+    largest: np.float64 = np.abs(evaluate(function, np.linspace(low, high, 1025))).max()
+    return float(largest)
 
 
 def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from ditto_compiler.beside.instruction import Attribute, Instruction, Tensor
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
+from ditto_compiler.executor.instruction import Attribute, Instruction, Tensor
 from ditto_compiler.ir import element_type, encoding_of, ir
 from ditto_compiler.op_attributes import (
     convolution_layout,

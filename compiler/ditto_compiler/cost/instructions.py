@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ditto_compiler.beside.instruction import Instruction, Tensor
-from ditto_compiler.beside.schedule import PRODUCTS, Tensors, schedule
 from ditto_compiler.cost.measured import Cost, WorkTable
 from ditto_compiler.encoding import Cast
+from ditto_compiler.executor.instruction import Instruction, Tensor
+from ditto_compiler.executor.schedule import PRODUCTS, Tensors, schedule
 from ditto_compiler.protocols.costs import ProtocolCost
 
 KINDS: Mapping[str, str] = {

@@ -11,12 +11,12 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ditto_compiler.beside.instruction import Tensor
 from ditto_compiler.cost import instructions
 from ditto_compiler.cost.batches import casts_cost, comparisons_cost
 from ditto_compiler.cost.measured import FREE, Cost, CostTable, load_table
 from ditto_compiler.cost.ops import Rules
 from ditto_compiler.errors import DittoError
+from ditto_compiler.executor.instruction import Tensor
 from ditto_compiler.ir import functions, ir, nested_ops, numel, parse_module
 from ditto_compiler.network import PARTIES, Network
 from ditto_compiler.program import Beside, Call, CastBatch, CompareBatch, Program, Region, Value, results_of
@@ -46,7 +46,7 @@ class OpCost:
         elements: of its first result, or of a sum's operand.
         truncated: elements that were truncated, not counting those inside non-linear functions.
         cost: over all parties.
-        beside: kind of an instruction beside the engine, see `ditto_compiler.cost.instructions`; else empty.
+        beside: kind of an instruction beside the engine (`cost.instructions`); empty for all else.
     """
 
     op: str

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ditto_compiler.beside.instruction import Attribute, Instruction
-from ditto_compiler.beside.schedule import schedule
 from ditto_compiler.encoding import Encoding, Fxp, Int
+from ditto_compiler.executor.instruction import Attribute, Instruction
+from ditto_compiler.executor.schedule import schedule
 from ditto_compiler.oneshot.terms import EXPONENT_FRAC, Term, Terms
 from ditto_compiler.program import Beside, CallerTensor, Input, Program, Value
 

@@ -21,6 +21,7 @@ what is widened is below 2^(ring-2); the difference of what is compared fits the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -123,7 +124,13 @@ class Exact(Interpreter[Tensor]):
         """As in the base class."""
         encoding, shape = result_encoding(op), shape_of(op.results[0])
         if isinstance(encoding, Fxp):
-            raw = rings.wrap([held(float(number), encoding) for number in numbers], encoding.ring)
+            # Beside the engine a constant may wrap around, as all that is only added or multiplied.
+            modular = is_beside(op) and all(map(math.isfinite, numbers))
+            whole = [
+                round(math.ldexp(number, encoding.frac)) if modular else held(float(number), encoding)
+                for number in map(float, numbers)
+            ]
+            raw = rings.as_raw(whole, encoding.ring) if modular else rings.wrap(whole, encoding.ring)
         else:
             # As objects: of integers on both sides of 2^63 numpy makes floats.
             raw = rings.of_integers(np.array([int(number) for number in numbers], object), encoding.ring)

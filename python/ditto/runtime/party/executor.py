@@ -23,10 +23,10 @@ from ditto.runtime.protocols.prf import PairKeys, agree_keys
 from ditto.runtime.protocols.rounds import Party, Round, Step, exchange, merged, split
 from ditto.runtime.protocols.shared import Bits, Shared, reduced, signed, word_of
 from ditto.runtime.transport.channel import Channel
-from ditto_compiler.beside.instruction import Instruction, Tensor
-from ditto_compiler.beside.schedule import is_protocol, waits
 from ditto_compiler.encoding import Cast, Fxp
 from ditto_compiler.errors import InternalError
+from ditto_compiler.executor.instruction import Instruction, Tensor
+from ditto_compiler.executor.schedule import is_protocol, waits
 from ditto_compiler.oneshot.terms import Terms
 
 Made = Value | list[Bits]

@@ -4,7 +4,6 @@ The families are those of `ditto_compiler.ops`; a module registers its rules whe
 """
 
 from ditto.simulator.ops import (
-    beside,
     bitwise,
     casts,
     control,
@@ -16,6 +15,7 @@ from ditto.simulator.ops import (
     movement,
     products,
     reductions,
+    shares,
     sorting,
     sources,
 )
@@ -24,7 +24,7 @@ from ditto.simulator.ops.base import EXACT, FAST, register
 __all__ = ["EXACT", "FAMILIES", "FAST", "register"]
 
 FAMILIES = (
-    beside,
+    shares,
     bitwise,
     casts,
     control,

@@ -17,7 +17,7 @@ from ditto.simulator.exact import (
     result_encoding,
 )
 from ditto.simulator.fast import Fast
-from ditto.simulator.interpreter import spare_bits
+from ditto.simulator.interpreter import is_beside, spare_bits
 from ditto.simulator.ops.base import register
 from ditto.simulator.ops.elementwise import scaled
 from ditto_compiler.diagnostics import source_location
@@ -36,17 +36,20 @@ def _exact_cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]
         return [scaled(e, op, value, cast.shift_left)]
     raw = rings.shift_right(value.raw, cast.shift_right)
     error = np.ldexp(value.error, -cast.shift_right) + (CAST_ULPS if cast.shift_right else 0.0)
-    if cast.op == "downcast" and _only_for_functions(op):
+    if cast.op == "downcast" and _may_wrap(op):
         return [Tensor(raw, error)]
     return [e.hold(op, raw, rings.to_float(raw), error)]
 
 
-def _only_for_functions(op: ir.Operation) -> bool:
-    """Whether only one-shot functions take a result: for them it is just a place in their domain.
+def _may_wrap(op: ir.Operation) -> bool:
+    """Whether nobody minds that a result wraps around.
 
-    That may be anywhere in the ring, so they are given the number before it wraps around, and tell.
+    Sums and products beside the engine are right modulo the ring, whatever their operands: what they give is
+    looked at. To a one-shot function it is just a place in its domain, which may be anywhere in the ring. All
+    of these are given the number before it wraps around.
     """
-    return all(use.owner.operation.name == names.ONESHOT for use in op.results[0].uses)
+    users = [use.owner.operation for use in op.results[0].uses]
+    return all(is_beside(user) and user.name != names.LESS for user in users)
 
 
 def _widened(e: Exact, op: ir.Operation, x: Tensor) -> Tensor:

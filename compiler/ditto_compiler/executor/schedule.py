@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ditto_compiler.beside.instruction import Instruction, Tensor
 from ditto_compiler.encoding import Cast
 from ditto_compiler.errors import InternalError
+from ditto_compiler.executor.instruction import Instruction, Tensor
 from ditto_compiler.oneshot.terms import Terms
 from ditto_compiler.protocols.costs import FREE, ProtocolCost, multiply_cost, widen_cost
 from ditto_compiler.protocols.costs_bits import (

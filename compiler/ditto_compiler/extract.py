@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from ditto_compiler.beside.instruction import Instruction
 from ditto_compiler.beside.translate import translate
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.executor.instruction import Instruction
 from ditto_compiler.ir import (
     defining_op,
     element_type,

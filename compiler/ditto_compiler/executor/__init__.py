@@ -1,0 +1,1 @@
+"""What the executor on shares runs: instructions as plain data, their check, schedule and exact cost."""
