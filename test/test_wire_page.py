@@ -48,7 +48,7 @@ LIMITS = {
     "bytes of all buffers of a frame": ("2^{}", wire.MAX_BYTES.bit_length() - 1),
     "characters of an error's text": ("{}", session._LONGEST_REASON),
     "programs": ("{} at a time, with {} MiB of what", wire.MAX_PROGRAMS, session._ABOUT >> 20),
-    "arrays, as inputs or kept": ("{}, and `memory_bytes`", session._ARRAYS),
+    "arrays, as inputs or kept, and prepared runs": ("{}, and `memory_bytes`", session._ARRAYS),
     "waiting sessions of one caller": ("{}", admission.WAITING),
     "the process's answer to `connect` and `load`": ("{} s", int(session._PROCESS_S)),
 }

@@ -217,7 +217,7 @@ for _ in range(101):
         (["regions", 0, 1], 48, "regions[0]: expected a ring of 32, 64, 128 bits, got 48"),
         (["regions", 0, 2], 31, "regions[0]: fraction bits: expected an integer in [0, 31), got 31"),
         (["regions", 0, 3, 0, 1], 10**9, "regions[0]: number of ops: expected an integer in [0, 2"),
-        (["steps", 0], ["walk", []], "steps[0]: expected a call, a cast, a comparison or what runs beside the engine, got ['walk', []]"),
+        (["steps", 0], ["walk", []], "steps[0]: expected a call, a cast, a comparison or what"),
         (["steps", 2, 1], "r9", "steps[2]: expected the name of a region, got 'r9'"),
         (
             ["steps", 2, 1],

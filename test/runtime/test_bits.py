@@ -319,6 +319,33 @@ def test_a_dropped_mask_of_a_conjunction_is_noticed(pair):
     assert min(least_of_conjunction(s, {(*pair, 0): "dropped"}) for s in PAIRS_OF_BITS) < 1e-12
 
 
+def least_of_dealt_conjunction(slots, faults=None):
+    x, y = of_bits(constant_bits(slots[:3])), of_bits(constant_bits(slots[3:]))
+    parties = views(lambda party: conjunction(party, x[party.rank], y[party.rank]), faults, ahead=True)
+    return min(least_unbiased(rows_of([*received, *known], SAMPLES)) for received, known in parties)
+
+
+def test_a_dealt_conjunction_shows_nothing():
+    assert min(map(least_of_dealt_conjunction, PAIRS_OF_BITS)) > 1e-9
+
+
+@pytest.mark.parametrize(
+    ("mask", "fault"),
+    [((0, 1, 0), "dropped"), ((0, 2, 0), "dropped"), ((0, 2, 1), "dropped"), ((0, 2, 1), "reused")],
+)
+def test_a_faulty_mask_of_a_dealt_conjunction_is_noticed(mask, fault):
+    assert min(least_of_dealt_conjunction(s, {mask: fault}) for s in PAIRS_OF_BITS) < 1e-12
+
+
+def test_every_slot_of_every_pair_of_bits_that_are_joined_when_p0_goes_ahead():
+    slots = np.indices((2,) * 6).reshape(6, -1).astype(np.uint8)
+    x, y = of_bits(slots[:3]), of_bits(slots[3:])
+    for protocol, expected in ((conjunction, opened(x) & opened(y)), (disjunction, opened(x) | opened(y))):
+        results, cost = three(lambda party, p=protocol: p(party, x[party.rank], y[party.rank]), ahead=True)
+        assert np.array_equal(opened(results), expected)
+        assert cost == (conjunction_cost(64).bytes, 2)
+
+
 def least_of_any(slots, faults=None):
     x = of_bits([np.repeat(np.array(s, np.uint8)[:, None], SAMPLES, axis=1) for s in slots])
     parties = views(lambda party: any_along(party, x[party.rank], 0), faults)

@@ -32,7 +32,7 @@ from ditto.runtime.transport.wire import (
 
 ENCODING = "#ditto.int<64>"
 VALUE = {"shape": [2], "dtype": "i64", "encoding": ENCODING, "bytes": 32}
-ABOUT = {"owners": {}, "outputs": [VALUE], "result": {"values": [VALUE]}}
+ABOUT = {"owners": {}, "outputs": [VALUE], "ahead": [1500, 0, 0], "result": {"values": [VALUE]}}
 
 
 def program(run="", **about):
@@ -76,6 +76,9 @@ KEEP = {"command": "keep", "key": 3, "encoding": ENCODING, "secret": True}
 FORGET = {"command": "forget", "keys": [3]}
 LOAD = ({"command": "load", "digest": DIGEST}, PROGRAM)
 RUN = {"command": "run", "digest": DIGEST, "keep": []}
+PREPARE = {"command": "prepare", "digest": DIGEST, "number": 5, "slots": {"0": "00" * 16, "1": "11" * 16}}
+LAST = {"command": "last", "value": 0, "encoding": ENCODING}
+PREPARED = {**RUN, "prepared": 5}
 DEPOSIT = {
     **{"command": "deposit", "name": "weights", "kind": "arrays", "about": {"a": 1}},
     "salts": ["00" * 32, "11" * 32],
@@ -205,7 +208,8 @@ def test_who_says_nothing(server):
         ([(INPUT, b"", b"")], "has 2 buffers; it takes 1"),
         ([LOAD[0]], "malformed"),
         ([({"command": "load", "digest": "x\nP0: all is well"}, b"program")], "has digest"),
-        ([(INPUT, bytes(5000))], "would hold 5000 bytes of inputs and kept arrays; its limit is 4096"),
+        ([(INPUT, bytes(5000))],
+         "would hold 5000 bytes of inputs, kept arrays and prepared runs; its limit is 4096"),
         ([(KEEP, bytes(4000)), (INPUT, bytes(97))], "would hold 4097 bytes"),
         ([(KEEP, bytes(2100)), (KEEP, bytes(2100))], "would hold 4200 bytes"),
         # What an input refers to is held, whether it is forgotten or not.
@@ -214,6 +218,19 @@ def test_who_says_nothing(server):
         ([{**DEPOSITED, "deposit": "others"}], "may not use deposit 'others'"),
         ([DEPOSITED], "nothing is deposited under 'weights'"),
         ([{**KEEP, "encoding": "#ditto.int<64>\n"}], "malformed|is not a ditto encoding"),
+        ([PREPARE], "it is not connected yet"),
+        ([CONNECT, PREPARE], "the program was not loaded"),
+        ([CONNECT, LOAD, PREPARED], "no run 5 of that program is prepared"),
+        ([CONNECT, LOAD, PREPARE, PREPARED, PREPARED], "no run 5 of that program is prepared"),
+        ([CONNECT, LOAD, PREPARE, {**RUN, "prepared": 6}], "no run 6 of that program is prepared"),
+        ([CONNECT, LOAD, PREPARE, PREPARE], "run 5 is prepared already"),
+        ([CONNECT, LOAD, PREPARE, {**PREPARE, "number": 6}, {**PREPARE, "number": 7}], "would hold 4500"),
+        ([CONNECT, LOAD, {**PREPARE, "slots": {"0": "00" * 16, "1": "11" * 15}}], "a key of 15 bytes"),
+        ([CONNECT, LOAD, PREPARE, {"command": "unload", "digest": DIGEST}, LOAD, PREPARED], "no run 5"),
+        ([CONNECT, LOAD, ({"command": "load", "digest": SECOND}, SECOND_PROGRAM), PREPARE,
+          {**PREPARED, "digest": SECOND}], "no run 5 of that program is prepared"),
+        ([(LAST, bytes(2100))], "would hold 4200 bytes"),
+        ([LAST], "malformed"),
         ([CONNECT, LOAD, {**RUN, "keep": [[99, 1]]}], "malformed: IndexError"),
         ([CONNECT, LOAD, {**RUN, "keep": [[0, 1]], "receiver": "other.test"}], "cannot be kept"),
         ([CONNECT, LOAD, {**RUN, "receiver": "other.test", "label": "r"}], "with outputs to 'other.test'"),
@@ -281,7 +298,24 @@ def test_arrays_of_no_bytes_are_counted(server):
         frames = b"".join(pack_header({**KEEP, "key": key}, [0]) for key in range(20_000))
         with contextlib.suppress(OSError):
             sock.sendall(frames)
-        assert "a session may hold 16384 arrays" in refusal(sock)
+        assert "a session may hold 16384 arrays and prepared runs" in refusal(sock)
+
+
+def test_what_prepared_runs_hold_counts_until_they_are_used(server):
+    with server.session() as sock:
+        say(sock, CONNECT, LOAD, PREPARE, {**PREPARE, "number": 6})
+        for number in range(7, 20):
+            say(sock, {**RUN, "prepared": number - 2}, {**PREPARE, "number": number})
+        assert all(recv_frame(sock)[0]["ok"] for _ in range(2 + 2 + 2 * 13))
+
+
+def test_inputs_of_a_prepared_run_are_of_who_gave_them(server):
+    """Those that the caller draws ahead are the caller's, though no share of them comes here."""
+    digest, content = program(owners={"0": "bob", "1": "caller.test"})
+    load = ({"command": "load", "digest": digest}, content)
+    with server.session() as sock:
+        say(sock, CONNECT, load, {**PREPARE, "digest": digest}, {**PREPARED, "digest": digest})
+        assert "must come from 'bob', and comes from \"caller.test\"" in refusal(sock)
 
 
 def test_programs_that_say_too_much_of_themselves(server):
@@ -498,6 +532,9 @@ MUTATED = {
     "keep": [(KEEP, bytes(32))],
     "forget": [FORGET],
     "run": [CONNECT, LOAD, (INPUT, bytes(32)), {**RUN, "keep": [[0, 1]]}],
+    "prepare": [CONNECT, LOAD, PREPARE],
+    "last": [(LAST, bytes(32))],
+    "prepared run": [CONNECT, LOAD, PREPARE, PREPARED],
     "run for others": [CONNECT, LOAD, (INPUT, bytes(32)), {**RUN, "receiver": "limited.test", "label": "x"}],
     "deposit": [DEPOSIT],
     "piece": [DEPOSIT, PIECE],

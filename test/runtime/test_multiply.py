@@ -431,7 +431,7 @@ INPUTS = [
 ]
 
 
-def least(x, y, faults=None, twice=False):
+def least(x, y, faults=None, *, twice=False, ahead=False):
     """The least p-value over the bytes of all signed sums of what a party received and knows."""
     held = [of_slots([np.full(SAMPLES, v % 2**32, np.uint32) for v in s], 24) for s in (x, y)]
 
@@ -442,7 +442,9 @@ def least(x, y, faults=None, twice=False):
         return together(once)
 
     worst = 1.0
-    for received, known in views(step, faults):
+    for received, known in views(step, faults, ahead=ahead):
+        if ahead and not received:
+            continue
         # Elements of 16 bits; both products' come in one message.
         elements = np.concatenate([*received, *known]).view("<u2").reshape(-1, SAMPLES)
         for shift in (0, 8):
@@ -467,6 +469,48 @@ def test_a_dropped_mask_is_noticed(pair):
 @pytest.mark.parametrize("pair", [(0, 1), (1, 2), (0, 2)])
 def test_a_mask_that_serves_twice_is_noticed(pair):
     assert min(least(x, y, {(*pair, 1): "reused"}, twice=True) for x, y in INPUTS) < 1e-12
+
+
+# The same where P0 goes ahead. The masks of P0 and P2 are, of each product, that of what P0 deals, and y_0.
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize(("x", "y"), INPUTS, ids=str)
+def test_what_a_party_sees_of_a_dealt_product_is_uniform_given_all_it_knows(x, y, twice):
+    assert least(x, y, twice=twice, ahead=True) > 1e-6
+
+
+@pytest.mark.parametrize("mask", [(0, 1, 0), (0, 2, 0), (0, 2, 1)])
+def test_a_dropped_mask_of_a_dealt_product_is_noticed(mask):
+    assert min(least(x, y, {mask: "dropped"}, ahead=True) for x, y in INPUTS) < 1e-12
+
+
+@pytest.mark.parametrize("mask", [(0, 1, 1), (0, 2, 1), (0, 2, 2), (0, 2, 3)])
+def test_a_mask_of_a_dealt_product_that_serves_twice_is_noticed(mask):
+    assert min(least(x, y, {mask: "reused"}, twice=True, ahead=True) for x, y in INPUTS) < 1e-12
+
+
+@pytest.mark.parametrize("ring", RINGS)
+def test_dealt_products_are_within_the_bound_and_cost_what_others_do(ring):
+    draw = np.random.default_rng(ring)
+    x, y = integers(draw, (7, 9), ring), integers(draw, (9, 5), ring)
+    names = {"batch": NO, "contract": ((1,), (0,))}
+    slots = [numbers(v, ring) for v in (x, y)]
+    for drop in drops(ring):
+        for step, expected in (
+            (lambda party, t=drop: square(party, slots[0][party.rank], t), x * x),
+            (
+                lambda party, t=drop: dot_general(
+                    party, slots[0][party.rank], slots[1][party.rank], t, **names
+                ),
+                dot(x, y, **names),
+            ),
+        ):
+            results, cost = three(step, ahead=True)
+            stated = multiply_cost(expected.size, ring, drop)
+            assert cost == (stated.bytes, 2)
+            assert stated.online == ProtocolCost(stated.bytes * 2 // 3, 1, 0)
+            assert_within(expected, opened(results), ring, drop)
 
 
 # The kernels.
@@ -584,12 +628,9 @@ def test_kernels_check_what_they_are_given():
 
 
 def test_costs():
-    assert multiply_cost(1000, 32, 10) == ProtocolCost(3 * 2750, 1)
-    assert multiply_cost(3, 13, 0) == ProtocolCost(3 * 5, 1)
-    assert multiply_cost(0, 32, 10) == FREE
-    one, two = ProtocolCost(10, 1), ProtocolCost(5, 2)
-    assert one.then(two) == ProtocolCost(15, 3)
-    assert one.beside(two) == ProtocolCost(15, 2)
+    assert multiply_cost(1000, 32, 10) == ProtocolCost(3 * 2750, 1, 2750)
+    assert multiply_cost(3, 13, 0) == ProtocolCost(3 * 5, 1, 5)
+    assert multiply_cost(0, 32, 10) == FREE == FREE.online
 
 
 @pytest.mark.parametrize("elements", [0, 1, ALONE - 1, ALONE, ALONE + 1, 10**6, 10**6 + 63])

@@ -195,10 +195,10 @@ def test_casts_that_cannot_be_are_errors():
 
 
 def test_costs():
-    assert widen_cost(1000, 32, 64) == ProtocolCost(4 * 4000, 2)
-    assert widen_cost(1000, 22, 32) == ProtocolCost(4 * 1250, 2)
-    assert widen_cost(1000, 32, 32, drop=8) == ProtocolCost(4 * 1000, 2)
-    assert widen_cost(3, 22, 32) == ProtocolCost(4 * 4, 2)
+    assert widen_cost(1000, 32, 64) == ProtocolCost(4 * 4000, 2, 2 * 4000)
+    assert widen_cost(1000, 22, 32) == ProtocolCost(4 * 1250, 2, 2 * 1250)
+    assert widen_cost(1000, 32, 32, drop=8) == ProtocolCost(4 * 1000, 2, 2 * 1000)
+    assert widen_cost(3, 22, 32) == ProtocolCost(4 * 4, 2, 2 * 4)
     assert (
         widen_cost(1000, 22, 32, left=10) == widen_cost(0, 22, 32) == widen_cost(9, 32, 22, drop=10) == FREE
     )

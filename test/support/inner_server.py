@@ -64,6 +64,8 @@ class PretendedProcess(PartyProcess):
                         send_frame(self._own, {"ok": True, "about": program["about"]})
                         if program.get("run") == "deaf":
                             self._killed.wait(60)
+                    case "prepare":
+                        send_frame(self._own, {"ok": True, "seconds": 0.5})
                     case "run":
                         self._run(self._programs[header["digest"]])
         self._own.close()

@@ -71,15 +71,18 @@ def opened(results):
     return signed(sum(np.atleast_1d(one.own) for one in results), first.ring).reshape(shape)
 
 
-def three(step):
-    """Runs `step(party)` at three threads: the results by rank, and (bytes, rounds) over all."""
+def three(step, *, ahead=False):
+    """Runs `step(party)` at three threads: the results by rank, and (bytes, rounds) over all.
+
+    With `ahead`, in the form in which P0 can go ahead, though it does not.
+    """
     depths = {pair: deque() for pair in itertools.product(range(3), repeat=2)}
 
     def party(channel):
         keys = PairKeys(agree_keys(channel.rank, channel))
         channel.bytes_sent = 0
         counted = Depths(channel, depths)
-        result = run(counted, step(Party(channel.rank, keys)))
+        result = run(counted, step(Party(channel.rank, keys, ahead=ahead)))
         return result, channel.bytes_sent, counted.depth
 
     results, sent, depth = zip(*run_in_threads(party), strict=True)
@@ -129,8 +132,8 @@ class WatchedSeat(Seat):
 class WatchedParty(Party):
     """Hands out one watched seat, for tensors of any size."""
 
-    def __init__(self, rank, faults):
-        super().__init__(rank, PairKeys({}))
+    def __init__(self, rank, faults, ahead):
+        super().__init__(rank, PairKeys({}), ahead=ahead)
         self.watched = WatchedSeat(rank, faults)
 
     def seat(self):
@@ -140,15 +143,15 @@ class WatchedParty(Party):
         return [(self.watched, slice(0, elements))]
 
 
-def views(step, faults=None):
+def views(step, faults=None, *, ahead=False):
     """By role: the messages that it received, and the masks that it knows and that are not faulty.
 
-    Streams have fixed keys: each test always does the same.
+    Streams have fixed keys: each test always does the same. If P0 goes `ahead`, it receives nothing.
     """
     faults = faults or {}
 
     def party(channel):
-        tapped, watched = Tapped(channel), WatchedParty(channel.rank, faults)
+        tapped, watched = Tapped(channel), WatchedParty(channel.rank, faults, ahead)
         run(tapped, step(watched))
         role = channel.rank
         known = [
@@ -156,6 +159,7 @@ def views(step, faults=None):
             for peer, number, data in watched.watched.taken
             if not {(*sorted((role, peer)), number), (*sorted((role, peer)), None)} & faults.keys()
         ]
+        assert not (ahead and role == 0 and tapped.received)
         return tapped.received, known
 
     return run_in_threads(party)

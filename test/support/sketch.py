@@ -56,6 +56,11 @@ class Sketch:
         """When the instructions run."""
         return schedule(self.instructions, self.tensors.__getitem__)
 
+    @property
+    def planned_ahead(self):
+        """When they run after P0 has gone ahead."""
+        return schedule(self.instructions, self.tensors.__getitem__, ahead=True)
+
     def program(self):
         """A program of one step."""
         return Program(
@@ -104,6 +109,40 @@ class Sketch:
             return executor.rounds, *sent, values
 
         return run_in_threads(party)
+
+    def run_ahead(self, wanted=lambda number: True):
+        """As `run`, after P0 has gone ahead without the others' shares; and what it has sent then."""
+
+        held = self.shares()
+
+        def party(channel):
+            executor = Executor(channel.rank, channel)
+            before = channel.bytes_sent, channel.messages_sent
+            values = held[channel.rank]
+            about = self.tensors.__getitem__
+            first = values if channel.rank == 0 else {}
+            dealt = executor.deal(self.instructions, about, first, wanted)
+            assert executor.rounds == 0
+            ahead = channel.bytes_sent - before[0], channel.messages_sent - before[1]
+            before = channel.bytes_sent, channel.messages_sent
+            if channel.rank:
+                executor.run(self.instructions, about, values, wanted, dealt)
+                assert not dealt.messages
+            sent = channel.bytes_sent - before[0], channel.messages_sent - before[1]
+            return executor.rounds, *sent, values, ahead
+
+        return run_in_threads(party)
+
+    def check_ahead(self):
+        """As `check`, after P0 has gone ahead."""
+        planned = self.planned_ahead
+        found = self.run_ahead()
+        rounds, sent, messages, values, ahead = zip(*found, strict=True)
+        assert rounds == (0, planned.rounds, planned.rounds)
+        assert (sum(sent), sum(messages)) == (planned.bytes, len(planned.messages))
+        assert sent[0] == 0
+        assert ahead == ((sum(planned.dealt), len(planned.deals)), (0, 0), (0, 0))
+        return planned, list(values)
 
     def check(self):
         """Holds what is sent to what is predicted; the schedule, and what each party holds at the end."""

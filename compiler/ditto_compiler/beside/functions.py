@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
-from ditto_compiler.ir import attributes_of, func, ir, new_module, numel, ops_of
+from ditto_compiler.ir import attributes_of, func, ir, new_module, numel, ops_of, parse_module
 from ditto_compiler.oneshot.fit import FitError, fit
 from ditto_compiler.oneshot.terms import Terms
 from ditto_compiler.private_functions import callee
@@ -25,6 +27,11 @@ MOST_WORDS = 96
 USUAL_WORDS = 40
 """Words of any other function."""
 
+FEWER = 6
+"""Fraction bits that a function's result does without, if there are no terms otherwise."""
+
+POINTS = 4096
+"""Arguments for which a function is evaluated at a time: it is compiled once."""
 
 NOMINAL_BITS = 16
 """Significant bits of arguments and results of a function about which nothing is decided yet."""
@@ -49,12 +56,11 @@ def largest_value(op: ir.Operation) -> float:
         ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH, names.ERROR)
     )
     size = _largest(callee(op), low, high)
-    return size * (1 + error) if names.RELATIVE in op.attributes else size + error
+    return float(size * (1 + error) if names.RELATIVE in op.attributes else size + error)
 
 
 def _largest(function: func.FuncOp, low: float, high: float) -> float:
-    largest: np.float64 = np.abs(evaluate(function, np.linspace(low, high, 1025))).max()
-    return float(largest)
+    return float(np.abs(evaluator(function)(np.linspace(low, high, 1025))).max())
 
 
 def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
@@ -62,8 +68,8 @@ def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
 
     Args:
         op: the op.
-        frac: fraction bits of its argument.
-        result: ring and scale of its result.
+        frac: fraction bits of its argument; the terms may do with fewer.
+        result: ring and scale of its result; if there are none for that, both may have up to `FEWER` less.
     """
     low, high = (ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH))
     terms = _fitted(op, callee(op), low, high, frac, result)
@@ -76,29 +82,45 @@ def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
 def _fitted(
     op: ir.Operation, function: func.FuncOp, low: float, high: float, frac: int, result: Fxp
 ) -> Terms | str:
-    """The terms, of an argument with `frac` bits or, where that asks for too much, fewer; or a reason."""
-    reasons = []
-    for bits in range(frac, max(frac - 9, 0), -2):
-        try:
-            return fit(
-                lambda x: evaluate(function, x),
-                low,
-                high,
-                ring_frac=bits,
-                result=(result.ring, result.frac),
-                error=ir.FloatAttr(op.attributes[names.ERROR]).value,
-                relative=names.RELATIVE in op.attributes,
-                max_words=MOST_WORDS if numel(op.results[0]) <= ROWS else USUAL_WORDS,
-            )
-        except FitError as reason:
-            reasons.append(str(reason))
-    return reasons[0] if reasons else "its argument has no fraction bits"
+    """The terms, of an argument and a result with as many bits or fewer, or why there are none."""
+    if frac <= 0:
+        return "its argument has no fraction bits"
+    try:
+        return fit(
+            evaluator(function),
+            low,
+            high,
+            ring_frac=frac,
+            result=(result.ring, result.frac),
+            error=ir.FloatAttr(op.attributes[names.ERROR]).value,
+            relative=names.RELATIVE in op.attributes,
+            max_words=MOST_WORDS if numel(op.results[0]) <= ROWS else USUAL_WORDS,
+            fewer=FEWER,
+        )
+    except FitError as reason:
+        return str(reason)
 
 
-def evaluate(function: func.FuncOp, x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An elementwise function of the module at some points, in double precision."""
+def evaluator(function: func.FuncOp) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """An elementwise function of the module, in double precision."""
+    compiled = _compiled(str(_in_double(function)))
+
+    def evaluate(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        parts = np.pad(x, (0, -len(x) % POINTS), mode="edge").reshape(-1, POINTS)
+        return np.asarray(np.concatenate([compiled(part)[0] for part in parts])[: len(x)])
+
+    return evaluate
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(text: str) -> XlaFunction:
+    return XlaFunction(parse_module(text))
+
+
+def _in_double(function: func.FuncOp) -> ir.Module:
+    """A module with the function for `POINTS` numbers of double precision."""
     with function.context, ir.Location.unknown():
-        points = ir.RankedTensorType.get([x.size], ir.F64Type.get())
+        points = ir.RankedTensorType.get([POINTS], ir.F64Type.get())
         module, block = new_module([points], [points])
         ip = ir.InsertionPoint(block)
         values: dict[ir.Value, ir.Value] = {function.arguments[0]: block.arguments[0]}
@@ -110,7 +132,7 @@ def evaluate(function: func.FuncOp, x: NDArray[np.float64]) -> NDArray[np.float6
                 values[result] = values[op.operands[0]]
                 continue
             element = ir.RankedTensorType(result.type).element_type
-            type_ = ir.RankedTensorType.get([x.size], ir.F64Type.get() if is_float(result) else element)
+            type_ = ir.RankedTensorType.get([POINTS], ir.F64Type.get() if is_float(result) else element)
             attributes = attributes_of(op)
             if op.name == "stablehlo.constant":
                 number = splat_of(op)
@@ -119,5 +141,4 @@ def evaluate(function: func.FuncOp, x: NDArray[np.float64]) -> NDArray[np.float6
             made = ir.Operation.create(op.name, [type_], [values[v] for v in op.operands], attributes, ip=ip)
             values[result] = made.results[0]
         ir.Operation.create("func.return", operands=[values[terminator.operands[0]]], ip=ip)
-    (found,) = XlaFunction(module)(x)
-    return found
+    return module

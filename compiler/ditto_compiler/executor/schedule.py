@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ditto_compiler.encoding import Cast
-from ditto_compiler.errors import InternalError
 from ditto_compiler.executor.instruction import Instruction, Tensor
 from ditto_compiler.oneshot.terms import Terms
 from ditto_compiler.protocols.costs import FREE, ProtocolCost, multiply_cost, widen_cost
@@ -92,16 +91,15 @@ _RING: Wave = ((0, 2), (1, 0), (2, 1))
 _DEAL: Wave = ((0, 1),)
 _SWAP: Wave = ((1, 2), (2, 1))
 
+MESSAGE = 1 << 20
+"""Bytes from which on P0, going ahead, sends what it has."""
 
-def _waves(one: Instruction, cost: ProtocolCost) -> tuple[Wave, ...]:
+
+def _waves(cost: ProtocolCost, ahead: bool) -> tuple[Wave, ...]:
     """Of each round of a protocol."""
-    if cost.rounds == 1:
-        return (_RING,)
-    if one.op == "cast":
-        return ((*_DEAL, (2, 1)), ((1, 2),))
-    if one.op in ("less", "oneshot", "select", "convert", "any", "all"):
-        return (_DEAL, *(_SWAP,) * (cost.rounds - 1))
-    raise InternalError(f"it is not known who sends what in '{one.op}'")
+    if ahead:
+        return (_SWAP,) * cost.online.rounds
+    return (_RING,) if cost.rounds == 1 else (_DEAL, *(_SWAP,) * (cost.rounds - 1))
 
 
 @dataclass(frozen=True)
@@ -114,6 +112,8 @@ class Schedule:
         starts: rounds before each can start.
         seats: of each, how many parts with roles of their own it has; none if it is local.
         waves: of each, who sends to whom in its rounds.
+        dealt: of each, the bytes that P0 has sent ahead; all else is about what comes then.
+        ahead: whether P0 goes ahead.
     """
 
     costs: tuple[ProtocolCost, ...]
@@ -121,6 +121,8 @@ class Schedule:
     starts: tuple[int, ...]
     seats: tuple[int, ...]
     waves: tuple[tuple[Wave, ...], ...]
+    dealt: tuple[int, ...]
+    ahead: bool
 
     def end(self, index: int) -> int:
         """Rounds after which an instruction is over."""
@@ -153,30 +155,50 @@ class Schedule:
         taken = 0
         # Seats are taken, and roles rotate, in the order in which protocols start.
         for i in sorted(range(len(self.costs)), key=lambda i: (self.starts[i], i)):
-            for turn in range(taken, taken + self.seats[i]):
+            for seat in range(taken, taken + self.seats[i]):
+                turn = 0 if self.ahead else seat
                 for pairs, wave in zip(rounds[self.starts[i] : self.end(i)], self.waves[i], strict=True):
                     for sender, receiver in wave:
                         pairs.setdefault(((sender + turn) % 3, (receiver + turn) % 3), {})[i] = None
             taken += self.seats[i]
         return tuple(tuple(sharing) for pairs in rounds for sharing in pairs.values())
 
+    @cached_property
+    def deals(self) -> tuple[tuple[int, ...], ...]:
+        """For each message that P0 sends ahead, the instructions that it is for, in program order."""
+        made: list[list[int]] = []
+        room = 0
+        for i, size in enumerate(self.dealt):
+            if size and room <= 0:
+                made.append([])
+                room = MESSAGE
+            if size:
+                made[-1].append(i)
+                room -= size
+        return tuple(map(tuple, made))
 
-def schedule(instructions: Sequence[Instruction], tensors: Tensors) -> Schedule:
+
+def schedule(instructions: Sequence[Instruction], tensors: Tensors, *, ahead: bool = False) -> Schedule:
     """When instructions run, and what they send.
 
     Args:
         instructions: of one step, in program order.
         tensors: of all values that they use and make.
+        ahead: whether P0 has gone ahead of the others (docs/protocols.md, "Dealing ahead").
     """
-    costs = [cost_of(one, tensors) for one in instructions]
+    whole = [cost_of(one, tensors) for one in instructions]
+    costs = [cost.online for cost in whole] if ahead else whole
     protocols = [cost.rounds > 0 for cost in costs]
     before = waits(instructions, protocols)
     starts: list[int] = []
     for needed in before:
         starts.append(max((starts[i] + costs[i].rounds for i in needed), default=0))
-    waves = [_waves(one, cost) if cost.rounds else () for one, cost in zip(instructions, costs, strict=True)]
+    waves = [_waves(cost, ahead) if cost.rounds else () for cost in whole]
     seats = [
-        len(parts(tensors(one.results[0]).size)) if len(wave) > 1 else len(wave)
-        for one, wave in zip(instructions, waves, strict=True)
+        len(parts(tensors(one.results[0]).size)) if cost.rounds > 1 else cost.rounds
+        for one, cost in zip(instructions, whole, strict=True)
     ]
-    return Schedule(tuple(costs), tuple(before), tuple(starts), tuple(seats), tuple(waves))
+    dealt = [cost.dealt if ahead else 0 for cost in whole]
+    return Schedule(
+        tuple(costs), tuple(before), tuple(starts), tuple(seats), tuple(waves), tuple(dealt), ahead
+    )

@@ -4,211 +4,263 @@ A series with constant steps between its frequencies, and a period longer than t
 function. One whose frequencies are free needs about half as many terms: a nonlinear problem, solved by
 variable projection (Golub and Pereyra, 1973) with Kaufman's derivative (1975). Frequencies become whole one
 by one, in units of the ring, while those that are left make up for it.
+
+Arguments are scaled to [-1, 1]. Matrices are kept small: for those, the linear algebra below starts no
+threads, which take longer to meet than to compute where other processes run.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares, linprog
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MOST_FREE: Final = 10
+MOST_FREE: Final = 20
 """Most frequencies that are searched for one by one."""
 
 _STRETCHES: Final = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 """Lengths of a period (or of half of it, where a half mirrors the other), as multiples of the range's."""
 
-_STARTS: Final = 2
-"""Of the searches for frequencies."""
+_STARTS: Final = 3
+"""Places that are tried for one more frequency."""
 
-_FIRSTS: Final = 12
+_GRID: Final = 80
+"""Frequencies among which these places are looked for."""
+
+_FIRSTS: Final = 8
 """Whole numbers that are tried for the first of the frequencies that were found."""
 
-_STEPS: Final = 150
-"""Of such a search, at most."""
+_STEPS: Final = 40
+"""Of a search for frequencies, at most."""
 
-_LARGEST: Final = 2.0**16
-"""Of all coefficients, where each error counts alike."""
+_FEW_STEPS: Final = 5
+"""Of one that starts near its end."""
+
+_ENOUGH: Final = 3e-3
+"""Part of what is left, below which a step is the last."""
+
+_TRIES: Final = 8
+"""Of a step, each shorter than the one before."""
+
+_FAR: Final = 1.5
+"""That a frequency moves in a step, at most: half of what is between two with constant steps."""
+
+_TINY: Final = 1e-300
+"""What keeps a matrix from being singular."""
+
+_ROUNDS: Final = 12
+"""Of weighting anew."""
 
 
 class Samples:
     """What a series is fitted to.
 
     Args:
-        x: arguments, in order.
+        x: arguments in [-1, 1], in order, each with its negative.
         y: the function's values.
         scale: what errors are divided by, at each.
         error: greatest that is asked for.
+        growth: how many times larger than the function coefficients may be, more or less.
     """
 
-    def __init__(self, x: Floats, y: Floats, scale: Floats, error: float) -> None:
-        self.middle = 0.0 if abs(x[0] + x[-1]) <= 1 else (x[0] + x[-1]) / 2
-        self.x = x - self.middle
-        self.weight = 1 / scale
-        self.target = y * self.weight
-        self.asked = error
-        mirrored = np.interp(-self.x, self.x, y)
-        near = 0.01 * error * scale + np.abs(np.gradient(y, self.x))
-        self.even = bool(np.all(np.abs(y - mirrored) <= near))
-        self.odd = bool(np.all(np.abs(y + mirrored) <= near))
+    def __init__(self, x: Floats, y: Floats, scale: Floats, error: float, growth: float) -> None:
+        near = 0.01 * error * np.minimum(scale, scale[::-1])
+        self.even = bool(np.all(np.abs(y - y[::-1]) <= near))
+        self.odd = bool(np.all(np.abs(y + y[::-1]) <= near))
+        # Of a function with a symmetry, one half says all.
+        half = slice(len(x) // 2 if self.even or self.odd else 0, None)
+        self.x = x[half]
+        self.weight = 1 / scale[half]
+        self.target = y[half] * self.weight
+        size = float(np.abs(self.target).max()) or 1.0
+        # Of a coefficient.
+        self._price = error * math.sqrt(len(self.x)) / (growth * size)
 
     @property
-    def length(self) -> float:
-        """Of the range."""
-        return float(self.x[-1] - self.x[0])
-
-    def price(self, growth: float) -> float:
-        """Of a coefficient: what keeps coefficients within about so many times the function's values."""
-        size = float(np.abs(self.target).max()) or 1.0
-        return self.asked * math.sqrt(len(self.x)) / (growth * size)
+    def _of_each(self) -> int:
+        """Columns for each frequency."""
+        return 1 if self.even or self.odd else 2
 
     def waves(self, frequencies: Floats) -> Floats:
-        """Ones, then cosines, then sines, as far as the function's symmetry needs them; weighted."""
+        """A constant, then the cosine and sine of each, as far as the symmetry needs them; weighted."""
         angles = np.multiply.outer(self.x, frequencies)
-        columns = [np.ones((len(self.x), 1))]
+        made = np.full((len(self.x), 1 + self._of_each * len(frequencies)), 0.0 if self.odd else 1.0)
         if not self.odd:
-            columns.append(np.cos(angles))
+            np.cos(angles, out=made[:, 1 :: self._of_each])
         if not self.even:
-            columns.append(np.sin(angles))
-        return np.concatenate(columns, axis=1) * self.weight[:, None]
+            np.sin(angles, out=made[:, self._of_each :: self._of_each])
+        made *= self.weight[:, None]
+        return made
 
-    def shortened(self, waves: Floats, count: int) -> Floats:
-        """The waves of the first so many of their frequencies."""
-        if self.even or self.odd:
-            return waves[:, : 1 + count]
-        every = (waves.shape[1] - 1) // 2
-        return np.concatenate([waves[:, : 1 + count], waves[:, 1 + every : 1 + every + count]], axis=1)
-
-    def priced(self, waves: Floats, price: float) -> Floats:
+    def _priced(self, waves: Floats) -> Floats:
         """The waves, with rows that ask all coefficients but the constant to be small."""
-        prices = price * np.eye(waves.shape[1])
-        prices[0, 0] = 0
-        return np.concatenate([waves, prices])
+        count, size = waves.shape
+        rows = np.zeros((count + size, size))
+        rows[:count] = waves
+        np.fill_diagonal(rows[count:], self._price)
+        rows[count, 0] = 1.0 if self.odd else 0.0
+        return rows
 
-    def ridge(self, waves: Floats, price: float) -> tuple[Floats, Floats]:
-        """Coefficients by least squares, where each has a price; and what is left, with the prices."""
-        rows = self.priced(waves, price)
-        target = np.append(self.target, np.zeros(waves.shape[1]))
-        solution = np.linalg.lstsq(rows, target, rcond=1e-14)[0]
-        return solution, rows @ solution - target
+    def _solved(self, waves: Floats) -> tuple[Floats, Floats, Floats]:
+        """Coefficients by least squares, what is left, with the prices, and an orthonormal basis."""
+        basis, triangle = np.linalg.qr(self._priced(waves))
+        along = basis[: len(self.x)].T @ self.target
+        target = np.concatenate([self.target, np.zeros(waves.shape[1])])
+        return np.linalg.solve(triangle, along), target - basis @ along, basis
 
-    def error(self, waves: Floats, price: float) -> float:
+    def ridge(self, frequencies: Floats) -> tuple[Floats, float]:
+        """Coefficients by least squares, where each has a price, and the greatest error that is left."""
+        solution, left, _ = self._solved(self.waves(frequencies))
+        return solution, float(np.abs(left[: len(self.x)]).max())
+
+    def error(self, frequencies: Floats) -> float:
         """The greatest that `ridge` leaves."""
-        return float(np.abs(self.ridge(waves, price)[1][: len(self.x)]).max())
+        return self.ridge(frequencies)[1]
 
-    def minimax(self, waves: Floats) -> Floats | None:
-        """Coefficients with the least greatest error, a linear program; None if that fails."""
-        size = waves.shape[1]
-        margin = np.full((len(self.x), 1), -1.0)
-        solved = linprog(
-            np.append(np.zeros(size), 1.0),
-            A_ub=np.block([[waves, margin], [-waves, margin]]),
-            b_ub=np.concatenate([self.target, -self.target]),
-            bounds=[(-_LARGEST, _LARGEST)] * size + [(0, None)],
-            method="highs-ds",
-        )
-        return np.asarray(solved.x[:-1]) if solved.status == 0 else None
+    def prefixes(self, frequencies: Floats) -> Floats:
+        """The greatest error that the first 1, 2, ... frequencies leave."""
+        basis = np.linalg.qr(self._priced(self.waves(frequencies)))[0][: len(self.x)]
+        left = self.target[:, None] - np.cumsum(basis * (self.target @ basis), axis=1)
+        return np.asarray(np.abs(left[:, self._of_each :: self._of_each]).max(axis=0))
 
-    def pairs(self, frequencies: Floats, solution: Floats) -> Floats:
-        """Of each frequency, the coefficients of the cosine and sine of the argument itself."""
-        count = len(frequencies)
-        cos = np.zeros(count) if self.odd else solution[1 : 1 + count]
-        sin = np.zeros(count) if self.even else solution[-count:]
-        back_cos, back_sin = np.cos(frequencies * self.middle), np.sin(frequencies * self.middle)
-        return np.stack([cos * back_cos - sin * back_sin, cos * back_sin + sin * back_cos], axis=-1)
+    def minimax(self, frequencies: Floats) -> tuple[Floats, float]:
+        """Coefficients with about the least greatest error, by Lawson's weights (1961), and that error."""
+        waves = self.waves(frequencies)
+        weights = np.ones(len(self.x))
+        best, least = np.zeros(waves.shape[1]), math.inf
+        for _ in range(_ROUNDS):
+            root = np.sqrt(weights)
+            rows = self._priced(waves * root[:, None])
+            basis, triangle = np.linalg.qr(rows)
+            solution = np.linalg.solve(triangle, basis[: len(root)].T @ (self.target * root))
+            left = np.abs(self.target - waves @ solution)
+            if left.max() < least:
+                best, least = solution, float(left.max())
+            weights *= left + 0.02 * left.max()
+            weights *= len(weights) / weights.sum()
+        return best, least
+
+    def pairs(self, solution: Floats) -> Floats:
+        """Of each frequency, the coefficients of its cosine and sine."""
+        made = np.zeros(((len(solution) - 1) // self._of_each, 2))
+        if not self.odd:
+            made[:, 0] = solution[1 :: self._of_each]
+        if not self.even:
+            made[:, 1] = solution[self._of_each :: self._of_each]
+        return made
+
+    def extended(self, frequencies: Floats) -> Floats:
+        """One frequency more, and the others near where they are, that leave little."""
+        starts = [np.sort(np.append(frequencies, more)) for more in self._places(frequencies)]
+        return min(map(self.descended, starts), key=self.error)
+
+    def _places(self, frequencies: Floats) -> Floats:
+        """Where one frequency more would take the most of what is left, while the others stay."""
+        top = 1.5 * float(np.max(frequencies, initial=math.pi)) + 3.0
+        grid = np.linspace(top / _GRID, top, _GRID)
+        _, left, basis = self._solved(self.waves(frequencies))
+        top_left, top_basis = left[: len(self.x)], basis[: len(self.x)]
+        each, asked = self._of_each, self._price**2
+        more = self.waves(grid)[:, 1:]
+        first, second = more[:, ::each], more[:, each - 1 :: each]
+        inner, other = top_basis.T @ first, top_basis.T @ second
+        a, b = top_left @ first, top_left @ second
+        aa = (first * first).sum(axis=0) - (inner * inner).sum(axis=0) + asked
+        if each == 1:
+            gains = a * a / aa
+        else:
+            bb = (second * second).sum(axis=0) - (other * other).sum(axis=0) + asked
+            ab = (first * second).sum(axis=0) - (inner * other).sum(axis=0)
+            gains = (bb * a * a - 2 * ab * a * b + aa * b * b) / (aa * bb - ab * ab)
+        around = np.concatenate([[-math.inf], gains, [-math.inf]])
+        peaks = np.flatnonzero((gains >= around[:-2]) & (gains >= around[2:]))
+        return np.asarray(grid[peaks[np.argsort(-gains[peaks])[:_STARTS]]])
+
+    def descended(self, start: Floats, fixed: int = 0, steps: int = _STEPS) -> Floats:
+        """Frequencies near these that leave less, by Levenberg and Marquardt; the first so many stay."""
+        count = len(self.x)
+        at, (solution, left, basis) = start, self._solved(self.waves(start))
+        size, damping = float(left @ left), 1e-2
+        for _ in range(steps):
+            slopes = self._slopes(at, solution)[:, fixed:]
+            # Of what moving a frequency changes, the part that no coefficients make up for.
+            inner = basis[:count].T @ slopes
+            normal: Floats
+            normal, gradient = slopes.T @ slopes - inner.T @ inner, slopes.T @ left[:count]
+            gained = 0.0
+            for _ in range(_TRIES):
+                change = np.linalg.solve(normal + np.diag(damping * np.diag(normal) + _TINY), gradient)
+                tried = np.append(at[:fixed], np.abs(at[fixed:] + np.clip(change, -_FAR, _FAR)))
+                solved = self._solved(self.waves(tried))
+                gained = size - float(solved[1] @ solved[1])
+                if gained > 0:
+                    break
+                damping *= 10
+            if gained <= 0:
+                break
+            at, (solution, left, basis) = tried, solved
+            enough = gained <= _ENOUGH * size
+            size, damping = size - gained, damping / 10
+            if enough:
+                break
+        return np.append(at[:fixed], np.sort(at[fixed:]))
+
+    def _slopes(self, frequencies: Floats, solution: Floats) -> Floats:
+        """Of the series, by each of its frequencies."""
+        angles = np.multiply.outer(self.x, frequencies)
+        slopes = np.zeros_like(angles)
+        if not self.odd:
+            slopes -= np.sin(angles) * solution[1 :: self._of_each]
+        if not self.even:
+            slopes += np.cos(angles) * solution[self._of_each :: self._of_each]
+        return np.asarray(slopes * (self.x * self.weight)[:, None])
 
 
-def regular(length: float, ring: int) -> Iterator[tuple[int, int]]:
-    """First frequencies, and steps from one to the next, in units of a ring."""
+def regular(unit: float) -> list[tuple[int, int]]:
+    """First frequencies, and steps from one to the next, in multiples of a unit, in radians."""
+    made: dict[tuple[int, int], None] = {}
     for stretch in _STRETCHES:
         # All harmonics repeat after their period; odd ones are mirrored after half of it.
-        every, odd = (int(2.0**ring / (part * stretch * length)) for part in (1, 2))
+        every, odd = (int(math.pi / (part * stretch * unit)) for part in (1, 2))
         if every:
-            yield every, every
+            made[every, every] = None
         if odd:
-            yield odd, 2 * odd
+            made[odd, 2 * odd] = None
+    return list(made)
 
 
-def free(samples: Samples, most: int) -> Iterator[Floats]:
-    """Of one frequency, of two, ..., those that leave the least."""
-    price = samples.price(16)
-
-    def error(frequencies: Floats) -> float:
-        return samples.error(samples.waves(frequencies), price)
-
-    last: Floats | None = None
-    for count in range(1, min(most, MOST_FREE) + 1):
-        ladder, turn = np.arange(count), 2 * math.pi / samples.length
-        starts = [turn * (ladder + 0.5) / stretch for stretch in (1.0, 1.3)]
-        starts += [turn * (ladder + 1) / stretch for stretch in (1.2, 2.0)]
-        starts = sorted(starts, key=error)[:_STARTS]
-        if last is not None:
-            starts.append(np.append(last, 2 * last[-1] - (last[-2] if count > 2 else 0.0)))
-        last = min((descended(samples, start, price) for start in starts), key=error)
-        yield last
-
-
-def descended(samples: Samples, start: Floats, price: float, fixed: int = 0) -> Floats:
-    """Frequencies near these that leave less; the first so many stay."""
-
-    def left(moving: Floats) -> Floats:
-        return samples.ridge(samples.waves(np.append(start[:fixed], moving)), price)[1]
-
-    def derivative(moving: Floats) -> Floats:
-        waves = samples.waves(np.append(start[:fixed], moving))
-        rows = samples.priced(waves, price)
-        solution = samples.ridge(waves, price)[0]
-        angles = np.multiply.outer(samples.x, moving)
-        slopes = np.zeros_like(angles)
-        if not samples.odd:
-            slopes -= np.sin(angles) * solution[1 + fixed : 1 + len(start)]
-        if not samples.even:
-            slopes += np.cos(angles) * solution[len(solution) - len(moving) :]
-        moved = np.zeros((len(rows), len(moving)))
-        moved[: len(samples.x)] = slopes * (samples.x * samples.weight)[:, None]
-        basis = np.linalg.qr(rows)[0]
-        return np.asarray(moved - basis @ (basis.T @ moved))
-
-    moving = start[fixed:]
-    found = least_squares(left, moving, jac=derivative, x_scale=moving, max_nfev=_STEPS).x
-    return np.append(start[:fixed], np.sort(np.abs(found)))
-
-
-def whole(samples: Samples, frequencies: Floats, ring: int) -> Ints:
-    """Frequencies in units of a ring, near these, that leave little."""
-    unit, price = 2 * math.pi * 2.0**-ring, samples.price(16)
+def whole(samples: Samples, frequencies: Floats, unit: float, *, asked: float) -> Ints:
+    """Frequencies as multiples of a unit, near these, that leave little; any that leave `asked` will do."""
     rates = frequencies / unit
 
     def error(rates: Floats) -> float:
-        return samples.error(samples.waves(rates * unit), price)
+        return samples.error(rates * unit)
 
     tried = []
     for first in np.unique(np.rint(np.linspace(0.85, 1.2, _FIRSTS) * rates[0]).clip(1)):
         near = np.append(first, rates[1:] * (first / rates[0]))
         if len(near) > 1:
-            near = descended(samples, near * unit, price, 1) / unit
+            near = samples.descended(near * unit, 1, _FEW_STEPS) / unit
         rounded = _distinct(near)
         tried.append((error(rounded), tuple(rounded), near))
     tried.sort(key=lambda attempt: attempt[:2])
     least, best = tried[0][0], np.array(tried[0][1])
     for _, _, near in tried[:_STARTS]:
-        if least <= samples.asked / 2:
+        if least <= asked:
             break
         for index in range(1, len(near) - 1):
             near = np.append(np.rint(near[: index + 1]), near[index + 1 :])
-            near = descended(samples, near * unit, price, index + 1) / unit
+            near = samples.descended(near * unit, index + 1, _FEW_STEPS) / unit
         rounded = _distinct(near)
         if error(rounded) < least:
             least, best = error(rounded), rounded
     better = True
-    while better:
+    while better and least > asked:
         better = False
         for index in range(len(best)):
             for step in (-1, 1):

@@ -163,14 +163,15 @@ class Terms:
         if self.kind == "fourier":
             most = sum(math.hypot(t.first, t.second) for t in self.terms) * 2.0**-self.coefficient_frac
         else:
-            most = sum(2.0 ** min(self.exponents(term)[1], 64) for term in self.terms)
+            reach = 2.0 ** (self.ring - 1)
+            greatest = [(term.first + max(term.rate * reach, 0)) * 2.0**-EXPONENT_FRAC for term in self.terms]
+            most = sum(2.0 ** min(exponent, 64) for exponent in greatest)
         return most + abs(self.constant) * 2.0**-self.sum_frac
 
     def exponents(self, term: Term) -> tuple[float, float]:
-        """Least and greatest exponent of a term."""
-        first = term.first * 2.0**-EXPONENT_FRAC
-        reach = term.rate * 2.0 ** (self.ring - 1 - EXPONENT_FRAC)
-        return min(first, first + reach), max(first, first + reach)
+        """Least and greatest exponent of a term, from the least argument to the greatest."""
+        ends = (term.first, term.first + term.rate * (self.high - self.low))
+        return min(ends) * 2.0**-EXPONENT_FRAC, max(ends) * 2.0**-EXPONENT_FRAC
 
     @property
     def word_ring(self) -> int:

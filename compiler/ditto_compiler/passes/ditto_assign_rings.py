@@ -385,13 +385,12 @@ class _Assigner:
         few = numel(op.results[0]) <= ROWS
         terms: Terms | str = ""
         for made in dict.fromkeys((max(result.least, result.wanted) if few else result.least, result.least)):
-            for frac in range(result.frac, max(result.frac - FEWER, 0) - 1, -2):
-                terms = fitted_terms(op, argument.frac, Fxp(made + frac, frac))
-                if isinstance(terms, Terms):
-                    result.made, result.frac = made, frac
-                    self._terms[op.results[0]] = terms
-                    self._want(op.operands[0], terms.ring - terms.frac)
-                    return
+            terms = fitted_terms(op, argument.frac, Fxp(made + result.frac, result.frac))
+            if isinstance(terms, Terms):
+                result.made, result.frac = made, terms.result_frac
+                self._terms[op.results[0]] = terms
+                self._want(op.operands[0], terms.ring - terms.frac)
+                return
         self._errors.add(op, str(terms))
 
     def _cost(self, value: ir.Value, bits: int, depth: int = DEPTH) -> int:
@@ -574,9 +573,6 @@ def _mark(value: ir.Value) -> None:
         op = defining_op(op.operands[0]) if len(op.operands) else None
 
 
-FEWER = 6
-"""Fraction bits that a function's result does without, if there are no terms otherwise."""
-
 MOST_FRAC = 30
 """Fraction bits beyond which nothing is worth keeping."""
 
@@ -591,7 +587,7 @@ def _needed_bits(op: ir.Operation) -> int:
     low, error = names.get_float(op, names.LOW), names.get_float(op, names.ERROR)
     if names.RELATIVE not in op.attributes or low is None or error is None or low <= 0:
         return 0
-    return max(0, 1 - math.floor(math.log2(low * error)))
+    return max(0, 2 - math.floor(math.log2(low * error)))
 
 
 def _multiplications(op: ir.Operation) -> int:

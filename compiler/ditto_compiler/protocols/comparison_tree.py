@@ -173,7 +173,11 @@ class Tree:
 
     def bits(self, thresholds: int) -> int:
         """Bits of all messages, for each element."""
-        return self.query + thresholds * (self.dealt + 2 * (self.opened + 1))
+        return self.first(thresholds) + thresholds * 2 * (self.opened + 1)
+
+    def first(self, thresholds: int) -> int:
+        """Those of the first, the third party's."""
+        return self.query + thresholds * self.dealt
 
 
 def _spread(total: int, parts: int) -> tuple[int, ...]:
@@ -208,7 +212,12 @@ def _trees(bits: int, levels: int) -> Iterator[Tree]:
 
 def product_bits(groups: Sequence[int]) -> int:
     """Bits of all messages of one level of products, for each element: what is dealt, and a bit each way."""
-    return sum(len(conjoin(runs).dealt) + 2 for runs in groups)
+    return dealt_bits(groups) + 2 * len(groups)
+
+
+def dealt_bits(groups: Sequence[int]) -> int:
+    """Those that are dealt."""
+    return sum(len(conjoin(runs).dealt) for runs in groups)
 
 
 def product_levels(count: int) -> tuple[tuple[int, ...], ...]:

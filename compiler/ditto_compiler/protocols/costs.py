@@ -18,21 +18,20 @@ class ProtocolCost:
     Attributes:
         bytes: that the three parties send, together.
         rounds: one after another, each of which may carry messages of other protocols as well.
+        dealt: those of the bytes that P0 sends where it goes ahead of the others.
     """
 
     bytes: int
     rounds: int
+    dealt: int
 
-    def then(self, other: ProtocolCost) -> ProtocolCost:
-        """One after the other."""
-        return ProtocolCost(self.bytes + other.bytes, self.rounds + other.rounds)
-
-    def beside(self, other: ProtocolCost) -> ProtocolCost:
-        """Both at once."""
-        return ProtocolCost(self.bytes + other.bytes, max(self.rounds, other.rounds))
+    @property
+    def online(self) -> ProtocolCost:
+        """What is left once P0 has gone ahead: of two rounds or more, the first is P0's alone."""
+        return ProtocolCost(self.bytes - self.dealt, min(self.rounds, max(1, self.rounds - 1)), 0)
 
 
-FREE = ProtocolCost(0, 0)
+FREE = ProtocolCost(0, 0, 0)
 """Of what is local, and of tensors without elements."""
 
 
@@ -48,13 +47,15 @@ def part_bytes(elements: int, bits: int) -> int:
 
 def multiply_cost(elements: int, ring: int, drop: int) -> ProtocolCost:
     """Of a product with so many results, of operands in `ring`: by element, of matrices, a convolution."""
-    return ProtocolCost(3 * packed_bytes(elements, ring - drop), 1) if elements else FREE
+    word = packed_bytes(elements, ring - drop)
+    return ProtocolCost(3 * word, 1, word) if elements else FREE
 
 
 def widen_cost(elements: int, source: int, target: int, drop: int = 0, left: int = 0) -> ProtocolCost:
     """Of a cast between rings: four words for each element, of the bits that the wrap count needs."""
     bits = wrap_bits(source, target, drop, left)
-    return ProtocolCost(4 * part_bytes(elements, bits), 2) if elements and bits else FREE
+    word = part_bytes(elements, bits)
+    return ProtocolCost(4 * word, 2, 2 * word) if elements and bits else FREE
 
 
 def wrap_bits(source: int, target: int, drop: int = 0, left: int = 0) -> int:

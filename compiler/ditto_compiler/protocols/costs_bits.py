@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ditto_compiler.protocols.comparison_tree import comparison_tree, product_bits, product_levels
+from ditto_compiler.protocols.comparison_tree import (
+    comparison_tree,
+    dealt_bits,
+    product_bits,
+    product_levels,
+)
 from ditto_compiler.protocols.costs import FREE, ProtocolCost, packed_bytes, part_bytes
 
 
@@ -16,13 +21,14 @@ def less_cost(ring: int, elements: int, thresholds: int = 1, rounds: int | None 
     """
     if not elements or not thresholds:
         return FREE
-    tree = comparison_tree(ring, thresholds, rounds)
-    return ProtocolCost(tree.bits(thresholds) * part_bytes(elements, 1), tree.rounds)
+    tree, row = comparison_tree(ring, thresholds, rounds), part_bytes(elements, 1)
+    return ProtocolCost(tree.bits(thresholds) * row, tree.rounds, tree.first(thresholds) * row)
 
 
 def conjunction_cost(elements: int) -> ProtocolCost:
     """Of `conjunction` and `disjunction`."""
-    return ProtocolCost(3 * packed_bytes(elements, 1), 1) if elements else FREE
+    row = packed_bytes(elements, 1)
+    return ProtocolCost(3 * row, 1, row) if elements else FREE
 
 
 def any_along_cost(count: int, others: int) -> ProtocolCost:
@@ -31,15 +37,18 @@ def any_along_cost(count: int, others: int) -> ProtocolCost:
         return FREE
     if count == 2:
         return conjunction_cost(others)
-    levels = product_levels(count)
-    return ProtocolCost(sum(map(product_bits, levels)) * part_bytes(others, 1), 1 + len(levels))
+    levels, row = product_levels(count), part_bytes(others, 1)
+    return ProtocolCost(
+        sum(map(product_bits, levels)) * row, 1 + len(levels), sum(map(dealt_bits, levels)) * row
+    )
 
 
 def _times_cost(elements: int, dealt: Sequence[int], rings: Sequence[int]) -> ProtocolCost:
     """Of words that P0 deals, and of those that P1 and P2 send each other."""
     if not elements or not rings:
         return FREE
-    return ProtocolCost(sum(part_bytes(elements, ring) for ring in [*dealt, *rings, *rings]), 2)
+    first, second = (sum(part_bytes(elements, ring) for ring in words) for words in (dealt, rings))
+    return ProtocolCost(first + 2 * second, 2, first)
 
 
 def times_less_cost(
@@ -60,7 +69,11 @@ def times_less_cost(
     ]
     if not compared.rounds:
         return compared
-    return ProtocolCost(compared.bytes + sum(cost.bytes for cost in words), compared.rounds + bool(words))
+    return ProtocolCost(
+        compared.bytes + sum(cost.bytes for cost in words),
+        compared.rounds + bool(words),
+        compared.dealt + sum(cost.dealt for cost in words),
+    )
 
 
 def to_number_cost(ring: int, elements: int) -> ProtocolCost:

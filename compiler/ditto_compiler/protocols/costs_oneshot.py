@@ -18,4 +18,4 @@ def oneshot_cost(terms: Terms, elements: int) -> ProtocolCost:
         return FREE
     sizes = [part.stop - part.start for part in parts(elements)]
     dealt = sum(words_bytes(terms, size) for size in sizes)
-    return ProtocolCost(dealt + 2 * sum(packed_bytes(size, terms.result_ring) for size in sizes), 2)
+    return ProtocolCost(dealt + 2 * sum(packed_bytes(size, terms.result_ring) for size in sizes), 2, dealt)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-ALONE = 3 * 1024
+PARTS = 3
+"""Of a large tensor."""
+
+ALONE = PARTS * 1024
 """Elements below which a tensor is not cut."""
 
 
@@ -11,6 +14,6 @@ def parts(elements: int) -> list[slice]:
     if elements < ALONE:
         return [slice(0, elements)]
     # Multiples of 64 elements, so that packed parts end where bytes do.
-    third = -(-elements // (3 * 64)) * 64
+    third = -(-elements // (PARTS * 64)) * 64
     cuts = [0, third, min(2 * third, elements), elements]
-    return [slice(cuts[i], cuts[i + 1]) for i in range(3)]
+    return [slice(cuts[i], cuts[i + 1]) for i in range(PARTS)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import math
 import os
@@ -18,6 +19,7 @@ from typing import Any, Self, TypeVar
 from numpy.typing import NDArray
 
 from ditto import tree
+from ditto.runtime.caller.ahead import Ahead, AheadStats, PrepareError, check_can_be_prepared
 from ditto.runtime.caller.fair_lock import FairLock
 from ditto.runtime.caller.inputs import (
     GuardError,
@@ -26,16 +28,19 @@ from ditto.runtime.caller.inputs import (
     argument_structure,
     as_array,
     check_inputs,
+    check_program,
     check_ranges,
+    shared_inputs,
 )
 from ditto.runtime.caller.parties import Answer, ClusterError, LocalParties, Parties
+from ditto.runtime.party.prepared import prepared_bytes
 from ditto.runtime.protocols.opening import Part, combine
-from ditto.runtime.protocols.sharing import SharingError, decode, encode, pieces
+from ditto.runtime.protocols.sharing import SharingError, decode, encode, last_slot, pieces
 from ditto.runtime.transport.wire import MAX_PROGRAMS
 from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, plan_casts
-from ditto_compiler.network import Network, load_network
-from ditto_compiler.program import CallerTensor, Program, Value
+from ditto_compiler.network import PARTIES, Network, load_network
+from ditto_compiler.program import CallerTensor, Input, Program, Value
 
 T = TypeVar("T")
 
@@ -61,10 +66,12 @@ class RunStats:
         compare_messages: likewise.
         beside_bytes: sent by the executor on shares.
         beside_messages: likewise.
+        beside_rounds: of the executor on shares, one after another.
         input_bytes: shares that the caller sent to the parties.
         seconds: wall time of the slowest party, inputs already there.
         cpu_seconds: processor time of all parties.
         peak_memory: most bytes of memory that a party held at a time, inputs included.
+        ahead: of a run that was prepared, what that cost, which is not in the other numbers; else None.
     """
 
     engine_bytes: int
@@ -75,10 +82,12 @@ class RunStats:
     compare_messages: int
     beside_bytes: int
     beside_messages: int
+    beside_rounds: int
     input_bytes: int
     seconds: float
     cpu_seconds: float
     peak_memory: int
+    ahead: AheadStats | None = None
 
     @property
     def bytes(self) -> int:
@@ -90,6 +99,9 @@ class RunStats:
         """Messages sent by all parties."""
         return self.engine_messages + self.cast_messages + self.compare_messages + self.beside_messages
 
+
+AHEAD_BYTES = 4 << 30
+"""That a party holds for prepared runs at most."""
 
 LONGEST = 1_000_000
 """Seconds that a time-out may have; the engine's own counts milliseconds in 32 bits."""
@@ -139,6 +151,8 @@ class Cluster(ABC):
         self.stats: RunStats | None = None
         self._loaded: dict[str, None] = {}
         """Digests of the programs that the parties have, the one that was used last at the end."""
+        self._prepared: list[Ahead] = []
+        """Runs that the parties have prepared."""
         self._keys = itertools.count()
         self._process = os.getpid()
         self._lock = FairLock()
@@ -270,6 +284,87 @@ class Cluster(ABC):
                 raise GuardError(broken_guard(program.name, program.guard.assumptions))
         return outputs
 
+    def prepare(self, program: Program, runs: int = 1, *, shared: Mapping[int, Any] | None = None) -> None:
+        """Has the parties do what they can of runs of a program before the inputs are known.
+
+        P0 plays its part of all protocols, and the others keep what it sends. A prepared run takes fewer
+        rounds and bytes, among P1 and P2 alone. `run` takes one if there is one for its program and for the
+        shared arrays among its arguments, each in the same place; else it runs as usual. `stats.ahead` tells
+        what preparing cost. Prepared runs end with the parties, and with a program that makes room for others
+        there.
+
+        Args:
+            program: one that runs beside the engine as a whole. Its inputs are secret, or shared arrays.
+            runs: how many more to prepare.
+            shared: by position, the arguments that will be shared arrays, as `share` gave them.
+
+        Raises:
+            PrepareError: the program cannot be prepared; or the parties would hold too much.
+            InputError, ClusterError: as for `run`.
+        """
+        self._prepare_runs(self._call(), program, runs, shared or {})
+
+    async def prepare_async(
+        self, program: Program, runs: int = 1, *, shared: Mapping[int, Any] | None = None
+    ) -> None:
+        """As `prepare`, in a thread of the cluster's own; in line with, and cancelled as `run_async`.
+
+        Raises:
+            PrepareError, InputError, ClusterError: as `prepare`.
+        """
+        await self._later(lambda call: self._prepare_runs(call, program, runs, shared or {}))
+
+    def prepared(self, program: Program) -> int:
+        """How many prepared runs of a program are left."""
+        check_program(program)
+        return sum(ahead.digest == program.digest for ahead in list(self._prepared))
+
+    def _prepare_runs(self, call: _Call, program: Program, runs: int, shared: Mapping[int, Any]) -> None:
+        check_program(program)
+        if type(runs) is not int or runs < 0:
+            raise InputError(f"expected a number of runs to prepare, got {runs!r}")
+        handles = shared_inputs(program, shared)
+        check_can_be_prepared(program, handles)
+        each = max(prepared_bytes(program))
+        with self._turn(call):
+            self._start()
+            references = {
+                entry.value: self._reference_for(program, entry, handles[entry.index])
+                for entry in program.inputs
+                if entry.index in handles
+            }
+            held = runs * each + sum(ahead.held for ahead in self._prepared)
+            if held > AHEAD_BYTES:
+                raise PrepareError(
+                    f"a party would hold {held} bytes for prepared runs, at most {AHEAD_BYTES} are taken; a "
+                    f"run of program '{program.name}' takes {each}"
+                )
+            for _ in range(runs):
+                ahead = Ahead(program.digest, next(self._keys), references, each)
+                self._guarded(functools.partial(self._prepare, program, ahead))
+
+    def _reference_for(self, program: Program, entry: Input, handle: SharedArray) -> dict[str, Any]:
+        """Where the parties find a shared array that a prepared run takes as it is."""
+        value = program.values[entry.value]
+        reference, encoding = self._held(program, entry.index, value, handle)
+        if encoding != value.encoding:
+            raise PrepareError(
+                f"program '{program.name}' takes input {entry.index} as {value.encoding}, and the parties "
+                f"hold it as {encoding}; share it for this program"
+            )
+        return reference
+
+    def _prepare(self, program: Program, ahead: Ahead, parties: Parties, deadline: float) -> None:
+        self._load(parties, deadline, program)
+        for number, reference in ahead.references.items():
+            encoding = str(program.values[number].encoding)
+            parties.send(0, {"command": "input", "value": number, **reference, "encoding": encoding})
+        command = {"command": "prepare", "digest": ahead.digest, "number": ahead.number}
+        for rank in range(PARTIES):
+            parties.send(rank, {**command, "slots": ahead.slots(rank)})
+        ahead.take_stats(parties.answers(deadline, "preparing a run"))
+        self._prepared.append(ahead)
+
     def share(self, program: Program, position: int, argument: Any) -> Any:
         """Shares one argument among the parties, once for many runs.
 
@@ -360,13 +455,14 @@ class Cluster(ABC):
 
     def _start(self) -> None:
         if self._parties is None:
-            self._loaded = {}
+            self._loaded, self._prepared = {}, []
             self._parties = self._connect()
 
     def _end(self) -> None:
         if self._parties is not None:
             self._parties.close()
             self._parties = None
+            self._prepared = []
 
     def _guarded(self, action: Callable[[Parties, float], T]) -> T:
         """Has the parties do something until a deadline; what goes wrong ends them."""
@@ -430,30 +526,32 @@ class Cluster(ABC):
         progress: Callable[[int, int], None] | None,
         destination: Mapping[str, str],
     ) -> list[Any]:
-        digest = program.digest
-        if digest not in self._loaded:
-            if len(self._loaded) == MAX_PROGRAMS:
-                oldest = next(iter(self._loaded))
-                del self._loaded[oldest]
-                parties.send_all({"command": "unload", "digest": oldest})
-            parties.send_all({"command": "load", "digest": digest}, [program.executable])
-            parties.answers(deadline, "loading the program")
-        self._loaded.pop(digest, None)
-        self._loaded[digest] = None
+        self._load(parties, deadline, program)
+        ahead = self._take_prepared(program, encoded)
         input_bytes = 0
         for number, raw in encoded.items():
             header: dict[str, Any] = {"command": "input", "value": number}
             if isinstance(raw, tuple):
                 reference, encoding = raw
-                parties.send_all({**header, **reference, "encoding": str(encoding)})
+                # P0 has used what it knew.
+                for rank in range(PARTIES) if ahead is None else (1, 2):
+                    parties.send(rank, {**header, **reference, "encoding": str(encoding)})
                 continue
             value = program.values[number]
+            if ahead is not None:
+                about = {"command": "last", "value": number, "encoding": str(value.encoding)}
+                slot = last_slot(raw, value.encoding.ring, ahead.keys, number)
+                for rank in (1, 2):
+                    parties.send(rank, about, [slot])
+                    input_bytes += slot.nbytes
+                continue
             header = {**header, "secret": value.secret, "encoding": str(value.encoding)}
             for rank, piece in enumerate(pieces(raw, value.encoding.ring, secret=value.secret)):
                 parties.send(rank, header, [piece])
                 input_bytes += piece.nbytes
         keys = {position: next(self._keys) for position, wanted in enumerate(kept) if wanted}
-        parties.send_all({"command": "run", "digest": digest, "keep": list(keys.items()), **destination})
+        command = {"command": "run", "digest": program.digest, "keep": list(keys.items()), **destination}
+        parties.send_all({**command, "prepared": ahead.number} if ahead is not None else command)
         total = len(program.steps)
 
         def on_progress(steps: Sequence[int]) -> None:
@@ -461,10 +559,34 @@ class Cluster(ABC):
                 progress(min(steps) + 1, total)
 
         answers = parties.answers(deadline, "running the program", on_progress)
+        stats = None if ahead is None else ahead.stats
         try:
-            return self._taken(program, answers, keys, input_bytes, opened=not destination)
+            return self._taken(program, answers, keys, input_bytes, stats, opened=not destination)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ClusterError(f"a party answered something else than its part of a run: {error!r}") from None
+
+    def _take_prepared(self, program: Program, encoded: Mapping[int, Any]) -> Ahead | None:
+        """The next prepared run of a program with these shared arrays among its inputs, if there is one."""
+        references = {number: raw[0] for number, raw in encoded.items() if isinstance(raw, tuple)}
+        for ahead in self._prepared:
+            if (ahead.digest, ahead.references) == (program.digest, references):
+                self._prepared.remove(ahead)
+                return ahead
+        return None
+
+    def _load(self, parties: Parties, deadline: float, program: Program) -> None:
+        """Sees to it that the parties have a program."""
+        digest = program.digest
+        if digest not in self._loaded:
+            if len(self._loaded) == MAX_PROGRAMS:
+                oldest = next(iter(self._loaded))
+                del self._loaded[oldest]
+                self._prepared = [ahead for ahead in self._prepared if ahead.digest != oldest]
+                parties.send_all({"command": "unload", "digest": oldest})
+            parties.send_all({"command": "load", "digest": digest}, [program.executable])
+            parties.answers(deadline, "loading the program")
+        self._loaded.pop(digest, None)
+        self._loaded[digest] = None
 
     def _taken(
         self,
@@ -472,17 +594,19 @@ class Cluster(ABC):
         answers: Sequence[Answer],
         keys: Mapping[int, int],
         input_bytes: int,
+        ahead: AheadStats | None,
         *,
         opened: bool,
     ) -> list[Any]:
         """What a run cost, and its outputs; `keys` are of those that the parties keep."""
         traffic = [header["traffic"] for header, _ in answers]
         self.stats = RunStats(
-            **{key: sum(party[key] for party in traffic) for key in traffic[0]},
+            **{key: _over_parties(key, [party[key] for party in traffic]) for key in traffic[0]},
             input_bytes=input_bytes,
             seconds=max(header["seconds"] for header, _ in answers),
             cpu_seconds=sum(header["cpu_seconds"] for header, _ in answers),
             peak_memory=max(header["peak_memory"] for header, _ in answers),
+            ahead=ahead,
         )
         outputs: list[Any] = []
         for position, number in enumerate(program.outputs if opened else ()):
@@ -568,6 +692,11 @@ def argument_copies(
 def nested(program: Program, outputs: list[Any]) -> Any:
     """The outputs of a program as its function nests them."""
     return tree.unflatten(program.output_tree, outputs) if program.nest is None else program.nest(outputs)
+
+
+def _over_parties(key: str, counts: Sequence[int]) -> int:
+    """What a count of a run is over all parties: all take their rounds at the same time."""
+    return max(counts) if key == "beside_rounds" else sum(counts)
 
 
 def _check_wanted(call: _Call | None, closings: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,30 @@ def argument_structure(program: Program, position: int) -> tuple[Any, int]:
     if not 0 <= position < len(structures):
         raise InputError(f"program '{program.name}' has {len(structures)} arguments, so none at {position}")
     return structures[position], sum(map(tree.count, structures[:position]))
+
+
+def shared_inputs(program: Program, shared: Mapping[int, Any]) -> dict[int, SharedArray]:
+    """The shared arrays of some arguments, by number among the program's inputs.
+
+    Args:
+        program: the program.
+        shared: arguments by position, whose arrays are all shared.
+
+    Raises:
+        InputError: they are not, or of another shape or dtype.
+    """
+    found = {}
+    for position, argument in shared.items():
+        structure, first = argument_structure(program, position)
+        for index, leaf in enumerate(tree.flatten_argument(structure, argument, position), first):
+            if not isinstance(leaf, SharedArray):
+                raise InputError(
+                    f"program '{program.name}', input {index}: expected a shared array, got a "
+                    f"{type(leaf).__name__}"
+                )
+            _check_input(program.name, index, program.caller_inputs[index], leaf)
+            found[index] = leaf
+    return found
 
 
 class GuardError(DittoError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import spu
@@ -24,7 +25,7 @@ from ditto.runtime.party.engine_shares import (
     to_share,
     value_of,
 )
-from ditto.runtime.party.executor import Executor
+from ditto.runtime.party.executor import Dealt, Executor
 from ditto.runtime.protocols import opening
 from ditto.runtime.protocols.cast_engine import CastEngine
 from ditto.runtime.protocols.comparison_engine import Comparison, ComparisonEngine
@@ -45,6 +46,8 @@ from ditto_compiler.program import (
     operands_of,
     results_of,
 )
+
+T = TypeVar("T")
 
 RuntimeKey = tuple[int, int]
 """(ring, fraction bits)."""
@@ -71,6 +74,7 @@ class Traffic:
         compare_messages: likewise.
         beside_bytes: by the executor on shares.
         beside_messages: likewise.
+        beside_rounds: that it took.
     """
 
     engine_bytes: int = 0
@@ -81,6 +85,20 @@ class Traffic:
     compare_messages: int = 0
     beside_bytes: int = 0
     beside_messages: int = 0
+    beside_rounds: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One run of a program in which P0 has gone ahead of the others.
+
+    Attributes:
+        steps: what there is of each step.
+        outputs: what P0 holds of each output; nothing at the others.
+    """
+
+    steps: tuple[Dealt, ...]
+    outputs: tuple[Held, ...]
 
 
 @dataclass
@@ -122,6 +140,7 @@ class Engine:
         program: Program,
         inputs: dict[int, tuple[Encoding, Held]],
         progress: Callable[[int], None],
+        prepared: Prepared | None = None,
     ) -> tuple[list[Held], Traffic]:
         """Runs a program.
 
@@ -130,6 +149,7 @@ class Engine:
             inputs: by value number, what this party holds and in which encoding; cast if the program wants
                 another.
             progress: called after each step with its number.
+            prepared: what `prepare` gave, which is used up; P0 then has nothing to do, and needs no inputs.
 
         Returns:
             what this party holds of each output, and what it sent.
@@ -138,10 +158,15 @@ class Engine:
             EngineError: SPU failed, or does not tell what it sent.
             ChannelError: a cast failed.
         """
+        if prepared is not None and self.rank == 0:
+            if program.steps:
+                progress(len(program.steps) - 1)
+            return list(prepared.outputs), Traffic()
         run = _Run(program, self)
         self._take_log()
         channels = (self._channel, self._comparing, self._beside_channel)
         before = [(channel.bytes_sent, channel.messages_sent) for channel in channels]
+        rounds = self._executor.rounds
         run.take_inputs(inputs)
         for index, step in enumerate(program.steps):
             if isinstance(step, Call):
@@ -149,7 +174,7 @@ class Engine:
             elif isinstance(step, CastBatch):
                 run.cast(step)
             elif isinstance(step, Beside):
-                run.beside(step, index)
+                run.beside(step, index, None if prepared is None else prepared.steps[index])
             else:
                 run.compare(step)
             run.free(index)
@@ -166,17 +191,53 @@ class Engine:
         counts = [sum(sent) for sent in zip(*told, strict=True)] or [0, 0]
         for channel, (sent, messages) in zip(channels, before, strict=True):
             counts += [channel.bytes_sent - sent, channel.messages_sent - messages]
+        counts.append(self._executor.rounds - rounds)
         return outputs, Traffic(*counts)
+
+    def prepare(self, program: Program, inputs: dict[int, tuple[Encoding, Held]]) -> tuple[Prepared, Traffic]:
+        """P0 goes ahead of the others in one run of a program that is all beside the engine.
+
+        Args:
+            program: the program.
+            inputs: as for `run`, at P0; the others' are not known yet.
+
+        Returns:
+            what to pass to `run`, once, and what this party sent.
+
+        Raises:
+            EngineError: the program has to do with the engine.
+            ChannelError: P0 is gone, or prepares something else.
+        """
+        run = _Run(program, self)
+        channel = self._beside_channel
+        before = channel.bytes_sent, channel.messages_sent
+        if self.rank == 0:
+            run.take_inputs(inputs)
+        steps = []
+        for index, step in enumerate(program.steps):
+            if not isinstance(step, Beside):
+                raise EngineError(f"program '{program.name}' is not all beside the engine")
+            steps.append(run.deal(step, index))
+            run.free(index)
+        outputs = [run.hold(number) for number in program.outputs] if self.rank == 0 else []
+        sent = channel.bytes_sent - before[0], channel.messages_sent - before[1]
+        traffic = Traffic(beside_bytes=sent[0], beside_messages=sent[1])
+        return Prepared(tuple(steps), tuple(outputs)), traffic
 
     def open(self, held: Held, ring: int) -> opening.Part:
         """What this party sends of an output to its receiver. All parties open the same, in one order."""
-        rank: int = self._link.rank
         if held.kind == "boolean":
-            return opening.mask_booleans(*boolean_words(held.share), self._opening, rank)
+            return opening.mask_booleans(*boolean_words(held.share), self._opening, self.rank)
         assert held.data is not None
         if held.kind == "public":
             return opening.publish(held.data, ring)
-        return opening.mask(held.data, ring, self._opening, rank)
+        return opening.mask(held.data, ring, self._opening, self.rank)
+
+    @property
+    def rank(self) -> int:
+        """This party's."""
+        rank: int = self._link.rank
+        return rank
 
     @property
     def executor(self) -> Executor:
@@ -302,8 +363,20 @@ class _Run:
                 share = boolean_share(bits, self.program.values[number].shape)
                 self.values[number] = _Value(held=Held("boolean", share=share))
 
-    def beside(self, step: Beside, index: int) -> None:
+    def deal(self, step: Beside, index: int) -> Dealt:
+        """Instructions of the executor on shares, in which P0 goes ahead of the others."""
+        if self._engine.rank == 0:
+            return self._beside(step, index, self._engine.executor.deal)
+        about = self.program.values
+        return self._engine.executor.deal(
+            step.instructions, lambda number: about[number].tensor, {}, lambda number: False
+        )
+
+    def beside(self, step: Beside, index: int, dealt: Dealt | None) -> None:
         """Instructions of the executor on shares."""
+        self._beside(step, index, functools.partial(self._engine.executor.run, dealt=dealt))
+
+    def _beside(self, step: Beside, index: int, execute: Callable[..., T]) -> T:
         about = self.program.values
         values = {number: self._value_beside(number) for number in operands_of(step)}
         gone = set(self._last_use.get(index, ()))
@@ -311,11 +384,10 @@ class _Run:
             self._delete(number)
         results = [number for number in results_of(step) if number not in gone]
         needed = set(results)
-        self._engine.executor.run(
-            step.instructions, lambda number: about[number].tensor, values, needed.__contains__
-        )
+        given = execute(step.instructions, lambda number: about[number].tensor, values, needed.__contains__)
         for number in results:
             self.values[number] = _Value(beside=values[number])
+        return given
 
     def _value_beside(self, number: int) -> Value:
         value = self.values[number]
@@ -328,7 +400,7 @@ class _Run:
         """The value outside of the runtimes."""
         value = self.values[number]
         if value.held is None and value.beside is not None:
-            value.held = held_of(value.beside)
+            value.held = held_of(value.beside, self.program.values[number].encoding.ring)
         if value.held is None:
             key = min(value.runtimes)
             share = self._engine.runtime(key).get_var(f"v{number}")

@@ -91,10 +91,10 @@ def value_of(held: Held, shape: tuple[int, ...], ring: int, is_bit: bool) -> Val
     return local.low_bits(shared) if is_bit else shared
 
 
-def held_of(value: Value) -> Held:
-    """The other way round; numbers are in a ring of the engine."""
+def held_of(value: Value, ring: int) -> Held:
+    """The other way round, in a ring of the engine."""
     if isinstance(value, Public):
-        return Held("public", np.ascontiguousarray(value.words).reshape(-1))
+        return Held("public", np.ascontiguousarray(as_words(value.words, ring)).reshape(-1))
     slots = np.stack([value.own.reshape(-1), value.next.reshape(-1)], axis=-1)
     if isinstance(value, Bits):
         return Held("boolean", share=boolean_share(slots, value.shape))

@@ -4,13 +4,16 @@ Instructions run as soon as what they need is there, so rounds are as few as the
 has, and all that is under way at a time shares one message for each peer. What is local runs when a protocol
 needs it, and values are let go of after their last use. All parties take the same decisions, for these depend
 on the program alone.
+
+P0 can go ahead of the others: it then plays its part of all protocols before the inputs are known, and the
+others keep what it sends (docs/protocols.md, "Dealing ahead").
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,17 +23,30 @@ from ditto.runtime.protocols.less import less
 from ditto.runtime.protocols.local import Public, Value
 from ditto.runtime.protocols.oneshot import oneshot
 from ditto.runtime.protocols.prf import PairKeys, agree_keys
-from ditto.runtime.protocols.rounds import Party, Round, Step, exchange, merged, split
+from ditto.runtime.protocols.rounds import Message, Party, Round, Step, exchange, merged, split
 from ditto.runtime.protocols.shared import Bits, Shared, reduced, signed, word_of
-from ditto.runtime.transport.channel import Channel
+from ditto.runtime.transport.channel import Channel, ChannelError
 from ditto_compiler.encoding import Cast, Fxp
 from ditto_compiler.errors import InternalError
 from ditto_compiler.executor.instruction import Instruction, Tensor
-from ditto_compiler.executor.schedule import is_protocol, waits
+from ditto_compiler.executor.schedule import is_protocol, schedule, waits
 from ditto_compiler.oneshot.terms import Terms
 
 Made = Value | list[Bits]
 """What an instruction makes: one value, or a boolean for each threshold."""
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """What there is of one run of instructions once P0 has gone ahead. It serves once.
+
+    Attributes:
+        parties: for each instruction, hands out its seats.
+        messages: by instruction, what P0 has sent; at P1 only, as P2 gets nothing from P0.
+    """
+
+    parties: Sequence[Party]
+    messages: dict[int, Message] = field(default_factory=dict)
 
 
 class Executor:
@@ -56,6 +72,7 @@ class Executor:
         tensors: Callable[[int], Tensor],
         values: dict[int, Value],
         keep: Callable[[int], bool],
+        dealt: Dealt | None = None,
     ) -> None:
         """Runs instructions.
 
@@ -65,11 +82,45 @@ class Executor:
             values: what this party has of each operand that the instructions do not make themselves; results
                 are added, and what is no longer needed is taken out.
             keep: whether a value is needed afterwards.
+            dealt: what `deal` gave for these instructions, at P1 and P2; P0 is done then.
 
         Raises:
             ChannelError: a peer is gone, or runs something else.
         """
-        _Run(self._party, instructions, tensors, values, keep).run(self._exchange)
+        _Run(self._party, instructions, tensors, values, keep, dealt).run(self._exchange)
+
+    def deal(
+        self,
+        instructions: Sequence[Instruction],
+        tensors: Callable[[int], Tensor],
+        values: dict[int, Value],
+        keep: Callable[[int], bool],
+    ) -> Dealt:
+        """P0 runs instructions, ahead of the others; as `run`, but only P0 has values.
+
+        Raises:
+            ChannelError: P0 is gone, or runs something else.
+        """
+        planned = schedule(instructions, tensors, ahead=True)
+        dealt = Dealt(self._party.dealing_ahead(len(instructions)))
+        if self._party.rank == 0:
+            last = {sharing[-1] for sharing in planned.deals}
+            waiting: list[Message] = []
+            alone = _Run(self._party, instructions, tensors, values, keep, dealt)
+            for index, message in alone.alone():
+                waiting.append(message)
+                if index in last:
+                    self._channel.send(1, np.concatenate(waiting).tobytes())
+                    waiting = []
+        elif self._party.rank == 1:
+            for sharing in planned.deals:
+                sizes = [planned.dealt[index] for index in sharing]
+                content = np.frombuffer(self._channel.recv(0), np.uint8)
+                if content.size != sum(sizes):
+                    raise ChannelError(f"party 0 dealt {content.size} bytes where {sum(sizes)} were expected")
+                parts = np.split(content, np.cumsum(sizes)[:-1])
+                dealt.messages.update(zip(sharing, parts, strict=True))
+        return dealt
 
     def _exchange(self, what: Round) -> dict[int, Any]:
         self.rounds += 1
@@ -81,6 +132,7 @@ class _UnderWay:
     index: int
     step: Step[Made]
     round: Round
+    dealt: dict[int, Message]
 
 
 class _Run:
@@ -91,8 +143,10 @@ class _Run:
         tensors: Callable[[int], Tensor],
         values: dict[int, Value],
         keep: Callable[[int], bool],
+        dealt: Dealt | None,
     ) -> None:
         self._party = party
+        self._dealt = dealt
         self._instructions = instructions
         self._tensors = tensors
         self._values = values
@@ -124,8 +178,28 @@ class _Run:
             received = split(rounds, swap(merged(rounds)))
             now, under_way = under_way, []
             for one, part in zip(now, received, strict=True):
-                self._advance(one.index, one.step, part, under_way)
+                self._advance(one.index, one.step, {**part, **one.dealt}, under_way)
             ready = self._released()
+        self._compute_kept()
+
+    def alone(self) -> Iterator[tuple[int, Message]]:
+        """P0's part of all protocols, in program order; what it sends to P1 for each."""
+        for index in self._protocols:
+            step = self._start(index)
+            sent: list[Message] = []
+            try:
+                what = next(step)
+                while True:
+                    if what.expect or what.send.keys() - {1}:
+                        raise InternalError(f"'{self._instructions[index].op}' cannot go ahead: {what}")
+                    sent += what.send.values()
+                    what = step.send({})
+            except StopIteration as finished:
+                self._finish(index, finished.value)
+            yield index, np.concatenate(sent)
+        self._compute_kept()
+
+    def _compute_kept(self) -> None:
         for index in range(len(self._instructions)):
             if any(self._keep(number) for number in self._instructions[index].results):
                 self._compute(index)
@@ -137,19 +211,29 @@ class _Run:
 
     def _start(self, index: int) -> Step[Made]:
         """A protocol, with its operands computed."""
-        return protocol(self._party, self._instructions[index], self._tensors, self._operands(index))
+        party = self._party if self._dealt is None else self._dealt.parties[index]
+        return protocol(party, self._instructions[index], self._tensors, self._operands(index))
 
     def _advance(self, index: int, step: Step[Made], received: Any, under_way: list[_UnderWay]) -> None:
-        try:
-            what = next(step) if received is None else step.send(received)
-        except StopIteration as finished:
-            self._finish(index, finished.value)
-            for waiting in self._waiting.get(index, ()):
-                self._missing[waiting] -= 1
-                if not self._missing[waiting]:
-                    self._ready.append(waiting)
-        else:
-            under_way.append(_UnderWay(index, step, what))
+        while True:
+            try:
+                what = next(step) if received is None else step.send(received)
+            except StopIteration as finished:
+                self._finish(index, finished.value)
+                for waiting in self._waiting.get(index, ()):
+                    self._missing[waiting] -= 1
+                    if not self._missing[waiting]:
+                        self._ready.append(waiting)
+                return
+            received = {}
+            if self._dealt is not None and 0 in what.expect:
+                received = {0: self._dealt.messages.pop(index)}
+                assert received[0].size == what.expect[0]
+                what = Round(what.send, {peer: size for peer, size in what.expect.items() if peer})
+            if self._dealt is None or what.send or what.expect:
+                under_way.append(_UnderWay(index, step, what, received))
+                return
+            # P1 and P2 have nothing for each other: the round is over.
 
     def _operands(self, index: int) -> list[Value]:
         """What an instruction takes: computed now if it is local, and gone if this is its last use."""

@@ -21,11 +21,12 @@ from ditto.runtime.party.access import Access
 from ditto.runtime.party.deposits import Deposits, DepositUnderWay, Piece
 from ditto.runtime.party.links import SessionLinks
 from ditto.runtime.party.spawn import PartyProcess, spawn_party
+from ditto.runtime.protocols.prf import KEY_BYTES
 from ditto.runtime.transport.identity import normal_name
 from ditto.runtime.transport.wire import MAX_PROGRAMS, Closed, WireError, pack_header, read_header
 from ditto_compiler.encoding import parse_encoding
 from ditto_compiler.errors import DittoError
-from ditto_compiler.network import Network
+from ditto_compiler.network import PARTIES, Network
 from ditto_compiler.processes import cause_of_death
 from ditto_compiler.program_file import FILE_BYTES
 
@@ -67,6 +68,21 @@ class Origin:
     def __or__(self, other: Origin) -> Origin:
         """Where a value made of two others comes from."""
         return Origin(self.sources | other.sources, self.deposits | other.deposits)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A run that the session's process has prepared.
+
+    Attributes:
+        digest: of the program.
+        inputs: where those come from that were there already.
+        size: bytes that this party holds for it.
+    """
+
+    digest: str
+    inputs: dict[int, Origin]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -120,6 +136,7 @@ class Session:
         self._programs: dict[str, tuple[dict[str, Any], int]] = {}
         self._inputs: dict[int, Origin] = {}
         self._kept: dict[Any, Origin] = {}
+        self._ahead: dict[int, Ahead] = {}
         self._held = 0
         self._connected = False
         self._pending: DepositUnderWay | None = None
@@ -241,15 +258,20 @@ class Session:
 
     def _hold(self, table: dict[Any, Origin], key: Any, origin: Origin) -> None:
         """Notes what the process is about to hold in place of what `table` has there."""
-        held = self._held + origin.size - table.get(key, Origin()).size
+        self._reserve(origin.size - table.get(key, Origin()).size, new=key not in table)
+        table[key] = origin
+
+    def _reserve(self, size: int, *, new: bool) -> None:
+        """Counts bytes that the process is about to hold."""
+        held = self._held + size
         if held > self._access.memory_bytes:
             raise SessionError(
-                f"this session would hold {held} bytes of inputs and kept arrays; its limit is "
-                f"{self._access.memory_bytes} (memory_bytes of this party's access file)"
+                f"this session would hold {held} bytes of inputs, kept arrays and prepared runs; its limit "
+                f"is {self._access.memory_bytes} (memory_bytes of this party's access file)"
             )
-        if key not in table and len(self._inputs) + len(self._kept) >= _ARRAYS:
-            raise SessionError(f"a session may hold {_ARRAYS} arrays")
-        table[key], self._held = origin, held
+        if new and len(self._inputs) + len(self._kept) + len(self._ahead) >= _ARRAYS:
+            raise SessionError(f"a session may hold {_ARRAYS} arrays and prepared runs")
+        self._held = held
 
     # The session's process.
 
@@ -394,6 +416,8 @@ class Session:
         if digest not in self._programs:
             raise SessionError("the program was not loaded")
         del self._programs[digest]
+        for number in [number for number, ahead in self._ahead.items() if ahead.digest == digest]:
+            self._held -= self._ahead.pop(number).size
         await self._forward({"command": "unload", "digest": digest})
 
     async def _input(self, header: dict[str, Any], sizes: list[int]) -> None:
@@ -414,6 +438,13 @@ class Session:
         # What is held already counts once.
         self._hold(self._inputs, number, dataclasses.replace(self._kept[key], size=0))
         await self._forward({**about, "key": key})
+
+    async def _last(self, header: dict[str, Any], sizes: list[int]) -> None:
+        number, size = _integer(header["value"]), _only(sizes)
+        encoding = str(parse_encoding(header["encoding"]))
+        # The process makes a pair of slots of it.
+        self._hold(self._inputs, number, Origin(frozenset({self._caller}), size=2 * size))
+        await self._forward({"command": "last", "value": number, "encoding": encoding}, sizes)
 
     async def _fetch(self, name: str, array: int, digest: str, encoding: str) -> str:
         """The key under which the process has its share of a deposited array, which it is given now."""
@@ -447,15 +478,49 @@ class Session:
             self._held -= self._kept.pop(key, Origin()).size
         await self._forward({"command": "forget", "keys": keys})
 
-    async def _run(self, header: dict[str, Any], sizes: list[int]) -> None:
-        digest = header["digest"]
+    def _take_inputs(self) -> dict[int, Origin]:
+        inputs, self._inputs = self._inputs, {}
+        self._held -= sum(source.size for source in inputs.values())
+        return inputs
+
+    def _about(self, digest: Any) -> dict[str, Any]:
+        """What there is to know of a program that is about to run."""
         if not self._connected:
             raise SessionError("it is not connected yet")
         if digest not in self._programs:
             raise SessionError("the program was not loaded")
-        about, _ = self._programs[digest]
-        inputs, self._inputs = self._inputs, {}
-        self._held -= sum(source.size for source in inputs.values())
+        return self._programs[digest][0]
+
+    async def _prepare(self, header: dict[str, Any], sizes: list[int]) -> None:
+        """Whether such a run is allowed shows when it has all its inputs."""
+        digest, number = header["digest"], _integer(header["number"])
+        about = self._about(digest)
+        if number in self._ahead:
+            raise SessionError(f"run {number} is prepared already")
+        slots = {str(slot) for slot in (self._rank, (self._rank + 1) % PARTIES) if slot < PARTIES - 1}
+        keys = {slot: _key(header["slots"][slot]) for slot in slots}
+        size = about["ahead"][self._rank]
+        self._reserve(size, new=True)
+        self._ahead[number] = Ahead(digest, self._take_inputs(), size)
+        await self._forward({"command": "prepare", "digest": digest, "number": number, "slots": keys})
+        answer, _ = await self._reply(self._access.run_s, "the preparation took longer than")
+        await self._send(answer)
+        self._report(f"prepared a run of program {digest} in {answer['seconds']:.2f} s")
+
+    def _inputs_of(self, about: dict[str, Any], digest: str, number: int) -> dict[int, Origin]:
+        """Where all inputs of a prepared run come from; those drawn ahead from the caller."""
+        ahead = self._ahead.pop(number, None)
+        if ahead is None or ahead.digest != digest:
+            raise SessionError(f"no run {number} of that program is prepared")
+        self._held -= ahead.size
+        drawn = {int(value): Origin(frozenset({self._caller})) for value in about["owners"]}
+        return {**drawn, **ahead.inputs, **self._take_inputs()}
+
+    async def _run(self, header: dict[str, Any], sizes: list[int]) -> None:
+        digest = header["digest"]
+        about = self._about(digest)
+        prepared = None if header.get("prepared") is None else _integer(header["prepared"])
+        inputs = self._take_inputs() if prepared is None else self._inputs_of(about, digest, prepared)
         keep = {_integer(position): _integer(key) for position, key in header["keep"]}
         receiver, label = self._caller, ""
         if waits := "receiver" in header or "label" in header:
@@ -479,7 +544,8 @@ class Session:
         for position, key in keep.items():
             size = about["outputs"][position]["bytes"]
             self._hold(self._kept, key, dataclasses.replace(origin, size=size))
-        await self._forward({"command": "run", "digest": digest, "keep": list(keep.items())})
+        command = {"command": "run", "digest": digest, "keep": list(keep.items())}
+        await self._forward(command if prepared is None else {**command, "prepared": prepared})
         answer, lengths = await self._reply(self._access.run_s, "the run took longer than")
         if not waits:
             await self._send(answer, lengths)
@@ -561,6 +627,8 @@ _COMMANDS: dict[
     "input": (Session._input, 1),
     "keep": (Session._keep, 1),
     "forget": (Session._forget, 0),
+    "prepare": (Session._prepare, 0),
+    "last": (Session._last, 1),
     "run": (Session._run, 0),
     "deposit": (Session._deposit, 0),
     "piece": (Session._piece, 1),
@@ -579,6 +647,13 @@ def _integer(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 1 << 53:
         raise ValueError(f"{value!r} is not a number")
     return value
+
+
+def _key(text: str) -> str:
+    key = bytes.fromhex(text)
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a key of {len(key)} bytes")
+    return key.hex()
 
 
 def _only(sizes: list[int]) -> int:

@@ -50,12 +50,35 @@ def conjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:
     seat, shape = party.seat(), x.shape
     row = packed_bytes(x.size, 1)
     x0, x1, y0, y1 = (_gathered(slot)[0] for slot in (x.own, x.next, y.own, y.next))
+    product = (x0 & (y0 ^ y1)) ^ (x1 & y0)
+    if party.ahead:
+        own, following = yield from _dealt_product(seat, product)
+        return Bits(_scattered(own, shape), _scattered(following, shape))
     # Each stream masks the products of its two parties, so all masks together cancel.
-    product = (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ seat.draw(seat.role + 1, row)
+    product ^= seat.draw(seat.role + 1, row)
     product ^= seat.draw(seat.role - 1, row)
     before, after = (seat.role - 1) % 3, (seat.role + 1) % 3
     received = yield seat.round({before: product}, {after: row})
     return Bits(_scattered(product, shape), _scattered(seat.of(received, after), shape))
+
+
+def _dealt_product(seat: Seat, product: Rows) -> Step[tuple[Rows, Rows]]:
+    """The slots of the sum of all products, in two rounds: P0 has the first, and receives nothing."""
+    row = product.size
+    if seat.role == 0:
+        hidden, first, second = seat.draw(2, row), seat.draw(2, row), seat.draw(1, row)
+        yield seat.round({1: product ^ hidden})
+        yield seat.round()
+        return first, second
+    if seat.role == 1:
+        mask = seat.draw(0, row)
+        product ^= seat.of((yield seat.round(expect={0: row})), 0)
+    else:
+        product ^= seat.draw(0, row)
+        mask = seat.draw(0, row)
+        yield seat.round()
+    last = yield from swap(seat, product ^ mask)
+    return (mask, last) if seat.role == 1 else (last, mask)
 
 
 def disjunction(party: Party, x: Bits, y: Bits) -> Step[Bits]:

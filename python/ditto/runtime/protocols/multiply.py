@@ -223,6 +223,8 @@ def _reshared(
     """
     seat, size = party.seat(), math.prod(shape)
     own, following = np.empty(shape, word_of(ring)), np.empty(shape, word_of(ring))
+    if size and party.ahead:
+        return (yield from _dealt(seat, ring, shape, local))
     if size:
         count = packed_bytes(size, ring)
         # Each stream's masks are added by one party and subtracted by the other: all together they cancel.
@@ -232,6 +234,42 @@ def _reshared(
         received = yield seat.round({seat.role - 1: message}, {seat.role + 1: count})
         _native.unpack(seat.of(received, seat.role + 1), ring, following)
     return Shared(ring, own, following)
+
+
+def _dealt(
+    seat: Seat,
+    ring: int,
+    shape: tuple[int, ...],
+    local: Callable[[Seat, Message, Message, Words, Message], None],
+) -> Step[Shared]:
+    """A product in two rounds: P0 has the first, and receives nothing.
+
+    As with a bit times a number, P0's part is shared between P1 and P2, who add theirs to their shares of it.
+    """
+    size = math.prod(shape)
+    count = packed_bytes(size, ring)
+    part, other = np.empty(shape, word_of(ring)), np.empty(shape, word_of(ring))
+    message = np.empty(count, np.uint8)
+    if seat.role == 0:
+        hidden, first, second = seat.draw(2, count), seat.draw(2, count), seat.draw(1, count)
+        local(seat, np.zeros(count, np.uint8), hidden, part, message)
+        yield seat.round({1: message})
+        _native.unpack(first, ring, part)
+        _native.unpack(second, ring, other)
+        yield seat.round()
+        return Shared(ring, part, other)
+    if seat.role == 1:
+        mask, peer = seat.draw(0, count), 2
+        dealt = seat.of((yield seat.round(expect={0: count})), 0)
+    else:
+        dealt, mask, peer = seat.draw(0, count), seat.draw(0, count), 1
+        yield seat.round()
+    local(seat, dealt, mask, part, message)
+    received = yield seat.round({peer: message}, {peer: count})
+    _native.unpack(seat.of(received, peer), ring, other)
+    part += other
+    _native.unpack(mask, ring, other)
+    return Shared(ring, other, part) if seat.role == 1 else Shared(ring, part, other)
 
 
 def _centres(seat: Seat) -> bool:

@@ -11,7 +11,8 @@ docs/protocols.md, so that each sends and computes a third of all.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+import itertools
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 
 from ditto.runtime.protocols.prf import PairKeys, Stream
 from ditto.runtime.transport.channel import Channel, ChannelError
-from ditto_compiler.protocols.parts import parts
+from ditto_compiler.errors import InternalError
+from ditto_compiler.protocols.parts import PARTS, parts
 
 T = TypeVar("T")
 
@@ -100,17 +102,29 @@ class Party:
     Args:
         rank: of this party.
         keys: by peer rank.
+        instances: numbers for the seats, that no others have; by default all.
+        ahead: whether each party plays its own rank in all seats, and P0 never receives anything.
     """
 
-    def __init__(self, rank: int, keys: PairKeys) -> None:
+    def __init__(
+        self, rank: int, keys: PairKeys, *, instances: Iterable[int] | None = None, ahead: bool = False
+    ) -> None:
         self.rank = rank
+        self.ahead = ahead
         self._keys = keys
-        self._instances = 0
+        self._instances = itertools.count(1) if instances is None else iter(instances)
 
     def seat(self) -> Seat:
-        """The next seat; roles rotate from one to the next."""
-        self._instances += 1
-        return Seat(self.rank, self._instances, self._keys, self._instances)
+        """The next seat; roles rotate from one to the next, unless P0 deals ahead."""
+        instance = next(self._instances, None)
+        if instance is None:
+            raise InternalError(f"a protocol takes more than {PARTS} seats")
+        return Seat(self.rank, 0 if self.ahead else instance, self._keys, instance)
+
+    def dealing_ahead(self, protocols: int) -> list[Party]:
+        """For so many protocols, one each, in which P0 goes ahead; their seats are set aside."""
+        aside = [list(itertools.islice(self._instances, PARTS)) for _ in range(protocols)]
+        return [Party(self.rank, self._keys, instances=some, ahead=True) for some in aside]
 
     def seats(self, elements: int) -> list[tuple[Seat, slice]]:
         """Seats for the parts of a tensor of so many elements, flattened: three if it is large, else one."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ditto import _native
-from ditto.runtime.protocols.prf import fresh_stream
+from ditto.runtime.protocols.prf import Stream, fresh_stream
 from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.errors import DittoError
 
@@ -105,6 +105,25 @@ def share(raw: Ring, ring: int) -> tuple[Ring, Ring, Ring]:
 def pieces(raw: Ring, ring: int, *, secret: bool) -> tuple[Ring, Ring, Ring]:
     """What each party gets of an input: its slots, or all of what is public."""
     return share(raw, ring) if secret else (raw, raw, raw)
+
+
+def slot_ahead(key: bytes, number: int, elements: int, ring: int) -> Ring:
+    """x_0 or x_1 of an input that is not known yet, shape (n,), in ring 32 or 64.
+
+    Args:
+        key: for this slot of all inputs of one run; AES-128-CTR makes the slots of it.
+        number: of the input's value.
+        elements: n.
+        ring: its bits.
+    """
+    words: Ring = Stream(key, number).take(elements * ring // 8).view(word_dtype(ring))
+    return words
+
+
+def last_slot(raw: Ring, ring: int, keys: tuple[bytes, bytes], number: int) -> Ring:
+    """x_2 = raw - x_0 - x_1, shape (n,); x_0 and x_1 are those of `slot_ahead`, of one key each."""
+    first, second = (slot_ahead(key, number, raw.size, ring) for key in keys)
+    return raw - first - second
 
 
 def reconstruct(slots: Sequence[Ring], ring: int) -> Ring:

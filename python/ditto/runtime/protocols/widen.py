@@ -102,11 +102,10 @@ def _first(seat: Seat, x1: Words, x2: Words, cast: _Cast, y1: Words, y2: Words) 
     """P1: takes P0's word for msb(x_2), and adds P2's."""
     size = packed_bytes(x1.size, wrap_bits(*cast))
     w1, mine = seat.draw(0, size), np.empty(size, np.uint8)
-    received = yield seat.round(expect={0: 2 * size, 2: size})
-    theirs = seat.of(received, 2)
-    _native.widen_choose(x2, *cast, seat.of(received, 0), w1, mine)
-    _native.widen_finish(x2, x1, *cast, True, mine, theirs, w1, y2, y1)
-    yield seat.round({2: mine})
+    dealt = seat.of((yield seat.round(expect={0: 2 * size})), 0)
+    _native.widen_choose(x2, *cast, dealt, w1, mine)
+    received = yield seat.round({2: mine}, {2: size})
+    _native.widen_finish(x2, x1, *cast, True, mine, seat.of(received, 2), w1, y2, y1)
 
 
 def _second(seat: Seat, x2: Words, x0: Words, cast: _Cast, y2: Words, y0: Words) -> Step[None]:
@@ -114,9 +113,9 @@ def _second(seat: Seat, x2: Words, x0: Words, cast: _Cast, y2: Words, y0: Words)
     size = packed_bytes(x2.size, wrap_bits(*cast))
     masks, mine = seat.draw(0, 3 * size), np.empty(size, np.uint8)
     choices, w0 = masks[: 2 * size], masks[2 * size :]
+    yield seat.round()
     _native.widen_choose(x2, *cast, choices, w0, mine)
-    yield seat.round({1: mine})
-    received = yield seat.round(expect={1: size})
+    received = yield seat.round({1: mine}, {1: size})
     _native.widen_finish(x2, x0, *cast, False, mine, seat.of(received, 1), w0, y2, y0)
 
 
