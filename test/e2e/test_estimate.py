@@ -24,8 +24,8 @@ def normal(*shape, scale=1.0):
     return (RNG.normal(size=shape) * scale).astype(np.float32)
 
 
-def check(cluster, function, *arguments, policy, bytes_within=0.05, messages_within=0.1):
-    program = ditto.compile(function, *arguments, policy=policy)
+def check(cluster, function, *arguments, policy, ranges=None, bytes_within=0.05, messages_within=0.1):
+    program = ditto.compile(function, *arguments, policy=policy, ranges=ranges)
     expected = estimate(program)
     cluster.run(program, *arguments)
     counted = cluster.stats
@@ -42,6 +42,7 @@ def check(cluster, function, *arguments, policy, bytes_within=0.05, messages_wit
     comparisons = [op.cost for op in outside if op.op == "compare"]
     assert sum(cost.bytes for cost in comparisons) == pytest.approx(counted.compare_bytes)
     assert sum(cost.messages for cost in comparisons) == counted.compare_messages
+    return expected
 
 
 def mlp(x, w, v):
@@ -85,6 +86,14 @@ PROGRAMS = {
 def test_estimate_is_what_is_counted(cluster, name, policy):
     function, arguments = PROGRAMS[name]
     check(cluster, function, *arguments, policy=policy, bytes_within=0, messages_within=0)
+
+
+def test_what_is_calibrated_runs_beside_the_engine(cluster):
+    function, arguments = PROGRAMS["mlp"]
+    ranges = ditto.calibrate(function, [arguments], policy="ditto")
+    options = {"policy": "ditto", "bytes_within": 0, "messages_within": 1e-9}
+    cost = check(cluster, function, *arguments, ranges=ranges, **options)
+    assert {op.beside for op in cost.ops if op.cost.bytes} >= {"products", "widening", "functions"}
 
 
 @pytest.mark.parametrize(("rows", "length"), [(1, 8), (1, 100), (3, 33)])

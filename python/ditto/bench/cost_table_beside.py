@@ -239,7 +239,11 @@ class _Runs:
         if byte_ns * last > high:
             byte_ns = high / last
         casts = 1 if more.back is None else 2
-        return [round((high - byte_ns * last) / casts, 1), round(byte_ns, 2), round(seconds * 1e6 / casts)]
+        return [
+            round(max(0.0, high - byte_ns * last) / casts, 1),
+            round(byte_ns, 2),
+            round(seconds * 1e6 / casts),
+        ]
 
     def matrices(self, word: int) -> tuple[float, float]:
         """Nanoseconds per multiplication of matrix products, and per element of a large operand."""
