@@ -164,7 +164,7 @@ class Search:
                 rates = (first + step * np.arange(count)).astype(np.float64)
                 if reached > asked and made:
                     continue
-                solution, _ = samples.ridge(rates * self._unit(period))
+                solution = samples.ridge(rates * self._unit(period))
                 made.append(self._fourier(samples, period, rates, solution))
             if found[0][0] > _HOPEFUL * self._error:
                 break
