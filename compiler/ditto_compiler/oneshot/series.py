@@ -141,7 +141,7 @@ class Samples:
 
     def _projected(self, frequencies: Floats) -> _Projected:
         basis, triangle = np.linalg.qr(self._priced(self.waves(frequencies)))
-        along: Floats = basis[: len(self.x)].T @ self.target
+        along = np.asarray(basis[: len(self.x)].T @ self.target, np.float64)
         target = np.concatenate([self.target, np.zeros(len(along))])
         return _Projected(target - basis @ along, basis, triangle, along)
 
