@@ -216,7 +216,7 @@ class Search:
             if len(errors) > _TREND:
                 # Each more takes about the same part of the error.
                 rate = (errors[-1] / errors[-1 - _TREND]) ** (1 / _TREND)
-                if errors[-1] * rate ** (most - len(errors)) > _HOPEFUL * self._error:
+                if errors[-1] * rate ** (most - len(errors)) > _ROUGH * self._error:
                     break
         return [] if made is None else [made]
 
