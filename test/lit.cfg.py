@@ -23,6 +23,7 @@ config.substitutions += [  # noqa: F821
 # The sources of this tree, whether they are installed or not.
 sources = [str(root / folder) for folder in ("compiler", "python", "tools")]
 config.environment["PYTHONPATH"] = os.pathsep.join([*sources, os.environ.get("PYTHONPATH", "")])  # noqa: F821
+config.environment["DITTO_CACHE"] = ""  # noqa: F821
 # JAX's newer front end gives this op, which the older MLIR does not know.
 if hasattr(chlo, "SquareOp"):
     config.available_features.add("chlo-square")  # noqa: F821

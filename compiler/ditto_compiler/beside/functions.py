@@ -33,6 +33,9 @@ FEWER = 6
 POINTS = 4096
 """Arguments for which a function is evaluated at a time: it is compiled once."""
 
+MOST_FRAC = 30
+"""Fraction bits beyond which nothing is worth keeping."""
+
 NOMINAL_BITS = 16
 """Significant bits of arguments and results of a function about which nothing is decided yet."""
 
@@ -46,6 +49,9 @@ def why_not(op: ir.Operation, low: float, high: float) -> str | None:
     result, argument = (
         NOMINAL_BITS - math.ceil(math.log2(max(bound, 2.0**-8))) for bound in (size, max(-low, high))
     )
+    if names.RELATIVE in op.attributes:
+        # It gets as many as it needs.
+        argument = MOST_FRAC
     terms = _fitted(op, function, low, high, argument, Fxp(NOMINAL_BITS + 3, max(0, result)))
     return terms if isinstance(terms, str) else None
 

@@ -24,8 +24,9 @@ WIDE = Fxp(64, 18)
 SLACK = 2.0
 """How much more than a row's maximum does as well: weights are smaller by e^2 then, and their sum too."""
 
-LOWEST = -15.5
-"""Arguments of exp as a one-shot function end here, where it is 1.9e-7."""
+LOWEST = -15.9
+"""Arguments of exp as a one-shot function end here, where it is 1.2e-7: a little before a power of two, which
+leaves room for what rounding adds."""
 
 SUM_ERROR = 1e-3
 """Of what is done with the sum of a row, absolute for the logarithm and relative for the reciprocal."""

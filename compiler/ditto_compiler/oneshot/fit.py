@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto_compiler.errors import DittoError
+from ditto_compiler.oneshot import cache
 from ditto_compiler.oneshot.search import POINTS, Exponential, Fourier, Search, points
 from ditto_compiler.oneshot.series import Floats, Ints
 from ditto_compiler.oneshot.terms import (
@@ -117,18 +118,15 @@ class _Problem:
     @cached_property
     def smallest(self) -> float:
         """What errors are divided by, at least."""
-        return float(self.scale(points(*self.real), self.y).min())
+        return float(self.scale(self.y).min())
 
     def values(self, x: Floats) -> Floats:
         """The function's; beyond an end where it has none, what it has at the end."""
         return _values(self.function, x, *self.ends)
 
-    def scale(self, x: Floats, y: Floats) -> Floats:
-        """What errors are divided by; beyond an end, as at the end."""
-        if not self.relative:
-            return np.ones_like(y)
-        low, high = self.ends
-        return np.abs(np.interp(np.clip(x, low, high), x, y))
+    def scale(self, y: Floats) -> Floats:
+        """What errors of some values are divided by."""
+        return np.abs(y) if self.relative else np.ones_like(y)
 
     @cached_property
     def key(self) -> str:
@@ -139,27 +137,30 @@ class _Problem:
     @cached_property
     def sampled(self) -> _Known:
         """Evenly spaced, or all."""
-        return self._known(EVERY)
+        return self.known(self._arguments(EVERY))
 
     @cached_property
     def all(self) -> _Known:
         """All arguments, unless there are too many."""
-        return self._known(MOST)
+        return self.known(self._arguments(MOST))
 
-    def _known(self, most: int) -> _Known:
-        count = self.high - self.low + 1
-        x = np.linspace(self.low, self.high, most).astype(np.int64) if count > most else None
-        x = np.arange(self.low, self.high + 1) if x is None else np.unique(x)
+    def _arguments(self, most: int) -> Ints:
+        if self.high - self.low < most:
+            return np.arange(self.low, self.high + 1)
+        return np.unique(np.linspace(self.low, self.high, most).astype(np.int64))
+
+    def known(self, x: Ints) -> _Known:
+        """The function at some arguments."""
         real = np.ldexp(x.astype(np.float64), -self.frac)
         y = self.values(real)
-        return _Known(x, y, self.scale(real, y))
+        return _Known(x, y, self.scale(y))
 
 
 _SEARCHES: Final[dict[str, Search]] = {}
 """By what they depend on."""
 
-_FITTED: Final[dict[str, Terms | FitError]] = {}
-"""By what they depend on."""
+_FITTED: Final[dict[str, Terms | str]] = {}
+"""Likewise; or the reason why there are none."""
 
 
 def fit(
@@ -205,18 +206,20 @@ def fit(
     problem = _problem(evaluate, low, high, ring_frac, error, relative, max_words, max_ring)
     if noise is not None and not 0 < noise < math.inf:
         raise FitError(f"{_what(low, high)}: the noise must be above 0")
-    wanted = (problem.key, result, fewer, noise)
-    key = hashlib.blake2b(repr(wanted).encode()).hexdigest()
+    key = cache.digest(repr((problem.key, problem.frac, result, fewer, noise)))
     if key not in _FITTED:
-        try:
-            fracs = range(result[1], -1, -1)
-            results = [_result(problem, result[0] - result[1] + frac, frac, noise) for frac in fracs]
-            _FITTED[key] = _fit(problem, results, fewer)
-        except FitError as failed:
-            _FITTED[key] = failed
+        fracs = range(result[1], -1, -1)
+        results = [_result(problem, result[0] - result[1] + frac, frac, noise) for frac in fracs]
+        kept = cache.read(key)
+        if isinstance(kept, Terms) and not _believable(problem, results[: fewer + 1], kept):
+            kept = None
+        if kept is None:
+            kept = _fit(problem, results, fewer)
+            cache.write(key, kept)
+        _FITTED[key] = kept
     found = _FITTED[key]
-    if isinstance(found, FitError):
-        raise FitError(str(found))
+    if isinstance(found, str):
+        raise FitError(found)
     return found
 
 
@@ -243,8 +246,9 @@ def _problem(
     y = _values(evaluate, x, low, high)
     if not np.isfinite(y).all():
         raise FitError(f"{what}: it is not finite at {x[~np.isfinite(y)][0]}")
+    zero = f"{what} to a relative error: it is 0 there"
     if relative and not np.abs(y).min() > 0:
-        raise FitError(f"{what} to a relative error: it is 0 there")
+        raise FitError(zero)
     frac = min(ring_frac, _steps(x, y, error * np.abs(y[1:]) if relative else error))
     first, last = math.ceil(math.ldexp(low, frac)), math.floor(math.ldexp(high, frac))
     if last - first < 2 or max(abs(first), abs(last)) >= 1 << 62:
@@ -252,6 +256,8 @@ def _problem(
     first, last = first - BEYOND, last + BEYOND
     narrowest = (last - first).bit_length() - frac
     y = _values(evaluate, points(math.ldexp(first, -frac), math.ldexp(last, -frac)), low, high)
+    if relative and not np.abs(y).min() > 0:
+        raise FitError(zero)
     return _Problem(
         evaluate,
         (low, high),
@@ -299,11 +305,10 @@ def _result(problem: _Problem, ring: int, frac: int, noise: float | None) -> _Re
 
 def _search(problem: _Problem) -> Search:
     if problem.key not in _SEARCHES:
-        scale = problem.scale(points(*problem.real), problem.y)
         _SEARCHES[problem.key] = Search(
             *problem.real,
             problem.y,
-            scale,
+            problem.scale(problem.y),
             problem.error,
             problem.max_words // 2,
             problem.narrowest,
@@ -312,8 +317,20 @@ def _search(problem: _Problem) -> Search:
     return _SEARCHES[problem.key]
 
 
-def _fit(problem: _Problem, results: list[_Result], fewer: int) -> Terms:
-    """With the first of some results that words of 64 bits hold, of so many that may be had."""
+def _believable(problem: _Problem, results: list[_Result], terms: Terms) -> bool:
+    """Whether terms that were kept are an answer to a problem, and as good as they say at some arguments."""
+    x = np.linspace(problem.low, problem.high, POINTS).astype(np.int64)
+    known = problem.known(np.unique(x))
+    return (
+        (terms.low, terms.high, terms.frac) == (problem.low, problem.high, problem.frac)
+        and (terms.result_ring, terms.result_frac) in [(result.ring, result.frac) for result in results]
+        and (terms.relative, terms.words <= problem.max_words) == (problem.relative, True)
+        and _worst(terms, known) <= terms.error_bound <= problem.error + 2.0**-VALUE_FRAC
+    )
+
+
+def _fit(problem: _Problem, results: list[_Result], fewer: int) -> Terms | str:
+    """With the first result that words of 64 bits hold, if `fewer` come before it at most; or why not."""
     search = _search(problem)
     reached, fitting = math.inf, len(results)
     for series in _stages(search):
@@ -338,7 +355,7 @@ def _fit(problem: _Problem, results: list[_Result], fewer: int) -> Terms:
     else:
         nearest = f"the best has {reached:.2g}" if reached < math.inf else "none fits words of 64 bits"
         todo = "allow"
-    raise FitError(
+    return (
         f"no one-shot function of {problem.max_words} words reaches {kind} {problem.error:.2g} from "
         f"{problem.ends[0]:g} to {problem.ends[1]:g}: {nearest}; {todo} more words, a wider ring of the "
         "argument, a narrower range or a larger error"

@@ -164,7 +164,7 @@ class Search:
                 rates = (first + step * np.arange(count)).astype(np.float64)
                 if reached > asked and made:
                     continue
-                solution, _ = samples.ridge(rates * self._unit(period))
+                solution = samples.ridge(rates * self._unit(period))
                 made.append(self._fourier(samples, period, rates, solution))
             if found[0][0] > _HOPEFUL * self._error:
                 break
@@ -216,7 +216,7 @@ class Search:
             if len(errors) > _TREND:
                 # Each more takes about the same part of the error.
                 rate = (errors[-1] / errors[-1 - _TREND]) ** (1 / _TREND)
-                if errors[-1] * rate ** (most - len(errors)) > _HOPEFUL * self._error:
+                if errors[-1] * rate ** (most - len(errors)) > _ROUGH * self._error:
                     break
         return [] if made is None else [made]
 

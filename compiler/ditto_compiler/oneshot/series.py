@@ -12,7 +12,7 @@ threads, which take longer to meet than to compute where other processes run.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,39 @@ _TINY: Final = 1e-300
 
 _ROUNDS: Final = 12
 """Of weighting anew."""
+
+
+class _Projected(NamedTuple):
+    """A function's part along some waves: what is left of it, an orthonormal basis and how it was made."""
+
+    left: Floats
+    basis: Floats
+    triangle: Floats
+    along: Floats
+
+    @property
+    def size(self) -> float:
+        """Of what is left, squared."""
+        return float(self.left @ self.left)
+
+    def solution(self) -> Floats:
+        """The coefficients of the waves."""
+        return _substituted(self.triangle, self.along)
+
+
+def _substituted(triangle: Floats, right: Floats) -> Floats:
+    """The solution of an upper triangular system."""
+    x = right.copy()
+    for i in range(len(x) - 1, -1, -1):
+        x[i] /= triangle[i, i]
+        x[:i] -= triangle[:i, i] * x[i]
+    return x
+
+
+def _solved(matrix: Floats, right: Floats) -> Floats:
+    """The solution of a system: the library's own starts threads however small it is."""
+    basis, triangle = np.linalg.qr(matrix)
+    return _substituted(triangle, right @ basis)
 
 
 class Samples:
@@ -106,21 +139,19 @@ class Samples:
         rows[count, 0] = 1.0 if self.odd else 0.0
         return rows
 
-    def _solved(self, waves: Floats) -> tuple[Floats, Floats, Floats]:
-        """Coefficients by least squares, what is left, with the prices, and an orthonormal basis."""
-        basis, triangle = np.linalg.qr(self._priced(waves))
-        along = basis[: len(self.x)].T @ self.target
-        target = np.concatenate([self.target, np.zeros(waves.shape[1])])
-        return np.linalg.solve(triangle, along), target - basis @ along, basis
+    def _projected(self, frequencies: Floats) -> _Projected:
+        basis, triangle = np.linalg.qr(self._priced(self.waves(frequencies)))
+        along = np.asarray(basis[: len(self.x)].T @ self.target, np.float64)
+        target = np.concatenate([self.target, np.zeros(len(along))])
+        return _Projected(target - basis @ along, basis, triangle, along)
 
-    def ridge(self, frequencies: Floats) -> tuple[Floats, float]:
-        """Coefficients by least squares, where each has a price, and the greatest error that is left."""
-        solution, left, _ = self._solved(self.waves(frequencies))
-        return solution, float(np.abs(left[: len(self.x)]).max())
+    def ridge(self, frequencies: Floats) -> Floats:
+        """Coefficients by least squares, where each has a price."""
+        return self._projected(frequencies).solution()
 
     def error(self, frequencies: Floats) -> float:
         """The greatest that `ridge` leaves."""
-        return self.ridge(frequencies)[1]
+        return float(np.abs(self._projected(frequencies).left[: len(self.x)]).max())
 
     def prefixes(self, frequencies: Floats) -> Floats:
         """The greatest error that the first 1, 2, ... frequencies leave."""
@@ -137,7 +168,7 @@ class Samples:
             root = np.sqrt(weights)
             rows = self._priced(waves * root[:, None])
             basis, triangle = np.linalg.qr(rows)
-            solution = np.linalg.solve(triangle, basis[: len(root)].T @ (self.target * root))
+            solution = _substituted(triangle, basis[: len(root)].T @ (self.target * root))
             left = np.abs(self.target - waves @ solution)
             if left.max() < least:
                 best, least = solution, float(left.max())
@@ -163,8 +194,8 @@ class Samples:
         """Where one frequency more would take the most of what is left, while the others stay."""
         top = 1.5 * float(np.max(frequencies, initial=math.pi)) + 3.0
         grid = np.linspace(top / _GRID, top, _GRID)
-        _, left, basis = self._solved(self.waves(frequencies))
-        top_left, top_basis = left[: len(self.x)], basis[: len(self.x)]
+        now = self._projected(frequencies)
+        top_left, top_basis = now.left[: len(self.x)], now.basis[: len(self.x)]
         each, asked = self._of_each, self._price**2
         more = self.waves(grid)[:, 1:]
         first, second = more[:, ::each], more[:, each - 1 :: each]
@@ -183,29 +214,28 @@ class Samples:
 
     def descended(self, start: Floats, fixed: int = 0, steps: int = _STEPS) -> Floats:
         """Frequencies near these that leave less, by Levenberg and Marquardt; the first so many stay."""
-        count = len(self.x)
-        at, (solution, left, basis) = start, self._solved(self.waves(start))
-        size, damping = float(left @ left), 1e-2
+        count, at, now = len(self.x), start, self._projected(start)
+        size, damping = now.size, 1e-2
         for _ in range(steps):
-            slopes = self._slopes(at, solution)[:, fixed:]
+            slopes = self._slopes(at, now.solution())[:, fixed:]
             # Of what moving a frequency changes, the part that no coefficients make up for.
-            inner = basis[:count].T @ slopes
-            normal: Floats
-            normal, gradient = slopes.T @ slopes - inner.T @ inner, slopes.T @ left[:count]
+            inner = now.basis[:count].T @ slopes
+            normal: Floats = slopes.T @ slopes - inner.T @ inner
+            gradient = slopes.T @ now.left[:count]
             gained = 0.0
             for _ in range(_TRIES):
-                change = np.linalg.solve(normal + np.diag(damping * np.diag(normal) + _TINY), gradient)
+                change = _solved(normal + np.diag(damping * np.diag(normal) + _TINY), gradient)
                 tried = np.append(at[:fixed], np.abs(at[fixed:] + np.clip(change, -_FAR, _FAR)))
-                solved = self._solved(self.waves(tried))
-                gained = size - float(solved[1] @ solved[1])
+                then = self._projected(tried)
+                gained = size - then.size
                 if gained > 0:
                     break
                 damping *= 10
             if gained <= 0:
                 break
-            at, (solution, left, basis) = tried, solved
+            at, now, damping = tried, then, damping / 10
             enough = gained <= _ENOUGH * size
-            size, damping = size - gained, damping / 10
+            size = now.size
             if enough:
                 break
         return np.append(at[:fixed], np.sort(at[fixed:]))

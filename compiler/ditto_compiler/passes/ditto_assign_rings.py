@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.beside.functions import ROWS, fitted_terms, largest_value
+from ditto_compiler.beside.functions import MOST_FRAC, ROWS, fitted_terms, largest_value
 from ditto_compiler.beside.placement import WIDEST, Effect, effect_of
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
@@ -571,10 +571,6 @@ def _mark(value: ir.Value) -> None:
     while op is not None and names.BESIDE not in op.attributes:
         op.attributes[names.BESIDE] = ir.UnitAttr.get(op.context)
         op = defining_op(op.operands[0]) if len(op.operands) else None
-
-
-MOST_FRAC = 30
-"""Fraction bits beyond which nothing is worth keeping."""
 
 
 def _magnitude(bound: float) -> int:
