@@ -46,13 +46,11 @@ def why_not(op: ir.Operation, low: float, high: float) -> str | None:
     size = _largest(function, low, high)
     if not np.isfinite(size):
         return "it has no bounded values there"
-    result, argument = (
-        NOMINAL_BITS - math.ceil(math.log2(max(bound, 2.0**-8))) for bound in (size, max(-low, high))
-    )
-    if names.RELATIVE in op.attributes:
-        # It gets as many as it needs.
-        argument = MOST_FRAC
-    terms = _fitted(op, function, low, high, argument, Fxp(NOMINAL_BITS + 3, max(0, result)))
+    whole, argument_whole = (math.ceil(math.log2(max(bound, 2.0**-8))) for bound in (size, max(-low, high)))
+    frac = max(0, NOMINAL_BITS - whole)
+    # A relative one gets as many as it needs.
+    argument = MOST_FRAC if names.RELATIVE in op.attributes else NOMINAL_BITS - argument_whole
+    terms = _fitted(op, function, low, high, argument, Fxp(max(2, whole + 3) + frac, frac))
     return terms if isinstance(terms, str) else None
 
 

@@ -15,6 +15,7 @@ from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
 from ditto_compiler.encoding import Fxp
+from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import (
     attributes_of,
     defining_op,
@@ -88,6 +89,15 @@ class DittoAssignRings(Pass):
     large: int = 1 << 26
     """Multiplications from which on a matrix product is large."""
 
+    def __post_init__(self) -> None:
+        for name in ("significant_bits", "least_bits"):
+            if not 1 <= getattr(self, name) <= MOST_FRAC:
+                raise DittoError(f"{name} must be from 1 to {MOST_FRAC}, got {getattr(self, name)}")
+        if not 0 <= self.margin_bits <= MOST_FRAC:
+            raise DittoError(f"margin_bits must be from 0 to {MOST_FRAC}, got {self.margin_bits}")
+        if self.large < 0:
+            raise DittoError(f"large must be at least 0, got {self.large}")
+
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
         entry = self.entry(module, after="ditto-insert-casts")
@@ -120,6 +130,7 @@ class _Number:
         least: integer bits, sign and margin included, that its magnitude needs.
         made: integer bits of the ring that it is made in.
         wanted: integer bits that its most demanding use needs.
+        is_known: whether its magnitude is, so that it may do with fewer fraction bits than the policy says.
         needed: fraction bits that it has at least, whatever its magnitude.
     """
 
@@ -128,6 +139,7 @@ class _Number:
     frac: int
     least: int
     made: int
+    is_known: bool
     wanted: int = 0
     needed: int = 0
 
@@ -207,21 +219,23 @@ class _Assigner:
         if reach is not None:
             least = max(least, min(_magnitude(reach) + 2, WIDEST - home.frac))
         frac = max(0, min(frac, WIDEST - least, MOST_FRAC))
-        self._numbers[value] = _Number(home, bound, frac, least, least)
+        self._numbers[value] = _Number(home, bound, frac, least, least, is_known)
 
     def _assumed(self, value: ir.Value, op: ir.Operation | None, home: Fxp) -> float:
         """The largest magnitude of a value of which nothing is known: what the engine would take."""
-        whole, product = 2.0 ** (home.ring - 2 - home.frac), 2.0 ** (home.ring - 2 - 2 * home.frac)
+        whole = 2.0 ** (home.ring - 2 - home.frac)
         effect = None if op is None else self._effect(op)
         if op is None or effect not in (Effect.LOCAL, Effect.PRODUCT, Effect.SELECT):
             return whole
         if effect is Effect.PRODUCT:
+            # What leaves room for the fraction bits of its operands.
+            room = 2.0 ** (home.ring - 2 - sum(self._operand_frac(v) for v in _factors(op)))
             known = [self._ranges.bound(v) for v in op.operands]
             if op.name == "stablehlo.multiply" and min(known) < math.inf:
                 # As safe as the other operand.
                 other = self._numbers[op.operands[0 if known[1] < math.inf else 1]].bound
-                return min(whole, min(known) * other)
-            return product
+                room = min(room, min(known) * other)
+            return min(whole, room)
         bounds = [self._numbers[v].bound for v in op.operands if v in self._numbers]
         if op.name in ("stablehlo.add", "stablehlo.subtract"):
             return min(whole, sum(bounds))
@@ -298,7 +312,7 @@ class _Assigner:
             self._want(value, result.made)
 
     def _decide_product(self, op: ir.Operation, result: _Number) -> None:
-        left, right = op.operands[0], op.operands[len(op.operands) - 1]
+        left, right = _factors(op)
         result.made = result.least
         fracs = self._product_scales(op, result.made)
         if fracs is None:
@@ -323,13 +337,10 @@ class _Assigner:
 
     def _product_scales(self, op: ir.Operation, made: int) -> tuple[int, int] | None:
         """Fraction bits of a product's operands, so that the exact product fits; None if there are none."""
-        values = (op.operands[0], op.operands[len(op.operands) - 1])
+        values = _factors(op)
         for room in dict.fromkeys((self._room(op), WIDEST)):
             fracs = [self._operand_frac(value) for value in values]
-            least = [
-                min(frac, max(0, self._options.least_bits - _magnitude(self._numbers[value].bound)))
-                for frac, value in zip(fracs, values, strict=True)
-            ]
+            least = [self._least_frac(value) for value in values]
             while made + sum(fracs) > room:
                 able = [i for i in (0, 1) if fracs[i] > least[i]]
                 if not able:
@@ -349,6 +360,13 @@ class _Assigner:
         # A constant is as exact as its own digits; two bits less than a number is worth are enough.
         worth = self._options.significant_bits - 2 - _magnitude(number.bound)
         return max(0, min(dyadic_bits(value, WIDEST), worth, MOST_FRAC))
+
+    def _least_frac(self, value: ir.Value) -> int:
+        """Fraction bits that a product's operand keeps at least; of a magnitude not known, all."""
+        number, frac = self._numbers[value], self._operand_frac(value)
+        if not number.is_known:
+            return min(frac, number.home.frac)
+        return min(frac, max(0, self._options.least_bits - _magnitude(number.bound)))
 
     def _want(self, value: ir.Value, bits: int) -> None:
         number = self._numbers.get(value)
@@ -413,10 +431,11 @@ class _Assigner:
         return self._secret.is_secret(value)
 
     def _too_large(self, op: ir.Operation, number: _Number) -> None:
+        known = f"reach {number.bound:.3g}, which" if number.is_known else "are of unknown magnitude, and"
         self._errors.add(
             op,
-            f"numbers reach {number.bound:.3g}, which with {number.frac} fraction bits, and what its uses "
-            f"multiply it by, do not fit {WIDEST} bits; calibrate, or give it a rule with fewer frac bits",
+            f"its numbers {known} with {number.frac} fraction bits, and those of what they are multiplied "
+            f"by, do not fit {WIDEST} bits; calibrate, or give it a rule with fewer frac bits",
         )
 
     def _shorten(self, op: ir.Operation | None, values: Sequence[ir.Value]) -> None:
@@ -584,6 +603,11 @@ def _needed_bits(op: ir.Operation) -> int:
     if names.RELATIVE not in op.attributes or low is None or error is None or low <= 0:
         return 0
     return max(0, 2 - math.floor(math.log2(low * error)))
+
+
+def _factors(op: ir.Operation) -> tuple[ir.Value, ir.Value]:
+    """The operands of a product; a square has one."""
+    return op.operands[0], op.operands[len(op.operands) - 1]
 
 
 def _multiplications(op: ir.Operation) -> int:

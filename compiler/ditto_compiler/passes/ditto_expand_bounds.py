@@ -10,6 +10,7 @@ from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.calibration import wider
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.errors import DittoError
 from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import entry_function, ir, ops_of
@@ -46,7 +47,7 @@ class DittoExpandBounds(Pass):
         %3 = stablehlo.multiply %2, %slack : tensor<4xf32>
         %4 = stablehlo.add %3, %first : tensor<4xf32>                                  // 1.25
 
-    Errors: none.
+    Errors: an annotated module.
     """
 
     name: ClassVar[str] = "ditto-expand-bounds"
@@ -54,6 +55,12 @@ class DittoExpandBounds(Pass):
     """How much larger than measured maxima may be; 1 or more."""
     most: int = 24
     """Thresholds beyond which a tournament costs less."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.margin < math.inf:
+            raise DittoError(f"margin must be a number from 1 on, got {self.margin}")
+        if self.most < 0:
+            raise DittoError(f"most must be at least 0, got {self.most}")
 
     def run(self, module: ir.Module) -> None:
         self.remarks.clear()
