@@ -218,7 +218,7 @@ class _Assigner:
         reach = None if op is None else names.get_float(op, names.REACH)
         if reach is not None:
             least = max(least, min(_magnitude(reach) + 2, WIDEST - home.frac))
-        frac = max(0, min(frac, WIDEST - least, MOST_FRAC))
+        frac = max(0, min(frac, WIDEST - least, max(MOST_FRAC, home.frac)))
         self._numbers[value] = _Number(home, bound, frac, least, least, is_known)
 
     def _assumed(self, value: ir.Value, op: ir.Operation | None, home: Fxp) -> float:
