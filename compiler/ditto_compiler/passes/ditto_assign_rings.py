@@ -168,6 +168,14 @@ class _Assigner:
         self._effects = {
             op.results[0]: effect for op in self._ops[:-1] if (effect := effect_of(op)) is not None
         }
+        # Before operands change: an engine's op without fixed-point results works as its operands are.
+        self._homes = {
+            user.results[0]: working_scale(user)
+            for op in self._ops[:-1]
+            if self._effect(op) is None
+            for user in (op, *nested_ops(op))
+            if len(user.results) and user.name in OPS
+        }
         self._numbers: dict[ir.Value, _Number] = {}
         self._scales: dict[ir.Value, tuple[int, int]] = {}
         self._terms: dict[ir.Value, Terms] = {}
@@ -228,14 +236,15 @@ class _Assigner:
         if op is None or effect not in (Effect.LOCAL, Effect.PRODUCT, Effect.SELECT):
             return whole
         if effect is Effect.PRODUCT:
-            # What leaves room for the fraction bits of its operands.
-            room = 2.0 ** (home.ring - 2 - sum(self._operand_frac(v) for v in _factors(op)))
+            bound = 2.0 ** (home.ring - 2 - 2 * home.frac)
             known = [self._ranges.bound(v) for v in op.operands]
             if op.name == "stablehlo.multiply" and min(known) < math.inf:
-                # As safe as the other operand.
-                other = self._numbers[op.operands[0 if known[1] < math.inf else 1]].bound
-                room = min(room, min(known) * other)
-            return min(whole, room)
+                # As safe as the other operand, if there is room for all fraction bits.
+                possible = min(known) * self._numbers[op.operands[0 if known[1] < math.inf else 1]].bound
+                room = 2.0 ** (WIDEST - 2 - sum(self._operand_frac(v) for v in _factors(op)))
+                bound = min(possible, max(bound, room))
+            room = 2.0 ** (WIDEST - 2 - sum(self._least_frac(v) for v in _factors(op)))
+            return min(whole, bound, room)
         bounds = [self._numbers[v].bound for v in op.operands if v in self._numbers]
         if op.name in ("stablehlo.add", "stablehlo.subtract"):
             return min(whole, sum(bounds))
@@ -375,10 +384,16 @@ class _Assigner:
 
     def _want_for_engine(self, op: ir.Operation) -> None:
         for user in (op, *nested_ops(op)):
-            scale = working_scale(user) if user.name in OPS else None
+            scale = self._home(user)
             for value in user.operands:
                 if scale is not None and value in self._numbers and value not in self._of_engine(value):
                     self._want(value, scale.ring - scale.frac)
+
+    def _home(self, op: ir.Operation) -> Fxp | None:
+        """The ring and scale that an op of the engine, or what ends a region of one, works in."""
+        if not len(op.results) and op.parent is not None:
+            op = op.parent.operation
+        return self._homes.get(op.results[0]) if len(op.results) else None
 
     def _of_engine(self, value: ir.Value) -> Sequence[ir.Value]:
         """The value, if it is the engine's own: that has no widening to ask for."""
@@ -546,7 +561,7 @@ class _Assigner:
         if op is self._ops[-1]:
             return
         for user in (op, *nested_ops(op)):
-            scale = working_scale(user) if user.name in OPS and user.name != "func.return" else None
+            scale = self._home(user)
             for index, value in enumerate(user.operands):
                 if scale is None or not is_tensor(value.type) or index >= first_index(user):
                     continue
