@@ -18,3 +18,13 @@ module attributes {ditto.stage = "cast"} {
     return %x : tensor<4xf32>
   }
 }
+
+// -----
+
+module attributes {ditto.stage = "cast"} {
+  func.func @main(%x: tensor<4xf32, #ditto.fxp<64, 0>>) -> tensor<4xf32, #ditto.fxp<64, 0>> {
+    // expected-error @+1 {{[ditto-outline-regions] 'stablehlo.exponential' op: the engine takes 0 fraction bits for its default; give it a rule with frac = 1 or more}}
+    %0 = stablehlo.exponential %x : tensor<4xf32, #ditto.fxp<64, 0>>
+    return %0 : tensor<4xf32, #ditto.fxp<64, 0>>
+  }
+}

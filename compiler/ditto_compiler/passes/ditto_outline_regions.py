@@ -64,7 +64,8 @@ class DittoOutlineRegions(Pass):
 
     Ops that run beside the engine (`ditto.beside`) stay in `@main` as well, with the constants that they use.
 
-    Errors: a module without explicit casts, or with other functions.
+    Errors: a module without explicit casts, or with other functions; fixed-point numbers of the engine without
+    fraction bits, which there means a default.
     """
 
     name: ClassVar[str] = "ditto-outline-regions"
@@ -77,7 +78,11 @@ class DittoOutlineRegions(Pass):
             if function != entry and function.name.value not in apart:
                 errors.add(function.operation, "only @main can be outlined; run inline-calls first")
         errors.raise_if_any()
-        _Outliner(module, entry).run()
+        outliner = _Outliner(module, entry)
+        for op in outliner.without_fraction():
+            errors.add(op, "the engine takes 0 fraction bits for its default; give it a rule with frac = 1 or more")
+        errors.raise_if_any()
+        outliner.run()
         names.set_stage(module, "outlined")
 
 
@@ -100,6 +105,11 @@ class _Outliner:
         for (ring, frac), _ in (*fixed.most_common(), *any_scale.most_common()):
             # To the engine, 0 means its own default.
             self._usual_frac.setdefault(ring, frac or LEAST_FRAC)
+
+    def without_fraction(self) -> list[ir.Operation]:
+        """Ops of the engine that need a runtime with 0 fraction bits."""
+        keys = {op: self._fixed_key(op) for op in self._ops if not self._is_outside(op)}
+        return [op for op, key in keys.items() if key is not None and key[1] == 0]
 
     def run(self) -> None:
         steps = self._schedule()
