@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ditto_compiler.beside.translate import translate
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.executor.instruction import Instruction
+from ditto_compiler.executor.instruction import WIDEST, Instruction
 from ditto_compiler.ir import (
     defining_op,
     element_type,
@@ -98,7 +98,7 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
             steps.append(Call(region.name.value, operands, results))
             continue
         last = steps[-1] if steps else None
-        if is_beside:
+        if is_beside and not _is_engines(op):
             name, count, attributes_ = translate(op)
             operands = tuple(numbers[v] for v in list(op.operands)[:count])
             is_secret = any(values[operand].secret for operand in operands)
@@ -134,6 +134,12 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
         guard=_guard(entry, attributes),
         annotated=annotated,
     )
+
+
+def _is_engines(op: ir.Operation) -> bool:
+    """Whether a cast or a comparison concerns a ring that only the engine has."""
+    rings = [encoding.ring for encoding in map(encoding_of, (*op.operands, *op.results)) if encoding is not None]
+    return op.name in (*names.CASTS, names.LESS) and max(rings) > WIDEST
 
 
 def _guard(entry: func.FuncOp, arguments: Sequence[Mapping[str, ir.Attribute]]) -> Guard | None:

@@ -96,6 +96,8 @@ class View:
             if [old[at] for at in olds] != [new[at] for at in news]:
                 return None
             return self._through(op.operands[0], dict(zip(news, olds, strict=True)))
+        if op.name in names.CASTS:
+            return replace(self, value=op.operands[0])
         same = unchanged_operand(op)
         return None if same is None else replace(self, value=op.operands[same])
 
@@ -444,7 +446,9 @@ def row_statistic(like: ir.Value, x: ir.Value, y: ir.Value) -> RowStatistic | No
         if spread.op == op:
             break
         op = spread.op
-    if op is None or op.name != "stablehlo.reduce" or len(op.results) != 1 or op.operands[0] != x:
+    if op is None or op.name != "stablehlo.reduce" or len(op.results) != 1:
+        return None
+    if uncast(op.operands[0]) != uncast(x):
         return None
     axes = list(ir.DenseI64ArrayAttr(op.attributes["dimensions"]))
     kept = [axis for axis in range(len(view.shape)) if axis not in axes]
@@ -456,6 +460,12 @@ def row_statistic(like: ir.Value, x: ir.Value, y: ir.Value) -> RowStatistic | No
     from_identity = name in IDENTITIES and constant(op.operands[1]) in IDENTITIES[name]
     slack = names.get_float(op, names.SLACK) or 0.0
     return RowStatistic(name, tuple(sorted(axes)), slack) if covers and from_identity else None
+
+
+def uncast(value: ir.Value) -> ir.Value:
+    """What a number was cast from: the same number, in another ring or with another scale."""
+    op = defining_op(value)
+    return uncast(op.operands[0]) if op is not None and op.name in names.CASTS else value
 
 
 def matched_ops(root: ir.Value, found: Match) -> set[ir.Operation]:

@@ -94,10 +94,14 @@ def test_every_function_that_has_the_form_is_tested() -> None:
     assert set(SITES) == {function for function, forms in FORMS.items() if ONESHOT in forms}
 
 
+LEVEL = {"tanh": 1 - np.tanh(4.5), "logistic": 1 / (1 + np.exp(8.5))}
+"""How far from their limits the functions are where their arguments are clipped."""
+
+
 @pytest.mark.parametrize("function", SITES)
 def test_the_form_is_the_function(function: str) -> None:
     fn, args = SITES[function]
-    np.testing.assert_allclose(run(rewritten(function), args), fn(*args), atol=2e-5)
+    np.testing.assert_allclose(run(rewritten(function), args), fn(*args), atol=2e-5 + LEVEL.get(function, 0))
 
 
 @pytest.mark.parametrize("function", SITES)
@@ -106,9 +110,8 @@ def test_a_row_bound_may_be_larger_than_the_maximum(function: str) -> None:
     module = rewritten(function)
     assert add_slack(module) == function.endswith("softmax")
     # Weights that are clipped are e^2 larger than they would be, relative to the others.
-    np.testing.assert_allclose(
-        run(module, args), fn(*args), atol=2e-5 + (5e-5 if "softmax" in function else 0)
-    )
+    more = 5e-5 if "softmax" in function else LEVEL.get(function, 0)
+    np.testing.assert_allclose(run(module, args), fn(*args), atol=2e-5 + more)
 
 
 @pytest.mark.parametrize("function", SITES)
@@ -158,7 +161,7 @@ def test_with_the_engine_alone_the_program_is_that_of_its_form(function: str) ->
     fn, args = SITES[function]
     texts = []
     for form in (ONESHOT, FORMS[function][ONESHOT].engine):
-        policy = dataclasses.replace(load_policy("ditto"), forms=(FormRule("test", {function: form}),))
+        policy = dataclasses.replace(load_policy("ditto-engine"), forms=(FormRule("test", {function: form}),))
         module = trace(fn, args).module
         PassManager(parse_pipeline("inline-calls,legalize-chlo,canonicalize,cse")).run(module)
         PassManager((DittoApproximate(policy_object=policy),)).run(module)

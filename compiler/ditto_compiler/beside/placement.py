@@ -6,12 +6,9 @@ import enum
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
+from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import element_type, encoding_of, ir
 from ditto_compiler.structure import is_float, reducer
-
-WIDEST = 64
-"""Bits of the widest ring of the executor on shares."""
-
 
 class Effect(enum.Enum):
     """What an op does to the secret, so how rings and scales of operands and results belong together."""

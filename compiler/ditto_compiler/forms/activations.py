@@ -161,13 +161,13 @@ def _with_even_part(
 
 
 def tanh_oneshot(x: Tensor) -> Tensor:
-    """tanh as it is."""
-    return x.oneshot("tanh", Tensor.tanh, tanh_cubic, 1e-3)
+    """tanh as it is, up to where it is within 2.5e-4 of 1."""
+    return x.clamped(-4.5, 4.5).oneshot("tanh", Tensor.tanh, tanh_cubic, 7e-4)
 
 
 def logistic_oneshot(x: Tensor) -> Tensor:
-    """The logistic function as it is."""
-    return x.oneshot("logistic", Tensor.logistic, logistic_sextic, 1e-3)
+    """The logistic function as it is, up to where it is within 2.1e-4 of 0 or 1."""
+    return x.clamped(-8.5, 8.5).oneshot("logistic", Tensor.logistic, logistic_sextic, 7e-4)
 
 
 def odd(x: Folded, inside: Tensor, limit: float = 1.0) -> Tensor:

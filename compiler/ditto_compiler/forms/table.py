@@ -114,7 +114,7 @@ FORMS: dict[str, dict[str, Form]] = {
             0.0,
             norm.wide(norm.layer_norm, norm.octave_rsqrt),
         ),
-        _oneshot("the same, rsqrt one-shot", 0.004, norm.oneshot_layer_norm, "octaves"),
+        _oneshot("the same, rsqrt one-shot", 0.0004, norm.oneshot_layer_norm, "octaves"),
     ),
     "rms_norm": _by_name(
         Form("rsqrt", "x rsqrt(mean(x²) + eps) scale", PUMA, f"{SPREAD}; ring 64", 0.0, norm.rms_norm),
@@ -127,7 +127,7 @@ FORMS: dict[str, dict[str, Form]] = {
             0.0,
             norm.wide(norm.rms_norm, norm.octave_rsqrt),
         ),
-        _oneshot("the same, rsqrt one-shot", 0.004, norm.oneshot_rms_norm, "octaves"),
+        _oneshot("the same, rsqrt one-shot", 0.0004, norm.oneshot_rms_norm, "octaves"),
     ),
     "argmax": _by_name(
         Form("tournament", "of pairs (value, index)", OURS, ANY, 0.0, argmax.argmax),

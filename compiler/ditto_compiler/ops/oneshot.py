@@ -20,4 +20,4 @@ def _range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
 
 
 # The engine has none of them: ditto-choose-functions leaves only those that run beside it.
-register(Op(names.ONESHOT, __name__, Kind.ARITHMETIC, fixed_scale, _range, emit=None))
+register(Op(names.ONESHOT, __name__, Kind.ARITHMETIC, fixed_scale, _range, emit=None, rings=(32, 64)))

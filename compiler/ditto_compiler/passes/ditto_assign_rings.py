@@ -10,12 +10,13 @@ from typing import ClassVar
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.beside.functions import MOST_FRAC, ROWS, fitted_terms, largest_value
-from ditto_compiler.beside.placement import WIDEST, Effect, effect_of
+from ditto_compiler.beside.placement import Effect, effect_of
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.errors import DittoError
+from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import (
     attributes_of,
     defining_op,
@@ -243,7 +244,7 @@ class _Assigner:
                 possible = min(known) * self._numbers[op.operands[0 if known[1] < math.inf else 1]].bound
                 room = 2.0 ** (WIDEST - 2 - sum(self._operand_frac(v) for v in _factors(op)))
                 bound = min(possible, max(bound, room))
-            room = 2.0 ** (WIDEST - 2 - sum(self._least_frac(v) for v in _factors(op)))
+            room = 2.0 ** (WIDEST - 2 - sum(self._least_frac(v, home.frac) for v in _factors(op)))
             return min(whole, bound, room)
         bounds = [self._numbers[v].bound for v in op.operands if v in self._numbers]
         if op.name in ("stablehlo.add", "stablehlo.subtract"):
@@ -349,7 +350,8 @@ class _Assigner:
         values = _factors(op)
         for room in dict.fromkeys((self._room(op), WIDEST)):
             fracs = [self._operand_frac(value) for value in values]
-            least = [self._least_frac(value) for value in values]
+            home = self._numbers[op.results[0]].home
+            least = [self._least_frac(value, home.frac) for value in values]
             while made + sum(fracs) > room:
                 able = [i for i in (0, 1) if fracs[i] > least[i]]
                 if not able:
@@ -370,11 +372,11 @@ class _Assigner:
         worth = self._options.significant_bits - 2 - _magnitude(number.bound)
         return max(0, min(dyadic_bits(value, WIDEST), worth, MOST_FRAC))
 
-    def _least_frac(self, value: ir.Value) -> int:
-        """Fraction bits that a product's operand keeps at least; of a magnitude not known, all."""
+    def _least_frac(self, value: ir.Value, in_engine: int) -> int:
+        """Fraction bits that a product's operand keeps at least; of a magnitude not known, as in the engine."""
         number, frac = self._numbers[value], self._operand_frac(value)
         if not number.is_known:
-            return min(frac, number.home.frac)
+            return min(frac, number.home.frac, in_engine)
         return min(frac, max(0, self._options.least_bits - _magnitude(number.bound)))
 
     def _want(self, value: ir.Value, bits: int) -> None:
@@ -387,6 +389,8 @@ class _Assigner:
             scale = self._home(user)
             for value in user.operands:
                 if scale is not None and value in self._numbers and value not in self._of_engine(value):
+                    if scale.ring > WIDEST:
+                        scale = self._numbers[value].home
                     self._want(value, scale.ring - scale.frac)
 
     def _home(self, op: ir.Operation) -> Fxp | None:
@@ -579,7 +583,12 @@ class _Assigner:
                 if self._effect(before) is not None:
                     _mark(made)
             else:
-                self._cast[key] = insert_casts(self._widened(value, target, before), target, before=before)
+                source = value
+                number = self._numbers.get(value)
+                if target.ring > WIDEST and number is not None and self._is_secret(value):
+                    # The engine casts from a ring of its own.
+                    source = self._at(value, number.home, before)
+                self._cast[key] = insert_casts(self._widened(source, target, before), target, before=before)
         return self._cast[key]
 
     def _widened(self, value: ir.Value, target: Fxp, before: ir.Operation) -> ir.Value:

@@ -17,6 +17,7 @@ from ditto_compiler.intervals import Interval, Range
 from ditto_compiler.ir import (
     defining_op,
     drop_unused_functions,
+    element_type,
     entry_function,
     func,
     insert_op,
@@ -46,7 +47,7 @@ class DittoChooseFunctions(Pass):
 
     Of proof and measurement it is what both allow. A clip of an argument that so is known to be idle goes.
     What else there is falls back: its `otherwise` is put in its place; so is, for all, where the policy runs
-    nothing `beside` the engine, and in loops and branches. A function of what is public is put in its place
+    nothing `beside` the engine, in loops and branches, and in double precision. A function of what is public is put in its place
     itself. A remark says of each what was decided.
 
     Requires: ranges applied, no encodings yet. Ensures: a `ditto.oneshot` has `low` and `high`. Keeps:
@@ -124,6 +125,8 @@ class DittoChooseFunctions(Pass):
             return _fallback(op, "the policy runs nothing beside the engine")
         if op.parent is None or op.parent.name != "func.func":
             return _fallback(op, "a loop or a branch runs in the engine as a whole")
+        if element_type(x) == "f64":
+            return _fallback(op, "double precision asks for more than rings of 64 bits hold")
         stated = _stated(op)
         if stated is not None and why_not(op, *stated) is None:
             return self._on_stated(op, stated, known)
