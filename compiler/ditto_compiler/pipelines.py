@@ -105,7 +105,7 @@ def precision_pipeline(
         # Formulas repeat constants.
         MlirPass("cse"),
         # Every constant is now in the encodings that it is used in.
-        DittoLegalizeConstants(),
+        DittoLegalizeConstants(beside=policy.beside == "shares"),
         MlirPass("cse"),
     )
     if policy.beside == "shares":

@@ -37,7 +37,7 @@ func.func @gelu(%x: tensor<4xf32> {ditto.range = array<f64: -4.0, 4.0>}) -> tens
 // CHECK:         %[[B:.*]] = stablehlo.broadcast_in_dim %[[M]], dims = [0]
 // CHECK:         %[[D:.*]] = stablehlo.subtract %arg0, %[[B]]
 // CHECK:         %[[C:.*]] = stablehlo.maximum %[[D]], %{{.*}}
-// CHECK:         %[[E:.*]] = "ditto.oneshot"(%[[C]]) {error = {{.*}}, function = @exp, high = 0.000000e+00 : f64, low = -1.590000e+01 : f64, otherwise = @exp_otherwise}
+// CHECK:         %[[E:.*]] = "ditto.oneshot"(%[[C]]) {error = {{.*}}, function = @exp, high = 0.001953125 : f64, low = -1.590000e+01 : f64, otherwise = @exp_otherwise}
 // CHECK:         %[[S:.*]] = stablehlo.reduce(%[[E]] {{.*}} stablehlo.add
 // CHECK:         %[[I:.*]] = "ditto.oneshot"(%[[S]]) {error = 1.000000e-03 : f64, function = @reciprocal, high = 8.000000e+00 : f64, low = 0.13533{{.*}} : f64, otherwise = @reciprocal_otherwise, relative}
 // CHECK-NOT:     stablehlo.multiply

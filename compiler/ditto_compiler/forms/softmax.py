@@ -28,6 +28,9 @@ LOWEST = -15.9
 """Arguments of exp as a one-shot function end here, where it is 1.2e-7: a little before a power of two, which
 leaves room for what rounding adds."""
 
+HIGHEST = 2.0**-9
+"""They end here: the maximum may be rounded otherwise than what it is taken from."""
+
 SUM_ERROR = 1e-3
 """Of what is done with the sum of a row, absolute for the logarithm and relative for the reciprocal."""
 
@@ -121,7 +124,7 @@ def _clipped_weights(rows: Rows, exp: Exponential) -> tuple[Tensor, Tensor, Tens
     below = rows.x - rows.row(rows.x.row_bound(rows.axes, SLACK))
     otherwise = partial(exp.unlimited, work=FINE)
     clipped = below.larger(LOWEST)
-    proved = (LOWEST, 0.0)
+    proved = (LOWEST, HIGHEST)
     exps = clipped.oneshot("exp", Tensor.exponential, otherwise, WEIGHT_ERROR, interval=proved)
     weights = rows.masked(exps)
     return below, weights, weights.sum(rows.axes)

@@ -150,6 +150,9 @@ class _Number:
         return self.frac + _magnitude(self.bound)
 
 
+ROUNDING = 2.0**-10
+"""By how much, relatively, a value may exceed how large it gets."""
+
 DEPTH = 6
 """How far up the cost of widening operands is estimated."""
 
@@ -178,6 +181,8 @@ class _Assigner:
             if len(user.results) and user.name in OPS
         }
         self._numbers: dict[ir.Value, _Number] = {}
+        self._reaches: dict[ir.Value, float] = {}
+        """How large values get that may be larger than their numbers."""
         self._scales: dict[ir.Value, tuple[int, int]] = {}
         self._terms: dict[ir.Value, Terms] = {}
         self._cast: dict[tuple[ir.Value, Fxp], ir.Value] = {}
@@ -224,11 +229,34 @@ class _Assigner:
         least = max(2, _magnitude(bound) + 2 + self._options.margin_bits * is_known)
         if not is_known:
             least = min(least, home.ring - home.frac)
-        reach = None if op is None else names.get_float(op, names.REACH)
+        reach = None if op is None else self._reach_of(op)
         if reach is not None:
-            least = max(least, min(_magnitude(reach) + 2, WIDEST - home.frac))
+            self._reaches[value] = reach
+            # It is less than a quarter of the ring, for it may be widened.
+            least = max(least, min(_magnitude(reach * (1 + ROUNDING)) + 2, WIDEST - home.frac))
         frac = max(0, min(frac, WIDEST - least, max(MOST_FRAC, home.frac)))
         self._numbers[value] = _Number(home, bound, frac, least, least, is_known)
+
+    def _reach_of(self, op: ir.Operation) -> float | None:
+        """How large the result of an op gets, if that may be more than its numbers do.
+
+        Then a guard tests it, or elements stand for infinity.
+        """
+        stated, effect = names.get_float(op, names.REACH), self._effect(op)
+        is_masked = names.INFINITY in op.attributes
+        carries = effect in (Effect.LOCAL, Effect.SELECT) and any(v in self._reaches for v in op.operands)
+        if not is_masked and (stated is not None or not carries):
+            return stated
+        each = [
+            self._reaches.get(v, self._numbers[v].bound) for v in op.operands if v in self._numbers
+        ]
+        if effect is Effect.PRODUCT:
+            found = math.prod(each)
+        elif op.name in ("stablehlo.add", "stablehlo.subtract"):
+            found = sum(each)
+        else:
+            found = max(each, default=0.0)
+        return max(found, stated or 0.0)
 
     def _assumed(self, value: ir.Value, op: ir.Operation | None, home: Fxp) -> float:
         """The largest magnitude of a value of which nothing is known: what the engine would take."""

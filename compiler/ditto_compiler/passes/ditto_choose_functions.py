@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 from ditto_compiler import building
@@ -263,11 +263,11 @@ class _Vouched:
     def interval(self, op: ir.Operation, value: ir.Value) -> _Interval | None:
         """Where an argument is, with a margin if that was measured; None if it may be anywhere."""
         proof, seen = self._proof.of(value), self._seen.of(value)
-        if not seen.is_bounded:
+        # That something might be no number, as a difference of infinities is, says nothing of numbers.
+        if not replace(seen, nan=seen.nan and not replace(proof, nan=False).is_bounded).is_bounded:
             return None
         low, high = self._with_margin(op, (seen.low, seen.high))
         by = f"calibration measured, with a margin of {self._margin:g}"
-        # That something might be no number, as a difference of infinities is, says nothing of numbers.
         if not (proof.below or proof.above) and max(proof.low, low) <= min(proof.high, high):
             low, high = max(proof.low, low), min(proof.high, high)
             if (low, high) == (proof.low, proof.high):

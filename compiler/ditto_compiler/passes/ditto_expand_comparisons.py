@@ -68,7 +68,9 @@ class DittoExpandComparisons(Pass):
             if write is None:
                 comparisons.add(op)
             else:
-                op.results[0].replace_all_uses_with(write(_Emitter(op, comparisons), op))
+                result = write(_Emitter(op, comparisons), op)
+                _keep_reach(op, result)
+                op.results[0].replace_all_uses_with(result)
         comparisons.finish()
         for op in reversed(ops):
             op.erase()
@@ -251,6 +253,14 @@ def _abs(e: _Emitter, op: ir.Operation) -> ir.Value:
     size = e.select(e.less(x, e.zero(x)), e.op("negate", x.type, x), x)
     e.comparisons.is_magnitude(size, x)
     return size
+
+
+def _keep_reach(op: ir.Operation, result: ir.Value) -> None:
+    """What is known of how large the result of an op gets is known of what takes its place."""
+    made = defining_op(result)
+    for name in (names.INFINITY, names.REACH):
+        if name in op.attributes and made is not None:
+            made.attributes[name] = op.attributes[name]
 
 
 _EXPANSIONS: dict[str, Callable[[_Emitter, ir.Operation], ir.Value]] = {

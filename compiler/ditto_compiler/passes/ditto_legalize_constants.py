@@ -62,6 +62,9 @@ class DittoLegalizeConstants(Pass):
       2^12. If they have none, `ditto.range` says of them what is assumed: at most half of it, unless they
       are products, which must be smaller to be truncated
 
+    With `beside`, `ditto.infinity` marks every op whose result has elements that stand for infinity, and
+    `ditto.reach` an extremum that leaves none: how large its result gets, if that is known.
+
     Requires: casts inserted. Keeps: c2.
 
     Before:
@@ -81,6 +84,8 @@ class DittoLegalizeConstants(Pass):
     """
 
     name: ClassVar[str] = "ditto-legalize-constants"
+    beside: bool = False
+    """Whether ditto-assign-rings follows, which has to know what stands for infinity where."""
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
@@ -102,7 +107,7 @@ class DittoLegalizeConstants(Pass):
             flow.settle(errors)
         errors.raise_if_any()
         for flow in flows:
-            flow.write(flows)
+            flow.write(flows, beside=self.beside)
         for flow in flows:
             flow.decide(flows)
 
@@ -189,6 +194,8 @@ class _Flow:
         """Values whose numbers it meets."""
         self._compared: list[tuple[ir.Operation, int]] = []
         """Comparisons that it is on one side of: 0 or 1."""
+        self._ended: list[ir.Operation] = []
+        """Extrema with a number on the other side of which it never is."""
         self._reduced: set[ir.Value] = set()
         """First results of reductions of which it is among the operands, not only where they start."""
         self._size = 0.0
@@ -291,11 +298,14 @@ class _Flow:
             left |= {losing}
         if left:
             self._mix(op, left, False, [other])
+        else:
+            self._ended.append(op)
 
     def _clamped(self, op: ir.Operation, index: int, signs: frozenset[float]) -> None:
         # As a bound it is one that nothing reaches, or that everything does.
         useless = {0: {-1.0}, 2: {1.0}}.get(index, set())
         self._beside[op.operands[1]] = None
+        self._ended.append(op)
         if index != 1 and signs != useless:
             self.problem = op, "it is a bound that no number keeps"
 
@@ -376,7 +386,7 @@ class _Flow:
         else:
             self._size = min(limit, max(LEAST, 2.0 ** math.ceil(math.log2(4 * bound or 1))))
 
-    def write(self, flows: Sequence[_Flow]) -> None:
+    def write(self, flows: Sequence[_Flow], *, beside: bool) -> None:
         """Puts the number in the constant's place, and says what is assumed of those beside it."""
         size = self._size
         for other in flows:
@@ -396,10 +406,14 @@ class _Flow:
         self._constant.attributes["value"] = constant_of_array(filled, result.type)
         if self._shifted:
             for op in filter(None, map(defining_op, self._state)):
-                if names.RANGE in op.attributes:
+                if names.RANGE in op.attributes or (beside and op.name != "stablehlo.constant"):
                     before = names.get_attribute(op, names.INFINITY)
                     least = size / 2 if before is None else min(size / 2, ir.FloatAttr(before).value)
                     op.attributes[names.INFINITY] = ir.FloatAttr.get_f64(least)
+            for op in self._ended if beside else ():
+                bound = self._analysis.bound(op.results[0])
+                if bound < math.inf and not any(op.results[0] in flow._state for flow in flows):
+                    op.attributes[names.REACH] = ir.FloatAttr.get_f64(bound)
             for value in self._beside:
                 is_unknown = math.isinf(self._analysis.of(value).largest)
                 if is_unknown and not _carries(value, flows) and not _must_be_below(value, size / 2):
