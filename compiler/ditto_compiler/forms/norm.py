@@ -13,6 +13,9 @@ from ditto_compiler.forms.builder import Tensor
 WIDE = Fxp(64, 18)
 """Where squares of what ring 32 holds can be summed."""
 
+FINE = Fxp(64, 24)
+"""Where means of squares lose nothing that the sums have."""
+
 RSQRT_ERROR = 1e-4
 """Of 1/sqrt as a one-shot function, relative."""
 
@@ -91,10 +94,14 @@ def _scaled_first(of: Normalized, centred: Tensor) -> Tensor:
         with variance.builder.pinned(WIDE):
             return octave_rsqrt(variance)
 
-    variance = centred.row_squares(of.axes) * (1.0 / of.count) + of.eps
-    factor = variance.oneshot("rsqrt", Tensor.rsqrt, otherwise, RSQRT_ERROR, relative=True)
-    if of.gain != 1.0:
-        factor = factor * of.gain
+    with of.x.builder.pinned(WIDE):
+        squares = centred.row_squares(of.axes)
+    with of.x.builder.pinned(FINE):
+        variance = squares * (1.0 / of.count) + of.eps
+    with of.x.builder.pinned(WIDE):
+        factor = variance.oneshot("rsqrt", Tensor.rsqrt, otherwise, RSQRT_ERROR, relative=True)
+        if of.gain != 1.0:
+            factor = factor * of.gain
     scaled = centred if of.scale is None else centred * of.scale
     return scaled * factor.along(of.x, of.axes)
 

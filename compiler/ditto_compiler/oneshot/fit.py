@@ -113,7 +113,7 @@ class _Problem:
     @property
     def narrowest(self) -> int:
         """Binary logarithm of the shortest period: that of a ring that holds the range."""
-        return max((self.high - self.low).bit_length(), 2) - self.frac
+        return _narrowest(self.low, self.high, self.frac)
 
     @cached_property
     def smallest(self) -> float:
@@ -254,7 +254,7 @@ def _problem(
     if last - first < 2 or max(abs(first), abs(last)) >= 1 << 62:
         raise FitError(f"{what}: with {frac} fraction bits there are too few arguments, or too many")
     first, last = first - BEYOND, last + BEYOND
-    narrowest = (last - first).bit_length() - frac
+    narrowest = _narrowest(first, last, frac)
     y = _values(evaluate, points(math.ldexp(first, -frac), math.ldexp(last, -frac)), low, high)
     if relative and not np.abs(y).min() > 0:
         raise FitError(zero)
@@ -270,6 +270,11 @@ def _problem(
         max_words,
         narrowest + _WIDER if max_ring is None else min(max_ring - ring_frac, 64 - frac),
     )
+
+
+def _narrowest(low: int, high: int, frac: int) -> int:
+    """Integer bits of the narrowest ring that tells arguments apart; rings have two at least."""
+    return max(2, (high - low).bit_length() - frac)
 
 
 def _steps(x: Floats, y: Floats, error: Floats | float) -> int:
