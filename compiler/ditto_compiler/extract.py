@@ -138,7 +138,9 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
 
 def _is_engines(op: ir.Operation) -> bool:
     """Whether a cast or a comparison concerns a ring that only the engine has."""
-    rings = [encoding.ring for encoding in map(encoding_of, (*op.operands, *op.results)) if encoding is not None]
+    rings = [
+        encoding.ring for encoding in map(encoding_of, (*op.operands, *op.results)) if encoding is not None
+    ]
     return op.name in (*names.CASTS, names.LESS) and max(rings) > WIDEST
 
 

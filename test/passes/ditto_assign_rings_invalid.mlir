@@ -16,7 +16,7 @@ module {
 // Each operand keeps the fraction bits of the policy, as long as nothing is known of it.
 module attributes {ditto.stage = "cast"} {
   func.func @main(%x: tensor<4xf32, #ditto.fxp<64, 40>>) -> tensor<4xf32, #ditto.fxp<64, 40>> {
-    // expected-error @+1 {{[ditto-assign-rings] 'stablehlo.multiply' op: its numbers are of unknown magnitude, and with 40 fraction bits, and those of what they are multiplied by, do not fit 64 bits; calibrate, or give it a rule with fewer frac bits}}
+    // expected-error @+1 {{[ditto-assign-rings] 'stablehlo.multiply' op: its numbers are of unknown magnitude, and with their fraction bits, and those of what they are multiplied by, do not fit 64 bits; calibrate, or give it a rule with fewer frac bits}}
     %0 = stablehlo.multiply %x, %x : tensor<4xf32, #ditto.fxp<64, 40>>
     return %0 : tensor<4xf32, #ditto.fxp<64, 40>>
   }

@@ -10,6 +10,7 @@ from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import element_type, encoding_of, ir
 from ditto_compiler.structure import is_float, reducer
 
+
 class Effect(enum.Enum):
     """What an op does to the secret, so how rings and scales of operands and results belong together."""
 

@@ -36,7 +36,14 @@ from ditto_compiler.oneshot.terms import Terms
 from ditto_compiler.op_attributes import dot_dimensions, shape_of
 from ditto_compiler.ops import OPS, is_source
 from ditto_compiler.ops.indexing import first_index
-from ditto_compiler.ops.scales import dyadic_bits, is_constant, is_free, multiply_by_reciprocal, working_scale
+from ditto_compiler.ops.scales import (
+    dyadic_bits,
+    is_constant,
+    is_free,
+    is_product,
+    multiply_by_reciprocal,
+    working_scale,
+)
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import is_float
 
@@ -181,6 +188,7 @@ class _Assigner:
             if len(user.results) and user.name in OPS
         }
         self._numbers: dict[ir.Value, _Number] = {}
+        self._whole = self._find_whole()
         self._reaches: dict[ir.Value, float] = {}
         """How large values get that may be larger than their numbers."""
         self._scales: dict[ir.Value, tuple[int, int]] = {}
@@ -235,7 +243,31 @@ class _Assigner:
             # It is less than a quarter of the ring, for it may be widened.
             least = max(least, min(_magnitude(reach * (1 + ROUNDING)) + 2, WIDEST - home.frac))
         frac = max(0, min(frac, WIDEST - least, max(MOST_FRAC, home.frac)))
+        if value in self._whole:
+            frac = 0
         self._numbers[value] = _Number(home, bound, frac, least, least, is_known)
+
+    def _find_whole(self) -> set[ir.Value]:
+        """Numbers without a fraction, made of booleans and integers, that only products read."""
+        whole: set[ir.Value] = set()
+        for op in self._ops[:-1]:
+            numbers = [v for v in op.operands if isinstance(encoding_of(v), Fxp)]
+            moves = self._effect(op) in (Effect.LOCAL, Effect.SELECT) and bool(numbers)
+            if is_constant(op.results[0]):
+                found = dyadic_bits(op.results[0], WIDEST) == 0
+            elif op.name == "stablehlo.convert" and not numbers:
+                found = self._effect(op) is Effect.NUMBER
+            else:
+                found = moves and whole.issuperset(numbers)
+            if found and isinstance(encoding_of(op.results[0]), Fxp):
+                whole.add(op.results[0])
+        for op in reversed(self._ops[:-1]):
+            users = [use.owner.operation for use in op.results[0].uses] if len(op.results) else []
+            if not all(
+                is_product(user) or (len(user.results) and user.results[0] in whole) for user in users
+            ):
+                whole.difference_update(op.results)
+        return whole
 
     def _reach_of(self, op: ir.Operation) -> float | None:
         """How large the result of an op gets, if that may be more than its numbers do.
@@ -247,9 +279,7 @@ class _Assigner:
         carries = effect in (Effect.LOCAL, Effect.SELECT) and any(v in self._reaches for v in op.operands)
         if not is_masked and (stated is not None or not carries):
             return stated
-        each = [
-            self._reaches.get(v, self._numbers[v].bound) for v in op.operands if v in self._numbers
-        ]
+        each = [self._reaches.get(v, self._numbers[v].bound) for v in op.operands if v in self._numbers]
         if effect is Effect.PRODUCT:
             found = math.prod(each)
         elif op.name in ("stablehlo.add", "stablehlo.subtract"):
@@ -380,6 +410,9 @@ class _Assigner:
             fracs = [self._operand_frac(value) for value in values]
             home = self._numbers[op.results[0]].home
             least = [self._least_frac(value, home.frac) for value in values]
+            if 0 in fracs:
+                # Then nothing has to be truncated.
+                fracs = [min(frac, self._numbers[op.results[0]].frac) for frac in fracs]
             while made + sum(fracs) > room:
                 able = [i for i in (0, 1) if fracs[i] > least[i]]
                 if not able:
@@ -401,7 +434,7 @@ class _Assigner:
         return max(0, min(dyadic_bits(value, WIDEST), worth, MOST_FRAC))
 
     def _least_frac(self, value: ir.Value, in_engine: int) -> int:
-        """Fraction bits that a product's operand keeps at least; of a magnitude not known, as in the engine."""
+        """Fraction bits that a product's operand keeps at least; as in the engine if it may be large."""
         number, frac = self._numbers[value], self._operand_frac(value)
         if not number.is_known:
             return min(frac, number.home.frac, in_engine)
@@ -481,8 +514,8 @@ class _Assigner:
         known = f"reach {number.bound:.3g}, which" if number.is_known else "are of unknown magnitude, and"
         self._errors.add(
             op,
-            f"its numbers {known} with {number.frac} fraction bits, and those of what they are multiplied "
-            f"by, do not fit {WIDEST} bits; calibrate, or give it a rule with fewer frac bits",
+            f"its numbers {known} with their fraction bits, and those of what they are multiplied by, do not "
+            f"fit {WIDEST} bits; calibrate, or give it a rule with fewer frac bits",
         )
 
     def _shorten(self, op: ir.Operation | None, values: Sequence[ir.Value]) -> None:

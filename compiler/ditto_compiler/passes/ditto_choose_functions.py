@@ -23,11 +23,12 @@ from ditto_compiler.ir import (
     insert_op,
     ir,
     nested_ops,
+    ops_of,
 )
 from ditto_compiler.options import did_you_mean
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import BESIDES
-from ditto_compiler.private_functions import inline
+from ditto_compiler.private_functions import callee, inline
 from ditto_compiler.structure import constant
 from ditto_compiler.supported import op_problem
 
@@ -47,8 +48,8 @@ class DittoChooseFunctions(Pass):
 
     Of proof and measurement it is what both allow. A clip of an argument that so is known to be idle goes.
     What else there is falls back: its `otherwise` is put in its place; so is, for all, where the policy runs
-    nothing `beside` the engine, in loops and branches, and in double precision. A function of what is public is put in its place
-    itself. A remark says of each what was decided.
+    nothing `beside` the engine, in loops and branches, and in double precision. A function of what is public
+    is put in its place itself. A remark says of each what was decided.
 
     Requires: ranges applied, no encodings yet. Ensures: a `ditto.oneshot` has `low` and `high`. Keeps:
     everything else.
@@ -126,7 +127,10 @@ class DittoChooseFunctions(Pass):
         if op.parent is None or op.parent.name != "func.func":
             return _fallback(op, "a loop or a branch runs in the engine as a whole")
         if element_type(x) == "f64":
-            return _fallback(op, "double precision asks for more than rings of 64 bits hold")
+            reason = "double precision asks for more than rings of 64 bits hold"
+            if all(op_problem(inner) is None for inner in ops_of(callee(op).entry_block)[:-1]):
+                return _Choice(f"is computed as it is: {reason}", names.FUNCTION)
+            return _fallback(op, reason)
         stated = _stated(op)
         if stated is not None and why_not(op, *stated) is None:
             return self._on_stated(op, stated, known)

@@ -64,8 +64,8 @@ class DittoOutlineRegions(Pass):
 
     Ops that run beside the engine (`ditto.beside`) stay in `@main` as well, with the constants that they use.
 
-    Errors: a module without explicit casts, or with other functions; fixed-point numbers of the engine without
-    fraction bits, which there means a default.
+    Errors: a module without explicit casts, or with other functions; fixed-point numbers of the engine
+    without fraction bits, which there means a default.
     """
 
     name: ClassVar[str] = "ditto-outline-regions"
@@ -80,7 +80,9 @@ class DittoOutlineRegions(Pass):
         errors.raise_if_any()
         outliner = _Outliner(module, entry)
         for op in outliner.without_fraction():
-            errors.add(op, "the engine takes 0 fraction bits for its default; give it a rule with frac = 1 or more")
+            errors.add(
+                op, "the engine takes 0 fraction bits for its default; give it a rule with frac = 1 or more"
+            )
         errors.raise_if_any()
         outliner.run()
         names.set_stage(module, "outlined")
