@@ -64,12 +64,13 @@ def test_presets_choose_forms_that_exist(name: str) -> None:
 def test_presets_of_papers() -> None:
     chosen = {
         name: [form_of(load_policy(name).forms, function, "") for function in ("gelu", "softmax")]
-        for name in ("puma", "mpcformer", "ditto", "ditto-quad")
+        for name in ("puma", "mpcformer", "ditto", "ditto-engine", "ditto-quad")
     }
     assert chosen == {
         "puma": ["puma", "puma"],
         "mpcformer": ["quad", "2quad"],
-        "ditto": ["quartic", "narrow"],
+        "ditto": ["oneshot", "oneshot"],
+        "ditto-engine": ["quartic", "narrow"],
         "ditto-quad": ["quad", "ditto"],
     }
 

@@ -54,7 +54,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "pass_manager",
         "pipelines",
     ),
-    "ditto_compiler.oneshot": ("series terms", "fit"),
+    "ditto_compiler.oneshot": ("series terms", "cache series_search", "fit"),
     "ditto_compiler.cost": ("measured", "batches instructions ops", "model"),
     "ditto_compiler.executor": ("instruction", "schedule"),
     "ditto_compiler.ops": (

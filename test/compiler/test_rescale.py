@@ -103,7 +103,7 @@ def test_a_wide_product_that_goes_to_ring_32_is_truncated_for_free():
         y = jnp.floor(x)
         return (y * y) @ w
 
-    module = compiled(f, X, W, policy="ditto", forms=())
+    module = compiled(f, X, W, policy="ditto-engine", forms=())
     casts = [op for op in ops_of(entry_function(module).entry_block) if op.name == "ditto.rescale"]
     downcasts = [op for op in ops_of(entry_function(module).entry_block) if op.name == "ditto.downcast"]
     assert not casts and len(downcasts) == 1

@@ -209,11 +209,13 @@ def test_tiny_exponentials_are_zero(cluster: ditto.LocalCluster) -> None:
     for policy in (*POLICIES.values(), ditto.load_policy("ditto")):
         program = ditto.compile(lambda x: (jnp.exp(x), jax.nn.sigmoid(x), jnp.expm1(x)), x, policy=policy)
         power, logistic, minus_one = cluster.run(program, x)
-        assert np.abs(power).max() <= 2.0**-18 and np.abs(logistic).max() <= 2.0**-17
+        # In one go it is a form, with its error.
+        error = 1e-3 if policy.beside == "shares" else 2.0**-17
+        assert np.abs(power).max() <= 2.0**-18 and np.abs(logistic).max() <= error
         assert np.abs(minus_one + 1).max() <= 2.0**-18
         fast = ditto.simulate(program, x, mode="fast").outputs[0]
         assert np.abs(fast).max() <= 2.0**-18
-    assert np.abs(cluster.run(program, -x)[1] - 1).max() <= 2.0**-17
+        assert np.abs(cluster.run(program, -x)[1] - 1).max() <= error
 
 
 def calibrated(function: Callable[..., Any], *arguments: Any, policy: Policy | str) -> ditto.Program:
@@ -276,7 +278,9 @@ def test_remarks_say_what_is_not_known(tmp_path: Any) -> None:
 
 def test_warnings_of_the_compiler_are_pythons() -> None:
     x = np.float32([0.1])
-    (name,) = (key for key in ditto.calibrate(jnp.tanh, [(x,)]).intervals if "tanh" in key)
+    (name,) = (
+        key for key in ditto.calibrate(jnp.tanh, [(x,)], policy="uniform64").intervals if "tanh" in key
+    )
     ranges = Ranges.of({name: (3.0, 4.0)})
     with pytest.warns(ditto.DittoWarning, match="the measurement is believed"):
         program = ditto.compile(jnp.tanh, x, policy="uniform64", ranges=ranges)

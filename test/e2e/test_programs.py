@@ -49,7 +49,9 @@ def test_linear_layer_and_softmax_uses_both_rings(cluster):
     def f(x, w, b):
         return jax.nn.softmax(x @ w + b)
 
-    program = check(cluster, f, (normal(4, 16), normal(16, 8, scale=0.2), normal(8)), atol=2**-5)
+    program = check(
+        cluster, f, (normal(4, 16), normal(16, 8, scale=0.2), normal(8)), atol=2**-5, policy="ditto-engine"
+    )
     assert rings(program) == {32, 64}
     assert any(isinstance(step, CastBatch) for step in program.steps)
 
@@ -228,7 +230,8 @@ def test_an_input_used_in_two_rings_is_supplied_in_both(cluster):
     def f(x, w):
         return x @ w + jnp.exp(-jnp.abs(w))[0]
 
-    program = check(cluster, f, (normal(4, 4), normal(4, 4, scale=0.3)), atol=2**-5)
+    arguments = (normal(4, 4), normal(4, 4, scale=0.3))
+    program = check(cluster, f, arguments, atol=2**-5, policy="ditto-engine")
     encodings = [program.values[entry.value].encoding.ring for entry in program.inputs if entry.index == 1]
     assert sorted(encodings) == [32, 64]
 

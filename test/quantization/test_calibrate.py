@@ -12,7 +12,7 @@ from ditto_compiler.calibration import Ranges
 from ditto_compiler.policy import load_policy
 
 RNG = np.random.default_rng(5)
-EXPLICIT = dataclasses.replace(load_policy("ditto"), rescale="explicit")
+EXPLICIT = load_policy("ditto-engine")
 
 
 def mlp(x, w, v):
@@ -35,7 +35,7 @@ ARGUMENTS = [
 
 
 def test_ranges_are_the_largest_magnitudes_over_all_batches():
-    ranges = ditto.calibrate(mlp, ARGUMENTS)
+    ranges = ditto.calibrate(mlp, ARGUMENTS, policy=EXPLICIT)
     expected = {
         "argument#0": [np.abs(x) for x, _, _ in ARGUMENTS],
         "up:stablehlo.dot_general#0": [np.abs(x @ w) for x, w, _ in ARGUMENTS],
@@ -49,7 +49,7 @@ def test_ranges_are_the_largest_magnitudes_over_all_batches():
 def test_calibrated_weights_get_more_bits_and_so_smaller_errors():
     """Weights near 0.01 have three significant bits at 10 fraction bits, and that dominates the error."""
     x, w, v = ARGUMENTS[0]
-    ranges = ditto.calibrate(mlp, [(x, w, v)])
+    ranges = ditto.calibrate(mlp, [(x, w, v)], policy=EXPLICIT)
     blind = ditto.compile(mlp, x, w, v, policy=EXPLICIT)
     seeing = ditto.compile(mlp, x, w, v, policy=EXPLICIT, ranges=ranges)
 
@@ -65,7 +65,7 @@ def test_calibrated_weights_get_more_bits_and_so_smaller_errors():
 
 
 def test_ranges_from_a_file_are_those_of_the_object(tmp_path):
-    ranges = ditto.calibrate(mlp, ARGUMENTS)
+    ranges = ditto.calibrate(mlp, ARGUMENTS, policy=EXPLICIT)
     ranges.save(tmp_path / "mlp.json")
     x, w, v = ARGUMENTS[0]
     by_file, by_object = (
@@ -105,7 +105,7 @@ def policy_with(**changes):
 def test_a_tensor_that_does_not_fit_its_ring_names_rule_and_range():
     x = np.full((2, 4), 300.0, np.float32)
     ranges = ditto.calibrate(jnp.matmul, [(x, x.T)])
-    message = "result reaches 3.6e\\+05, but rule 'linear layers' of policy 'ditto' puts it in ring 32"
+    message = "result reaches 3.6e\\+05, but rule 'linear layers' of policy 'ditto-engine' puts it in ring 32"
     with pytest.raises(ditto.DittoError, match=message):
         ditto.compile(jnp.matmul, x, x.T, policy=policy_with(), ranges=ranges)
 

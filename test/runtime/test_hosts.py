@@ -175,14 +175,15 @@ def test_runs_as_locally_and_leaves_nothing_behind(servers, cluster):
 
 
 def test_casts_choose_their_mode_by_the_network(servers):
+    program = ditto.compile(lambda x: jax.nn.softmax(x @ x), X, policy="ditto-engine")
+
+    def estimated(network):
+        casts = [op for op in estimate(program, network=network).ops if not op.region and op.op != "compare"]
+        return sum(op.cost.bytes for op in casts)
+
     with ditto.RemoteCluster(servers.hosts, network="1gbit,100ms") as remote:
-        np.testing.assert_allclose(remote.run(PROGRAM, X), EXPECTED, atol=2**-5)
-        assert remote.stats.cast_bytes == estimated_casts(load_network("1gbit,100ms")) > estimated_casts(None)
-
-
-def estimated_casts(network):
-    casts = [op for op in estimate(PROGRAM, network=network).ops if not op.region and op.op != "compare"]
-    return sum(op.cost.bytes for op in casts)
+        np.testing.assert_allclose(remote.run(program, X), EXPECTED, atol=2**-5)
+        assert remote.stats.cast_bytes == estimated(load_network("1gbit,100ms")) > estimated(None)
 
 
 def test_the_command_line(servers, tmp_path):

@@ -23,7 +23,7 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def program():
-    return ditto.compile(model, PARAMS, X)
+    return ditto.compile(model, PARAMS, X, policy="ditto-engine")
 
 
 def test_weights_are_shared_once_for_many_runs(cluster, program):

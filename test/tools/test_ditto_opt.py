@@ -143,9 +143,10 @@ def test_pipe_between_processes() -> None:
 
 
 def test_a_module_that_jax_printed(run) -> None:
-    result = run(str(jax_module()), "--ditto-pipeline")
-    assert (result.code, result.err) == (0, "")
-    assert "pphlo." in result.out
+    for policy, op in (("ditto", "ditto.beside"), ("ditto-engine", "pphlo.")):
+        result = run(str(jax_module()), f"--ditto-pipeline={policy}")
+        assert (result.code, result.err) == (0, "")
+        assert op in result.out
 
 
 def test_bytecode(run) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ditto_compiler.encoding import EncodingError, Fxp
+from ditto_compiler.encoding import RINGS, EncodingError, Fxp
 from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_tools.certify_command import certify_command
 from ditto_tools.compiling import POLICY_HELP, compile_source
@@ -164,6 +164,7 @@ def _encoding(text: str) -> tuple[int, int]:
     try:
         ring, frac = map(int, text.split("/"))
         Fxp(ring, frac)
+        RINGS.index(ring)
     except (ValueError, EncodingError):
         raise click.BadParameter(f"'{text}' is no RING/FRACTION such as 64/18") from None
     return ring, frac

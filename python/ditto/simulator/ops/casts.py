@@ -32,11 +32,14 @@ def _exact_cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]
         # What is too large for the cast itself is taken apart, see ditto-legalize-integers.
         return [Tensor(rings.of_integers(integers_of(op, x)[0], cast.target.ring), x[0].error)]
     value = _widened(e, op, x[0]) if cast.wrap_bits else x[0]
+    wraps = cast.target.ring <= cast.source.ring and _may_wrap(op)
+    if cast.shift_left and wraps and cast.source.ring <= 64:
+        return [Tensor(value.raw << cast.shift_left, np.ldexp(value.error, cast.shift_left))]
     if cast.shift_left:
         return [scaled(e, op, value, cast.shift_left)]
     raw = rings.shift_right(value.raw, cast.shift_right)
     error = np.ldexp(value.error, -cast.shift_right) + (CAST_ULPS if cast.shift_right else 0.0)
-    if cast.op == "downcast" and _may_wrap(op):
+    if wraps and cast.op == "downcast":
         return [Tensor(raw, error)]
     return [e.hold(op, raw, rings.to_float(raw), error)]
 
