@@ -110,4 +110,5 @@ def test_every_op_of_the_engine_that_is_emitted_has_a_cost(name: str) -> None:
 
 def test_rings_exist() -> None:
     for op in OPS.values():
-        assert op.rings in (RINGS, WIDE), op.name
+        # What the engine does not run, runs in rings of up to 64 bits.
+        assert op.rings in ((RINGS, WIDE) if op.emit is not None else ((32, 64),)), op.name

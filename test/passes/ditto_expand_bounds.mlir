@@ -41,14 +41,16 @@ func.func @many(%x: tensor<4x8xf32>) -> tensor<4xf32> {
 
 // -----
 
-// Nothing is known of the maxima; one is exact; one is public.
+// Nothing is known of the maxima; one is exact; one is public. A comparison may be loose as well.
 // CHECK-LABEL: func.func @others(
 // CHECK-COUNT-3: stablehlo.maximum
+// CHECK:         stablehlo.compare GE, %arg0, %arg1, FLOAT {ditto.range = array<f64: 0.000000e+00, 1.000000e+00>, ditto.slack
 // CHECK-NOT:     stablehlo.compare
-func.func @others(%x: tensor<4x8xf32>, %p: tensor<4x8xf32> {ditto.visibility = "public"}) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) {
+func.func @others(%x: tensor<4x8xf32>, %p: tensor<4x8xf32> {ditto.visibility = "public"}) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4x8xi1>) {
   %l = stablehlo.constant dense<0xFF800000> : tensor<f32>
   %0 = stablehlo.reduce(%x init: %l) applies stablehlo.maximum across dimensions = [1] {ditto.slack = 2.0 : f64} : (tensor<4x8xf32>, tensor<f32>) -> tensor<4xf32>
   %1 = stablehlo.reduce(%x init: %l) applies stablehlo.maximum across dimensions = [1] {ditto.range = array<f64: 1.0, 4.5>} : (tensor<4x8xf32>, tensor<f32>) -> tensor<4xf32>
   %2 = stablehlo.reduce(%p init: %l) applies stablehlo.maximum across dimensions = [1] {ditto.slack = 2.0 : f64, ditto.range = array<f64: 1.0, 4.5>} : (tensor<4x8xf32>, tensor<f32>) -> tensor<4xf32>
-  return %0, %1, %2 : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
+  %3 = stablehlo.compare GE, %x, %p, FLOAT {ditto.slack = 2.0 : f64, ditto.range = array<f64: 0.0, 1.0>} : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xi1>
+  return %0, %1, %2, %3 : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4x8xi1>
 }

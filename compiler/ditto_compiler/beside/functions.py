@@ -98,11 +98,16 @@ def _fitted(
             result=(result.ring, result.frac),
             error=ir.FloatAttr(op.attributes[names.ERROR]).value,
             relative=names.RELATIVE in op.attributes,
-            max_words=MOST_WORDS if numel(op.results[0]) <= ROWS else USUAL_WORDS,
+            max_words=_most_words(op),
             fewer=FEWER,
         )
     except FitError as reason:
         return str(reason)
+
+
+def _most_words(op: ir.Operation) -> int:
+    most = names.get_int(op, names.WORDS)
+    return most or (MOST_WORDS if numel(op.results[0]) <= ROWS else USUAL_WORDS)
 
 
 def evaluator(function: func.FuncOp) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:

@@ -146,18 +146,47 @@ def logistic_sextic(x: Tensor) -> Tensor:
 
 def gelu_oneshot(x: Tensor) -> Tensor:
     """x/2 + an even function: the odd part of GeLU is linear."""
-    return _with_even_part(x, "gelu_even", lambda x: x * 0.5 * (x * math.sqrt(0.5)).erf(), gelu_quartic, 4e-4)
+
+    def even(x: Tensor) -> Tensor:
+        return x * 0.5 * (x * math.sqrt(0.5)).erf()
+
+    return _with_even_part(x, "gelu_even", even, gelu_quartic, 4e-4, end=4.0)
 
 
 def silu_oneshot(x: Tensor) -> Tensor:
     """x/2 + an even function."""
-    return _with_even_part(x, "silu_even", lambda x: x * (x.logistic() - 0.5), silu_quartic, 1e-3)
+
+    def even(x: Tensor) -> Tensor:
+        return x * (x.logistic() - 0.5)
+
+    return _with_even_part(x, "silu_even", even, silu_quartic, 4e-4, end=10.0)
+
+
+ROUGH = 0.25
+"""By how much a comparison may be off where a function is about linear."""
+
+EVEN_WORDS = 14
+"""Words of an even part; two comparisons and selections cost less than more."""
 
 
 def _with_even_part(
-    x: Tensor, name: str, even: Callable[[Tensor], Tensor], whole: Callable[[Tensor], Tensor], error: float
+    x: Tensor,
+    name: str,
+    even: Callable[[Tensor], Tensor],
+    whole: Callable[[Tensor], Tensor],
+    error: float,
+    end: float,
 ) -> Tensor:
-    return x * 0.5 + x.oneshot(name, even, lambda x: whole(x) - x * 0.5, error)
+    """x/2 + even(x), or in a window around 0 only, if x is larger; beyond `end` it is about relu(x)."""
+
+    def windowed(x: Tensor) -> Tensor:
+        left = x.where(x.compare("LT", -end).loosely(ROUGH))
+        right = x.unless(x.compare("LT", end).loosely(ROUGH))
+        inside = (x - left - right).within(end + ROUGH)
+        part = inside.oneshot(f"{name}_inside", even, lambda x: whole(x) - x * 0.5, error)
+        return inside * 0.5 + part + right - x * 0.5
+
+    return x * 0.5 + x.oneshot(name, even, windowed, error, words=EVEN_WORDS)
 
 
 def tanh_oneshot(x: Tensor) -> Tensor:

@@ -202,6 +202,13 @@ class Tensor:
         op = self.builder.op("compare", [booleans], [self.value, self._same(other)], attributes)
         return Tensor(self.builder, op.results[0])
 
+    def loosely(self, slack: float) -> Tensor:
+        """Booleans of a comparison of which an operand may be off by this much."""
+        op = defining_op(self.value)
+        assert op is not None
+        op.attributes[names.SLACK] = ir.FloatAttr.get_f64(slack)
+        return self
+
     def either(self, other: Tensor) -> Tensor:
         """Booleans that are true where one of two is."""
         return self._elementwise("or", self.value, other.value)
@@ -234,10 +241,12 @@ class Tensor:
         *,
         relative: bool = False,
         interval: tuple[float, float] | None = None,
+        words: int | None = None,
     ) -> Tensor:
         """A function of each element in one go, or `otherwise` where its arguments are not known well enough.
 
-        `interval`, if given, is what the formula that this belongs to proves of the arguments.
+        `interval`, if given, is what the formula that this belongs to proves of the arguments; more than
+        `words`, if given, cost more than `otherwise`.
 
         In half precision its values would be known too coarsely.
         """
@@ -248,6 +257,7 @@ class Tensor:
             names.OTHERWISE: self.builder.function(f"{name}_otherwise", x.type, otherwise),
             names.ERROR: ir.FloatAttr.get_f64(error),
             **({names.RELATIVE: ir.UnitAttr.get()} if relative else {}),
+            **({names.WORDS: names.int_attribute(words)} if words is not None else {}),
         }
         if interval is not None:
             ends = map(ir.FloatAttr.get_f64, interval)

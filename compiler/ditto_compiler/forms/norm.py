@@ -19,6 +19,9 @@ FINE = Fxp(64, 24)
 RSQRT_ERROR = 1e-4
 """Of 1/sqrt as a one-shot function, relative."""
 
+ROUGH_RSQRT_ERROR = 1e-3
+"""The same where variances differ so much that no one-shot function is better."""
+
 OCTAVES = (-17, 16)
 """Of variances: with 18 fraction bits the least is 2^-18; in ring 64 sums of squares are below 2^26."""
 
@@ -90,16 +93,21 @@ def oneshot_rms_norm(of: Normalized) -> Tensor:
 def _scaled_first(of: Normalized, centred: Tensor) -> Tensor:
     """The scale comes first, at the same time as the statistics."""
 
-    def otherwise(variance: Tensor) -> Tensor:
+    def by_octaves(variance: Tensor) -> Tensor:
         with variance.builder.pinned(WIDE):
             return octave_rsqrt(variance)
+
+    def roughly(variance: Tensor) -> Tensor:
+        with variance.builder.pinned(WIDE):
+            name, error = "rsqrt_roughly", ROUGH_RSQRT_ERROR
+            return variance.oneshot(name, Tensor.rsqrt, by_octaves, error, relative=True)
 
     with of.x.builder.pinned(WIDE):
         squares = centred.row_squares(of.axes)
     with of.x.builder.pinned(FINE):
         variance = squares * (1.0 / of.count) + of.eps
     with of.x.builder.pinned(WIDE):
-        factor = variance.oneshot("rsqrt", Tensor.rsqrt, otherwise, RSQRT_ERROR, relative=True)
+        factor = variance.oneshot("rsqrt", Tensor.rsqrt, roughly, RSQRT_ERROR, relative=True)
         if of.gain != 1.0:
             factor = factor * of.gain
     scaled = centred if of.scale is None else centred * of.scale

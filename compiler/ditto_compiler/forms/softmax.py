@@ -34,8 +34,11 @@ HIGHEST = 2.0**-9
 SUM_ERROR = 1e-3
 """Of what is done with the sum of a row, absolute for the logarithm and relative for the reciprocal."""
 
-WEIGHT_ERROR = 1e-5
-"""Of a weight: those of a row add up, and all that are clipped have the same."""
+WEIGHTS_ERROR = 1.28e-3
+"""Of all weights of a row: those of single ones add up, and all that are clipped have the same."""
+
+MOST_ERROR = 1e-4
+"""Of a weight."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,14 @@ class Rows:
         return octaves.reciprocal(sums, 0 if self.mask is None else -8, self.highest_octave)
 
     @property
+    def count(self) -> int:
+        """How many weights a row has."""
+        return math.prod(self.x.shape[axis] for axis in self.axes)
+
+    @property
     def highest_octave(self) -> int:
         """That of the largest sum of a row's weights."""
-        return math.floor(math.log2(math.prod(self.x.shape[axis] for axis in self.axes) * LARGEST))
+        return math.floor(math.log2(self.count * LARGEST))
 
     def below_max(self) -> Tensor:
         """x minus its row's maximum."""
@@ -125,7 +133,8 @@ def _clipped_weights(rows: Rows, exp: Exponential) -> tuple[Tensor, Tensor, Tens
     otherwise = partial(exp.unlimited, work=FINE)
     clipped = below.larger(LOWEST)
     proved = (LOWEST, HIGHEST)
-    exps = clipped.oneshot("exp", Tensor.exponential, otherwise, WEIGHT_ERROR, interval=proved)
+    error = min(WEIGHTS_ERROR / rows.count, MOST_ERROR)
+    exps = clipped.oneshot("exp", Tensor.exponential, otherwise, error, interval=proved)
     weights = rows.masked(exps)
     return below, weights, weights.sum(rows.axes)
 

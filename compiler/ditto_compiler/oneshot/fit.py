@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ditto_compiler.errors import DittoError
 from ditto_compiler.oneshot import cache
-from ditto_compiler.oneshot.series_search import POINTS, Exponential, Fourier, Search, points
 from ditto_compiler.oneshot.series import Floats, Ints
+from ditto_compiler.oneshot.series_search import POINTS, Exponential, Fourier, Search, points
 from ditto_compiler.oneshot.terms import (
     EXPONENT_FRAC,
     TRIG_FRAC,

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.beside.functions import MOST_FRAC, ROWS, fitted_terms, largest_value
+from ditto_compiler.beside.functions import MOST_FRAC, fitted_terms, largest_value
 from ditto_compiler.beside.placement import Effect, effect_of
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
@@ -159,6 +159,9 @@ class _Number:
 
 ROUNDING = 2.0**-10
 """By how much, relatively, a value may exceed how large it gets."""
+
+FEW = 1 << 11
+"""Elements up to which rounds matter more than bytes."""
 
 DEPTH = 6
 """How far up the cost of widening operands is estimated."""
@@ -480,7 +483,7 @@ class _Assigner:
     def _fit(self, op: ir.Operation, result: _Number) -> None:
         argument = self._numbers[op.operands[0]]
         # Of few numbers, what a wider ring adds to every word is less than two more rounds.
-        few = numel(op.results[0]) <= ROWS
+        few = numel(op.results[0]) <= FEW
         terms: Terms | str = ""
         for made in dict.fromkeys((max(result.least, result.wanted) if few else result.least, result.least)):
             terms = fitted_terms(op, argument.frac, Fxp(made + result.frac, result.frac))

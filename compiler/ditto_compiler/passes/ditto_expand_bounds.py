@@ -69,7 +69,8 @@ class DittoExpandBounds(Pass):
         if entry is None:
             return
         visibility, ranges = VisibilityAnalysis(module), RangeAnalysis(entry)
-        wanted = [op for op in ops_of(entry.entry_block) if names.SLACK in op.attributes]
+        reductions = [op for op in ops_of(entry.entry_block) if op.name == "stablehlo.reduce"]
+        wanted = [op for op in reductions if names.SLACK in op.attributes]
         found = [(op, ranges.of(op.results[0])) for op in wanted if visibility.is_secret(op.results[0])]
         for op, seen in found:
             if not seen.is_bounded:
@@ -103,9 +104,7 @@ def _bound(op: ir.Operation, interval: Interval, count: int, slack: float) -> Te
     bound = builder.full(low + step + above, result.shape, result.type.element_type)
     axes = get_i64s(op, "dimensions")
     for number in range(count):
-        reached = x.compare("GE", low + (number + 1) * step)
-        comparison = reached.value.owner
-        comparison.attributes[names.SLACK] = ir.FloatAttr.get_f64(above)
+        reached = x.compare("GE", low + (number + 1) * step).loosely(above)
         (any_,) = builder.reduction([reached], [0.0], axes, lambda a, b: [a[0].either(b[0])])
         bound = bound + any_.converted(result.type.element_type) * step
     return bound
