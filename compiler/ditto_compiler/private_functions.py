@@ -137,7 +137,12 @@ def add_function(
 
 
 def _body_text(function: func.FuncOp) -> str:
-    return str(function).replace(f"@{function.name.value}(", "@(", 1)
+    """What a function does, whatever it is called, even while the module around it is unfinished."""
+    alone = function.operation.clone()
+    alone.attributes["sym_name"] = ir.StringAttr.get("", function.context)
+    text = str(alone.get_asm(use_local_scope=True, assume_verified=True))
+    alone.erase()
+    return text
 
 
 def copied(function: func.FuncOp) -> Callable[[ir.Block], ir.Value]:

@@ -185,7 +185,8 @@ class _Probe:
 
 def add_slack(module: ir.Module) -> bool:
     """Makes each maximum that has slack as large as it may be; whether there is any."""
-    found = [op for op in nested_ops(module.operation) if names.SLACK in op.attributes]
+    reductions = [op for op in nested_ops(module.operation) if op.name == "stablehlo.reduce"]
+    found = [op for op in reductions if names.SLACK in op.attributes]
     for op in found:
         with module.context, op.location:
             builder = Builder.before(op)

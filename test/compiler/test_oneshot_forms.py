@@ -68,7 +68,10 @@ def rewritten(function: str) -> ir.Module:
 
 
 def oneshots(module: ir.Module) -> list[ir.Operation]:
-    return [op for op in nested_ops(module.operation) if op.name == names.ONESHOT]
+    """Of the program; what they fall back on may have others."""
+    entry = entry_function(module)
+    assert entry is not None
+    return [op for op in nested_ops(entry.operation) if op.name == names.ONESHOT]
 
 
 def run(module: ir.Module, args: Sequence[np.ndarray]) -> np.ndarray:
@@ -193,7 +196,8 @@ def test_layers_share_their_functions() -> None:
     PassManager(parse_pipeline("inline-calls,legalize-chlo,canonicalize,cse")).run(module)
     PassManager((DittoApproximate(gelu=ONESHOT, softmax=ONESHOT),)).run(module)
     assert len(oneshots(module)) == 9
-    assert len(functions(module)) == 1 + 2 * 3
+    # GeLU falls back on a window, which may fall back itself.
+    assert len(functions(module)) == 1 + 2 * 4
 
 
 def test_late_normalisation_computes_the_same() -> None:

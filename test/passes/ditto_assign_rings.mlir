@@ -1,15 +1,15 @@
 // RUN: ditto-opt %s --split-input-file --ditto-assign-rings | filecheck %s
 
-// 5 needs 3 bits, a sign, a spare and the margin; 16 significant bits are 13 behind the point, but 18 is what the
-// policy gives. The operands have the integer bits of the product and room for both fractions: 6 + 18 + 18. The
-// product drops 18 bits and their place in the ring; what is returned is shifted left into a whole word.
+// 5 needs 3 bits, a sign, a spare and the margin; 15 significant bits are 12 behind the point, but 14 are kept. The
+// operands have the integer bits of the product and room for both fractions: 6 + 14 + 15. The product drops 15 bits and
+// their place in the ring; what is returned is shifted left into a whole word.
 // CHECK-LABEL: func.func @products(
-// CHECK-SAME:      %arg0: tensor<2x8xf32, #ditto.fxp<64, 40>>
-// CHECK-SAME:      %arg1: tensor<8x4xf32, #ditto.fxp<64, 40>>
+// CHECK-SAME:      %arg0: tensor<2x8xf32, #ditto.fxp<64, 43>>
+// CHECK-SAME:      %arg1: tensor<8x4xf32, #ditto.fxp<64, 44>>
 // CHECK-SAME:      -> tensor<2x4xf32, #ditto.fxp<32, 26>>
-// CHECK-NEXT:    %[[X:.*]] = "ditto.downcast"(%arg0) : {{.*}} -> tensor<2x8xf32, #ditto.fxp<42, 18>>
-// CHECK-NEXT:    %[[W:.*]] = "ditto.downcast"(%arg1) : {{.*}} -> tensor<8x4xf32, #ditto.fxp<42, 18>>
-// CHECK-NEXT:    %[[P:.*]] = stablehlo.dot_general %[[X]], %[[W]], contracting_dims = [1] x [0] {ditto.beside, {{.*}} -> tensor<2x4xf32, #ditto.fxp<24, 18>>
+// CHECK-NEXT:    %[[X:.*]] = "ditto.downcast"(%arg0) : {{.*}} -> tensor<2x8xf32, #ditto.fxp<35, 14>>
+// CHECK-NEXT:    %[[W:.*]] = "ditto.downcast"(%arg1) : {{.*}} -> tensor<8x4xf32, #ditto.fxp<35, 15>>
+// CHECK-NEXT:    %[[P:.*]] = stablehlo.dot_general %[[X]], %[[W]], contracting_dims = [1] x [0] {ditto.beside, {{.*}} -> tensor<2x4xf32, #ditto.fxp<20, 14>>
 // CHECK-NEXT:    %[[R:.*]] = "ditto.upcast"(%[[P]]) : {{.*}} -> tensor<2x4xf32, #ditto.fxp<32, 26>>
 // CHECK-NEXT:    return %[[R]]
 module attributes {ditto.stage = "cast"} {
@@ -25,7 +25,7 @@ module attributes {ditto.stage = "cast"} {
 // CHECK-LABEL: func.func @large(
 // CHECK-SAME:      %arg0: tensor<128x1024xf32, #ditto.fxp<32, 12>>
 // CHECK-SAME:      %arg1: tensor<1024x1024xf32, #ditto.fxp<32, 14>>
-// CHECK-NEXT:    stablehlo.dot_general %arg0, %arg1, {{.*}}ditto.beside, {{.*}} -> tensor<128x1024xf32, #ditto.fxp<24, 18>>
+// CHECK-NEXT:    stablehlo.dot_general %arg0, %arg1, {{.*}}ditto.beside, {{.*}} -> tensor<128x1024xf32, #ditto.fxp<20, 14>>
 module attributes {ditto.stage = "cast"} {
   func.func @large(%x: tensor<128x1024xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -3.0, 3.0>}, %w: tensor<1024x1024xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -1.0, 1.0>}) -> tensor<128x1024xf32, #ditto.fxp<64, 18>> {
     %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] {ditto.range = array<f64: -5.0, 5.0>} : (tensor<128x1024xf32, #ditto.fxp<64, 18>>, tensor<1024x1024xf32, #ditto.fxp<64, 18>>) -> tensor<128x1024xf32, #ditto.fxp<64, 18>>
@@ -37,10 +37,10 @@ module attributes {ditto.stage = "cast"} {
 
 // Two products are added in the ring that their sum needs, and widened once: after the sum.
 // CHECK-LABEL: func.func @sum(
-// CHECK:         %[[P:.*]] = stablehlo.multiply %{{.*}}, %{{.*}} {ditto.beside, {{.*}} -> tensor<8x8xf32, #ditto.fxp<25, 18>>
-// CHECK-NEXT:    %[[Q:.*]] = stablehlo.multiply %{{.*}}, %{{.*}} {ditto.beside, {{.*}} -> tensor<8x8xf32, #ditto.fxp<25, 18>>
-// CHECK-NEXT:    %[[S:.*]] = stablehlo.add %[[P]], %[[Q]] {ditto.beside, {{.*}} : tensor<8x8xf32, #ditto.fxp<25, 18>>
-// CHECK-NEXT:    %[[U:.*]] = "ditto.upcast"(%[[S]]) : (tensor<8x8xf32, #ditto.fxp<25, 18>>) -> tensor<8x8xf32, #ditto.fxp<43, 18>>
+// CHECK:         %[[P:.*]] = stablehlo.multiply %{{.*}}, %{{.*}} {ditto.beside, {{.*}} -> tensor<8x8xf32, #ditto.fxp<21, 14>>
+// CHECK:         %[[Q:.*]] = stablehlo.multiply %{{.*}}, %{{.*}} {ditto.beside, {{.*}} -> tensor<8x8xf32, #ditto.fxp<21, 14>>
+// CHECK-NEXT:    %[[S:.*]] = stablehlo.add %[[P]], %[[Q]] {ditto.beside, {{.*}} : tensor<8x8xf32, #ditto.fxp<21, 14>>
+// CHECK-NEXT:    %[[U:.*]] = "ditto.upcast"(%[[S]]) : (tensor<8x8xf32, #ditto.fxp<21, 14>>) -> tensor<8x8xf32, #ditto.fxp<36, 14>>
 // CHECK-NEXT:    stablehlo.multiply %[[U]]
 module attributes {ditto.stage = "cast"} {
   func.func @sum(%x: tensor<8x8xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -3.0, 3.0>}, %y: tensor<8x8xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -1.0, 1.0>}) -> tensor<8x8xf32, #ditto.fxp<64, 18>> {
@@ -56,8 +56,8 @@ module attributes {ditto.stage = "cast"} {
 
 // A row is made wide enough before it is broadcast; it comes from a product, so in a wider ring at once.
 // CHECK-LABEL: func.func @broadcast(
-// CHECK:         %[[S:.*]] = stablehlo.multiply %[[X:.*]], %[[X]] {ditto.beside, {{.*}} -> tensor<8xf32, #ditto.fxp<43, 18>>
-// CHECK-NEXT:    %[[B:.*]] = stablehlo.broadcast_in_dim %[[S]], dims = [0] {ditto.beside} : (tensor<8xf32, #ditto.fxp<43, 18>>) -> tensor<8x8xf32, #ditto.fxp<43, 18>>
+// CHECK:         %[[S:.*]] = stablehlo.multiply %[[X:.*]], %[[X]] {ditto.beside, {{.*}} -> tensor<8xf32, #ditto.fxp<36, 14>>
+// CHECK-NEXT:    %[[B:.*]] = stablehlo.broadcast_in_dim %[[S]], dims = [0] {ditto.beside} : (tensor<8xf32, #ditto.fxp<36, 14>>) -> tensor<8x8xf32, #ditto.fxp<36, 14>>
 // CHECK:         stablehlo.multiply %[[B]]
 module attributes {ditto.stage = "cast"} {
   func.func @broadcast(%x: tensor<8xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -3.0, 3.0>}, %y: tensor<8x8xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -1.0, 1.0>}) -> tensor<8x8xf32, #ditto.fxp<64, 18>> {
@@ -73,7 +73,7 @@ module attributes {ditto.stage = "cast"} {
 // A function is fitted here, for the ring of its argument and that of its result.
 // CHECK-LABEL: func.func @function(
 // CHECK-NEXT:    %[[X:.*]] = "ditto.downcast"(%arg0) : (tensor<4xf32, #ditto.fxp<32, 22>>) -> tensor<4xf32, #ditto.fxp<22, 12>>
-// CHECK-NEXT:    "ditto.oneshot"(%[[X]]) {ditto.beside, ditto.max_abs = {{.*}}, of = "tanh", terms = {{.*}}kind = "fourier"{{.*}} -> tensor<4xf32, #ditto.fxp<21, 18>>
+// CHECK-NEXT:    "ditto.oneshot"(%[[X]]) {ditto.beside, ditto.max_abs = {{.*}}, of = "tanh", terms = {{.*}}kind = "fourier"{{.*}} -> tensor<4xf32, #ditto.fxp<18, 15>>
 // CHECK-NOT:     func.func private @tanh
 module attributes {ditto.stage = "cast"} {
   func.func @function(%x: tensor<4xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -4.0, 4.0>}) -> tensor<4xf32, #ditto.fxp<64, 18>> {
@@ -95,7 +95,8 @@ module attributes {ditto.stage = "cast"} {
 // CHECK-NEXT:    %[[P:.*]] = stablehlo.multiply %arg0, %arg1 {ditto.beside} : {{.*}} -> tensor<4xf32, #ditto.fxp<46, 18>>
 // CHECK-NEXT:    %[[U:.*]] = "ditto.upcast"(%[[P]]) : (tensor<4xf32, #ditto.fxp<46, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
 // CHECK-NEXT:    %[[S:.*]] = stablehlo.sine %[[U]] : tensor<4xf32, #ditto.fxp<64, 18>>
-// CHECK-NEXT:    stablehlo.multiply %[[S]], %arg1 {ditto.beside} : {{.*}} -> tensor<4xf32, #ditto.fxp<46, 18>>
+// CHECK-NEXT:    %[[R:.*]] = "ditto.rescale"(%[[S]]) : {{.*}} -> tensor<4xf32, #ditto.fxp<64, 15>>
+// CHECK-NEXT:    stablehlo.multiply %[[R]], %arg1 {ditto.beside} : {{.*}} -> tensor<4xf32, #ditto.fxp<49, 18>>
 module attributes {ditto.stage = "cast"} {
   func.func @engine(%x: tensor<4xf32, #ditto.fxp<64, 18>>, %y: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
     %0 = stablehlo.multiply %x, %y : tensor<4xf32, #ditto.fxp<64, 18>>

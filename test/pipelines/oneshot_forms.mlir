@@ -5,13 +5,15 @@
 // is the quartic: nothing of its own.
 // CHECK-LABEL: func.func @gelu(
 // CHECK:         %[[H:.*]] = stablehlo.multiply %arg0, %{{.*}}
-// CHECK:         %[[E:.*]] = "ditto.oneshot"(%arg0) {error = 4.000000e-04 : f64, function = @gelu_even, high = 8.000000e+00 : f64, low = -8.000000e+00 : f64, otherwise = @gelu_even_otherwise}
+// CHECK:         %[[E:.*]] = "ditto.oneshot"(%arg0) {error = 4.000000e-04 : f64, function = @gelu_even, high = 8.000000e+00 : f64, low = -8.000000e+00 : f64, otherwise = @gelu_even_otherwise, words = 14 : i32}
 // CHECK:         %[[S:.*]] = stablehlo.add %[[H]], %[[E]]
 // CHECK-NEXT:    return %[[S]]
 // CHECK:       func.func private @gelu_even(%arg0: tensor<4xf32>)
 // CHECK:         chlo.erf
+// Of arguments that reach further it computes those around 0 so, and the others as they are.
 // CHECK:       func.func private @gelu_even_otherwise(
-// CHECK-NOT:     chlo.erf
+// CHECK:         stablehlo.compare LT, %arg0, {{.*}}ditto.slack = 2.500000e-01
+// CHECK:         "ditto.oneshot"(%{{.*}}) {{.*}}function = @gelu_even_inside
 // ALONE-LABEL: func.func @gelu(
 // ALONE:         stablehlo.compare LT, %arg0
 // ALONE-NOT:     ditto.oneshot
@@ -39,7 +41,7 @@ func.func @gelu(%x: tensor<4xf32> {ditto.range = array<f64: -4.0, 4.0>}) -> tens
 // CHECK:         %[[C:.*]] = stablehlo.maximum %[[D]], %{{.*}}
 // CHECK:         %[[E:.*]] = "ditto.oneshot"(%[[C]]) {error = {{.*}}, function = @exp, high = 0.001953125 : f64, low = -1.590000e+01 : f64, otherwise = @exp_otherwise}
 // CHECK:         %[[S:.*]] = stablehlo.reduce(%[[E]] {{.*}} stablehlo.add
-// CHECK:         %[[I:.*]] = "ditto.oneshot"(%[[S]]) {error = 1.000000e-03 : f64, function = @reciprocal, high = 8.000000e+00 : f64, low = 0.13533{{.*}} : f64, otherwise = @reciprocal_otherwise, relative}
+// CHECK:         %[[I:.*]] = "ditto.oneshot"(%[[S]]) {error = 1.500000e-03 : f64, function = @reciprocal, high = 8.000000e+00 : f64, low = 0.13533{{.*}} : f64, otherwise = @reciprocal_otherwise, relative}
 // CHECK-NOT:     stablehlo.multiply
 // CHECK:         %[[P:.*]] = stablehlo.dot_general %[[E]], %arg1
 // CHECK-NEXT:    %[[F:.*]] = stablehlo.broadcast_in_dim %[[I]], dims = [0] : (tensor<16xf32>) -> tensor<16x2xf32>
@@ -71,7 +73,7 @@ func.func @attention(%x: tensor<16x8xf32>, %v: tensor<8x2xf32>) -> tensor<16x2xf
 // back on octaves.
 // CHECK-LABEL: func.func @layer_norm(
 // CHECK:         %[[C:.*]] = stablehlo.subtract %arg0, %{{.*}}
-// CHECK:         %[[Q:.*]] = stablehlo.dot_general %[[C]], %[[C]], batching_dims = [0] x [0], contracting_dims = [1] x [1] : (tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2xf32>
+// CHECK:         %[[Q:.*]] = stablehlo.dot_general %[[C]], %[[C]], batching_dims = [0] x [0], contracting_dims = [1] x [1] {ditto.frac = 18 : i32, ditto.ring = 64 : i32} : (tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2xf32>
 // CHECK:         %[[V:.*]] = stablehlo.multiply %[[Q]], %{{.*}}
 // CHECK:         %[[W:.*]] = stablehlo.add %[[V]], %{{.*}}
 // CHECK-NOT:     ditto.oneshot

@@ -150,7 +150,7 @@ def gelu_oneshot(x: Tensor) -> Tensor:
     def even(x: Tensor) -> Tensor:
         return x * 0.5 * (x * math.sqrt(0.5)).erf()
 
-    return _with_even_part(x, "gelu_even", even, gelu_quartic, 4e-4, end=4.0)
+    return _with_even_part(x, "gelu_even", even, gelu_quartic, 4e-4, end=3.75)
 
 
 def silu_oneshot(x: Tensor) -> Tensor:

@@ -31,10 +31,10 @@ leaves room for what rounding adds."""
 HIGHEST = 2.0**-9
 """They end here: the maximum may be rounded otherwise than what it is taken from."""
 
-SUM_ERROR = 1e-3
+SUM_ERROR = 1.5e-3
 """Of what is done with the sum of a row, absolute for the logarithm and relative for the reciprocal."""
 
-WEIGHTS_ERROR = 1.28e-3
+WEIGHTS_ERROR = 6.4e-4
 """Of all weights of a row: those of single ones add up, and all that are clipped have the same."""
 
 MOST_ERROR = 1e-4

@@ -82,11 +82,11 @@ FORMS: dict[str, dict[str, Form]] = {
     "tanh": _by_name(
         Form("cubic", "sign(x) cubic(|x| < 2.625)", OURS, ANY, 0.0106, activations.tanh_cubic),
         Form("sextic", "sign(x) sextic(|x| < 3.625)", OURS, WIDE, 0.00143, activations.tanh_sextic),
-        _oneshot("one-shot", 0.001, activations.tanh_oneshot, "cubic"),
+        _oneshot("one-shot, clipped", 0.001, activations.tanh_oneshot, "cubic"),
     ),
     "logistic": _by_name(
         Form("sextic", "1/2 + sign(x) sextic(|x| < 7.25)", OURS, WIDE, 0.00072, activations.logistic_sextic),
-        _oneshot("one-shot", 0.001, activations.logistic_oneshot, "sextic"),
+        _oneshot("one-shot, clipped", 0.001, activations.logistic_oneshot, "sextic"),
     ),
     "softmax": _by_name(
         Form("puma", "exp(x - max) (1/sum)", PUMA, ROWS, 0.12, softmax.plain, "taylor5"),
@@ -94,14 +94,14 @@ FORMS: dict[str, dict[str, Form]] = {
         Form("narrow", "the same, only 1/sum in ring 64", OURS, ROWS, 0.0035, softmax.narrow, "quadratic16"),
         Form("2quad", "(x + 5)² (1/sum), no max", MPCFORMER, TRAINED, None, softmax.two_quad),
         Form("2relu", "relu(x) (1/sum), no max", MPCFORMER, TRAINED, None, softmax.two_relu),
-        _oneshot("the same, exp and 1/sum one-shot", 0.005, softmax.oneshot, "narrow", "quadratic16"),
+        _oneshot("the same, exp and 1/sum one-shot", 0.006, softmax.oneshot, "narrow", "quadratic16"),
     ),
     "log_softmax": _by_name(
         Form("puma", "x - max - log(sum(exp(x - max)))", PUMA, ROWS, 0.22, softmax.log_plain, "taylor5"),
         Form(
             "narrow", "the same, only log in ring 64", OURS, ROWS, 0.0055, softmax.log_narrow, "quadratic16"
         ),
-        _oneshot("the same, exp and log one-shot", 0.006, softmax.log_oneshot, "narrow", "quadratic16"),
+        _oneshot("the same, exp and log one-shot", 0.0065, softmax.log_oneshot, "narrow", "quadratic16"),
     ),
     "layer_norm": _by_name(
         Form("rsqrt", "(x - mean) rsqrt(var + eps) scale", PUMA, f"{SPREAD}; ring 64", 0.0, norm.layer_norm),

@@ -17,6 +17,7 @@ from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import WIDEST
+from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import (
     attributes_of,
     defining_op,
@@ -45,7 +46,7 @@ from ditto_compiler.ops.scales import (
     working_scale,
 )
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.structure import is_float
+from ditto_compiler.structure import is_float, through_repeating
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class DittoAssignRings(Pass):
 
     Beside the engine (docs/protocols.md) a ring may have any width up to 64 bits, a product truncates for
     nothing, and widening costs by the bit. So each number gets as many fraction bits as make
-    `significant_bits` of its magnitude, and a ring of just the bits that its magnitude needs, with
-    `margin_bits` to spare; where nothing is known of its magnitude, what the policy's own scale asks of the
-    engine. Ops that run there get the attribute `ditto.beside`.
+    `significant_bits` of its magnitude, or `fraction_bits` if that is more, and a ring of just the bits that
+    its magnitude needs, with `margin_bits` to spare; where nothing is known of its magnitude, what the policy
+    gives it in the engine. Ops that run there get the attribute `ditto.beside`.
 
     - a product of numbers with a and b fraction bits in ring k has a result with f in ring k - (a + b - f):
       the dropped bits and their place in the ring go together
@@ -88,17 +89,19 @@ class DittoAssignRings(Pass):
     """
 
     name: ClassVar[str] = "ditto-assign-rings"
-    significant_bits: int = 16
+    significant_bits: int = 15
     """Bits of each number, from that of its largest magnitude on, that are worth keeping."""
+    fraction_bits: int = 14
+    """Fraction bits that numbers of known magnitude keep, however large, where the policy gives as many."""
     margin_bits: int = 1
     """Bits kept free above the known magnitude of every number."""
     least_bits: int = 11
     """Significant bits that an operand of a large product keeps at least."""
-    large: int = 1 << 26
+    large: int = 1 << 10
     """Multiplications from which on a matrix product is large."""
 
     def __post_init__(self) -> None:
-        for name in ("significant_bits", "least_bits"):
+        for name in ("significant_bits", "fraction_bits", "least_bits"):
             if not 1 <= getattr(self, name) <= MOST_FRAC:
                 raise DittoError(f"{name} must be from 1 to {MOST_FRAC}, got {getattr(self, name)}")
         if not 0 <= self.margin_bits <= MOST_FRAC:
@@ -162,6 +165,8 @@ ROUNDING = 2.0**-10
 
 FEW = 1 << 11
 """Elements up to which rounds matter more than bytes."""
+
+EVERYTHING: Interval = (-math.inf, math.inf)
 
 DEPTH = 6
 """How far up the cost of widening operands is estimated."""
@@ -233,10 +238,15 @@ class _Assigner:
                 known = min(known, stated.value)
             if op.name == names.ONESHOT:
                 known = min(known, largest_value(op))
+            if op.name == "stablehlo.select":
+                known = min(known, max(map(abs, self._selected(value, None, EVERYTHING))))
         # Of what was always 0 nobody can tell how large it gets, unless it is a constant.
         is_known = known < math.inf and (known > 0 or is_constant(value))
         bound = known if is_known else self._assumed(value, op, home)
-        frac = max(home.frac, self._options.significant_bits - _magnitude(bound)) if is_known else home.frac
+        frac = home.frac
+        if is_known:
+            wanted = self._options.significant_bits - _magnitude(bound)
+            frac = max(min(home.frac, self._options.fraction_bits), wanted)
         least = max(2, _magnitude(bound) + 2 + self._options.margin_bits * is_known)
         if not is_known:
             least = min(least, home.ring - home.frac)
@@ -249,6 +259,28 @@ class _Assigner:
         if value in self._whole:
             frac = 0
         self._numbers[value] = _Number(home, bound, frac, least, least, is_known)
+
+    def _selected(self, value: ir.Value, x: ir.Value | None, among: Interval) -> Interval:
+        """Where a value lies if x lies `among` some numbers: clips are selections by comparisons."""
+        op = defining_op(value)
+        if value == x or op is None or op.name != "stablehlo.select":
+            low, high = self._ranges.interval(value)
+            return (max(low, among[0]), min(high, among[1])) if value == x else (low, high)
+        predicate = through_repeating(op.operands[0])
+        less = defining_op(predicate)
+        if less is None or less.name != names.LESS:
+            return self._ranges.interval(value)
+        compared, number = less.operands[0], self._numbers.get(less.operands[0])
+        threshold = ir.DenseI64ArrayAttr(less.attributes[names.THRESHOLDS])[
+            list(less.results).index(predicate)
+        ]
+        if number is None or names.SLACK in less.attributes:
+            return self._ranges.interval(value)
+        end = threshold * 2.0**-number.home.frac
+        low, high = among if compared == x else EVERYTHING
+        below = self._selected(op.operands[1], compared, (low, min(high, end)))
+        above = self._selected(op.operands[2], compared, (max(low, end), high))
+        return min(below[0], above[0]), max(below[1], above[1])
 
     def _find_whole(self) -> set[ir.Value]:
         """Numbers without a fraction, made of booleans and integers, that only products read."""
@@ -614,7 +646,8 @@ class _Assigner:
         frac = number.frac
         if names.SLACK in op.attributes:
             slack = ir.FloatAttr(op.attributes[names.SLACK]).value
-            frac = min(frac, max(0, 2 - math.floor(math.log2(slack))))
+            # Dropping bits is off by 3/2 of the last place, and the threshold by half of it.
+            frac = min(frac, max(0, 1 - math.floor(math.log2(slack))))
         op.operands[0] = self._at(value, Fxp(whole + frac, frac), op)
         shift = frac - number.home.frac
         scaled = [t << shift if shift >= 0 else (t + (1 << (-shift - 1))) >> -shift for t in thresholds]

@@ -88,8 +88,13 @@ def search(
     plain_ranking = rank(expected, corpus)
     outcomes = []
     for policy in policies:
+        ranges = None
+        if ditto.load_policy(policy).beside == "shares":
+            report(policy, "calibrating", 0, 1)
+            # The corpus is the model owner's own; the query is not.
+            ranges = ditto.calibrate(embed, [model_inputs(model, text) for text in SENTENCES], policy=policy)
         report(policy, "compiling", 0, 1)
-        program: Program = ditto.compile(embed, *inputs, policy=policy)
+        program: Program = ditto.compile(embed, *inputs, policy=policy, ranges=ranges)
         report(policy, "sharing inputs", 0, len(program.steps))
 
         def progress(done: int, total: int, policy: str = policy) -> None:
