@@ -1,6 +1,7 @@
 """Prepared runs: P0 goes ahead of the others, before the inputs are known."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 from collections import Counter
@@ -21,6 +22,7 @@ from ditto.runtime.protocols.prf import PairKeys
 from ditto.runtime.protocols.rounds import Party
 from ditto.runtime.protocols.sharing import last_slot, slot_ahead
 from ditto.runtime.transport.channel import ChannelError, run_in_threads
+from ditto_compiler.cost.model import estimate
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.errors import InternalError
 from ditto_compiler.executor.schedule import schedule
@@ -83,6 +85,8 @@ def test_a_prepared_run_gives_what_others_give_for_fewer_rounds(cluster, program
         assert found.beside_rounds == online.rounds < ordinary.rounds
         assert (found.ahead.bytes, found.ahead.messages) == (sum(online.dealt), len(online.deals))
         assert found.bytes + found.ahead.bytes == usual.bytes
+        phases = estimate(program).prepared
+        assert (found.ahead.bytes, found.bytes, found.beside_rounds) == dataclasses.astuple(phases)
         # A slot of each input to two of the parties, in place of two to three.
         assert 3 * found.input_bytes == usual.input_bytes
         assert found.ahead.input_bytes == SIX_KEYS

@@ -8,7 +8,7 @@ machine that measured the table.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ditto_compiler.cost import instructions
@@ -17,6 +17,7 @@ from ditto_compiler.cost.measured import FREE, Cost, CostTable, load_table
 from ditto_compiler.cost.ops import Rules
 from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import Tensor
+from ditto_compiler.executor.schedule import schedule
 from ditto_compiler.ir import functions, ir, nested_ops, numel, parse_module
 from ditto_compiler.network import PARTIES, Network
 from ditto_compiler.program import Beside, Call, CastBatch, CompareBatch, Program, Region, Value, results_of
@@ -77,6 +78,21 @@ class OpCost:
 
 
 @dataclass(frozen=True)
+class Phases:
+    """A run whose part of one party was prepared, see docs/protocols.md, "Dealing ahead".
+
+    Attributes:
+        ahead_bytes: sent before the inputs are known, in one round.
+        bytes: sent then, over the parties.
+        rounds: of these.
+    """
+
+    ahead_bytes: int
+    bytes: int
+    rounds: int
+
+
+@dataclass(frozen=True)
 class ProgramCost:
     """A program's ops with their costs, in the order in which they run.
 
@@ -84,11 +100,13 @@ class ProgramCost:
         ops: all of them.
         unknown: ops that count as free because their cost is not known.
         machine: what `seconds` refer to.
+        prepared: what is sent when in a prepared run; None if nothing can be.
     """
 
     ops: tuple[OpCost, ...]
     unknown: tuple[str, ...]
     machine: str
+    prepared: Phases | None = None
 
     @property
     def total(self) -> Cost:
@@ -155,7 +173,24 @@ def estimate(program: Program, table: CostTable | None = None, network: Network 
             ops += _comparisons_cost(number, program, step, forms, table)
             for about in step.comparisons:
                 forms.update(dict.fromkeys(about.results, "p" if forms[about.source] == "p" else "b"))
-    return ProgramCost(tuple(ops), tuple(sorted(unknown)), table.machine)
+    return ProgramCost(tuple(ops), tuple(sorted(unknown)), table.machine, _prepared(program, ops))
+
+
+def _prepared(program: Program, ops: Sequence[OpCost]) -> Phases | None:
+    plans = [
+        schedule(step.instructions, lambda number: program.values[number].tensor, ahead=True)
+        for step in program.steps
+        if isinstance(step, Beside)
+    ]
+    ahead = sum(sum(plan.dealt) for plan in plans)
+    if not ahead:
+        return None
+    others = total(op.cost for op in ops if not op.beside)
+    return Phases(
+        ahead,
+        round(others.bytes) + sum(plan.bytes for plan in plans),
+        round(others.rounds) + sum(plan.rounds for plan in plans),
+    )
 
 
 def _region_cost(step: int, region: Region, rules: Rules, forms: list[str]) -> tuple[list[OpCost], list[str]]:

@@ -197,6 +197,8 @@ class Report:
         }
         if self.widths:
             document["beside_rings"] = self.widths
+        if self.cost.prepared is not None:
+            document["prepared"] = dataclasses.asdict(self.cost.prepared)
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
     def _cost_json(self, cost: Cost) -> dict[str, Any]:
@@ -306,6 +308,12 @@ class Report:
             lines.append(
                 "Beside the engine, rounds are those of a longest chain of protocols; messages that several "
                 "share count in parts."
+            )
+        if self.cost.prepared is not None:
+            phases = self.cost.prepared
+            lines.append(
+                f"Prepared (cluster.prepare), {format_bytes(phases.ahead_bytes)} are sent ahead, in one "
+                f"round, and then {format_bytes(phases.bytes)} in {phases.rounds} rounds."
             )
         if self.cost.unknown:
             lines.append(f"Not known and counted as free: {', '.join(self.cost.unknown)}.")

@@ -34,6 +34,10 @@ The counter discipline, all of it:
       Pi and Pj     Pi and Pj    key of a tag: 32   the zero sharing: D
 
   Nothing is drawn for outputs that are public, or that stay with the parties.
+
+* The protocols of the executor on shares draw from streams of `PairKeys`: each part of each instance has one
+  of its own with each peer, which starts 2^64 blocks after the one before. So their masks depend on nothing
+  that other instances draw, and many may be under way at once.
 """
 
 from __future__ import annotations
