@@ -175,7 +175,7 @@ def test_what_is_public_of_a_prepared_run(cluster):
     assert not program.values[program.outputs[-1]].secret
     cluster.prepare(program)
     for prepared in (True, False):
-        np.testing.assert_allclose(cluster.run(program, X), 2 * np.exp(X), atol=0.05)
+        np.testing.assert_allclose(cluster.run(program, X), 2 * np.exp(X), rtol=0.01)
         assert was_prepared(cluster) == prepared
 
 
