@@ -2,11 +2,11 @@
 // RUN: ditto-opt %s --split-input-file --ditto-expand-bounds='margin=1 most=0' | filecheck %s --check-prefix=TIGHT
 
 // Maxima from 1 to 2.5, once the slack of 2 is taken off, so from 1/2 to 5 with the margin: two thresholds a
-// third of that apart. Each number is compared to an eighth of the slack, and the bound is above by as much.
+// third of that apart. Each number is compared to a sixteenth of the slack, and the bound is above by as much.
 // CHECK-LABEL: func.func @rows(
-// CHECK-DAG:     %[[FIRST:.*]] = stablehlo.constant dense<2.250000e+00> : tensor<4xf32>
+// CHECK-DAG:     %[[FIRST:.*]] = stablehlo.constant dense<2.125000e+00> : tensor<4xf32>
 // CHECK-DAG:     %[[T1:.*]] = stablehlo.constant dense<2.000000e+00> : tensor<4x8xf32>
-// CHECK:         %[[C1:.*]] = stablehlo.compare GE, %arg0, %[[T1]], FLOAT {ditto.slack = 2.500000e-01 : f64}
+// CHECK:         %[[C1:.*]] = stablehlo.compare GE, %arg0, %[[T1]], FLOAT {ditto.slack = 1.250000e-01 : f64}
 // CHECK:         %[[A1:.*]] = stablehlo.reduce(%[[C1]] {{.*}} stablehlo.or across dimensions = [1]
 // CHECK-NEXT:    %[[N1:.*]] = stablehlo.convert %[[A1]] : (tensor<4xi1>) -> tensor<4xf32>
 // CHECK-NEXT:    %[[STEP:.*]] = stablehlo.constant dense<1.500000e+00> : tensor<4xf32>
@@ -19,7 +19,7 @@
 // Without a margin, maxima from 1 to 2.5 are all within the slack of a constant.
 // TIGHT-LABEL: func.func @rows(
 // TIGHT-NEXT:    %{{.*}} = stablehlo.constant dense<0xFF800000>
-// TIGHT-NEXT:    %[[B:.*]] = stablehlo.constant dense<2.750000e+00> : tensor<4xf32>
+// TIGHT-NEXT:    %[[B:.*]] = stablehlo.constant dense<2.625000e+00> : tensor<4xf32>
 // TIGHT-NEXT:    return %[[B]]
 func.func @rows(%x: tensor<4x8xf32>) -> tensor<4xf32> {
   %l = stablehlo.constant dense<0xFF800000> : tensor<f32>

@@ -10,6 +10,9 @@ from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import element_type, encoding_of, ir
 from ditto_compiler.structure import is_float, reducer
 
+FRACTION_BITS = 14
+"""Fraction bits that measured numbers keep beside the engine, however large, if the policy gives as many."""
+
 
 class Effect(enum.Enum):
     """What an op does to the secret, so how rings and scales of operands and results belong together."""

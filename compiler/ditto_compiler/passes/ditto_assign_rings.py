@@ -10,7 +10,7 @@ from typing import ClassVar
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.beside.functions import MOST_FRAC, fitted_terms, largest_value
-from ditto_compiler.beside.placement import Effect, effect_of
+from ditto_compiler.beside.placement import FRACTION_BITS, Effect, effect_of
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import constant_at, insert_casts
@@ -91,8 +91,8 @@ class DittoAssignRings(Pass):
     name: ClassVar[str] = "ditto-assign-rings"
     significant_bits: int = 15
     """Bits of each number, from that of its largest magnitude on, that are worth keeping."""
-    fraction_bits: int = 14
-    """Fraction bits that numbers of known magnitude keep, however large, where the policy gives as many."""
+    fraction_bits: int = FRACTION_BITS
+    """Fraction bits that measured numbers keep, however large, where the policy gives as many."""
     margin_bits: int = 1
     """Bits kept free above the known magnitude of every number."""
     least_bits: int = 11
@@ -245,8 +245,9 @@ class _Assigner:
         bound = known if is_known else self._assumed(value, op, home)
         frac = home.frac
         if is_known:
-            wanted = self._options.significant_bits - _magnitude(bound)
-            frac = max(min(home.frac, self._options.fraction_bits), wanted)
+            frac = max(
+                min(home.frac, self._enough_fraction(op)), self._options.significant_bits - _magnitude(bound)
+            )
         least = max(2, _magnitude(bound) + 2 + self._options.margin_bits * is_known)
         if not is_known:
             least = min(least, home.ring - home.frac)
@@ -259,6 +260,22 @@ class _Assigner:
         if value in self._whole:
             frac = 0
         self._numbers[value] = _Number(home, bound, frac, least, least, is_known)
+
+    def _enough_fraction(self, op: ir.Operation | None) -> int:
+        """Fraction bits that a number of known magnitude may do with.
+
+        What only a form or a proof bounds may be much smaller, and so may what is right relative to itself.
+        """
+        if op is None or names.RANGE in op.attributes:
+            return self._options.fraction_bits
+        if op.name == names.ONESHOT and names.RELATIVE not in op.attributes:
+            return self._options.fraction_bits
+        if self._effect(op) in (Effect.LOCAL, Effect.SELECT) and names.MAX_ABS not in op.attributes:
+            numbers = [
+                self._numbers[v].frac for v in op.operands if v in self._numbers and not is_constant(v)
+            ]
+            return max(numbers, default=MOST_FRAC)
+        return MOST_FRAC
 
     def _selected(self, value: ir.Value, x: ir.Value | None, among: Interval) -> Interval:
         """Where a value lies if x lies `among` some numbers: clips are selections by comparisons."""

@@ -40,12 +40,12 @@ class DittoExpandBounds(Pass):
 
     After:
 
-        %0 = stablehlo.compare GE, %x, %t {ditto.slack = 0.25 : f64} : ... -> tensor<4x8xi1>   // t = 1.0
+        %0 = stablehlo.compare GE, %x, %t {ditto.slack = 0.125 : f64} : ... -> tensor<4x8xi1>   // t = 1.0
         %1 = stablehlo.reduce(%0 init: %false) applies stablehlo.or across dimensions = [1]
           : ... -> tensor<4xi1>
         %2 = stablehlo.convert %1 : (tensor<4xi1>) -> tensor<4xf32>
         %3 = stablehlo.multiply %2, %slack : tensor<4xf32>
-        %4 = stablehlo.add %3, %first : tensor<4xf32>                                  // 1.25
+        %4 = stablehlo.add %3, %first : tensor<4xf32>                                  // 1.125
 
     Errors: an annotated module.
     """
@@ -79,7 +79,8 @@ class DittoExpandBounds(Pass):
             assert slack is not None
             # Calibration saw maxima with their slack too.
             low, high = wider((seen.low, max(seen.low, seen.high - slack)), self.margin - 1)
-            count = max(0, math.ceil((high - low) / (slack * (1 - COARSE))) - 1)
+            # The bound is above what reaches a threshold by a step, and by what comparisons are off, both ways.
+            count = max(0, math.ceil((high - low) / (slack * (1 - 2 * COARSE))) - 1)
             if count > self.most:
                 self.note("remark", op, f"its {count} thresholds would cost more than a tournament")
                 continue
@@ -89,7 +90,7 @@ class DittoExpandBounds(Pass):
             op.erase()
 
 
-COARSE = 1 / 8
+COARSE = 1 / 16
 """By how much of the slack a comparison may be off."""
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 from ditto_compiler import building, folds
 from ditto_compiler.analyses.ranges import Known, RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.beside.placement import FRACTION_BITS
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import insert_casts
 from ditto_compiler.encoding import Fxp, Int
@@ -26,6 +27,9 @@ from ditto_compiler.ir import (
 )
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.scopes import scope_of
+
+MOST_FRAC = 126
+"""Fraction bits that no ring exceeds."""
 
 SLACK = 2.0**-7
 """How far rounding may take a value out of its range, in parts of the larger end; and 16 units besides."""
@@ -81,7 +85,7 @@ class DittoInsertGuards(Pass):
         entry = self.entry(module, after="ditto-insert-casts")
         visibility = VisibilityAnalysis(module)
         assumptions = [
-            Assumption.of(value, measured, proved)
+            Assumption.of(value, measured, proved, FRACTION_BITS if self.beside else MOST_FRAC)
             for value, (measured, proved) in Assumptions(entry).found.items()
             if visibility.is_secret(value) and isinstance(encoding_of(value), Fxp) and numel(value)
         ]
@@ -145,12 +149,12 @@ class Assumption:
     is_certain: bool
 
     @staticmethod
-    def of(value: ir.Value, measured: Interval, proved: Range) -> Assumption:
-        """What is assumed of a value, by what was measured and what is proved."""
+    def of(value: ir.Value, measured: Interval, proved: Range, frac: int) -> Assumption:
+        """What is assumed of a value, by what was measured and proved; its last place is at `frac` at most."""
         encoding = encoding_of(value)
         assert encoding is not None
         low, high = measured
-        slack = max(-low, high) * SLACK + math.ldexp(16.0, -encoding.frac)
+        slack = max(-low, high) * SLACK + math.ldexp(16.0, -min(encoding.frac, frac))
         # Constants have to fit, see `held`.
         most = math.ldexp(1.0 - SLACK, encoding.ring - 2 - encoding.frac)
         low, high = max(low - slack, -most), min(high + slack, most)
