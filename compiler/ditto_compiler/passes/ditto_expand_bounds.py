@@ -79,7 +79,7 @@ class DittoExpandBounds(Pass):
             assert slack is not None
             # Calibration saw maxima with their slack too.
             low, high = wider((seen.low, max(seen.low, seen.high - slack)), self.margin - 1)
-            # The bound is above what reaches a threshold by a step, and by what comparisons are off, both ways.
+            # The bound is above the maximum by a step, and by what comparisons are off both ways.
             count = max(0, math.ceil((high - low) / (slack * (1 - 2 * COARSE))) - 1)
             if count > self.most:
                 self.note("remark", op, f"its {count} thresholds would cost more than a tournament")
