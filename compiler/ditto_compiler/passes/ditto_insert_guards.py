@@ -150,7 +150,7 @@ class Assumption:
 
     @staticmethod
     def of(value: ir.Value, measured: Interval, proved: Range, frac: int) -> Assumption:
-        """What is assumed of a value that keeps up to `frac` fraction bits, by what was measured and proved."""
+        """What is assumed of a value of up to `frac` fraction bits, by what was measured and proved."""
         encoding = encoding_of(value)
         assert encoding is not None
         low, high = measured

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +51,23 @@ def with_linear_fraction(policy: Policy, frac: int) -> Policy:
     return dataclasses.replace(policy, rules=tuple(rules))
 
 
-def configurations(ranges: Ranges) -> list[tuple[str, Policy, Ranges | None]]:
+def configurations(ranges: Callable[[Policy], Ranges]) -> list[tuple[str, Policy, Ranges | None]]:
     """(label, policy, ranges) of each row of the table.
 
     `ditto 8-bit` is the paper's one fraction for ring 32, `engine` lets SPU truncate after each product,
-    `explicit` places rescales, `calibrated` gives each tensor its own fraction too.
+    `explicit` places rescales, `calibrated` gives each tensor its own fraction too; `beside` has most of it run
+    on shares.
     """
-    mixed = load_policy("ditto")
+    mixed = load_policy("ditto-engine")
     engine = dataclasses.replace(mixed, rescale="engine")
     explicit = dataclasses.replace(mixed, rescale="explicit")
     return [
         ("uniform64", load_policy("uniform64"), None),
-        ("ditto 8-bit", with_linear_fraction(engine, 8), None),
-        ("ditto engine", engine, None),
-        ("ditto explicit", explicit, None),
-        ("ditto calibrated", explicit, ranges),
+        ("ditto-engine 8-bit", with_linear_fraction(engine, 8), None),
+        ("ditto-engine engine", engine, None),
+        ("ditto-engine explicit", explicit, None),
+        ("ditto-engine calibrated", explicit, ranges(explicit)),
+        ("ditto calibrated", load_policy("ditto"), ranges(load_policy("ditto"))),
     ]
 
 
@@ -75,7 +77,10 @@ def measure() -> list[dict[str, Any]]:
     embed = encoder(model)
     inputs = model_inputs(model, QUERIES[0].text)
     expected = np.asarray(jax.jit(embed)(*inputs))
-    ranges = ditto.calibrate(embed, [model_inputs(model, text) for text in SENTENCES])
+
+    def ranges(policy: Policy) -> Ranges:
+        return ditto.calibrate(embed, [model_inputs(model, text) for text in SENTENCES], policy=policy)
+
     rows = []
     with ditto.LocalCluster() as cluster:
         for label, policy, measured in configurations(ranges):
