@@ -55,8 +55,8 @@ def configurations(ranges: Callable[[Policy], Ranges]) -> list[tuple[str, Policy
     """(label, policy, ranges) of each row of the table.
 
     `ditto 8-bit` is the paper's one fraction for ring 32, `engine` lets SPU truncate after each product,
-    `explicit` places rescales, `calibrated` gives each tensor its own fraction too. Plain `ditto` runs most of it
-    on shares.
+    `explicit` places rescales, `calibrated` gives each tensor its own fraction too. Plain `ditto` runs on
+    shares.
     """
     mixed = load_policy("ditto-engine")
     engine = dataclasses.replace(mixed, rescale="engine")
