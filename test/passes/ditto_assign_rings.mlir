@@ -95,8 +95,7 @@ module attributes {ditto.stage = "cast"} {
 // CHECK-NEXT:    %[[P:.*]] = stablehlo.multiply %arg0, %arg1 {ditto.beside} : {{.*}} -> tensor<4xf32, #ditto.fxp<46, 18>>
 // CHECK-NEXT:    %[[U:.*]] = "ditto.upcast"(%[[P]]) : (tensor<4xf32, #ditto.fxp<46, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
 // CHECK-NEXT:    %[[S:.*]] = stablehlo.sine %[[U]] : tensor<4xf32, #ditto.fxp<64, 18>>
-// CHECK-NEXT:    %[[R:.*]] = "ditto.rescale"(%[[S]]) : {{.*}} -> tensor<4xf32, #ditto.fxp<64, 15>>
-// CHECK-NEXT:    stablehlo.multiply %[[R]], %arg1 {ditto.beside} : {{.*}} -> tensor<4xf32, #ditto.fxp<49, 18>>
+// CHECK-NEXT:    stablehlo.multiply %[[S]], %arg1 {ditto.beside} : {{.*}} -> tensor<4xf32, #ditto.fxp<46, 18>>
 module attributes {ditto.stage = "cast"} {
   func.func @engine(%x: tensor<4xf32, #ditto.fxp<64, 18>>, %y: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
     %0 = stablehlo.multiply %x, %y : tensor<4xf32, #ditto.fxp<64, 18>>
