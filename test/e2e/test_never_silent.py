@@ -278,3 +278,21 @@ def test_a_softmax_in_a_loop(cluster: ditto.LocalCluster) -> None:
 def test_a_reducer_that_calls_functions_is_refused() -> None:
     with pytest.raises(ditto.DittoError, match=r"its reducer calls 'stablehlo\.exponential'"):
         ditto.compile(lambda x: lax.cumlogsumexp(x, axis=1), SQUARE)
+
+
+TIES = np.float32([0.0, 1.0, -1.0, 0.5, -0.5, 3.0, -3.0, 0.25, 1.5, 0.0, 1.0, -3.0])
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_ties_are_on_the_side_that_jax_has_them(cluster: ditto.LocalCluster, measured: bool) -> None:
+    def compared(x: Any, y: Any) -> Any:
+        others = (0.0, 1.0, -1.0, 0.5, -3.0, y)
+        orders = (jnp.greater, jnp.greater_equal, jnp.less, jnp.less_equal, jnp.equal)
+        return [order(x, other) for other in others for order in orders] + [jnp.where(x > 0, 1, 5)]
+
+    y = TIES[::-1].copy()
+    ranges = ditto.calibrate(compared, [(TIES, y)]) if measured else None
+    program = ditto.compile(compared, TIES, y, ranges=ranges)
+    for _ in range(3):
+        for ours, jaxs in zip(cluster.run(program, TIES, y), compared(TIES, y), strict=True):
+            np.testing.assert_array_equal(ours, jaxs)

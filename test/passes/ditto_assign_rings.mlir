@@ -4,8 +4,8 @@
 // operands have the integer bits of the product and room for both fractions: 6 + 14 + 15. The product drops 15 bits and
 // their place in the ring; what is returned is shifted left into a whole word.
 // CHECK-LABEL: func.func @products(
-// CHECK-SAME:      %arg0: tensor<2x8xf32, #ditto.fxp<64, 43>>
-// CHECK-SAME:      %arg1: tensor<8x4xf32, #ditto.fxp<64, 44>>
+// CHECK-SAME:      %arg0: tensor<2x8xf32, #ditto.fxp<64, 14>>
+// CHECK-SAME:      %arg1: tensor<8x4xf32, #ditto.fxp<64, 15>>
 // CHECK-SAME:      -> tensor<2x4xf32, #ditto.fxp<32, 26>>
 // CHECK-NEXT:    %[[X:.*]] = "ditto.downcast"(%arg0) : {{.*}} -> tensor<2x8xf32, #ditto.fxp<35, 14>>
 // CHECK-NEXT:    %[[W:.*]] = "ditto.downcast"(%arg1) : {{.*}} -> tensor<8x4xf32, #ditto.fxp<35, 15>>
@@ -72,7 +72,7 @@ module attributes {ditto.stage = "cast"} {
 
 // A function is fitted here, for the ring of its argument and that of its result.
 // CHECK-LABEL: func.func @function(
-// CHECK-NEXT:    %[[X:.*]] = "ditto.downcast"(%arg0) : (tensor<4xf32, #ditto.fxp<32, 22>>) -> tensor<4xf32, #ditto.fxp<22, 12>>
+// CHECK-NEXT:    %[[X:.*]] = "ditto.downcast"(%arg0) : (tensor<4xf32, #ditto.fxp<32, 12>>) -> tensor<4xf32, #ditto.fxp<22, 12>>
 // CHECK-NEXT:    "ditto.oneshot"(%[[X]]) {ditto.beside, ditto.max_abs = {{.*}}, of = "tanh", terms = {{.*}}kind = "fourier"{{.*}} -> tensor<4xf32, #ditto.fxp<18, 15>>
 // CHECK-NOT:     func.func private @tanh
 module attributes {ditto.stage = "cast"} {
@@ -102,5 +102,18 @@ module attributes {ditto.stage = "cast"} {
     %1 = stablehlo.sine %0 : tensor<4xf32, #ditto.fxp<64, 18>>
     %2 = stablehlo.multiply %1, %y : tensor<4xf32, #ditto.fxp<64, 18>>
     return %2 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+// On a coarser grid x <= 1 is x < 1 and a unit: rounding the threshold to the nearest would make it x < 1.
+// CHECK-LABEL: func.func @tie(
+// CHECK-SAME:      %arg0: tensor<4xf32, #ditto.fxp<32, 14>>
+// CHECK:         "ditto.less"(%{{.*}}) {ditto.beside, thresholds = array<i64: 16385>} : (tensor<4xf32, #ditto.fxp<{{[0-9]+}}, 14>>)
+module attributes {ditto.stage = "cast"} {
+  func.func @tie(%x: tensor<4xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -3.0, 3.0>}) -> tensor<4xi1, #ditto.int<64>> {
+    %0 = "ditto.less"(%x) {thresholds = array<i64: 262145>} : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xi1, #ditto.int<64>>
+    return %0 : tensor<4xi1, #ditto.int<64>>
   }
 }

@@ -14,11 +14,11 @@
 | `ditto.known_range` | operations, arguments   | string, or one a result | what ditto-print-ranges found |
 | `ditto.explicit_rescale` | the module         | unit                 | c3 holds: products are exact     |
 | `ditto.low_bits`   | comparisons of integers  | unit                 | reads only their own bits        |
-| `ditto.infinity`   | operations with a range  | f64                  | from here on, numbers are infinite |
+| `ditto.infinity`   | operations               | f64                  | from here on, numbers are infinite |
 | `ditto.guards`     | the entry function       | strings              | what its last result vouches for |
 | `ditto.beside`     | operations               | unit                 | runs beside the engine, on shares |
 | `ditto.slack`      | reductions, comparisons  | f64                  | how far off their result may be  |
-| `ditto.reach`      | operations               | f64                  | how large a guarded value can get |
+| `ditto.reach`      | operations               | f64                  | how large a value can get         |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """

@@ -259,6 +259,9 @@ class _Assigner:
         frac = max(0, min(frac, WIDEST - least, max(MOST_FRAC, home.frac)))
         if value in self._whole:
             frac = 0
+        if op is None and not all(self._effect(use.owner.operation) for use in value.uses):
+            # The engine reads it as it would alone.
+            frac = max(frac, min(home.frac, WIDEST - least))
         self._numbers[value] = _Number(home, bound, frac, least, least, is_known)
 
     def _enough_fraction(self, op: ir.Operation | None) -> int:
@@ -620,13 +623,16 @@ class _Assigner:
                 last.operands[index] = self._at(value, Fxp(ring, encoding.frac + ring - encoding.ring), last)
 
     def _write_argument(self, argument: ir.Value) -> None:
-        """An argument is supplied in a ring of whole words, with as many fraction bits as it has room for."""
+        """An argument is supplied in a ring of whole words, at the scale that it is read at.
+
+        So it is exact where it is compared: bits that were dropped on shares would be off by one at times.
+        """
         number = self._numbers.get(argument)
         if number is None or not any(self._effect(use.owner.operation) for use in argument.uses):
             return
         whole = max(number.least, number.wanted)
         ring = 32 if whole + number.frac <= 32 else 64
-        set_encoding(argument, Fxp(ring, ring - whole))
+        set_encoding(argument, Fxp(ring, number.frac))
 
     def _write_operands(self, op: ir.Operation, effect: Effect) -> None:
         if effect in (Effect.LOCAL, Effect.SELECT) and op.results[0] in self._numbers:
@@ -667,7 +673,8 @@ class _Assigner:
             frac = min(frac, max(0, 1 - math.floor(math.log2(slack))))
         op.operands[0] = self._at(value, Fxp(whole + frac, frac), op)
         shift = frac - number.home.frac
-        scaled = [t << shift if shift >= 0 else (t + (1 << (-shift - 1))) >> -shift for t in thresholds]
+        rescale = _nearest if names.SLACK in op.attributes else _next
+        scaled = [rescale(t, shift) for t in thresholds]
         op.attributes[names.THRESHOLDS] = ir.DenseI64ArrayAttr.get(scaled)
 
     def _write_result(self, op: ir.Operation, result: ir.Value) -> None:
@@ -757,6 +764,16 @@ def _multiplications(op: ir.Operation) -> int:
     if op.name == "stablehlo.convolution":
         return numel(op.results[0]) * numel(op.operands[1])
     return 0
+
+
+def _next(threshold: int, shift: int) -> int:
+    """A threshold on another grid: there x < t just where x < ceil(t), so ties stay what they are."""
+    return threshold << shift if shift >= 0 else -(-threshold >> -shift)
+
+
+def _nearest(threshold: int, shift: int) -> int:
+    """A threshold on another grid, off by half of its last place at most."""
+    return threshold << shift if shift >= 0 else (threshold + (1 << (-shift - 1))) >> -shift
 
 
 def _write_blocks(op: ir.Operation, encoding: Fxp) -> None:
