@@ -504,7 +504,7 @@ def test_a_cluster_is_of_no_use_in_a_forked_process_and_takes_no_harm(cluster):
                 except ditto.ClusterError as error:
                     told.append("was forked" in str(error))
             cluster.close()
-            cluster.__del__()
+            cluster._ending()
             os.write(writing, repr(told).encode())
         finally:
             os._exit(0)

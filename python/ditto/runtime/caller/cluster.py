@@ -9,6 +9,7 @@ import itertools
 import math
 import os
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -139,10 +140,6 @@ class Cluster(ABC):
         stats: of the run that ended last, in whatever thread.
     """
 
-    # Of the class, for a cluster that could not be made is closed too.
-    _parties: Parties | None = None
-    _process = -1
-
     def __init__(self, timeout: float = 600.0, network: str | Network | None = None) -> None:
         if not isinstance(timeout, (int, float)) or not 0 < timeout <= LONGEST:
             raise InputError(f"timeout must be a number of seconds in (0, {LONGEST}], got {timeout!r}")
@@ -155,6 +152,7 @@ class Cluster(ABC):
         """Runs that the parties have prepared."""
         self._keys = itertools.count()
         self._process = os.getpid()
+        self._parties: Parties | None = None
         self._lock = FairLock()
         self._closings = 0
         self._worker: ThreadPoolExecutor | None = None
@@ -172,11 +170,6 @@ class Cluster(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        # Nobody else has the cluster, so there is no turn to wait for; nor is there one to wait in.
-        if self._process == os.getpid():
-            self._end()
 
     def start(self) -> None:
         """Starts and connects the parties, unless they are running.
@@ -457,10 +450,12 @@ class Cluster(ABC):
         if self._parties is None:
             self._loaded, self._prepared = {}, []
             self._parties = self._connect()
+            # Also when nobody has the cluster any more, and at the end of the process.
+            self._ending = weakref.finalize(self, _close, self._parties, self._process)
 
     def _end(self) -> None:
         if self._parties is not None:
-            self._parties.close()
+            self._ending()
             self._parties = None
             self._prepared = []
 
@@ -697,6 +692,12 @@ def nested(program: Program, outputs: list[Any]) -> Any:
 def _over_parties(key: str, counts: Sequence[int]) -> int:
     """What a count of a run is over all parties: all take their rounds at the same time."""
     return max(counts) if key == "beside_rounds" else sum(counts)
+
+
+def _close(parties: Parties, process: int) -> None:
+    """Ends parties, but those of the process that this one was forked from."""
+    if process == os.getpid():
+        parties.close()
 
 
 def _check_wanted(call: _Call | None, closings: int) -> None:
