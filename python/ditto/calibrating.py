@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import tree
-from ditto.frontend import Source, static_positions, to_stablehlo
+from ditto.frontend import Source, Visibility, static_positions, to_stablehlo
 from ditto.runtime.caller.inputs import InputError, as_array, is_number_for
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.calibration import Ranges, argument_key, result_keys
@@ -51,6 +51,7 @@ def calibrate(
     batches: Iterable[Sequence[Any]],
     *,
     policy: str | Path | Policy = "ditto",
+    visibility: Visibility = "secret",
     static_argnums: int | Sequence[int] = (),
     max_public_constant: int = 1024,
 ) -> Ranges:
@@ -68,6 +69,7 @@ def calibrate(
         fn: the function, or StableHLO, as for `ditto.compile`; a module is not changed.
         batches: tuples of arguments, as `fn` takes them, all of the same shapes and dtypes.
         policy: what the program will be compiled under: it decides by which formulas values are computed.
+        visibility: as for `ditto.compile`.
         static_argnums: as for `ditto.compile`.
         max_public_constant: as for `ditto.compile`.
 
@@ -85,7 +87,7 @@ def calibrate(
                 f"calibration: batch {number} must be a tuple of arguments, got a {type(arguments).__name__}"
             )
         if probe is None:
-            probe = _Probe(fn, arguments, policy, static_argnums, max_public_constant)
+            probe = _Probe(fn, arguments, policy, visibility, static_argnums, max_public_constant)
         probe.add(arguments, number)
     if probe is None:
         raise InputError("calibration needs at least one batch of sample inputs")
@@ -108,6 +110,7 @@ class _Probe:
         fn: Source,
         arguments: Sequence[Any],
         policy: Policy,
+        visibility: Visibility,
         static_argnums: int | Sequence[int],
         max_public_constant: int,
     ) -> None:
@@ -115,7 +118,7 @@ class _Probe:
         self._statics = self._static_values(arguments)
         source = copy_module(fn) if isinstance(fn, ir.Module) else fn
         examples = arguments if callable(fn) else ()
-        traced = to_stablehlo(source, examples, static_argnums=static_argnums)
+        traced = to_stablehlo(source, examples, visibility=visibility, static_argnums=static_argnums)
         module = traced.module
         with named(traced.file):
             PassManager(front_end_pipeline(policy, max_public_constant=max_public_constant)).run(module)

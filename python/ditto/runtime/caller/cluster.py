@@ -358,12 +358,13 @@ class Cluster(ABC):
         ahead.take_stats(parties.answers(deadline, "preparing a run"))
         self._prepared.append(ahead)
 
-    def share(self, program: Program, position: int, argument: Any) -> Any:
+    def share(self, program: Program | Sequence[Program], position: int, argument: Any) -> Any:
         """Shares one argument among the parties, once for many runs.
 
         Args:
-            program: says in which encodings the argument is wanted.
-            position: of the argument.
+            program: says in which encodings the argument is wanted. If several programs take it, give all
+                of them: each finds it as it wants it, and need not cast it in every run.
+            position: of the argument, in all of them.
             argument: its value, as for `run`.
 
         Returns:
@@ -372,25 +373,28 @@ class Cluster(ABC):
         Raises:
             InputError, SharingError, ClusterError: as for `run`.
         """
-        structure, _ = argument_structure(program, position)
-        return tree.unflatten_argument(structure, self._shared(self._call(), program, position, argument))
+        copies = argument_copies(program, position, argument)
+        return copies.nested(self._shared(self._call(), copies))
 
-    async def share_async(self, program: Program, position: int, argument: Any) -> Any:
+    async def share_async(self, program: Program | Sequence[Program], position: int, argument: Any) -> Any:
         """As `share`, in a thread of the cluster's own; in line with, and cancelled as `run_async`.
 
         Raises:
             InputError, SharingError, ClusterError: as for `run`.
         """
-        structure, _ = argument_structure(program, position)
-        shared = await self._later(lambda call: self._shared(call, program, position, argument))
-        return tree.unflatten_argument(structure, shared)
-
-    def _shared(self, call: _Call, program: Program, position: int, argument: Any) -> list[SharedArray]:
         copies = argument_copies(program, position, argument)
+        return copies.nested(await self._later(lambda call: self._shared(call, copies)))
+
+    def _shared(self, call: _Call, copies: ArgumentCopies) -> list[SharedArray]:
         with self._turn(call):
-            return self._guarded(
-                lambda parties, _: [self._keep(parties, tensor, parts) for tensor, parts in copies()]
-            )
+            kept: list[SharedArray] = []
+            try:
+                for about, parts in copies.encoded():
+                    kept.append(self._guarded(functools.partial(self._keep, about=about, copies=parts)))
+            except SharingError:
+                self._forget(kept)
+                raise
+            return kept
 
     def forget(self, shared: Any) -> None:
         """Lets the parties drop the shared arrays in `shared`, which may nest."""
@@ -499,7 +503,7 @@ class Cluster(ABC):
         return {"key": handle.key}
 
     def _keep(
-        self, parties: Parties, about: CallerTensor, copies: Sequence[tuple[Value, Any]]
+        self, parties: Parties, _: float, about: CallerTensor, copies: Sequence[tuple[Value, Any]]
     ) -> SharedArray:
         """Shares an array in all encodings that a program wants it in."""
         key = next(self._keys)
@@ -651,37 +655,71 @@ def broken_guard(program: str, assumptions: Sequence[str]) -> str:
     )
 
 
-def argument_copies(
-    program: Program, position: int, argument: Any
-) -> Callable[[], list[tuple[CallerTensor, list[tuple[Value, Any]]]]]:
-    """Checks an argument of a program; gives what encodes each of its arrays as the program wants it.
+@dataclass(frozen=True)
+class ArgumentCopies:
+    """An argument of programs that is to be shared.
+
+    Attributes:
+        structure: how it nests, see `ditto.tree`.
+        arrays: it, flat.
+        wanted: what the programs want each array as.
+    """
+
+    structure: Any
+    arrays: Sequence[NDArray[Any]]
+    wanted: Sequence[tuple[CallerTensor, Sequence[Value]]]
+
+    def encoded(self) -> Iterator[tuple[CallerTensor, list[tuple[Value, Any]]]]:
+        """Each array in each encoding.
+
+        Raises:
+            SharingError: a value does not fit its encoding.
+        """
+        for array, (tensor, values) in zip(self.arrays, self.wanted, strict=True):
+            yield tensor, [(value, encode(array, value.encoding)) for value in values]
+
+    def nested(self, shared: list[Any]) -> Any:
+        """What became of the arrays, nested as the argument."""
+        return tree.unflatten_argument(self.structure, shared)
+
+
+def argument_copies(program: Program | Sequence[Program], position: int, argument: Any) -> ArgumentCopies:
+    """Checks an argument of one or more programs.
 
     Raises:
-        InputError, GuardError: it is wrong.
-        SharingError: from what is given, a value does not fit its encoding.
+        InputError, GuardError: it is wrong, or the programs do not take the same.
     """
-    structure, first = argument_structure(program, position)
+    programs = tuple(program) if isinstance(program, (list, tuple)) else (program,)
+    if not programs:
+        raise InputError("sharing takes at least one program that says how")
+    structure, first = argument_structure(programs[0], position)
     leaves = tree.flatten_argument(structure, argument, position)
-    arrays = [as_array(leaf, f"program '{program.name}', argument {position}") for leaf in leaves]
-    for index, array in enumerate(arrays, first):
-        expected = program.caller_inputs[index].shape
-        if array.shape != expected:
-            where = f"program '{program.name}', input {index}"
-            raise InputError(f"{where}: expected shape {expected}, got {array.shape}")
-    check_ranges(program, enumerate(arrays, first))
-
-    def encoded() -> list[tuple[CallerTensor, list[tuple[Value, Any]]]]:
-        copies: list[tuple[CallerTensor, list[tuple[Value, Any]]]] = [
-            (program.caller_inputs[index], []) for index in range(first, first + len(arrays))
-        ]
-        for entry in program.inputs:
-            offset = entry.index - first
-            if 0 <= offset < len(arrays):
-                value = program.values[entry.value]
-                copies[offset][1].append((value, encode(arrays[offset], value.encoding)))
-        return copies
-
-    return encoded
+    arrays = [as_array(leaf, f"program '{programs[0].name}', argument {position}") for leaf in leaves]
+    tensors = programs[0].caller_inputs[first : first + len(arrays)]
+    wanted: list[list[Value]] = [[] for _ in arrays]
+    for each in programs:
+        own, first = argument_structure(each, position)
+        if own != structure:
+            raise InputError(
+                f"programs '{programs[0].name}' and '{each.name}' nest argument {position} differently"
+            )
+        for index, (array, tensor) in enumerate(zip(arrays, tensors, strict=True), first):
+            expected, where = each.caller_inputs[index], f"program '{each.name}', input {index}"
+            if array.shape != expected.shape:
+                raise InputError(f"{where}: expected shape {expected.shape}, got {array.shape}")
+            if expected.dtype != tensor.dtype:
+                raise InputError(
+                    f"{where}: '{programs[0].name}' takes it as {tensor.dtype}, this as {expected.dtype}"
+                )
+        check_ranges(each, enumerate(arrays, first))
+        for entry in each.inputs:
+            if first <= entry.index < first + len(arrays):
+                wanted[entry.index - first].append(each.values[entry.value])
+    if any(len({value.secret for value in values}) > 1 for values in wanted):
+        raise InputError(f"argument {position} is secret for some of the programs and public for others")
+    # One of each encoding.
+    distinct = [tuple({value.encoding: value for value in values}.values()) for values in wanted]
+    return ArgumentCopies(structure, arrays, list(zip(tensors, distinct, strict=True)))
 
 
 def nested(program: Program, outputs: list[Any]) -> Any:

@@ -20,7 +20,6 @@ from ditto.runtime.caller.inputs import (
     GuardError,
     InputError,
     SharedArray,
-    argument_structure,
     check_program,
 )
 from ditto.runtime.caller.parties import Parties
@@ -102,13 +101,13 @@ class RemoteCluster(Cluster):
         Raises:
             InputError, SharingError, ClusterError: as for `run`.
         """
-        structure, _ = argument_structure(program, position)
         copies = argument_copies(program, position, argument)
 
         def action(parties: Parties, deadline: float) -> list[DepositedArray]:
-            return depositing.deposit_arrays(parties, deadline, name, structure, copies())
+            arrays = list(copies.encoded())
+            return depositing.deposit_arrays(parties, deadline, name, copies.structure, arrays)
 
-        return tree.unflatten_argument(structure, self._asked(action))
+        return copies.nested(self._asked(action))
 
     def deposited(self, name: str, digest: str | None = None) -> Any:
         """What was deposited under a name, for `run`: `DepositedArray`s, nested like the argument.
