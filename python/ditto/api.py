@@ -28,6 +28,7 @@ def compile(
     policy: str | Path | Policy = "ditto",
     visibility: Visibility = "secret",
     static_argnums: int | Sequence[int] = (),
+    donate_argnums: int | Sequence[int] = (),
     max_public_constant: int = 1024,
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
@@ -44,6 +45,9 @@ def compile(
             either may stand whose data it is: with "secret:clinic", parties take the argument only from
             whom they know as `clinic`.
         static_argnums: positions of arguments that are compiled in, as for `jax.jit`.
+        donate_argnums: positions of arguments whose place a result takes in the next run, such as a cache, or
+            weights in training; as for `jax.jit`, which finds the result by its shape and dtype. That result
+            is kept as the argument is taken, so nothing is cast in between.
         max_public_constant: float constants of more elements are an error, for data that the function
             closes over becomes public; -1 allows any.
         ranges: what `ditto.calibrate` measured, or a file of it; gives values the most fraction bits that
@@ -64,7 +68,9 @@ def compile(
     if guard and measured is not None:
         measured = measured.widened(GUARD_MARGIN)
     passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured, guard=guard)
-    traced = to_stablehlo(fn, example_args, visibility=visibility, static_argnums=static_argnums)
+    traced = to_stablehlo(
+        fn, example_args, visibility=visibility, static_argnums=static_argnums, donate_argnums=donate_argnums
+    )
     start = time.perf_counter()
     module = traced.module
     precision = PassManager(passes, verify_each=False)

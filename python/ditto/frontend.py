@@ -81,6 +81,7 @@ def to_stablehlo(
     *,
     visibility: Visibility = "secret",
     static_argnums: int | Sequence[int] = (),
+    donate_argnums: int | Sequence[int] = (),
 ) -> Traced:
     """Traces a function on example arguments, or reads StableHLO, which has none.
 
@@ -89,15 +90,22 @@ def to_stablehlo(
         CompileError: it is StableHLO that does not parse.
     """
     if callable(source):
-        return trace(source, example_args, visibility=visibility, static_argnums=static_argnums)
+        return trace(
+            source,
+            example_args,
+            visibility=visibility,
+            static_argnums=static_argnums,
+            donate_argnums=donate_argnums,
+        )
     if not isinstance(source, (str, bytes, os.PathLike, ir.Module)):
         raise TraceError(
             "expected a function, or StableHLO as text, bytes, the pathlib.Path of a file, or a module, "
             f"got {_described(source)}"
         )
-    if example_args or static_positions(static_argnums, 0):
+    if example_args or static_positions(static_argnums, 0) or static_positions(donate_argnums, 0):
         raise TraceError(
-            "StableHLO has its shapes in it: compile it without example arguments and static_argnums"
+            "StableHLO has its shapes in it: compile it without example arguments, static_argnums and "
+            "donate_argnums"
         )
     return read_stablehlo(source, visibility=visibility)
 
@@ -108,6 +116,7 @@ def trace(
     *,
     visibility: Visibility = "secret",
     static_argnums: int | Sequence[int] = (),
+    donate_argnums: int | Sequence[int] = (),
 ) -> Traced:
     """Traces `fn` on arrays, numbers or `jax.ShapeDtypeStruct`s.
 
@@ -117,8 +126,10 @@ def trace(
     """
     start = time.perf_counter()
     static = static_positions(static_argnums, len(example_args))
+    donated = static_positions(donate_argnums, len(example_args))
     try:
-        lowered = jax.jit(_anew(fn), static_argnums=static, keep_unused=True).lower(*example_args)
+        function = jax.jit(_anew(fn), static_argnums=static, donate_argnums=donated, keep_unused=True)
+        lowered = function.lower(*example_args)
     except (DittoError, InternalError):
         raise
     except Exception as error:  # JAX runs the user's code, which may raise anything

@@ -8,6 +8,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import element_type, encoding_of, ir
+from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.structure import is_float, reducer
 
 FRACTION_BITS = 14
@@ -28,7 +29,7 @@ class Effect(enum.Enum):
 
 _LAYOUT = (
     *("broadcast_in_dim", "reshape", "transpose", "slice", "concatenate", "pad", "reverse"),
-    *("add", "subtract", "negate"),
+    *("dynamic_slice", "dynamic_update_slice", "add", "subtract", "negate"),
 )
 
 _EFFECTS: dict[str, Effect] = {
@@ -47,7 +48,8 @@ _EFFECTS: dict[str, Effect] = {
 def effect_of(op: ir.Operation) -> Effect | None:
     """What `op` does beside the engine; None if it cannot run there."""
     values = [*op.operands, *op.results]
-    booleans = all(element_type(value) == "i1" for value in values)
+    moved = [*list(op.operands)[: first_index(op)], *op.results]
+    booleans = all(element_type(value) == "i1" for value in moved)
     if op.name in ("stablehlo.constant", "stablehlo.iota"):
         return Effect.BITS if booleans else Effect.LOCAL
     if not all(_fits(value) for value in values):

@@ -18,6 +18,7 @@ from ditto_compiler.op_attributes import (
     get_padding,
     shape_of,
 )
+from ditto_compiler.ops.indexing import index_operands
 from ditto_compiler.spu.literals import held
 from ditto_compiler.structure import constant_numbers, reducer
 
@@ -43,12 +44,14 @@ def translate(op: ir.Operation) -> tuple[str, int, Attributes]:
     return name, count, {} if write is None else write(op)
 
 
-def translated(
-    op: ir.Operation, is_secret: Callable[[ir.Value], bool] = lambda value: True
-) -> tuple[Instruction, list[Tensor], list[Tensor]]:
-    """An op as an instruction on values numbered from 0, and what there is to know of these."""
+def translated(op: ir.Operation) -> tuple[Instruction, list[Tensor], list[Tensor]]:
+    """An op as an instruction on values numbered from 0, and what there is to know of these.
+
+    All but indices is taken to be secret.
+    """
     name, count, attributes = translate(op)
-    operands = [_tensor(value, is_secret(value)) for value in list(op.operands)[:count]]
+    indices = index_operands(op)
+    operands = [_tensor(value, value not in indices) for value in list(op.operands)[:count]]
     secret = any(value.secret for value in operands)
     results = [_tensor(value, secret) for value in op.results]
     numbers = tuple(range(count + len(results)))
@@ -147,6 +150,13 @@ def _slice(op: ir.Operation) -> Attributes:
     }
 
 
+def _dynamic(op: ir.Operation) -> Attributes:
+    indices = index_operands(op)
+    unsigned = bool(indices) and element_type(indices[0]).startswith("ui")
+    sizes = shape_of(op.results[0] if op.name == "stablehlo.dynamic_slice" else op.operands[1])
+    return {"sizes": tuple(sizes), "unsigned": int(unsigned)}
+
+
 _ATTRIBUTES: dict[str, Callable[[ir.Operation], Attributes]] = {
     "constant": _constant,
     "iota": lambda op: {"dimension": get_i64(op, "iota_dimension")},
@@ -155,6 +165,8 @@ _ATTRIBUTES: dict[str, Callable[[ir.Operation], Attributes]] = {
     "reverse": lambda op: {"dimensions": tuple(get_i64s(op, "dimensions"))},
     "concatenate": lambda op: {"dimension": get_i64(op, "dimension")},
     "slice": _slice,
+    "dynamic_slice": _dynamic,
+    "dynamic_update_slice": _dynamic,
     "pad": _pad,
     "dot_general": _dot,
     "convolution": _convolution,

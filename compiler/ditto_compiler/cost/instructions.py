@@ -26,7 +26,7 @@ KINDS: Mapping[str, str] = {
 LOCAL = "local"
 """What it calls all that each party does alone."""
 
-VIEWS = ("constant", "iota", "reshape", "transpose", "broadcast_in_dim", "slice", "reverse")
+VIEWS = ("constant", "iota", "reshape", "transpose", "broadcast_in_dim", "slice", "dynamic_slice", "reverse")
 """Instructions that only look at values in another way."""
 
 

@@ -32,6 +32,8 @@ from ditto_compiler.ir import func, ir
 VISIBILITY = "ditto.visibility"
 OWNER = "ditto.owner"
 INPUT = "ditto.input"
+ALIASING = "tf.aliasing_output"
+"""JAX's, of arguments: the number of the result that takes their place."""
 RING = "ditto.ring"
 FRAC = "ditto.frac"
 STAGE = "ditto.stage"

@@ -211,6 +211,31 @@ def _slice(c: _Checked) -> None:
     c.shape([-(-(b - a) // s) for a, b, s in zip(start, limit, strides, strict=True)])
 
 
+def _dynamic_slice(c: _Checked) -> None:
+    _check_place(c, 1)
+    c.shape(c.instruction.integers("sizes"))
+
+
+def _dynamic_update_slice(c: _Checked) -> None:
+    _check_place(c, 2)
+    c.alike(c.operands[0], c.operands[1])
+    c.need(c.operands[1].shape == c.instruction.integers("sizes"), "an update of the sizes that it says")
+    c.shape(c.operands[0].shape)
+
+
+def _check_place(c: _Checked, moved: int) -> None:
+    """That something lies in the first operand, from where those behind the first `moved` say."""
+    x, starts = c.operands[0], c.operands[moved:]
+    c.need(len(c.results) == 1 and len(starts) == len(x.shape), "an index for each dimension, one result")
+    c.alike(x, c.results[0])
+    (sizes,) = c.lists("sizes", length=len(x.shape))
+    c.need(all(0 <= size <= extent for size, extent in zip(sizes, x.shape, strict=True)), "sizes that fit")
+    c.need(c.instruction.integer("unsigned", 0) in (0, 1), "0 or 1 for 'unsigned'")
+    for start in starts:
+        integral = not start.is_bit and not isinstance(start.encoding, Fxp)
+        c.need(integral and start.shape == () and not start.secret, "indices that are public integers")
+
+
 def _concatenate(c: _Checked) -> None:
     c.need(len(c.operands) > 0 and len(c.results) == 1, "operands and one result")
     c.alike(*c.operands, c.results[0])
@@ -398,6 +423,8 @@ _RULES: dict[str, Callable[[_Checked], None]] = {
     "transpose": _transpose,
     "broadcast_in_dim": _broadcast,
     "slice": _slice,
+    "dynamic_slice": _dynamic_slice,
+    "dynamic_update_slice": _dynamic_update_slice,
     "concatenate": _concatenate,
     "pad": _pad,
     "reverse": _reverse,

@@ -35,7 +35,7 @@ from ditto_compiler.ir import (
 )
 from ditto_compiler.oneshot.terms import Terms
 from ditto_compiler.op_attributes import dot_dimensions, shape_of
-from ditto_compiler.ops import OPS, is_source
+from ditto_compiler.ops import OPS, is_layout, is_source
 from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.ops.scales import (
     dyadic_bits,
@@ -66,7 +66,8 @@ class DittoAssignRings(Pass):
     - operands of large matrix products give up fraction bits, down to `least_bits` significant ones, to stay
       in words of 32 bits
     - a function (`ditto.oneshot`) is fitted here, for the rings that its argument and result have
-    - what is returned is shifted left into a ring of 32 or 64 bits, which is free
+    - what is returned is shifted left into a ring of 32 or 64 bits, which is free; in the place of an argument
+      (`tf.aliasing_output`, which JAX writes for donated ones) it is as the argument, for the next run
 
     Every other op stays in the engine, in the ring and at the scale that it has; casts lead there and back.
 
@@ -202,6 +203,10 @@ class _Assigner:
         self._scales: dict[ir.Value, tuple[int, int]] = {}
         self._terms: dict[ir.Value, Terms] = {}
         self._cast: dict[tuple[ir.Value, Fxp], ir.Value] = {}
+        self._donated: dict[ir.Value, ir.Value] = {}
+        """Arguments by what is returned in their place."""
+        self._returned: dict[ir.Value, int] = {}
+        """Fraction bits that it keeps, for the next run."""
 
     def run(self) -> None:
         for argument in self._entry.arguments:
@@ -209,15 +214,18 @@ class _Assigner:
         for op in self._ops[:-1]:
             for result in op.results:
                 self._describe(result, op)
+        self._donated = self._find_donated()
         for op in reversed(self._ops):
             self._limit_fractions(op)
         for op in reversed(self._ops):
             self._decide(op)
         if self._errors.diagnostics:
             return
-        for op in reversed(self._ops[:-1]):
-            self._shorten(op, op.results)
-        self._shorten(None, self._entry.arguments)
+        for argument in self._entry.arguments:
+            self._read_alike(argument)
+        self._shorten_all()
+        for returned, argument in self._donated.items():
+            self._keep_alike(argument, returned)
         self._write()
 
     def _effect(self, op: ir.Operation) -> Effect | None:
@@ -323,6 +331,20 @@ class _Assigner:
             ):
                 whole.difference_update(op.results)
         return whole
+
+    def _find_donated(self) -> dict[ir.Value, ir.Value]:
+        """Arguments by what is returned in their place: JAX says so of those that its caller donates."""
+        returned = list(self._ops[-1].operands)
+        found: dict[ir.Value, ir.Value] = {}
+        attributes = names.argument_attributes(self._entry)
+        for argument, entries in zip(self._entry.arguments, attributes, strict=True):
+            place = entries.get(names.ALIASING)
+            number = place.value if isinstance(place, ir.IntegerAttr) else -1
+            if 0 <= number < len(returned) and argument in self._numbers:
+                value = returned[number]
+                if value in self._numbers and shape_of(value) == shape_of(argument):
+                    found.setdefault(value, argument)
+        return found
 
     def _reach_of(self, op: ir.Operation) -> float | None:
         """How large the result of an op gets, if that may be more than its numbers do.
@@ -573,6 +595,81 @@ class _Assigner:
             f"fit {WIDEST} bits; calibrate, or give it a rule with fewer frac bits",
         )
 
+    def _read_alike(self, argument: ir.Value) -> None:
+        """Products that read the same argument at different scales read it at the least of them.
+
+        Then it is supplied just as they take it, and not cast in every run: a model's table of words is its
+        first and its last matrix.
+        """
+        readers = self._products_of(argument)
+        if numel(argument) <= FEW or not readers:
+            return
+        least = min(self._scales[op.results[0]][place] for op, place in readers)
+        scales = dict(self._scales)
+        for op, place in readers:
+            left, right = scales[op.results[0]]
+            scales[op.results[0]] = (least, right) if place == 0 else (left, least)
+        if all(self._numbers[op.results[0]].frac <= sum(scales[op.results[0]]) for op, _ in readers):
+            self._scales = scales
+
+    def _products_of(self, value: ir.Value) -> list[tuple[ir.Operation, int]] | None:
+        """Products that read a value, or just its elements moved, and as which operand; None if others do."""
+        found = []
+        for use in value.uses:
+            user = use.owner.operation
+            if self._effect(user) is Effect.PRODUCT and user.results[0] in self._scales:
+                found.append((user, min(use.operand_number, 1)))
+            elif len(user.results) and is_free(user.results[0]) and self._effect(user) is Effect.LOCAL:
+                further = self._products_of(user.results[0])
+                if further is None:
+                    return None
+                found += further
+            else:
+                return None
+        return found
+
+    def _shorten_all(self) -> None:
+        """`_shorten` for all; what is returned in the place of an argument keeps what the argument is read at."""
+        before = {value: number.frac for value, number in self._numbers.items()}
+        while True:
+            for op in reversed(self._ops[:-1]):
+                self._shorten(op, op.results)
+            self._shorten(None, self._entry.arguments)
+            short = {
+                returned: min(self._numbers[argument].frac, before[returned])
+                for returned, argument in self._donated.items()
+                if self._numbers[returned].frac < min(self._numbers[argument].frac, before[returned])
+            }
+            if not short:
+                return
+            self._returned.update(short)
+            for value, frac in before.items():
+                self._numbers[value].frac = frac
+
+    def _keep_alike(self, argument: ir.Value, returned: ir.Value) -> None:
+        """Has an argument, and what the next run is given in its place, in one ring, if that is free."""
+        mine, number = self._numbers[argument], self._numbers[returned]
+        if mine.frac != number.frac:
+            return
+        whole = max(mine.least, mine.wanted, number.made)
+        mine.wanted = (32 if whole + mine.frac <= 32 else 64) - mine.frac
+        self._remake(returned, mine.wanted)
+
+    def _remake(self, value: ir.Value, made: int) -> None:
+        """Has a value, and of what its elements were moved, in a wider ring."""
+        op = defining_op(value)
+        if op is None or value not in self._numbers or self._effect(op) is None or not self._moves(op):
+            return
+        self._numbers[value].made = max(self._numbers[value].made, made)
+        for operand in op.operands:
+            if operand in self._numbers and self._numbers[operand].frac == self._numbers[value].frac:
+                self._remake(operand, made)
+
+    def _moves(self, op: ir.Operation) -> bool:
+        """Whether the elements of the result are elements of operands, and who is which is public."""
+        chooses = op.name == "stablehlo.select" and not self._is_secret(op.operands[0])
+        return chooses or is_layout(op)
+
     def _shorten(self, op: ir.Operation | None, values: Sequence[ir.Value]) -> None:
         """Takes the fraction bits from arguments, and what moves them, that products then had no room for.
 
@@ -583,8 +680,11 @@ class _Assigner:
         for value in values:
             number = self._numbers.get(value) if is_free(value) else None
             uses = [] if number is None else [use.owner.operation for use in value.uses]
+            if value in self._donated and any(user is not self._ops[-1] for user in uses):
+                uses.remove(self._ops[-1])
             if number is not None and uses:
-                number.frac = min(number.frac, max(self._read(user, value) for user in uses))
+                read = max(self._read(user, value) for user in uses)
+                number.frac = min(number.frac, max(read, self._returned.get(value, 0)))
 
     def _read(self, user: ir.Operation, value: ir.Value) -> int:
         """The fraction bits of `value` that `user` does read."""
@@ -617,8 +717,12 @@ class _Assigner:
                 self._write_result(op, result)
         last = self._ops[-1]
         for index, value in enumerate(last.operands):
-            encoding = encoding_of(value)
-            if isinstance(encoding, Fxp) and encoding.ring not in (32, 64, 128):
+            donated, encoding = self._donated.get(value), encoding_of(value)
+            if donated is not None:
+                target = encoding_of(donated)
+                assert isinstance(target, Fxp)
+                last.operands[index] = self._at(value, target, last)
+            elif isinstance(encoding, Fxp) and encoding.ring not in (32, 64, 128):
                 ring = 32 if encoding.ring <= 32 else 64
                 last.operands[index] = self._at(value, Fxp(ring, encoding.frac + ring - encoding.ring), last)
 

@@ -381,6 +381,12 @@ def compute(party: Party, one: Instruction, tensors: Callable[[int], Tensor], op
             return local.exclusive_or(x, y, rank)
         case (("and" | "or"), [x, y]):
             return _with_public(one.op, x, y, rank)
+        case "dynamic_slice", [x, *starts]:
+            where = _window(one, x.shape, starts)
+            return local.move([x], lambda words: words[where], rank)
+        case "dynamic_update_slice", [x, update, *starts]:
+            where = _window(one, x.shape, starts)
+            return local.move([x, update], lambda words, new: _replaced(words, new, where), rank)
         case "convert", [x]:
             return _convert(x, tensors(one.operands[0]), result)
         case "cast", [x]:
@@ -420,6 +426,24 @@ def _mover(one: Instruction, shape: tuple[int, ...]) -> Callable[..., Any]:
         case "reverse":
             return lambda words: np.flip(words, one.integers("dimensions"))
     raise InternalError(f"no local instruction '{one.op}'")
+
+
+def _window(one: Instruction, shape: tuple[int, ...], starts: Sequence[Value]) -> tuple[slice, ...]:
+    """Where a slice lies that starts at public indices: StableHLO moves it into the tensor."""
+    places = []
+    for start, size, extent in zip(starts, one.integers("sizes"), shape, strict=True):
+        assert isinstance(start, Public)
+        number = start.words if one.integer("unsigned", 0) else signed(start.words, start.ring)
+        first = min(max(int(number), 0), extent - size)
+        places.append(slice(first, first + size))
+    return tuple(places)
+
+
+def _replaced(words: Any, new: Any, where: tuple[slice, ...]) -> Any:
+    """A copy of `words` with something else in one place."""
+    out = words.copy()
+    out[where] = new
+    return out
 
 
 def _constant(one: Instruction, result: Tensor) -> Public:
