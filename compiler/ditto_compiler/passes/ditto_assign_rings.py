@@ -67,7 +67,7 @@ class DittoAssignRings(Pass):
       in words of 32 bits
     - a function (`ditto.oneshot`) is fitted here, for the rings that its argument and result have
     - what is returned is shifted left into a ring of 32 or 64 bits, which is free; in the place of an argument
-      (`tf.aliasing_output`, which JAX writes for donated ones) it is as the argument, for the next run
+      (`tf.aliasing_output`, as JAX has for donated ones) it is as that
 
     Every other op stays in the engine, in the ring and at the scale that it has; casts lead there and back.
 
@@ -100,6 +100,8 @@ class DittoAssignRings(Pass):
     """Significant bits that an operand of a large product keeps at least."""
     large: int = 1 << 10
     """Multiplications from which on a matrix product is large."""
+    round_bits: int = 1 << 17
+    """How many bits are sent rather than wait for another round."""
 
     def __post_init__(self) -> None:
         for name in ("significant_bits", "fraction_bits", "least_bits"):
@@ -107,8 +109,9 @@ class DittoAssignRings(Pass):
                 raise DittoError(f"{name} must be from 1 to {MOST_FRAC}, got {getattr(self, name)}")
         if not 0 <= self.margin_bits <= MOST_FRAC:
             raise DittoError(f"margin_bits must be from 0 to {MOST_FRAC}, got {self.margin_bits}")
-        if self.large < 0:
-            raise DittoError(f"large must be at least 0, got {self.large}")
+        for name in ("large", "round_bits"):
+            if getattr(self, name) < 0:
+                raise DittoError(f"{name} must be at least 0, got {getattr(self, name)}")
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
@@ -451,7 +454,10 @@ class _Assigner:
             push = sum(self._cost(v, result.wanted) for v in operands)
             if effect is Effect.SELECT and self._is_secret(op.operands[0]):
                 push += 4 * extra * numel(op.results[0])
-            if push < 4 * extra * numel(op.results[0]) and result.wanted + result.frac <= WIDEST:
+            if (
+                push < self._widening(extra, op.results[0]) + self._options.round_bits
+                and result.wanted + result.frac <= WIDEST
+            ):
                 result.made = result.wanted
         for value in operands:
             self._want(value, result.made)
@@ -470,7 +476,7 @@ class _Assigner:
                 push += self._cost(right, result.wanted + fracs[0])
             if self._is_secret(left) and self._is_secret(right):
                 push += 3 * extra * numel(op.results[0])
-            if push < 4 * extra * numel(op.results[0]):
+            if push < self._widening(extra, op.results[0]) + self._options.round_bits:
                 result.made = result.wanted
         result.frac = min(result.frac, sum(fracs))
         self._scales[op.results[0]] = fracs
@@ -577,12 +583,19 @@ class _Assigner:
         op = defining_op(value)
         if extra <= 0 or op is None:
             return 0
-        here = 4 * extra * numel(value)
         effect = self._effect(op)
+        # What is widened anyway, or can be made so, takes no rounds of its own.
+        is_made = effect is Effect.SELECT or (effect is Effect.PRODUCT and self._room(op) == WIDEST)
+        is_wide = number.wanted > number.least
+        here = 4 * extra * numel(value) if is_made or is_wide else self._widening(extra, value)
         if effect is Effect.LOCAL and depth:
             operands = [v for v in dict.fromkeys(op.operands) if v in self._numbers]
             return min(here, sum(self._cost(v, bits, depth - 1) for v in operands))
         return here
+
+    def _widening(self, extra: int, value: ir.Value) -> int:
+        """Bits that it takes to widen a value: 4 words of each element, in two rounds."""
+        return 4 * extra * numel(value) + 2 * self._options.round_bits
 
     def _is_secret(self, value: ir.Value) -> bool:
         return self._secret.is_secret(value)
@@ -629,7 +642,7 @@ class _Assigner:
         return found
 
     def _shorten_all(self) -> None:
-        """`_shorten` for all; what is returned in the place of an argument keeps what the argument is read at."""
+        """`_shorten` for all; what is returned for the next run keeps the bits that the next run reads."""
         before = {value: number.frac for value, number in self._numbers.items()}
         while True:
             for op in reversed(self._ops[:-1]):
