@@ -100,3 +100,20 @@ def convolution_layout(op: ir.Operation) -> ConvolutionLayout:
     return ConvolutionLayout(
         *([word.strip() for word in part.strip("[] ").split(",")] for part in (left, middle, right))
     )
+
+
+_FIRST_INDEX: Mapping[str, int] = {
+    "stablehlo.dynamic_slice": 1,
+    "stablehlo.dynamic_update_slice": 2,
+    "stablehlo.gather": 1,
+}
+
+
+def first_index(op: ir.Operation) -> int:
+    """The number of the first operand that says where elements are; past the last if none does."""
+    return _FIRST_INDEX.get(op.name, len(op.operands))
+
+
+def index_operands(op: ir.Operation) -> list[ir.Value]:
+    """The operands that say where elements are; none but for ops of this family."""
+    return list(op.operands)[first_index(op) :]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -13,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto.api import compile
+from ditto.calibrating import calibrate
+from ditto.compiled_program import Program
 from ditto.models.gpt2 import Gpt2Config, gpt2_prefill, gpt2_step
 from ditto.models.llama import LlamaConfig, llama_prefill, llama_step
 from ditto.runtime.caller.cluster import LocalCluster, RunStats
-from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.errors import DittoError
 from ditto_compiler.policy import Policy
 
@@ -68,6 +68,7 @@ def generate(
     new_tokens: int,
     *,
     policy: str | Policy = "ditto",
+    samples: Sequence[Sequence[int]] = (),
     on_token: Callable[[int, RunStats], None] | None = None,
 ) -> list[int]:
     """The `new_tokens` most likely tokens after `prompt`, one by one.
@@ -83,67 +84,107 @@ def generate(
         prompt: token ids, at least one.
         new_tokens: how many to generate.
         policy: precision policy.
+        samples: texts to calibrate on, in plaintext, each of as many token ids as prompt and answer have, or
+            more. Without any, functions are computed for all numbers there are, in about twice the time.
         on_token: called with each new token and what its run cost.
 
     Raises:
-        DittoError: an empty prompt, an id outside the vocabulary, or what `compile` and `run` raise.
+        DittoError: an empty prompt, an id outside the vocabulary, a sample that is too short, or what
+            `calibrate`, `compile` and `run` raise.
     """
     if not prompt or new_tokens < 1:
         raise DittoError("generation needs at least one token of prompt, and at least one to generate")
-    if not all(0 <= token < model.vocab_size for token in prompt):
-        raise DittoError(f"token ids must be in [0, {model.vocab_size})")
-    one_hot = partial(_one_hot, size=model.vocab_size)
     length = len(prompt) + new_tokens
-
-    def first(params: Any, tokens: Any) -> Any:
-        logits, cache = model.prefill(params, tokens, length)
-        return jnp.argmax(logits), cache
-
-    def following(params: Any, token: Any, position: Any, cache: Any) -> Any:
-        logits, cache = model.step(params, token, position, cache)
-        return jnp.argmax(logits), cache
-
-    tokens = np.stack([one_hot(token) for token in prompt])
-    # The rotary tables of LLaMA are public constants: they say nothing about text or weights.
-    options: dict[str, Any] = {"policy": policy, "max_public_constant": -1}
-    prefill = compile(first, params, tokens, **options)
-    shared = cluster.share(prefill, 0, params)
-    token, cache = cluster.run(prefill, shared, tokens, keep=(False, True))
+    for text in (prompt, *samples):
+        if not all(0 <= token < model.vocab_size for token in text):
+            raise DittoError(f"token ids must be in [0, {model.vocab_size})")
+    if any(len(text) < length for text in samples):
+        raise DittoError(f"samples must have at least {length} tokens, as prompt and answer have")
+    programs = _Programs.of(model, params, len(prompt), length, policy, samples)
+    shared = cluster.share([p for p in (programs.prefill, programs.step) if p is not None], 0, params)
+    tokens = _one_hot(prompt, model.vocab_size)
+    token, cache = cluster.run(programs.prefill, shared, tokens, keep=(False, True))
     generated = [_told(cluster, int(token), on_token)]
-    if new_tokens == 1:
-        return generated
-    example = _shapes(cache)
-    step = compile(
-        following,
-        params,
-        tokens[0],
-        np.int32(0),
-        example,
-        visibility=("secret", "secret", "public", "secret"),
-        **options,
-    )
     for position in range(len(prompt), length - 1):
-        old = cache
-        arguments = (shared, one_hot(generated[-1]), np.int32(position), cache)
-        token, cache = cluster.run(step, *arguments, keep=(False, True))
+        assert programs.step is not None
+        old, vector = cache, _one_hot(generated[-1:], model.vocab_size)[0]
+        token, cache = cluster.run(
+            programs.step, shared, vector, np.int32(position), cache, keep=(False, True)
+        )
         cluster.forget(old)
         generated.append(_told(cluster, int(token), on_token))
     cluster.forget((shared, cache))
     return generated
 
 
-def _one_hot(token: int, size: int) -> NDArray[np.float32]:
-    vector = np.zeros(size, np.float32)
-    vector[token] = 1
-    return vector
+@dataclass(frozen=True)
+class _Programs:
+    """What generation runs.
+
+    Attributes:
+        prefill: (params, tokens) -> (next token, cache).
+        step: (params, token, position, cache) -> (next token, cache); None if there is no step.
+    """
+
+    prefill: Program
+    step: Program | None
+
+    @classmethod
+    def of(
+        cls,
+        model: CausalModel,
+        params: Any,
+        prompt: int,
+        length: int,
+        policy: str | Policy,
+        samples: Sequence[Sequence[int]],
+    ) -> _Programs:
+        """Calibrated on samples, if there are any, for prompts of one length and texts of another."""
+
+        def first(params: Any, tokens: Any) -> Any:
+            logits, cache = model.prefill(params, tokens, length)
+            return jnp.argmax(logits), cache
+
+        def following(params: Any, token: Any, position: Any, cache: Any) -> Any:
+            logits, cache = model.step(params, token, position, cache)
+            return jnp.argmax(logits), cache
+
+        # The rotary tables of LLaMA are public constants: they say nothing about text or weights.
+        options: dict[str, Any] = {"policy": policy, "max_public_constant": -1}
+        words = [_one_hot(text, model.vocab_size) for text in samples]
+        starts = [(params, text[:prompt]) for text in words]
+        tokens = jax.ShapeDtypeStruct((prompt, model.vocab_size), np.float32)
+        ranges = calibrate(first, starts, **options) if samples else None
+        prefill = compile(first, params, tokens, ranges=ranges, **options)
+        if length == prompt + 1:
+            return cls(prefill, None)
+
+        def steps() -> Iterator[tuple[Any, ...]]:
+            jitted = jax.jit(following)
+            for start, text in zip(starts, words, strict=True):
+                _, cache = jax.jit(first)(*start)
+                for position in range(prompt, length - 1):
+                    arguments = (params, text[position], np.int32(position), cache)
+                    yield arguments
+                    _, cache = jitted(*arguments)
+
+        options["visibility"] = ("secret", "secret", "public", "secret")
+        ranges = calibrate(following, steps(), **options) if samples else None
+        cache = jax.eval_shape(first, params, tokens)[1]
+        token = jax.ShapeDtypeStruct((model.vocab_size,), np.float32)
+        step = compile(
+            following, params, token, np.int32(0), cache, ranges=ranges, donate_argnums=3, **options
+        )
+        return cls(prefill, step)
+
+
+def _one_hot(tokens: Sequence[int], size: int) -> NDArray[np.float32]:
+    vectors = np.zeros((len(tokens), size), np.float32)
+    vectors[np.arange(len(tokens)), list(tokens)] = 1
+    return vectors
 
 
 def _told(cluster: LocalCluster, token: int, on_token: Callable[[int, RunStats], None] | None) -> int:
     if on_token is not None and cluster.stats is not None:
         on_token(token, cluster.stats)
     return token
-
-
-def _shapes(cache: Any) -> Any:
-    """Arrays of the shapes of shared ones, nested alike, to compile with."""
-    return jax.tree_util.tree_map(lambda h: jax.ShapeDtypeStruct(h.shape, numpy_dtype(h.dtype)), cache)

@@ -57,6 +57,40 @@ def test_gpt2(cluster, policy):
     assert seen[-1][1].input_bytes <= 3 * 2 * (words + 8) * GPT2.vocab_size + 3 * 16
 
 
+def test_calibrated(cluster):
+    """On other texts. Weights serve both programs as they are, and the cache of a step the next one."""
+    params = scaled(init_gpt2(GPT2, jax.random.key(1)))
+    expected, margin = plaintext(gpt2_logits, params, GPT2, [3, 7, 1], 5)
+    assert margin > 0.05
+    samples = np.random.default_rng(5).integers(0, GPT2.vocab_size, (4, 9)).tolist()
+    runs = {}
+    for name, texts in (("calibrated", samples), ("not", ())):
+        seen = []
+        found = generate(
+            cluster,
+            gpt2(GPT2),
+            params,
+            [3, 7, 1],
+            5,
+            samples=texts,
+            on_token=lambda t, stats, seen=seen: seen.append(stats),
+        )
+        assert found == expected
+        runs[name] = seen
+    # The cache after the prompt is cast once, that of a step never.
+    first, *others = runs["calibrated"][1:]
+    assert len({stats.bytes for stats in others}) == 1
+    assert first.bytes > others[0].bytes
+    assert others[0].beside_rounds < 0.6 * runs["not"][-1].beside_rounds
+
+
+def test_a_bad_sample(cluster):
+    with pytest.raises(ditto.DittoError, match="samples must have at least 5 tokens"):
+        generate(cluster, gpt2(GPT2), {}, [1, 2], 3, samples=[[1, 2, 3, 4]])
+    with pytest.raises(ditto.DittoError, match=r"must be in \[0, 24\)"):
+        generate(cluster, gpt2(GPT2), {}, [1, 2], 1, samples=[[1, 2, -1]])
+
+
 def test_llama(cluster):
     config = LLAMA_PRESETS["tiny"]
     params = scaled(init_llama(config, jax.random.key(3)))

@@ -1,4 +1,5 @@
-// RUN: ditto-opt %s --split-input-file --ditto-assign-rings | filecheck %s
+// RUN: ditto-opt %s --split-input-file --ditto-assign-rings=round-bits=0 | filecheck %s
+// RUN: ditto-opt %s --split-input-file --ditto-assign-rings | filecheck %s --check-prefix=ROUNDS
 
 // 5 needs 3 bits, a sign, a spare and the margin; 15 significant bits are 12 behind the point, but 14 are kept. The
 // operands have the integer bits of the product and room for both fractions: 6 + 14 + 15. The product drops 15 bits and
@@ -35,13 +36,19 @@ module attributes {ditto.stage = "cast"} {
 
 // -----
 
-// Two products are added in the ring that their sum needs, and widened once: after the sum.
+// Two products are added in the ring that their sum needs, and widened once: after the sum. If a round counts more
+// than the bytes, which are few here, the products are made wide enough for all that follows.
 // CHECK-LABEL: func.func @sum(
 // CHECK:         %[[P:.*]] = stablehlo.multiply %{{.*}}, %{{.*}} {ditto.beside, {{.*}} -> tensor<8x8xf32, #ditto.fxp<21, 14>>
 // CHECK:         %[[Q:.*]] = stablehlo.multiply %{{.*}}, %{{.*}} {ditto.beside, {{.*}} -> tensor<8x8xf32, #ditto.fxp<21, 14>>
 // CHECK-NEXT:    %[[S:.*]] = stablehlo.add %[[P]], %[[Q]] {ditto.beside, {{.*}} : tensor<8x8xf32, #ditto.fxp<21, 14>>
 // CHECK-NEXT:    %[[U:.*]] = "ditto.upcast"(%[[S]]) : (tensor<8x8xf32, #ditto.fxp<21, 14>>) -> tensor<8x8xf32, #ditto.fxp<36, 14>>
 // CHECK-NEXT:    stablehlo.multiply %[[U]]
+// ROUNDS-LABEL: func.func @sum(
+// ROUNDS:        stablehlo.multiply %{{.*}}, %{{.*}} {ditto.beside, {{.*}} -> tensor<8x8xf32, #ditto.fxp<36, 14>>
+// ROUNDS:        stablehlo.multiply %{{.*}}, %{{.*}} {ditto.beside, {{.*}} -> tensor<8x8xf32, #ditto.fxp<36, 14>>
+// ROUNDS-NEXT:   %[[S:.*]] = stablehlo.add %{{.*}}, %{{.*}} {ditto.beside, {{.*}} : tensor<8x8xf32, #ditto.fxp<36, 14>>
+// ROUNDS:        stablehlo.multiply %[[S]]
 module attributes {ditto.stage = "cast"} {
   func.func @sum(%x: tensor<8x8xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -3.0, 3.0>}, %y: tensor<8x8xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -1.0, 1.0>}) -> tensor<8x8xf32, #ditto.fxp<64, 18>> {
     %0 = stablehlo.multiply %x, %y {ditto.range = array<f64: -3.0, 3.0>} : tensor<8x8xf32, #ditto.fxp<64, 18>>
@@ -115,5 +122,43 @@ module attributes {ditto.stage = "cast"} {
   func.func @tie(%x: tensor<4xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -3.0, 3.0>}) -> tensor<4xi1, #ditto.int<64>> {
     %0 = "ditto.less"(%x) {thresholds = array<i64: 262145>} : (tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xi1, #ditto.int<64>>
     return %0 : tensor<4xi1, #ditto.int<64>>
+  }
+}
+
+// -----
+
+// A table that is read by two large products is supplied at one scale, that of the product with less room: 10 integer
+// bits leave 22 for both fractions, where 6 leave 26 for 12 and 14.
+// CHECK-LABEL: func.func @table(
+// CHECK-SAME:      %arg1: tensor<64x256xf32, #ditto.fxp<32, 13>>
+// CHECK:         stablehlo.dot_general %{{.*}}, %{{.*}}, {{.*}}#ditto.fxp<31, 12>>, tensor<64x256xf32, #ditto.fxp<31, 13>>) -> tensor<4x256xf32, #ditto.fxp<20, 14>>
+// CHECK:         %[[T:.*]] = stablehlo.transpose %arg1, dims = [1, 0] {ditto.beside} : (tensor<64x256xf32, #ditto.fxp<32, 13>>)
+// CHECK:         stablehlo.dot_general %{{.*}}, %[[T]], {{.*}}#ditto.fxp<32, 9>>, tensor<256x64xf32, #ditto.fxp<32, 13>>) -> tensor<4x64xf32, #ditto.fxp<24, 14>>
+module attributes {ditto.stage = "cast"} {
+  func.func @table(%x: tensor<4x64xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -3.0, 3.0>}, %w: tensor<64x256xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -1.0, 1.0>}) -> tensor<4x64xf32, #ditto.fxp<64, 18>> {
+    %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] {ditto.range = array<f64: -5.0, 5.0>} : (tensor<4x64xf32, #ditto.fxp<64, 18>>, tensor<64x256xf32, #ditto.fxp<64, 18>>) -> tensor<4x256xf32, #ditto.fxp<64, 18>>
+    %1 = stablehlo.transpose %w, dims = [1, 0] : (tensor<64x256xf32, #ditto.fxp<64, 18>>) -> tensor<256x64xf32, #ditto.fxp<64, 18>>
+    %2 = stablehlo.dot_general %0, %1, contracting_dims = [1] x [0] {ditto.range = array<f64: -100.0, 100.0>} : (tensor<4x256xf32, #ditto.fxp<64, 18>>, tensor<256x64xf32, #ditto.fxp<64, 18>>) -> tensor<4x64xf32, #ditto.fxp<64, 18>>
+    return %2 : tensor<4x64xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
+// What is returned in place of an argument is as that argument is taken, whatever is done with it in between: the next
+// run takes it without a cast. A slice and an update at public places are local.
+// CHECK-LABEL: func.func @cache(
+// CHECK-SAME:      %arg0: tensor<8x4xf32, #ditto.fxp<64, 15>>
+// CHECK-SAME:      -> (tensor<8x4xf32, #ditto.fxp<64, 15>>, tensor<1x8xf32, #ditto.fxp<{{.*}}>>)
+// CHECK:         %[[R:.*]] = stablehlo.multiply %{{.*}}, %{{.*}} {ditto.beside, {{.*}}
+// CHECK:         %[[C:.*]] = stablehlo.dynamic_update_slice %arg0, %{{.*}}, %arg2, %{{.*}} {ditto.beside} : (tensor<8x4xf32, #ditto.fxp<64, 15>>, tensor<1x4xf32, #ditto.fxp<64, 15>>,
+// CHECK:         return %[[C]], %{{.*}}
+module attributes {ditto.stage = "cast"} {
+  func.func @cache(%cache: tensor<8x4xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -3.0, 3.0>, tf.aliasing_output = 0 : i32}, %x: tensor<1x4xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -1.0, 1.0>}, %at: tensor<i32, #ditto.int<64>> {ditto.visibility = "public"}) -> (tensor<8x4xf32, #ditto.fxp<64, 18>>, tensor<1x8xf32, #ditto.fxp<64, 18>>) {
+    %zero = stablehlo.constant dense<0> : tensor<i32, #ditto.int<64>>
+    %row = stablehlo.multiply %x, %x {ditto.range = array<f64: 0.0, 1.0>} : tensor<1x4xf32, #ditto.fxp<64, 18>>
+    %new = stablehlo.dynamic_update_slice %cache, %row, %at, %zero : (tensor<8x4xf32, #ditto.fxp<64, 18>>, tensor<1x4xf32, #ditto.fxp<64, 18>>, tensor<i32, #ditto.int<64>>, tensor<i32, #ditto.int<64>>) -> tensor<8x4xf32, #ditto.fxp<64, 18>>
+    %scores = stablehlo.dot_general %x, %new, contracting_dims = [1] x [1] {ditto.range = array<f64: -5.0, 5.0>} : (tensor<1x4xf32, #ditto.fxp<64, 18>>, tensor<8x4xf32, #ditto.fxp<64, 18>>) -> tensor<1x8xf32, #ditto.fxp<64, 18>>
+    return %new, %scores : tensor<8x4xf32, #ditto.fxp<64, 18>>, tensor<1x8xf32, #ditto.fxp<64, 18>>
   }
 }

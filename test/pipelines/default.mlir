@@ -35,10 +35,10 @@
 // ALL:               "pphlo.divide"
 
 // The preset of the same idea runs all of it beside the engine: a product that truncates, a tournament, and exp and
-// 1/sum in one go.
+// 1/sum in one go. The product is one bit wider than its numbers, for the tournament needs their differences.
 // DEFAULT-LABEL:   func.func {{.*}}@main(
 // DEFAULT-NOT:       ditto.call
-// DEFAULT:           stablehlo.dot_general {{.*}}ditto.beside} : ({{.*}}#ditto.fxp<33, 10>>) -> tensor<2x4xf32, #ditto.fxp<23, 10>>
+// DEFAULT:           stablehlo.dot_general {{.*}}ditto.beside} : ({{.*}}#ditto.fxp<34, 10>>) -> tensor<2x4xf32, #ditto.fxp<24, 10>>
 // DEFAULT:           "ditto.less"
 // DEFAULT:           "ditto.oneshot"({{.*}}of = "exp"
 // DEFAULT:           "ditto.oneshot"({{.*}}of = "reciprocal"

@@ -225,6 +225,20 @@ def bench_transformer(
     )
 
 
+@bench.command("generation")
+@click.option("--model", default="base", show_default=True, help="Of GPT-2: base, medium or large.")
+@click.option("--layers", default="all", show_default=True, help="A number, or all.")
+@click.option("--prompt", default=8, show_default=True, help="Tokens.")
+@click.option("--tokens", default=6, show_default=True, help="Tokens to generate.")
+@click.option("--policy", default="ditto", show_default=True, help=POLICY_HELP)
+@click.option("--samples", default=2, show_default=True, help="Texts to calibrate on; 0 to do without.")
+def bench_generation(model: str, layers: str, prompt: int, tokens: int, policy: str, samples: int) -> None:
+    """Text from GPT-2, token by token."""
+    from ditto.bench.generation_speed import main as run_bench
+
+    run_bench(model, None if layers == "all" else int(layers), prompt, tokens, policy, samples)
+
+
 @bench.command("quantization")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
 def bench_quantization(json_path: Path | None) -> None:

@@ -8,7 +8,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import element_type, encoding_of, ir
-from ditto_compiler.ops.indexing import first_index
+from ditto_compiler.op_attributes import first_index
 from ditto_compiler.structure import is_float, reducer
 
 FRACTION_BITS = 14

@@ -16,9 +16,9 @@ from ditto_compiler.op_attributes import (
     get_i64,
     get_i64s,
     get_padding,
+    index_operands,
     shape_of,
 )
-from ditto_compiler.ops.indexing import index_operands
 from ditto_compiler.spu.literals import held
 from ditto_compiler.structure import constant_numbers, reducer
 

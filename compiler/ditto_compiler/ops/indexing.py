@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import dimension_field, get_i64s, shape_of
@@ -45,23 +45,6 @@ def _gather(e: Emitter, op: ir.Operation) -> Values:
     extra = {"pphlo.attributes": ir.DictAttr.get(attributes)}
     target = ir.StringAttr.get("spu.gather")
     return [e.one("custom_call", e.type_of(op.results[0]), *e.operands(op), call_target_name=target, **extra)]
-
-
-_FIRST_INDEX: Mapping[str, int] = {
-    "stablehlo.dynamic_slice": 1,
-    "stablehlo.dynamic_update_slice": 2,
-    "stablehlo.gather": 1,
-}
-
-
-def first_index(op: ir.Operation) -> int:
-    """The number of the first operand that says where elements are; past the last if none does."""
-    return _FIRST_INDEX.get(op.name, len(op.operands))
-
-
-def index_operands(op: ir.Operation) -> list[ir.Value]:
-    """The operands that say where elements are; none but for ops of this family."""
-    return list(op.operands)[first_index(op) :]
 
 
 def _no_secret_indices(first: int) -> Callable[[ir.Operation, IsSecret], str | None]:

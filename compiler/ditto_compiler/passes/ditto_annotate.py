@@ -27,9 +27,9 @@ from ditto_compiler.ir import (
     set_encoding,
     set_function_type,
 )
+from ditto_compiler.op_attributes import index_operands
 from ditto_compiler.ops import OPS, Kind, supported_rings
 from ditto_compiler.ops.base import IsSecret
-from ditto_compiler.ops.indexing import index_operands
 from ditto_compiler.ops.integers import DIVISIONS, Division
 from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import NO_TEXT

@@ -34,9 +34,8 @@ from ditto_compiler.ir import (
     top_level_ancestor,
 )
 from ditto_compiler.oneshot.terms import Terms
-from ditto_compiler.op_attributes import dot_dimensions, shape_of
+from ditto_compiler.op_attributes import dot_dimensions, first_index, shape_of
 from ditto_compiler.ops import OPS, is_layout, is_source
-from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.ops.scales import (
     dyadic_bits,
     is_constant,
@@ -66,8 +65,8 @@ class DittoAssignRings(Pass):
     - operands of large matrix products give up fraction bits, down to `least_bits` significant ones, to stay
       in words of 32 bits
     - a function (`ditto.oneshot`) is fitted here, for the rings that its argument and result have
-    - what is returned is shifted left into a ring of 32 or 64 bits, which is free; in the place of an argument
-      (`tf.aliasing_output`, as JAX has for donated ones) it is as that
+    - what is returned is shifted left into a ring of 32 or 64 bits, which is free; in place of an argument
+      (`tf.aliasing_output`: JAX's donated ones) it is as that
 
     Every other op stays in the engine, in the ring and at the scale that it has; casts lead there and back.
 
@@ -218,6 +217,12 @@ class _Assigner:
             for result in op.results:
                 self._describe(result, op)
         self._donated = self._find_donated()
+        for returned, argument in self._donated.items():
+            # In the next run, the one is the other.
+            number, next_one = self._numbers[argument], self._numbers[returned]
+            number.bound = max(number.bound, next_one.bound)
+            number.least = number.made = max(number.least, next_one.least)
+            number.frac = min(max(number.frac, next_one.frac), WIDEST - number.least)
         for op in reversed(self._ops):
             self._limit_fractions(op)
         for op in reversed(self._ops):

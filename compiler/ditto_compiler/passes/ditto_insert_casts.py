@@ -16,8 +16,8 @@ from ditto_compiler.ir import (
     nested_ops,
     top_level_ancestor,
 )
+from ditto_compiler.op_attributes import first_index
 from ditto_compiler.ops import OPS
-from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.ops.scales import is_constant, working_scale
 from ditto_compiler.pass_base import Pass
 

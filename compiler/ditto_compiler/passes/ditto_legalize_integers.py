@@ -29,10 +29,9 @@ from ditto_compiler.ir import (
     ops_of,
 )
 from ditto_compiler.logic import Bit
-from ditto_compiler.op_attributes import MIRRORED, comparison_attributes, direction_of, shape_of
+from ditto_compiler.op_attributes import MIRRORED, comparison_attributes, direction_of, first_index, shape_of
 from ditto_compiler.ops import OPS, Kind
 from ditto_compiler.ops.elementwise import compared
-from ditto_compiler.ops.indexing import first_index
 from ditto_compiler.ops.integers import DIVISIONS, Division
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import reducer, sort_key

@@ -22,8 +22,8 @@ from ditto_compiler.ir import (
     set_encoding,
     set_function_type,
 )
+from ditto_compiler.op_attributes import first_index, index_operands
 from ditto_compiler.ops import is_layout, is_source
-from ditto_compiler.ops.indexing import first_index, index_operands
 from ditto_compiler.pass_base import Pass
 
 
