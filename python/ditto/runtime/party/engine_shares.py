@@ -12,7 +12,7 @@ from spu import libspu
 
 from ditto.runtime.protocols import local
 from ditto.runtime.protocols.local import Public, Value
-from ditto.runtime.protocols.shared import Bits, Shared, as_words
+from ditto.runtime.protocols.shared import Bits, Shared, as_words, low_bit
 from ditto.runtime.protocols.sharing import Ring, raw_shape, word_dtype
 from ditto_compiler.errors import InternalError
 
@@ -81,12 +81,12 @@ def value_of(held: Held, shape: tuple[int, ...], ring: int, is_bit: bool) -> Val
     """What a party holds, for the executor on shares: views where that is possible."""
     if held.kind == "boolean":
         words, _ = boolean_words(held.share)
-        slots = ((words[:, slot] & 1).astype(np.uint8).reshape(shape) for slot in (0, 1))
+        slots = (low_bit(words[:, slot]).reshape(shape) for slot in (0, 1))
         return Bits(*slots)
     assert held.data is not None
     if held.kind == "public":
         words = held.data.reshape(shape)
-        return Public(1, (words & 1).astype(np.uint8)) if is_bit else Public(ring, as_words(words, ring))
+        return Public(1, low_bit(words)) if is_bit else Public(ring, as_words(words, ring))
     shared = Shared(ring, *(as_words(held.data[:, slot], ring).reshape(shape) for slot in (0, 1)))
     return local.low_bits(shared) if is_bit else shared
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ditto.runtime.protocols.shared import Bits, Shared, Words, as_words, word_of
+from ditto.runtime.protocols.shared import Bits, Shared, Words, as_words, low_bit, word_of
 
 Plain = NDArray[Any]
 
@@ -161,4 +161,4 @@ def within(x: Shared, ring: int) -> Shared:
 
 def low_bits(x: Shared) -> Bits:
     """Booleans that are shared as numbers: the lowest bit of a sum is the exclusive or of the lowest bits."""
-    return Bits((x.own & 1).astype(np.uint8), (x.next & 1).astype(np.uint8))
+    return Bits(low_bit(x.own), low_bit(x.next))

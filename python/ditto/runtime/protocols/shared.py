@@ -34,6 +34,12 @@ def reduced(words: Words, ring: int) -> Words:
     return words if ring == 8 * word.itemsize else words & word.type((1 << ring) - 1)
 
 
+def low_bit(words: Words) -> NDArray[np.uint8]:
+    """The lowest bit of each word."""
+    # Of the words' own type: numpy adds an integer of Python to a single word of 64 bits as floats.
+    return np.bitwise_and(words, words.dtype.type(1)).astype(np.uint8)
+
+
 def signed(words: Words, ring: int) -> NDArray[np.int64]:
     """The numbers in [-2^(ring-1), 2^(ring-1)) that words stand for."""
     return (words.astype(np.uint64) << np.uint64(64 - ring)).view(np.int64) >> np.int64(64 - ring)
