@@ -296,3 +296,36 @@ def test_ties_are_on_the_side_that_jax_has_them(cluster: ditto.LocalCluster, mea
     for _ in range(3):
         for ours, jaxs in zip(cluster.run(program, TIES, y), compared(TIES, y), strict=True):
             np.testing.assert_array_equal(ours, jaxs)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.bool_, np.uint8])
+@pytest.mark.parametrize("index", [np.int8, np.uint32])
+def test_slices_at_public_places(cluster: ditto.LocalCluster, index: Any, dtype: Any) -> None:
+    """StableHLO moves into the tensor what would reach beyond it. Integers of places are single words."""
+    x = (np.arange(12).reshape(4, 3) % 5).astype(dtype)
+    new = (np.arange(6).reshape(2, 3) % 2).astype(dtype)
+
+    def both(x: Any, new: Any, i: Any, j: Any) -> Any:
+        return lax.dynamic_slice(x, (i, j), (2, 1)), lax.dynamic_update_slice(x, new, (i, j))
+
+    places = [index(i) for i in (0, 1, 3, np.iinfo(index).max, np.iinfo(index).min)]
+    samples = [(x, new, i, j) for i in places for j in places[:2]]
+    visibility = ("secret", "secret", "public", "public")
+    ranges = ditto.calibrate(both, samples, visibility=visibility)
+    for known in (None, ranges):
+        program = ditto.compile(both, *samples[0], visibility=visibility, ranges=known)
+        for sample in samples:
+            for ours, jaxs in zip(cluster.run(program, *sample), jax.jit(both)(*sample), strict=True):
+                np.testing.assert_array_equal(ours, jaxs)
+
+
+def test_single_booleans_of_the_engine(cluster: ditto.LocalCluster) -> None:
+    def chosen(x: Any, n: Any, m: Any) -> Any:
+        return jnp.where(n * m < m, x, -x), (n < m) & (m < 9)
+
+    for visibility in ("secret", ("secret", "public", "secret"), ("secret", "public", "public")):
+        x = np.float32(1.5)
+        program = ditto.compile(chosen, x, np.int32(0), np.int32(0), visibility=visibility)
+        for n, m in ((2, 3), (-2, 3), (3, 3)):
+            found = cluster.run(program, x, np.int32(n), np.int32(m))
+            assert [np.asarray(f).item() for f in found] == [1.5 if n * m < m else -1.5, n < m < 9]

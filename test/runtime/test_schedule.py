@@ -115,6 +115,7 @@ def test_every_instruction_has_a_cost():
     """None is local for want of a rule."""
     tried = {one.op for op in KINDS for one in one_of(op, (2, 2)).instructions}
     moves = {"reshape", "transpose", "broadcast_in_dim", "slice", "concatenate", "pad", "reverse"}
+    moves |= {"dynamic_slice", "dynamic_update_slice"}
     assert tried | moves | {"constant", "iota", "add", "subtract", "negate", "xor", "not"} == set(NAMES)
 
 

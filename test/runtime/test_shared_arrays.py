@@ -98,6 +98,65 @@ def test_misuse_is_refused(cluster, program):
         cluster.share(program, 0, {"w": PARAMS["w"]})
 
 
+def test_one_copy_for_programs_that_want_different_ones(cluster):
+    """Of a narrow ring and a wide one: neither run casts."""
+    x = X[:1]
+    narrow = ditto.compile(lambda w: w * 2.0, X, policy="uniform32")
+    wide = ditto.compile(lambda w: w * 2.0, X, policy="uniform64")
+    assert narrow.values[narrow.inputs[0].value] != wide.values[wide.inputs[0].value]
+    shared = cluster.share((narrow, wide), 0, X)
+    costs = []
+    for program in (narrow, wide):
+        np.testing.assert_allclose(cluster.run(program, shared), 2 * X, atol=2**-6)
+        costs.append(cluster.stats.bytes)
+    alone = []
+    for program in (narrow, wide):
+        cluster.run(program, cluster.share(program, 0, X))
+        alone.append(cluster.stats.bytes)
+    assert costs == alone
+    other = cluster.share(narrow, 0, X)
+    cluster.run(wide, other)
+    assert cluster.stats.bytes > costs[1]
+    with pytest.raises(ditto.InputError, match="takes at least one program"):
+        cluster.share((), 0, X)
+    with pytest.raises(ditto.InputError, match=r"nest argument 0 differently"):
+        cluster.share((narrow, ditto.compile(model, PARAMS, X)), 0, X)
+    with pytest.raises(ditto.InputError, match=r"expected shape \(1, 4\)"):
+        cluster.share((narrow, ditto.compile(lambda w: w * 2.0, x)), 0, X)
+    with pytest.raises(ditto.InputError, match="secret for some of the programs and public for others"):
+        cluster.share((narrow, ditto.compile(lambda w: w * 2.0, X, visibility="public")), 0, X)
+    with pytest.raises(ditto.InputError, match="takes it as f32, this as f16"):
+        cluster.share((narrow, ditto.compile(lambda w: w * 2, X.astype(np.float16))), 0, X)
+
+
+def test_what_does_not_fit_leaves_the_parties_as_they_are(cluster, program):
+    kept = cluster.share(program, 0, PARAMS)
+    with pytest.raises(ditto.DittoError, match="does not fit"):
+        cluster.share(program, 0, {**PARAMS, "w": PARAMS["w"] * 1e9})
+    np.testing.assert_allclose(cluster.run(program, kept, X), model(PARAMS, X), atol=2**-7)
+
+
+def test_a_donated_argument_and_what_takes_its_place(cluster):
+    """Training: the weights of one step are those of the next as they are."""
+
+    def step(weights, x, y):
+        return weights - 0.25 * x.T @ (x @ weights - y), x @ weights
+
+    weights, y = np.zeros((4, 1), np.float32), np.ones((2, 1), np.float32)
+    program = ditto.compile(step, weights, X, y, donate_argnums=0)
+    assert program.values[program.outputs[0]].encoding == program.values[program.inputs[0].value].encoding
+    found, exact, sent = weights, weights, []
+    for _ in range(4):
+        found, _ = cluster.run(program, found, X, y, keep=(True, False))
+        exact, _ = step(exact, X, y)
+        sent.append(cluster.stats.bytes)
+    assert len(set(sent)) == 1
+    _, predicted = cluster.run(program, found, X, y)
+    np.testing.assert_allclose(predicted, X @ exact, atol=2**-7)
+    with pytest.raises(ditto.DittoError, match="donate_argnums"):
+        ditto.compile("module {}", donate_argnums=0)
+
+
 def test_shared_arrays_end_with_their_parties(program):
     with ditto.LocalCluster(timeout=60) as cluster:
         shared = cluster.share(program, 0, PARAMS)
