@@ -21,6 +21,7 @@ from seats import (
 
 from ditto import _native
 from ditto.runtime.protocols.multiply import (
+    Window,
     convolution,
     convolution_public,
     dot_general,
@@ -313,31 +314,32 @@ def test_convolutions_are_those_of_jax(attributes):
     slots = numbers(x, 32, 1), numbers(y, 32, 2)
     for drop in (0, 6):
         results = run_at_cost(
-            lambda party, t=drop: convolution(party, slots[0][party.rank], slots[1][party.rank], t, **window),
+            lambda party, t=drop: convolution(
+                party, slots[0][party.rank], slots[1][party.rank], t, window=Window(**window)
+            ),
             expected.size,
             32,
             drop,
         )
         assert_within(expected, results, 32, drop)
-    public = [convolution_public(s, words(y, 32), **window) for s in slots[0]]
+    public = [convolution_public(s, words(y, 32), window=Window(**window)) for s in slots[0]]
     assert_within(expected, opened(public), 32, 0)
-    public = [convolution_public(words(x, 32), s, **window) for s in slots[1]]
+    public = [convolution_public(words(x, 32), s, window=Window(**window)) for s in slots[1]]
     assert_within(expected, opened(public), 32, 0)
+    mirror = Window(reverse=(True, False), **window)
     mirrored = [s.each(lambda slot: np.flip(slot, layouts[1].index("H"))) for s in slots[1]]
-    public = [convolution_public(words(x, 32), s, reverse=(True, False), **window) for s in mirrored]
+    public = [convolution_public(words(x, 32), s, window=mirror) for s in mirrored]
     assert_within(expected, opened(public), 32, 0)
 
 
 def test_a_convolution_in_one_dimension_and_with_nothing_to_see():
-    window = {"strides": (1,), "padding": ((0, 0),), "lhs_dilation": (1,), "rhs_dilation": (1,)}
     layout = (("b", "0", "f"), ("0", "i", "o"), ("b", "0", "f"))
+    window = Window((1,), ((0, 0),), (1,), (1,), layout)
     for size, places in ((5, 3), (2, 0), (0, 0)):
         x, y = np.ones((1, size, 2), int), np.ones((3, 2, 4), int)
         slots = numbers(x, 16), numbers(y, 16)
         results, _ = three(
-            lambda party, s=slots: convolution(
-                party, s[0][party.rank], s[1][party.rank], 0, layout=layout, **window
-            )
+            lambda party, s=slots: convolution(party, s[0][party.rank], s[1][party.rank], 0, window=window)
         )
         assert np.array_equal(opened(results), np.full((1, places, 4), 6))
 

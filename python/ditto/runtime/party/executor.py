@@ -286,7 +286,7 @@ def protocol(
             step = multiply.dot_general(party, x, y, x.ring - result.ring, batch=batch, contract=contract)
             return (yield from step)
         case "convolution", [Shared() as x, Shared() as y]:
-            step = multiply.convolution(party, x, y, x.ring - result.ring, **_convolution(one))
+            step = multiply.convolution(party, x, y, x.ring - result.ring, window=_convolution(one))
             return (yield from step)
         case "and", [Bits() as x, Bits() as y]:
             return (yield from bits.conjunction(party, x, y))
@@ -490,7 +490,7 @@ def _public_product(party: Party, one: Instruction, x: Value, y: Value, result: 
         batch, contract = _dot_dimensions(one)
         made = multiply.dot_public(left, right, batch=batch, contract=contract)
     else:
-        made = multiply.convolution_public(left, right, **_convolution(one))
+        made = multiply.convolution_public(left, right, window=_convolution(one))
     return widen.narrow(party, made, result.ring, made.ring - result.ring)
 
 
@@ -547,7 +547,7 @@ def _dot_dimensions(one: Instruction) -> Iterator[Any]:
     return (tuple(one.integers(name) for name in pair) for pair in names)
 
 
-def _convolution(one: Instruction) -> dict[str, Any]:
+def _convolution(one: Instruction) -> multiply.Window:
     """A convolution's attributes as the protocol takes them."""
     input_, kernel, output = (one.integers(name) for name in ("input", "kernel", "output"))
     spatial = [str(d) for d in range(len(input_) - 2)]
@@ -555,13 +555,13 @@ def _convolution(one: Instruction) -> dict[str, Any]:
         [[*first, *spatial][order.index(d)] for d in range(len(order))]
         for first, order in (("bf", input_), ("oi", kernel), ("bf", output))
     ]
-    return {
-        "strides": one.integers("strides"),
-        "padding": list(zip(one.integers("low"), one.integers("high"), strict=True)),
-        "lhs_dilation": one.integers("left_dilation"),
-        "rhs_dilation": one.integers("right_dilation"),
-        "layout": layout,
-        "feature_group_count": one.integer("groups", 1),
-        "batch_group_count": one.integer("batch_groups", 1),
-        "reverse": [bool(flag) for flag in one.integers("reverse")],
-    }
+    return multiply.Window(
+        strides=one.integers("strides"),
+        padding=list(zip(one.integers("low"), one.integers("high"), strict=True)),
+        lhs_dilation=one.integers("left_dilation"),
+        rhs_dilation=one.integers("right_dilation"),
+        layout=(layout[0], layout[1], layout[2]),
+        feature_group_count=one.integer("groups", 1),
+        batch_group_count=one.integer("batch_groups", 1),
+        reverse=[bool(flag) for flag in one.integers("reverse")],
+    )

@@ -74,48 +74,16 @@ def dot_general(
 
 
 def convolution(
-    party: Party,
-    x: Shared,
-    y: Shared,
-    drop: int,
-    *,
-    strides: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    lhs_dilation: Sequence[int],
-    rhs_dilation: Sequence[int],
-    layout: Layout,
-    feature_group_count: int = 1,
-    batch_group_count: int = 1,
-    reverse: Sequence[bool] = (),
-    threads: int = 1,
+    party: Party, x: Shared, y: Shared, drop: int, *, window: Window, threads: int = 1
 ) -> Step[Shared]:
-    """A convolution, with StableHLO's attributes: one number or pair for each spatial dimension.
+    """A convolution of an input x and a kernel y.
 
     As `dot_general` otherwise.
-
-    Args:
-        party: whose side this is.
-        x: the input.
-        y: the kernel.
-        drop: low bits of the sums to drop.
-        strides: of the window.
-        padding: zeros before and behind the dilated input; negative ones cut it.
-        lhs_dilation: distance of the input's elements.
-        rhs_dilation: distance of the kernel's.
-        layout: as `ditto_compiler.op_attributes.convolution_layout` gives it.
-        feature_group_count: groups that features of input and output are in.
-        batch_group_count: groups that the input's batch and features of the output are in.
-        reverse: whether the kernel is mirrored.
-        threads: most that the local product may use.
 
     Raises:
         InternalError: dimensions or rings do not fit.
     """
-    window = _Window(
-        tuple(strides), tuple(padding), tuple(lhs_dilation), tuple(rhs_dilation), tuple(reverse) or None
-    )
-    matrices = _convolution_matrices(x.shape, y.shape, window, layout, feature_group_count, batch_group_count)
-    return _linear(party, x, y, drop, matrices, threads)
+    return _linear(party, x, y, drop, _convolution_matrices(x.shape, y.shape, window), threads)
 
 
 def multiply_public(x: Shared, y: Words) -> Shared:
@@ -135,30 +103,13 @@ def dot_public(
     return _public(x, y, _dot_matrices(x.shape, y.shape, batch, contract), threads)
 
 
-def convolution_public(
-    x: Shared | Words,
-    y: Shared | Words,
-    *,
-    strides: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    lhs_dilation: Sequence[int],
-    rhs_dilation: Sequence[int],
-    layout: Layout,
-    feature_group_count: int = 1,
-    batch_group_count: int = 1,
-    reverse: Sequence[bool] = (),
-    threads: int = 1,
-) -> Shared:
+def convolution_public(x: Shared | Words, y: Shared | Words, *, window: Window, threads: int = 1) -> Shared:
     """As `convolution`, with one operand of public words; exact, without a message.
 
     Raises:
         InternalError: not one of the operands is shared, or dimensions do not fit.
     """
-    window = _Window(
-        tuple(strides), tuple(padding), tuple(lhs_dilation), tuple(rhs_dilation), tuple(reverse) or None
-    )
-    matrices = _convolution_matrices(x.shape, y.shape, window, layout, feature_group_count, batch_group_count)
-    return _public(x, y, matrices, threads)
+    return _public(x, y, _convolution_matrices(x.shape, y.shape, window), threads)
 
 
 @dataclass(frozen=True)
@@ -320,14 +271,28 @@ def _dot_matrices(x: tuple[int, ...], y: tuple[int, ...], batch: Pairs, contract
 
 
 @dataclass(frozen=True)
-class _Window:
-    """What a convolution does in each spatial dimension."""
+class Window:
+    """What a convolution is: StableHLO's attributes, with one entry for each spatial dimension.
 
-    strides: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    lhs_dilation: tuple[int, ...]
-    rhs_dilation: tuple[int, ...]
-    reverse: tuple[bool, ...] | None
+    Attributes:
+        strides: of the window.
+        padding: zeros before and behind the dilated input; negative ones cut it.
+        lhs_dilation: distance of the input's elements.
+        rhs_dilation: distance of the kernel's.
+        layout: as `ditto_compiler.op_attributes.convolution_layout` gives it.
+        feature_group_count: groups that features of input and output are in.
+        batch_group_count: groups that the input's batch and features of the output are in.
+        reverse: whether the kernel is mirrored; empty if it is nowhere.
+    """
+
+    strides: Sequence[int]
+    padding: Sequence[tuple[int, int]]
+    lhs_dilation: Sequence[int]
+    rhs_dilation: Sequence[int]
+    layout: Layout
+    feature_group_count: int = 1
+    batch_group_count: int = 1
+    reverse: Sequence[bool] = ()
 
     def padded(self, sizes: Sequence[int]) -> list[int]:
         """Sizes of a dilated and padded input."""
@@ -376,15 +341,10 @@ class _Window:
         )
 
 
-def _convolution_matrices(
-    x: tuple[int, ...],
-    y: tuple[int, ...],
-    window: _Window,
-    layout: Layout,
-    feature_groups: int,
-    batch_groups: int,
-) -> _Matrices:
+def _convolution_matrices(x: tuple[int, ...], y: tuple[int, ...], window: Window) -> _Matrices:
     """Groups as the batch, places of the window in all images as rows, and output features as columns."""
+    layout = window.layout
+    feature_groups, batch_groups = window.feature_group_count, window.batch_group_count
     names = [str(n) for n in range(len(window.strides))]
     to_input = [list(layout[0]).index(n) for n in ("b", "f", *names)]
     to_kernel = [list(layout[1]).index(n) for n in ("i", *names, "o")]
@@ -416,7 +376,7 @@ def _convolution_matrices(
 
     def right(words: Words) -> Words:
         ordered = _aligned(words).transpose(to_kernel)
-        if window.reverse is not None:
+        if window.reverse:
             ordered = ordered[(slice(None), *(slice(None, None, -1 if r else 1) for r in window.reverse))]
         grouped = ordered.reshape(*ordered.shape[:-1], groups, width)
         return np.moveaxis(grouped, -2, 0).reshape(groups, deep, width)
