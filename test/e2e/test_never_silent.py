@@ -329,3 +329,34 @@ def test_single_booleans_of_the_engine(cluster: ditto.LocalCluster) -> None:
         for n, m in ((2, 3), (-2, 3), (3, 3)):
             found = cluster.run(program, x, np.int32(n), np.int32(m))
             assert [np.asarray(f).item() for f in found] == [1.5 if n * m < m else -1.5, n < m < 9]
+
+
+LARGE = np.float32([1e5, 2e5, -3e5])
+
+
+@pytest.mark.parametrize("policy", ["ditto", "ditto-engine", "uniform64"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: jnp.sum(x * 1e4) * 1e-6,
+        lambda x: x**3 * 1e-9,
+        lambda x: jnp.cumsum(x * 1e5) * 1e-6,
+        lambda x: jnp.exp(jnp.where(x > 0, x * 1e5, -jnp.inf) * 1e-10),
+        lambda x: jnp.max(x * x + jnp.where(x > 0, 0.0, -1e9)) * 1e-6,
+        lambda x: jnp.maximum(x * x * 1e-3 - 1e9 * (x < 0), -5.0) * 1e-6,
+        lambda x: x / 1e-6 * 1e-9,
+        lambda x: (x + 1e9) * 1e-6,
+        lambda x: x * 3e8 * 1e-10,
+    ],
+)
+@pytest.mark.filterwarnings("ignore::ditto.DittoWarning")
+def test_measured_numbers_that_others_take_for_infinity(
+    cluster: ditto.LocalCluster, function: Any, policy: str
+) -> None:
+    try:
+        ranges = ditto.calibrate(function, [(LARGE,)], policy=policy)
+        program = ditto.compile(function, LARGE, policy=policy, ranges=ranges)
+    except ditto.DittoError:
+        return
+    # The engine rounds small factors.
+    np.testing.assert_allclose(cluster.run(program, LARGE), function(LARGE), rtol=2e-2)

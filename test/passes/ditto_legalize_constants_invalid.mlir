@@ -32,6 +32,20 @@ module attributes {ditto.stage = "cast"} {
 
 // -----
 
+// Calibration cannot have measured what comes of such a number.
+module attributes {ditto.stage = "cast"} {
+  func.func @measured(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    // expected-error@+1 {{it uses the constant 1e+09, which does not stand for infinity: it is added to numbers}}
+    %0 = stablehlo.constant dense<1.0e9> : tensor<4xf32, #ditto.fxp<64, 18>>
+    // expected-note@+1 {{where it is used as a number}}
+    %1 = stablehlo.add %x, %0 : tensor<4xf32, #ditto.fxp<64, 18>>
+    %2 = stablehlo.multiply %1, %x {ditto.range = array<f64: 0.0, 1.0>} : tensor<4xf32, #ditto.fxp<64, 18>>
+    return %2 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}
+
+// -----
+
 module attributes {ditto.stage = "cast"} {
   func.func @factor(%x: tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<32, 10>> {
     // expected-error@+1 {{it is multiplied}}

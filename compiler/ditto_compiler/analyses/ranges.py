@@ -199,10 +199,10 @@ def _of_results(op: ir.Operation) -> list[Known]:
 
 
 def _read(magnitude: ir.Attribute | None, measured: ir.Attribute | None) -> Known:
-    """Attributes as numbers; huge ones say nothing."""
+    """Attributes as numbers; a huge magnitude says nothing, for it may be that of a mask."""
     bound = None if magnitude is None else ir.FloatAttr(magnitude).value
     low, high = (0.0, 0.0) if measured is None else ir.DenseF64ArrayAttr(measured)
     return Known(
         bound if bound is not None and bound < INFINITE else None,
-        (low, high) if measured is not None and max(-low, high) < INFINITE else None,
+        (low, high) if measured is not None else None,
     )

@@ -306,7 +306,9 @@ class _Annotator:
         if self._policy.rescale == "explicit":
             needed = encoding.frac + LEAST_BITS if is_product(op) else min(encoding.frac, LEAST_BITS)
         else:
-            needed = 2 * encoding.frac if is_product(op) else encoding.frac
+            # The engine divides by multiplying.
+            multiplies = is_product(op) or op.name == "stablehlo.divide"
+            needed = 2 * encoding.frac if multiplies else encoding.frac
         if room >= needed:
             return encoding
         if choice.fallback is not None and self._check_ring(op, choice.fallback, choice.source):

@@ -519,7 +519,7 @@ class _Assigner:
             return number.frac
         # A constant is as exact as its own digits; two bits less than a number is worth are enough.
         worth = self._options.significant_bits - 2 - _magnitude(number.bound)
-        return max(0, min(dyadic_bits(value, WIDEST), worth, MOST_FRAC))
+        return max(0, min(dyadic_bits(value, WIDEST), worth))
 
     def _least_frac(self, value: ir.Value, in_engine: int) -> int:
         """Fraction bits that a product's operand keeps at least; as in the engine if it may be large."""

@@ -79,8 +79,8 @@ class DittoLegalizeConstants(Pass):
         %0 = stablehlo.constant dense<-1.310720e+05> : tensor<4xf32, #ditto.fxp<32, 10>>
         (the same otherwise)
 
-    Errors: a NaN; a constant that does not fit and is used as a number; infinity among the results; a module
-    without explicit casts.
+    Errors: a NaN; a constant that does not fit, or is from 2^24 on where ranges were measured, and is used as a
+    number; infinity among the results; a module without explicit casts.
     """
 
     name: ClassVar[str] = "ditto-legalize-constants"
@@ -97,9 +97,10 @@ class DittoLegalizeConstants(Pass):
             for op in nested_ops(entry.operation)
             if op.name == "stablehlo.constant" and isinstance(encoding_of(op.results[0]), Fxp)
         ]
+        measured = any(names.RANGE in op.attributes for op in nested_ops(entry.operation))
         for constant_op in constants:
             for op in _one_per_use(constant_op):
-                flow = _flow_of(op, analysis, errors)
+                flow = _flow_of(op, analysis, errors, measured=measured)
                 if flow is not None:
                     flows.append(flow)
         errors.raise_if_any()
@@ -132,8 +133,13 @@ def _huge(op: ir.Operation) -> list[float]:
     return [x for x in numbers if not math.isnan(x) and (abs(x) >= INFINITE or not fits(x, encoding))]
 
 
-def _flow_of(op: ir.Operation, analysis: RangeAnalysis, errors: ErrorCollector) -> _Flow | None:
-    """Where the huge elements of a constant go; None if there are none, or if it is an ordinary number."""
+def _flow_of(
+    op: ir.Operation, analysis: RangeAnalysis, errors: ErrorCollector, *, measured: bool
+) -> _Flow | None:
+    """Where the huge elements of a constant go; None if there are none, or if it is an ordinary number.
+
+    Where ranges were measured it may not be one: calibration leaves what may stand for infinity out.
+    """
     encoding = encoding_of(op.results[0])
     assert isinstance(encoding, Fxp)
     numbers = [float(x) for x in constant_numbers(op)]
@@ -163,6 +169,15 @@ def _flow_of(op: ir.Operation, analysis: RangeAnalysis, errors: ErrorCollector) 
             f"{2.0 ** (encoding.ring - 2 - encoding.frac):.6g} and does not stand for infinity: {text}. Give "
             "the op a rule with a wider ring or fewer frac bits, or write a mask as "
             "jnp.where(mask, x, -jnp.inf)",
+            *(() if where == op else ((where, "where it is used as a number"),)),
+        )
+    elif measured:
+        worst = max(huge, key=abs)
+        errors.add(
+            _first_known(op),
+            f"it uses the constant {worst:.6g}, which does not stand for infinity: {text}. Calibration "
+            f"leaves out numbers from {INFINITE:.0f} on where such a constant went in, so it is not known how "
+            "large they get; scale the numbers, or compile without ranges",
             *(() if where == op else ((where, "where it is used as a number"),)),
         )
     return None
