@@ -79,7 +79,7 @@ class DittoLegalizeConstants(Pass):
         %0 = stablehlo.constant dense<-1.310720e+05> : tensor<4xf32, #ditto.fxp<32, 10>>
         (the same otherwise)
 
-    Errors: a NaN; a constant that does not fit, or is from 2^24 on where ranges were measured, and is used as a
+    Errors: a NaN; a constant that does not fit, or from 2^24 on if ranges were measured, and is used as a
     number; infinity among the results; a module without explicit casts.
     """
 
@@ -176,7 +176,7 @@ def _flow_of(
         errors.add(
             _first_known(op),
             f"it uses the constant {worst:.6g}, which does not stand for infinity: {text}. Calibration "
-            f"leaves out numbers from {INFINITE:.0f} on where such a constant went in, so it is not known how "
+            f"leaves out numbers from {INFINITE:.0f} on where such a constant went in, so nobody knows how "
             "large they get; scale the numbers, or compile without ranges",
             *(() if where == op else ((where, "where it is used as a number"),)),
         )
