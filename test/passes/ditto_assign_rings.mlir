@@ -162,3 +162,19 @@ module attributes {ditto.stage = "cast"} {
     return %new, %scores : tensor<8x4xf32, #ditto.fxp<64, 18>>, tensor<1x8xf32, #ditto.fxp<64, 18>>
   }
 }
+
+// -----
+
+// What the engine would take in two encodings is supplied once.
+// CHECK-LABEL: func.func @supplied_once(
+// CHECK-SAME:      %arg0: tensor<4xf32, #ditto.fxp<64, 15>>
+// CHECK:         stablehlo.multiply %[[X:.*]], %[[X]] {ditto.beside, {{.*}}
+// CHECK-NOT:     %arg1
+// CHECK:         return
+module attributes {ditto.stage = "cast"} {
+  func.func @supplied_once(%x: tensor<4xf32, #ditto.fxp<32, 10>> {ditto.range = array<f64: -1.0, 1.0>, ditto.input = 0 : i32}, %again: tensor<4xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -1.0, 1.0>, ditto.input = 0 : i32}) -> tensor<4xf32, #ditto.fxp<64, 18>> {
+    %0 = "ditto.upcast"(%x) : (tensor<4xf32, #ditto.fxp<32, 10>>) -> tensor<4xf32, #ditto.fxp<64, 18>>
+    %1 = stablehlo.multiply %again, %0 {ditto.range = array<f64: 0.0, 1.0>} : tensor<4xf32, #ditto.fxp<64, 18>>
+    return %1 : tensor<4xf32, #ditto.fxp<64, 18>>
+  }
+}

@@ -225,6 +225,18 @@ def bench_transformer(
     )
 
 
+@bench.command("layers")
+@click.option("--model", default="7b", show_default=True, help="Of LLaMA: tiny, 7b, ...")
+@click.option("--layers", default=4, show_default=True, help="How many the parties hold.")
+@click.option("--seq", default=8, show_default=True, help="Tokens.")
+@click.option("--policy", default="ditto", show_default=True, help=POLICY_HELP)
+def bench_layers(model: str, layers: int, seq: int, policy: str) -> None:
+    """Large layers of LLaMA by one program, with weights that are shared layer by layer."""
+    from ditto.bench.large_layers import main as run_bench
+
+    run_bench(model, layers, seq, policy)
+
+
 @bench.command("generation")
 @click.option("--model", default="base", show_default=True, help="Of GPT-2: base, medium or large.")
 @click.option("--layers", default="all", show_default=True, help="A number, or all.")

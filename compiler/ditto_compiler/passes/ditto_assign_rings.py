@@ -119,6 +119,7 @@ class DittoAssignRings(Pass):
             if op.name == "stablehlo.divide":
                 multiply_by_reciprocal(op)
         _drop_casts(entry)
+        _merge_arguments(entry)
         _Assigner(module, entry, self, errors).run()
         errors.raise_if_any()
         set_function_type(entry)
@@ -131,6 +132,20 @@ def _drop_casts(entry: func.FuncOp) -> None:
         if op.name in names.CASTS and is_float(op.results[0]):
             op.results[0].replace_all_uses_with(op.operands[0])
             op.erase()
+
+
+def _merge_arguments(entry: func.FuncOp) -> None:
+    """What the engine would take in several encodings is one number here, if its magnitude is known."""
+    first: dict[int, ir.Value] = {}
+    for argument, attributes in zip(entry.arguments, names.argument_attributes(entry), strict=True):
+        home = encoding_of(argument)
+        moved = all(effect_of(use.owner.operation) for use in argument.uses)
+        if names.INPUT in attributes and names.RANGE in attributes and isinstance(home, Fxp) and moved:
+            kept = first.setdefault(attributes[names.INPUT].value, argument)
+            other = encoding_of(kept)
+            if kept != argument and isinstance(other, Fxp):
+                set_encoding(kept, home if home.frac > other.frac else other)
+                argument.replace_all_uses_with(kept)
 
 
 @dataclass

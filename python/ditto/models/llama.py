@@ -181,6 +181,17 @@ def llama_logits(params: Params, config: LlamaConfig, tokens: jax.Array) -> jax.
     return _head(params, config, hidden)
 
 
+def llama_layer(layer: Params, config: LlamaConfig, hidden: jax.Array) -> jax.Array:
+    """One decoder layer over the hidden states [seq, hidden_size] of a text from its start on.
+
+    `layer` is one of `params["layers"]`. So a model that is too large to be held at once runs layer by layer.
+    """
+    length = hidden.shape[0]
+    check_length(length, config.max_position_embeddings)
+    mask = causal_mask(0, length, length)
+    return _decoder_layer(layer, config, hidden, _rotation(config, length), mask, 0, None)[0]
+
+
 def llama_prefill(
     params: Params, config: LlamaConfig, tokens: jax.Array, cache_len: int
 ) -> tuple[jax.Array, Cache]:
