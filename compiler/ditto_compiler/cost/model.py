@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ditto_compiler.cost import instructions
 from ditto_compiler.cost.batches import casts_cost, comparisons_cost
@@ -119,7 +119,8 @@ def total(costs: Iterable[Cost]) -> Cost:
     result = FREE
     for cost in costs:
         result += cost
-    return result
+    # Messages that several share count in parts.
+    return replace(result, messages=round(result.messages, 6))
 
 
 def seconds_on(cost: Cost, network: Network, processors: int = PARTIES) -> float:
