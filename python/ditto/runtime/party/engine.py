@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import spu
 from numpy.typing import NDArray
-from spu import libspu
 
 from ditto.runtime.party.engine_shares import (
     FIELDS,
@@ -26,6 +24,7 @@ from ditto.runtime.party.engine_shares import (
     value_of,
 )
 from ditto.runtime.party.executor import Dealt, Executor
+from ditto.runtime.party.spu_library import libspu
 from ditto.runtime.protocols import opening
 from ditto.runtime.protocols.cast_engine import CastEngine
 from ditto.runtime.protocols.comparison_engine import Comparison, ComparisonEngine
@@ -261,7 +260,7 @@ class Engine:
             config.fxp_fraction_bits = key[1]
             # SPU tells its traffic only in its log, and only when it profiles.
             config.enable_pphlo_profile = True
-            self._runtimes[key] = spu.Runtime(self._link.spawn(), config)
+            self._runtimes[key] = libspu.RuntimeWrapper(self._link.spawn(), config)
         return self._runtimes[key]
 
     def _take_log(self) -> list[tuple[int, int]]:
@@ -303,7 +302,7 @@ class _Run:
             code=region.code.encode(),
         )
         try:
-            runtime.run(executable)
+            runtime.Run(executable)
         except RuntimeError as error:
             raise EngineError(_engine_message(region, error)) from None
         for number in step.results:
@@ -403,7 +402,7 @@ class _Run:
             value.held = held_of(value.beside, self.program.values[number].encoding.ring)
         if value.held is None:
             key = min(value.runtimes)
-            share = self._engine.runtime(key).get_var(f"v{number}")
+            share = self._engine.runtime(key).GetVar(f"v{number}")
             held = from_share(share, key[0])
             if held.kind == "boolean" and self.program.values[number].dtype != "i1":
                 raise InternalError(f"value {number} left its region as a boolean share")
@@ -418,7 +417,7 @@ class _Run:
             # A value at another scale than the runtime's is an integer to it.
             foreign = isinstance(about.encoding, Fxp) and about.encoding.frac != key[1]
             share = to_share(self.hold(number), about.shape, "i64" if foreign else about.dtype, key[0])
-            self._engine.runtime(key).set_var(f"v{number}", share)
+            self._engine.runtime(key).SetVar(f"v{number}", share)
             value.runtimes.add(key)
             value.held = None
 
@@ -435,7 +434,7 @@ class _Run:
         value = self.values.pop(number, None)
         if value is not None:
             for key in value.runtimes:
-                self._engine.runtime(key).del_var(f"v{number}")
+                self._engine.runtime(key).DelVar(f"v{number}")
 
 
 def cast_public(cast: Cast, raw: Ring) -> Ring:

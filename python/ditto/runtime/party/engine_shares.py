@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from spu import libspu
 
+from ditto.runtime.party.spu_library import libspu
 from ditto.runtime.protocols import local
 from ditto.runtime.protocols.local import Public, Value
 from ditto.runtime.protocols.shared import Bits, Shared, as_words, low_bit

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spu import libspu
 
 from ditto.runtime.party.engine import Engine, Prepared, reason_of
 from ditto.runtime.party.engine_shares import Held, shape_of
 from ditto.runtime.party.memory import PeakMemory, protect_memory
 from ditto.runtime.party.prepared import prepared_bytes
+from ditto.runtime.party.spu_library import libspu
 from ditto.runtime.protocols.sharing import Ring, raw_shape, slot_ahead, word_dtype
 from ditto.runtime.transport.wire import WireError, recv_frame, send_frame
 from ditto_compiler.encoding import Encoding, parse_encoding, plan_casts
