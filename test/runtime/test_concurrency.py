@@ -161,6 +161,14 @@ def test_a_thread_that_has_the_lock_is_told():
         pass
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts: of processes that a shell starts in the background it does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_when(condition):
     """Ctrl-C for the main thread, as soon as a condition holds."""
 
@@ -175,6 +183,7 @@ def interrupt_when(condition):
     return thread
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_waiting_leaves_the_lock_usable():
     lock, go = FairLock(), threading.Event()
 
@@ -283,6 +292,7 @@ def test_an_error_in_one_leaves_the_others_alone(cluster):
     assert cluster.pids == processes
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_of_a_call_that_waits_leaves_the_cluster_usable(cluster):
     processes = cluster.pids
     with Held(cluster) as held:
