@@ -147,6 +147,19 @@ def test_wrong_static_arguments(positions: Any, message: str) -> None:
         ditto.calibrate(times, [(X, 3)], static_argnums=positions)
 
 
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        (5, r"donate_argnums=\(5,\), but only accepts 2"),
+        (-3, "donate_argnums has -3, but there are only 2 arguments"),
+        ("1", "donate_argnums must be one position"),
+    ],
+)
+def test_wrong_donated_arguments(positions: Any, message: str) -> None:
+    with pytest.raises(TraceError, match=message):
+        ditto.compile(times, X, X, donate_argnums=positions)
+
+
 @pytest.mark.parametrize("value", [[3], {"n": 3}, np.ones(3)])
 def test_static_arguments_must_be_hashable(value: Any) -> None:
     with pytest.raises(TraceError, match="Non-hashable static arguments"):

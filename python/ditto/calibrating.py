@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import tree
-from ditto.frontend import Source, Visibility, static_positions, to_stablehlo
+from ditto.frontend import Source, Visibility, positions, to_stablehlo
 from ditto.runtime.caller.inputs import InputError, as_array, is_number_for
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.calibration import Ranges, argument_key, result_keys
@@ -114,7 +114,7 @@ class _Probe:
         static_argnums: int | Sequence[int],
         max_public_constant: int,
     ) -> None:
-        self._static = static_positions(static_argnums, len(arguments) if callable(fn) else 0)
+        self._static = positions(static_argnums, len(arguments) if callable(fn) else 0)
         self._statics = self._static_values(arguments)
         source = copy_module(fn) if isinstance(fn, ir.Module) else fn
         examples = arguments if callable(fn) else ()

@@ -102,7 +102,7 @@ def to_stablehlo(
             "expected a function, or StableHLO as text, bytes, the pathlib.Path of a file, or a module, "
             f"got {_described(source)}"
         )
-    if example_args or static_positions(static_argnums, 0) or static_positions(donate_argnums, 0):
+    if example_args or positions(static_argnums, 0) or positions(donate_argnums, 0, "donate_argnums"):
         raise TraceError(
             "StableHLO has its shapes in it: compile it without example arguments, static_argnums and "
             "donate_argnums"
@@ -125,8 +125,8 @@ def trace(
             arguments.
     """
     start = time.perf_counter()
-    static = static_positions(static_argnums, len(example_args))
-    donated = static_positions(donate_argnums, len(example_args))
+    static = positions(static_argnums, len(example_args))
+    donated = positions(donate_argnums, len(example_args), "donate_argnums")
     try:
         function = jax.jit(_anew(fn), static_argnums=static, donate_argnums=donated, keep_unused=True)
         lowered = function.lower(*example_args)
@@ -148,22 +148,20 @@ def trace(
     return Traced(module, tree.structure_of(dynamic), tree.structure_of(output), _name(fn), seconds, nest)
 
 
-def static_positions(static_argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
-    """The positions of static arguments among `count`; negative ones count from the end, as for `jax.jit`.
+def positions(argnums: int | Sequence[int], count: int, option: str = "static_argnums") -> tuple[int, ...]:
+    """The positions that an option gives among `count` arguments; negative ones count from the end.
 
     Raises:
         TraceError: they are not integers, or less than -count.
     """
-    several = isinstance(static_argnums, (tuple, list, set, frozenset, range))
-    numbers: Any = static_argnums if several else (static_argnums,)
+    several = isinstance(argnums, (tuple, list, set, frozenset, range))
+    numbers: Any = argnums if several else (argnums,)
     if any(isinstance(number, bool) or not hasattr(number, "__index__") for number in numbers):
-        raise TraceError(
-            f"static_argnums must be one position of an argument or several, got {static_argnums!r}"
-        )
-    positions = [operator.index(number) for number in numbers]
-    if min(positions, default=0) < -count:
-        raise TraceError(f"static_argnums has {min(positions)}, but there are only {count} arguments")
-    return tuple(sorted({position + count if position < 0 else position for position in positions}))
+        raise TraceError(f"{option} must be one position of an argument or several, got {argnums!r}")
+    found = [operator.index(number) for number in numbers]
+    if min(found, default=0) < -count:
+        raise TraceError(f"{option} has {min(found)}, but there are only {count} arguments")
+    return tuple(sorted({position + count if position < 0 else position for position in found}))
 
 
 def _anew(fn: Callable[..., Any]) -> Callable[..., Any]:

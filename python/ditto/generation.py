@@ -92,90 +92,85 @@ def generate(
         DittoError: an empty prompt, an id outside the vocabulary, a sample that is too short, or what
             `calibrate`, `compile` and `run` raise.
     """
+    prompt, samples = _ids(prompt, model), [_ids(text, model) for text in samples]
     if not prompt or new_tokens < 1:
         raise DittoError("generation needs at least one token of prompt, and at least one to generate")
     length = len(prompt) + new_tokens
-    for text in (prompt, *samples):
-        if not all(0 <= token < model.vocab_size for token in text):
-            raise DittoError(f"token ids must be in [0, {model.vocab_size})")
     if any(len(text) < length for text in samples):
         raise DittoError(f"samples must have at least {length} tokens, as prompt and answer have")
-    programs = _Programs.of(model, params, len(prompt), length, policy, samples)
-    shared = cluster.share([p for p in (programs.prefill, programs.step) if p is not None], 0, params)
+    prefill, step = _compiled(model, params, len(prompt), length, policy, samples)
+    shared = cluster.share([prefill] if step is None else [prefill, step], 0, params)
     tokens = _one_hot(prompt, model.vocab_size)
-    token, cache = cluster.run(programs.prefill, shared, tokens, keep=(False, True))
+    token, cache = cluster.run(prefill, shared, tokens, keep=(False, True))
     generated = [_told(cluster, int(token), on_token)]
     for position in range(len(prompt), length - 1):
-        assert programs.step is not None
+        assert step is not None
         old, vector = cache, _one_hot(generated[-1:], model.vocab_size)[0]
-        token, cache = cluster.run(
-            programs.step, shared, vector, np.int32(position), cache, keep=(False, True)
-        )
+        token, cache = cluster.run(step, shared, vector, np.int32(position), cache, keep=(False, True))
         cluster.forget(old)
         generated.append(_told(cluster, int(token), on_token))
     cluster.forget((shared, cache))
     return generated
 
 
-@dataclass(frozen=True)
-class _Programs:
-    """What generation runs.
+def _ids(text: Sequence[int], model: CausalModel) -> list[int]:
+    """Token ids as integers of Python."""
+    ids = np.asarray(text)
+    if ids.size and (ids.dtype.kind not in "iu" or ids.ndim != 1):
+        raise DittoError(f"a text must be a sequence of token ids, got {ids.dtype} of shape {ids.shape}")
+    found: list[int] = ids.tolist()
+    if not all(0 <= token < model.vocab_size for token in found):
+        raise DittoError(f"token ids must be in [0, {model.vocab_size})")
+    return found
 
-    Attributes:
-        prefill: (params, tokens) -> (next token, cache).
-        step: (params, token, position, cache) -> (next token, cache); None if there is no step.
+
+def _compiled(
+    model: CausalModel,
+    params: Any,
+    prompt: int,
+    length: int,
+    policy: str | Policy,
+    samples: Sequence[Sequence[int]],
+) -> tuple[Program, Program | None]:
+    """What reads a prompt of one length, and what makes a step towards another, if there is one.
+
+    (params, tokens) -> (next token, cache), and (params, token, position, cache) -> (next token, cache);
+    calibrated on samples, if there are any.
     """
 
-    prefill: Program
-    step: Program | None
+    def first(params: Any, tokens: Any) -> Any:
+        logits, cache = model.prefill(params, tokens, length)
+        return jnp.argmax(logits), cache
 
-    @classmethod
-    def of(
-        cls,
-        model: CausalModel,
-        params: Any,
-        prompt: int,
-        length: int,
-        policy: str | Policy,
-        samples: Sequence[Sequence[int]],
-    ) -> _Programs:
-        """Calibrated on samples, if there are any, for prompts of one length and texts of another."""
+    def following(params: Any, token: Any, position: Any, cache: Any) -> Any:
+        logits, cache = model.step(params, token, position, cache)
+        return jnp.argmax(logits), cache
 
-        def first(params: Any, tokens: Any) -> Any:
-            logits, cache = model.prefill(params, tokens, length)
-            return jnp.argmax(logits), cache
+    # The rotary tables of LLaMA are public constants: they say nothing about text or weights.
+    options: dict[str, Any] = {"policy": policy, "max_public_constant": -1}
+    words = [_one_hot(text, model.vocab_size) for text in samples]
+    starts = [(params, text[:prompt]) for text in words]
+    tokens = jax.ShapeDtypeStruct((prompt, model.vocab_size), np.float32)
+    ranges = calibrate(first, starts, **options) if samples else None
+    prefill = compile(first, params, tokens, ranges=ranges, **options)
+    if length == prompt + 1:
+        return prefill, None
 
-        def following(params: Any, token: Any, position: Any, cache: Any) -> Any:
-            logits, cache = model.step(params, token, position, cache)
-            return jnp.argmax(logits), cache
+    def steps() -> Iterator[tuple[Any, ...]]:
+        begin, step = jax.jit(first), jax.jit(following)
+        for start, text in zip(starts, words, strict=True):
+            _, cache = begin(*start)
+            for position in range(prompt, length - 1):
+                arguments = (params, text[position], np.int32(position), cache)
+                yield arguments
+                _, cache = step(*arguments)
 
-        # The rotary tables of LLaMA are public constants: they say nothing about text or weights.
-        options: dict[str, Any] = {"policy": policy, "max_public_constant": -1}
-        words = [_one_hot(text, model.vocab_size) for text in samples]
-        starts = [(params, text[:prompt]) for text in words]
-        tokens = jax.ShapeDtypeStruct((prompt, model.vocab_size), np.float32)
-        ranges = calibrate(first, starts, **options) if samples else None
-        prefill = compile(first, params, tokens, ranges=ranges, **options)
-        if length == prompt + 1:
-            return cls(prefill, None)
-
-        def steps() -> Iterator[tuple[Any, ...]]:
-            jitted = jax.jit(following)
-            for start, text in zip(starts, words, strict=True):
-                _, cache = jax.jit(first)(*start)
-                for position in range(prompt, length - 1):
-                    arguments = (params, text[position], np.int32(position), cache)
-                    yield arguments
-                    _, cache = jitted(*arguments)
-
-        options["visibility"] = ("secret", "secret", "public", "secret")
-        ranges = calibrate(following, steps(), **options) if samples else None
-        cache = jax.eval_shape(first, params, tokens)[1]
-        token = jax.ShapeDtypeStruct((model.vocab_size,), np.float32)
-        step = compile(
-            following, params, token, np.int32(0), cache, ranges=ranges, donate_argnums=3, **options
-        )
-        return cls(prefill, step)
+    options["visibility"] = ("secret", "secret", "public", "secret")
+    ranges = calibrate(following, steps(), **options) if samples else None
+    cache = jax.eval_shape(first, params, tokens)[1]
+    token = jax.ShapeDtypeStruct((model.vocab_size,), np.float32)
+    step = compile(following, params, token, np.int32(0), cache, ranges=ranges, donate_argnums=3, **options)
+    return prefill, step
 
 
 def _one_hot(tokens: Sequence[int], size: int) -> NDArray[np.float32]:

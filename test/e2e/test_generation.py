@@ -35,53 +35,39 @@ def scaled(params):
     return jax.tree.map(lambda w: np.asarray(w * 4 if w.ndim > 1 else w, np.float32), params)
 
 
-@pytest.mark.parametrize("policy", ["uniform64", "ditto"])
-def test_gpt2(cluster, policy):
+def from_gpt2(cluster, count, **options):
+    """What a small GPT-2 generates, which is what plaintext gives, and what each token cost."""
     params = scaled(init_gpt2(GPT2, jax.random.key(1)))
-    expected, margin = plaintext(gpt2_logits, params, GPT2, [3, 7, 1], 3)
+    expected, margin = plaintext(gpt2_logits, params, GPT2, [3, 7, 1], count)
     assert margin > 0.05
     seen = []
-    found = generate(
-        cluster,
-        gpt2(GPT2),
-        params,
-        [3, 7, 1],
-        3,
-        policy=policy,
-        on_token=lambda t, stats: seen.append((t, stats)),
-    )
+
+    def note(token, stats):
+        seen.append((token, stats))
+
+    found = generate(cluster, gpt2(GPT2), params, [3, 7, 1], count, on_token=note, **options)
     assert found == expected
     assert [token for token, _ in seen] == expected
+    return [stats for _, stats in seen]
+
+
+@pytest.mark.parametrize("policy", ["uniform64", "ditto"])
+def test_gpt2(cluster, policy):
+    seen = from_gpt2(cluster, 3, policy=policy)
     # The weights were shared before the first run: a step's client sends a one-hot token and a position.
     words = {"uniform64": 8, "ditto": 4}[policy]
-    assert seen[-1][1].input_bytes <= 3 * 2 * (words + 8) * GPT2.vocab_size + 3 * 16
+    assert seen[-1].input_bytes <= 3 * 2 * (words + 8) * GPT2.vocab_size + 3 * 16
 
 
 def test_calibrated(cluster):
     """On other texts. Weights serve both programs as they are, and the cache of a step the next one."""
-    params = scaled(init_gpt2(GPT2, jax.random.key(1)))
-    expected, margin = plaintext(gpt2_logits, params, GPT2, [3, 7, 1], 5)
-    assert margin > 0.05
-    samples = np.random.default_rng(5).integers(0, GPT2.vocab_size, (4, 9)).tolist()
-    runs = {}
-    for name, texts in (("calibrated", samples), ("not", ())):
-        seen = []
-        found = generate(
-            cluster,
-            gpt2(GPT2),
-            params,
-            [3, 7, 1],
-            5,
-            samples=texts,
-            on_token=lambda t, stats, seen=seen: seen.append(stats),
-        )
-        assert found == expected
-        runs[name] = seen
+    samples = np.random.default_rng(5).integers(0, GPT2.vocab_size, (4, 9))
+    calibrated, not_calibrated = (from_gpt2(cluster, 5, samples=texts) for texts in (samples, ()))
     # The cache after the prompt is cast once, that of a step never.
-    first, *others = runs["calibrated"][1:]
+    first, *others = calibrated[1:]
     assert len({stats.bytes for stats in others}) == 1
     assert first.bytes > others[0].bytes
-    assert others[0].beside_rounds < 0.6 * runs["not"][-1].beside_rounds
+    assert others[0].beside_rounds < 0.6 * not_calibrated[-1].beside_rounds
 
 
 def test_a_bad_sample(cluster):
@@ -91,11 +77,14 @@ def test_a_bad_sample(cluster):
         generate(cluster, gpt2(GPT2), {}, [1, 2], 1, samples=[[1, 2, -1]])
 
 
-def test_llama(cluster):
+@pytest.mark.parametrize(("policy", "texts"), [("uniform64", 0), ("ditto", 3)])
+def test_llama(cluster, policy, texts):
     config = LLAMA_PRESETS["tiny"]
     params = scaled(init_llama(config, jax.random.key(3)))
     expected, _ = plaintext(llama_logits, params, config, [2, 5], 2)
-    assert generate(cluster, llama(config), params, [2, 5], 2, policy="uniform64") == expected
+    samples = np.random.default_rng(0).integers(0, config.vocab_size, (texts, 4))
+    found = generate(cluster, llama(config), params, np.array([2, 5]), 2, policy=policy, samples=samples)
+    assert found == expected
 
 
 def test_bad_prompts(cluster):
@@ -103,3 +92,6 @@ def test_bad_prompts(cluster):
         generate(cluster, gpt2(GPT2), {}, [], 2)
     with pytest.raises(ditto.DittoError, match=r"must be in \[0, 24\)"):
         generate(cluster, gpt2(GPT2), {}, [24], 2)
+    for text in ([1.5], [True], [[1, 2]], "ab"):
+        with pytest.raises(ditto.DittoError, match="must be a sequence of token ids"):
+            generate(cluster, gpt2(GPT2), {}, text, 2)

@@ -28,7 +28,7 @@ from ditto_compiler.ir import (
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.scopes import scope_of
 
-MOST_FRAC = 126
+ANY_FRACTION = 126
 """Fraction bits that no ring exceeds."""
 
 SLACK = 2.0**-7
@@ -85,7 +85,7 @@ class DittoInsertGuards(Pass):
         entry = self.entry(module, after="ditto-insert-casts")
         visibility = VisibilityAnalysis(module)
         assumptions = [
-            Assumption.of(value, measured, proved, FRACTION_BITS if self.beside else MOST_FRAC)
+            Assumption.of(value, measured, proved, FRACTION_BITS if self.beside else ANY_FRACTION)
             for value, (measured, proved) in Assumptions(entry).found.items()
             if visibility.is_secret(value) and isinstance(encoding_of(value), Fxp) and numel(value)
         ]
