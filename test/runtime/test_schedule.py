@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sketch import Sketch
 
-from ditto_compiler.encoding import Fxp
-from ditto_compiler.executor.instruction import NAMES
+from ditto_compiler.encoding import Fxp, Int
+from ditto_compiler.executor.instruction import NAMES, Instruction, InstructionError, Tensor, check
 from ditto_compiler.oneshot.fit import fit
 
 FUNCTION = fit(np.tanh, -4.0, 4.0, ring_frac=8, result=(16, 10), error=0.01)
@@ -117,6 +117,47 @@ def test_every_instruction_has_a_cost():
     moves = {"reshape", "transpose", "broadcast_in_dim", "slice", "concatenate", "pad", "reverse"}
     moves |= {"dynamic_slice", "dynamic_update_slice"}
     assert tried | moves | {"constant", "iota", "add", "subtract", "negate", "xor", "not"} == set(NAMES)
+
+
+NUMBERS = Fxp(20, 8)
+PLACE = Tensor((), False, Int(64), secret=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, None),
+        ({"place": Tensor((), False, Int(64), secret=True)}, "indices that are public integers"),
+        ({"place": Tensor((), False, NUMBERS, secret=False)}, "indices that are public integers"),
+        ({"place": Tensor((1,), False, Int(64), secret=False)}, "indices that are public integers"),
+        ({"places": 1}, "an index for each dimension"),
+        ({"sizes": (2, 6)}, "sizes that fit"),
+        ({"sizes": (-1, 3)}, "sizes that fit"),
+        ({"sizes": (2,)}, "2 integers in sizes"),
+        ({"sizes": (1, 3)}, "shape"),
+        ({"unsigned": 2}, "0 or 1"),
+    ],
+)
+def test_slices_are_at_public_places_that_they_fit(changes, message):
+    """Also in programs of others, which were not compiled here."""
+    about = {"sizes": (2, 3), "unsigned": 0, "place": PLACE, "places": 2, **changes}
+    x, part = Tensor((4, 5), False, NUMBERS, secret=True), Tensor((2, 3), False, NUMBERS, secret=True)
+    attributes = {"sizes": about["sizes"], "unsigned": about["unsigned"]}
+    starts = [about["place"]] * about["places"]
+    for op, operands, result in (
+        ("dynamic_slice", [x, *starts], part),
+        ("dynamic_update_slice", [x, part, *starts], x),
+    ):
+        numbers = tuple(range(len(operands) + 1))
+        one = Instruction(op, numbers[:-1], numbers[-1:], attributes)
+        if message is None:
+            check(one, operands, [result])
+        else:
+            wanted = (
+                "an update of the sizes" if (op, message) == ("dynamic_update_slice", "shape") else message
+            )
+            with pytest.raises(InstructionError, match=wanted):
+                check(one, operands, [result])
 
 
 def test_protocols_start_when_what_they_need_is_there():
