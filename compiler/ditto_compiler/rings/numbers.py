@@ -1,0 +1,337 @@
+"""What is known of a program's numbers before their rings are decided."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ditto_compiler.analyses.ranges import RangeAnalysis
+from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.beside.functions import MOST_FRAC, largest_value
+from ditto_compiler.beside.placement import Effect, effect_of
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.encoding import Fxp
+from ditto_compiler.executor.instruction import WIDEST
+from ditto_compiler.intervals import Interval
+from ditto_compiler.ir import (
+    defining_op,
+    encoding_of,
+    func,
+    ir,
+    nested_ops,
+    numel,
+    ops_of,
+)
+from ditto_compiler.op_attributes import dot_dimensions, shape_of
+from ditto_compiler.ops import OPS, is_layout
+from ditto_compiler.ops.scales import (
+    dyadic_bits,
+    is_constant,
+    is_product,
+    working_scale,
+)
+from ditto_compiler.structure import through_repeating
+
+
+@dataclass
+class Number:
+    """What is decided of a fixed-point value.
+
+    Attributes:
+        home: what it would be in the engine.
+        bound: its largest magnitude, known or assumed.
+        frac: fraction bits.
+        least: integer bits, sign and margin included, that its magnitude needs.
+        made: integer bits of the ring that it is made in.
+        wanted: integer bits that its most demanding use needs.
+        is_known: whether its magnitude is, so that it may do with fewer fraction bits than the policy says.
+        needed: fraction bits that it has at least, whatever its magnitude.
+    """
+
+    home: Fxp
+    bound: float
+    frac: int
+    least: int
+    made: int
+    is_known: bool
+    wanted: int = 0
+    needed: int = 0
+
+
+ROUNDING = 2.0**-10
+"""By how much, relatively, a value may exceed how large it gets."""
+
+EVERYTHING: Interval = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The options of ditto-assign-rings, which documents them."""
+
+    significant_bits: int
+    fraction_bits: int
+    margin_bits: int
+    least_bits: int
+    large: int
+    round_bits: int
+
+
+class Numbers:
+    """The fixed-point values of an entry function without casts of numbers.
+
+    Attributes:
+        of: each value's number.
+        ops: of the entry, in order.
+        donated: arguments, by what is returned in their place.
+    """
+
+    def __init__(self, module: ir.Module, entry: func.FuncOp, limits: Limits) -> None:
+        self.module = module
+        self.entry = entry
+        self.limits = limits
+        self._secret = VisibilityAnalysis(module)
+        self._ranges = RangeAnalysis(entry)
+        self.ops = ops_of(entry.entry_block)
+        # By first result: newer bindings hash an op by its content, which changes here.
+        self._effects = {
+            op.results[0]: effect for op in self.ops[:-1] if (effect := effect_of(op)) is not None
+        }
+        # Before operands change: an engine's op without fixed-point results works as its operands are.
+        self._homes = {
+            user.results[0]: working_scale(user)
+            for op in self.ops[:-1]
+            if self.effect(op) is None
+            for user in (op, *nested_ops(op))
+            if len(user.results) and user.name in OPS
+        }
+        self.of: dict[ir.Value, Number] = {}
+        self._whole = self._find_whole()
+        self._reaches: dict[ir.Value, float] = {}
+        """How large values get that may be larger than their numbers."""
+        for argument in entry.arguments:
+            self._describe(argument, None)
+        for op in self.ops[:-1]:
+            for result in op.results:
+                self._describe(result, op)
+        self.donated: dict[ir.Value, ir.Value] = self._find_donated()
+
+    def effect(self, op: ir.Operation) -> Effect | None:
+        """What `op` does beside the engine; None for the engine's."""
+        return self._effects.get(op.results[0]) if len(op.results) else None
+
+    def home(self, op: ir.Operation) -> Fxp | None:
+        """The ring and scale that an op of the engine, or what ends a region of one, works in."""
+        if not len(op.results) and op.parent is not None:
+            op = op.parent.operation
+        return self._homes.get(op.results[0]) if len(op.results) else None
+
+    def is_secret(self, value: ir.Value) -> bool:
+        """Whether a value is, or anything that it comes from."""
+        return self._secret.is_secret(value)
+
+    def operand_frac(self, value: ir.Value) -> int:
+        """Fraction bits that a product's operand has: a constant's are those that are worth it."""
+        number = self.of[value]
+        if not is_constant(value):
+            return number.frac
+        # A constant is as exact as its own digits; two bits less than a number is worth are enough.
+        worth = self.limits.significant_bits - 2 - magnitude(number.bound)
+        return max(0, min(dyadic_bits(value, WIDEST), worth))
+
+    def least_frac(self, value: ir.Value, in_engine: int) -> int:
+        """Fraction bits that a product's operand keeps at least; as in the engine if it may be large."""
+        number, frac = self.of[value], self.operand_frac(value)
+        if not number.is_known:
+            return min(frac, number.home.frac, in_engine)
+        return min(frac, max(0, self.limits.least_bits - magnitude(number.bound)))
+
+    def moves(self, op: ir.Operation) -> bool:
+        """Whether the elements of the result are elements of operands, and who is which is public."""
+        chooses = op.name == "stablehlo.select" and not self.is_secret(op.operands[0])
+        return chooses or is_layout(op)
+
+    def comparable(self, number: Number, threshold: float) -> int:
+        """Integer bits in which the difference of a number and a threshold does not wrap around."""
+        bits = max(number.least, magnitude(number.bound + threshold) + 2)
+        # Of what nothing is known the engine asks no more either.
+        return min(bits, max(number.least, number.home.ring - number.home.frac))
+
+    def _describe(self, value: ir.Value, op: ir.Operation | None) -> None:
+        home = encoding_of(value)
+        if not isinstance(home, Fxp):
+            return
+        known = self._ranges.bound(value)
+        if op is not None:
+            stated = names.get_attribute(op, names.MAX_ABS)
+            if isinstance(stated, ir.FloatAttr):
+                # What a form proves of its numbers holds whatever may stand beside numbers.
+                known = min(known, stated.value)
+            if op.name == names.ONESHOT:
+                known = min(known, largest_value(op))
+            if op.name == "stablehlo.select":
+                known = min(known, max(map(abs, self._selected(value, None, EVERYTHING))))
+        # Of what was always 0 nobody can tell how large it gets, unless it is a constant.
+        is_known = known < math.inf and (known > 0 or is_constant(value))
+        bound = known if is_known else self._assumed(value, op, home)
+        frac = home.frac
+        if is_known:
+            frac = max(
+                min(home.frac, self._enough_fraction(op)), self.limits.significant_bits - magnitude(bound)
+            )
+        least = max(2, magnitude(bound) + 2 + self.limits.margin_bits * is_known)
+        if not is_known:
+            least = min(least, home.ring - home.frac)
+        reach = None if op is None else self._reach_of(op)
+        if reach is not None:
+            self._reaches[value] = reach
+            # It is less than a quarter of the ring, for it may be widened.
+            least = max(least, min(magnitude(reach * (1 + ROUNDING)) + 2, WIDEST - home.frac))
+        frac = max(0, min(frac, WIDEST - least, max(MOST_FRAC, home.frac)))
+        if value in self._whole:
+            frac = 0
+        if op is None and not all(self.effect(use.owner.operation) for use in value.uses):
+            # The engine reads it as it would alone.
+            frac = max(frac, min(home.frac, WIDEST - least))
+        self.of[value] = Number(home, bound, frac, least, least, is_known)
+
+    def _enough_fraction(self, op: ir.Operation | None) -> int:
+        """Fraction bits that a number of known magnitude may do with.
+
+        What only a form or a proof bounds may be much smaller, and so may what is right relative to itself.
+        """
+        if op is None or names.RANGE in op.attributes:
+            return self.limits.fraction_bits
+        if op.name == names.ONESHOT and names.RELATIVE not in op.attributes:
+            return self.limits.fraction_bits
+        if self.effect(op) in (Effect.LOCAL, Effect.SELECT) and names.MAX_ABS not in op.attributes:
+            numbers = [self.of[v].frac for v in op.operands if v in self.of and not is_constant(v)]
+            return max(numbers, default=MOST_FRAC)
+        return MOST_FRAC
+
+    def _selected(self, value: ir.Value, x: ir.Value | None, among: Interval) -> Interval:
+        """Where a value lies if x lies `among` some numbers: clips are selections by comparisons."""
+        op = defining_op(value)
+        if value == x or op is None or op.name != "stablehlo.select":
+            low, high = self._ranges.interval(value)
+            return (max(low, among[0]), min(high, among[1])) if value == x else (low, high)
+        predicate = through_repeating(op.operands[0])
+        less = defining_op(predicate)
+        if less is None or less.name != names.LESS:
+            return self._ranges.interval(value)
+        compared, number = less.operands[0], self.of.get(less.operands[0])
+        threshold = ir.DenseI64ArrayAttr(less.attributes[names.THRESHOLDS])[
+            list(less.results).index(predicate)
+        ]
+        if number is None or names.SLACK in less.attributes:
+            return self._ranges.interval(value)
+        end = threshold * 2.0**-number.home.frac
+        low, high = among if compared == x else EVERYTHING
+        below = self._selected(op.operands[1], compared, (low, min(high, end)))
+        above = self._selected(op.operands[2], compared, (max(low, end), high))
+        return min(below[0], above[0]), max(below[1], above[1])
+
+    def _find_whole(self) -> set[ir.Value]:
+        """Numbers without a fraction, made of booleans and integers, that only products read."""
+        whole: set[ir.Value] = set()
+        for op in self.ops[:-1]:
+            numbers = [v for v in op.operands if isinstance(encoding_of(v), Fxp)]
+            moves = self.effect(op) in (Effect.LOCAL, Effect.SELECT) and bool(numbers)
+            if is_constant(op.results[0]):
+                found = dyadic_bits(op.results[0], WIDEST) == 0
+            elif op.name == "stablehlo.convert" and not numbers:
+                found = self.effect(op) is Effect.NUMBER
+            else:
+                found = moves and whole.issuperset(numbers)
+            if found and isinstance(encoding_of(op.results[0]), Fxp):
+                whole.add(op.results[0])
+        for op in reversed(self.ops[:-1]):
+            users = [use.owner.operation for use in op.results[0].uses] if len(op.results) else []
+            if not all(
+                is_product(user) or (len(user.results) and user.results[0] in whole) for user in users
+            ):
+                whole.difference_update(op.results)
+        return whole
+
+    def _find_donated(self) -> dict[ir.Value, ir.Value]:
+        """Arguments by what is returned in their place: JAX says so of those that its caller donates."""
+        returned = list(self.ops[-1].operands)
+        found: dict[ir.Value, ir.Value] = {}
+        attributes = names.argument_attributes(self.entry)
+        for argument, entries in zip(self.entry.arguments, attributes, strict=True):
+            place = entries.get(names.ALIASING)
+            number = place.value if isinstance(place, ir.IntegerAttr) else -1
+            if 0 <= number < len(returned) and argument in self.of:
+                value = returned[number]
+                if value in self.of and shape_of(value) == shape_of(argument):
+                    found.setdefault(value, argument)
+        return found
+
+    def _reach_of(self, op: ir.Operation) -> float | None:
+        """How large the result of an op gets, if that may be more than its numbers do.
+
+        Then a guard tests it, or elements stand for infinity.
+        """
+        stated, effect = names.get_float(op, names.REACH), self.effect(op)
+        is_masked = names.INFINITY in op.attributes
+        carries = effect in (Effect.LOCAL, Effect.SELECT) and any(v in self._reaches for v in op.operands)
+        if not is_masked and (stated is not None or not carries):
+            return stated
+        each = [self._reaches.get(v, self.of[v].bound) for v in op.operands if v in self.of]
+        if effect is Effect.PRODUCT:
+            found = math.prod(each)
+        elif op.name in ("stablehlo.add", "stablehlo.subtract"):
+            found = sum(each)
+        else:
+            found = max(each, default=0.0)
+        return max(found, stated or 0.0)
+
+    def _assumed(self, value: ir.Value, op: ir.Operation | None, home: Fxp) -> float:
+        """The largest magnitude of a value of which nothing is known: what the engine would take."""
+        whole = 2.0 ** (home.ring - 2 - home.frac)
+        effect = None if op is None else self.effect(op)
+        if op is None or effect not in (Effect.LOCAL, Effect.PRODUCT, Effect.SELECT):
+            return whole
+        if effect is Effect.PRODUCT:
+            bound = 2.0 ** (home.ring - 2 - 2 * home.frac)
+            known = [self._ranges.bound(v) for v in op.operands]
+            if op.name == "stablehlo.multiply" and min(known) < math.inf:
+                # As safe as the other operand, if there is room for all fraction bits.
+                possible = min(known) * self.of[op.operands[0 if known[1] < math.inf else 1]].bound
+                room = 2.0 ** (WIDEST - 2 - sum(self.operand_frac(v) for v in factors(op)))
+                bound = min(possible, max(bound, room))
+            room = 2.0 ** (WIDEST - 2 - sum(self.least_frac(v, home.frac) for v in factors(op)))
+            return min(whole, bound, room)
+        bounds = [self.of[v].bound for v in op.operands if v in self.of]
+        if op.name in ("stablehlo.add", "stablehlo.subtract"):
+            return min(whole, sum(bounds))
+        terms = numel(op.operands[0]) / max(1, numel(value)) if op.name == "stablehlo.reduce" else 1.0
+        return min(whole, max(1.0, terms) * max(bounds, default=whole))
+
+
+def magnitude(bound: float) -> int:
+    """The least e with bound <= 2^e."""
+    return math.ceil(math.log2(bound)) if bound > 2.0**-MOST_FRAC else -MOST_FRAC
+
+
+def needed_bits(op: ir.Operation) -> int:
+    """Fraction bits of a function's argument that leave the least of its arguments as exact as its result."""
+    low, error = names.get_float(op, names.LOW), names.get_float(op, names.ERROR)
+    if names.RELATIVE not in op.attributes or low is None or error is None or low <= 0:
+        return 0
+    return max(0, 2 - math.floor(math.log2(low * error)))
+
+
+def factors(op: ir.Operation) -> tuple[ir.Value, ir.Value]:
+    """The operands of a product; a square has one."""
+    return op.operands[0], op.operands[len(op.operands) - 1]
+
+
+def multiplications(op: ir.Operation) -> int:
+    """Of a matrix product or convolution; 0 for one element by element."""
+    if op.name in ("stablehlo.dot", "stablehlo.dot_general"):
+        contracted = dot_dimensions(op).left_contracted
+        shape = shape_of(op.operands[0])
+        return numel(op.results[0]) * math.prod(shape[axis] for axis in contracted)
+    if op.name == "stablehlo.convolution":
+        return numel(op.results[0]) * numel(op.operands[1])
+    return 0
