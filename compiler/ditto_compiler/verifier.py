@@ -37,7 +37,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES, width
 from ditto_compiler.encoding import RINGS, Cast, EncodingError, Fxp, Int
 from ditto_compiler.errors import DittoError
-from ditto_compiler.executor.instruction import check
+from ditto_compiler.executor.instruction import WIDEST, check
 from ditto_compiler.ir import (
     BARE_REGIONS,
     Encoding,
@@ -244,6 +244,12 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         return _range_problem(value)
     if name == names.KNOWN_RANGE:
         return _texts_problem(value, len(op.results))
+    if name in (names.GAIN, names.SAMPLES):
+        return _numbers_problem(op, name, value)
+    if name == names.FACTORS:
+        return _factors_problem(op, value)
+    if name in (names.FRACTION, names.SPARE):
+        return _integer_problem(value, range(WIDEST - 1))
     return _integer_problem(value, RINGS if name == names.RING else range(max(RINGS) - 1))
 
 
@@ -285,6 +291,26 @@ def _range_problem(value: ir.Attribute) -> str | None:
     if len(ends) == 2 and -math.inf < ends[0] <= ends[1] < math.inf:
         return None
     return f"must be an array of two f64, the least and the largest number, got {value}"
+
+
+def _numbers_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str | None:
+    numbers = list(value) if isinstance(value, ir.DenseF64ArrayAttr) else []
+    if name == names.SAMPLES and op.name != names.ONESHOT:
+        return "may stand only on a one-shot function"
+    least = 0.0 if name == names.GAIN else -math.inf
+    if numbers and all(math.isfinite(number) and number >= least for number in numbers):
+        return None
+    kind = "non-negative f64" if name == names.GAIN else "f64"
+    return f"must be an array of one or more finite {kind}, got {value}"
+
+
+def _factors_problem(op: ir.Operation, value: ir.Attribute) -> str | None:
+    if op.name not in OPS or not is_product(op):
+        return "may stand only on a product"
+    bits = list(value) if isinstance(value, ir.DenseI64ArrayAttr) else []
+    if len(bits) == 2 and all(0 <= each <= WIDEST - 2 for each in bits):
+        return None
+    return f"must be an array of two i64 from 0 to {WIDEST - 2}, one for each factor, got {value}"
 
 
 def _texts_problem(value: ir.Attribute, count: int) -> str | None:

@@ -19,6 +19,11 @@
 | `ditto.beside`     | operations               | unit                 | runs beside the engine, on shares |
 | `ditto.slack`      | reductions, comparisons  | f64                  | how far off their result may be  |
 | `ditto.reach`      | operations               | f64                  | how large a value can get         |
+| `ditto.gain`       | operations               | one or more f64      | how much noise there matters      |
+| `ditto.samples`    | one-shot functions       | one or more f64      | arguments that were seen          |
+| `ditto.fraction`   | operations               | i32                  | fraction bits beside the engine   |
+| `ditto.spare`      | operations               | i32                  | integer bits its ring has to spare |
+| `ditto.factors`    | products                 | two i64              | fraction bits it reads factors with |
 
 One of the caller's inputs may be supplied in several encodings, so as several arguments.
 """
@@ -47,10 +52,16 @@ GUARDS = "ditto.guards"
 BESIDE = "ditto.beside"
 SLACK = "ditto.slack"
 REACH = "ditto.reach"
+GAIN = "ditto.gain"
+"""Sums of squares: of what all outputs change by for one unit of each element, of the first result, then of
+each operand where this op reads it; of a one-shot function, then also for one unit of all elements."""
+SAMPLES = "ditto.samples"
+FRACTION, SPARE, FACTORS = "ditto.fraction", "ditto.spare", "ditto.factors"
 
 NAMES: tuple[str, ...] = (
     *(VISIBILITY, OWNER, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
     *(LOW_BITS, INFINITY, GUARDS, BESIDE, SLACK, REACH),
+    *(GAIN, SAMPLES, FRACTION, SPARE, FACTORS),
 )
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")

@@ -19,6 +19,7 @@ from ditto_compiler.ir import (
 from ditto_compiler.oneshot.terms import Terms
 from ditto_compiler.ops import is_source
 from ditto_compiler.ops.scales import (
+    dyadic_bits,
     is_constant,
     is_free,
 )
@@ -50,12 +51,6 @@ class Decider:
 
     def run(self) -> None:
         """Decides, or adds to the errors why that cannot be."""
-        for returned, argument in self._known.donated.items():
-            # In the next run, the one is the other.
-            number, next_one = self._numbers[argument], self._numbers[returned]
-            number.bound = max(number.bound, next_one.bound)
-            number.least = number.made = max(number.least, next_one.least)
-            number.frac = min(max(number.frac, next_one.frac), WIDEST - number.least)
         for op in reversed(self._known.ops):
             self._limit_fractions(op)
         for op in reversed(self._known.ops):
@@ -77,7 +72,7 @@ class Decider:
             if number is None or self._known.effect(op) is None:
                 continue
             worth = [self._worth(use.owner.operation, result) for use in result.uses]
-            if worth:
+            if worth and number.spare is None:
                 number.frac = min(number.frac, max(worth))
             number.frac = min(max(number.frac, number.needed), WIDEST - number.least)
             if self._known.effect(op) in (Effect.LOCAL, Effect.SELECT):
@@ -124,8 +119,8 @@ class Decider:
 
     def _decide_local(self, op: ir.Operation, result: Number, effect: Effect) -> None:
         operands = [v for v in dict.fromkeys(op.operands) if v in self._numbers]
-        extra = result.wanted - result.least
-        result.made = result.least
+        extra = result.wanted - result.least if result.spare is None else 0
+        result.made = result.least + (result.spare or 0)
         if extra > 0:
             push = sum(self._cost(v, result.wanted) for v in operands)
             if effect is Effect.SELECT and self._known.is_secret(op.operands[0]):
@@ -140,12 +135,12 @@ class Decider:
 
     def _decide_product(self, op: ir.Operation, result: Number) -> None:
         left, right = factors(op)
-        result.made = result.least
-        fracs = self._product_scales(op, result.made)
+        result.made = result.least + (result.spare or 0)
+        fracs = self._stated_scales(op, result.made) or self._product_scales(op, result.made)
         if fracs is None:
             self._too_large(op, result)
             return
-        extra = result.wanted - result.made
+        extra = result.wanted - result.made if result.spare is None else 0
         if extra > 0 and result.wanted + sum(fracs) <= self._room(op):
             push = self._cost(left, result.wanted + fracs[1])
             if right != left:
@@ -161,6 +156,20 @@ class Decider:
 
     def _room(self, op: ir.Operation) -> int:
         return 32 if multiplications(op) >= self._known.limits.large else WIDEST
+
+    def _stated_scales(self, op: ir.Operation, made: int) -> tuple[int, int] | None:
+        """Fraction bits of a product's operands as `ditto.factors` says, if the exact product fits."""
+        if names.FACTORS not in op.attributes:
+            return None
+        fracs = []
+        stated = ir.DenseI64ArrayAttr(op.attributes[names.FACTORS])
+        for value, frac in zip(factors(op), stated, strict=True):
+            number = self._numbers[value]
+            if defining_op(value) is None:
+                # It is supplied as it is read.
+                number.frac = max(number.frac, min(frac, WIDEST - number.least))
+            fracs.append(min(frac, dyadic_bits(value, WIDEST) if is_constant(value) else number.frac))
+        return (fracs[0], fracs[1]) if made + sum(fracs) <= WIDEST else None
 
     def _product_scales(self, op: ir.Operation, made: int) -> tuple[int, int] | None:
         """Fraction bits of a product's operands, so that the exact product fits; None if there are none."""
@@ -212,9 +221,10 @@ class Decider:
     def _fit(self, op: ir.Operation, result: Number) -> None:
         argument = self._numbers[op.operands[0]]
         # Of few numbers, what a wider ring adds to every word is less than two more rounds.
-        few = numel(op.results[0]) <= FEW
+        widest = max(result.least, result.wanted) if numel(op.results[0]) <= FEW else result.least
+        choices = [widest, result.least] if result.spare is None else [result.least + result.spare]
         terms: Terms | str = ""
-        for made in dict.fromkeys((max(result.least, result.wanted) if few else result.least, result.least)):
+        for made in dict.fromkeys(choices):
             terms = fitted_terms(op, argument.frac, Fxp(made + result.frac, result.frac))
             if isinstance(terms, Terms):
                 result.made, result.frac = made, terms.result_frac
@@ -262,6 +272,8 @@ class Decider:
         """
         readers = self._products_of(argument)
         if numel(argument) <= FEW or not readers:
+            return
+        if any(names.FACTORS in op.attributes for op, _ in readers):
             return
         least = min(self.scales[op.results[0]][place] for op, place in readers)
         scales = dict(self.scales)

@@ -46,6 +46,7 @@ class Number:
         wanted: integer bits that its most demanding use needs.
         is_known: whether its magnitude is, so that it may do with fewer fraction bits than the policy says.
         needed: fraction bits that it has at least, whatever its magnitude.
+        spare: integer bits that its ring is to have beyond `least`; None where that is still to be decided.
     """
 
     home: Fxp
@@ -56,6 +57,7 @@ class Number:
     is_known: bool
     wanted: int = 0
     needed: int = 0
+    spare: int | None = None
 
 
 ROUNDING = 2.0**-10
@@ -114,6 +116,12 @@ class Numbers:
             for result in op.results:
                 self._describe(result, op)
         self.donated: dict[ir.Value, ir.Value] = self._find_donated()
+        for returned, argument in self.donated.items():
+            # In the next run, the one is the other.
+            number, next_one = self.of[argument], self.of[returned]
+            number.bound = max(number.bound, next_one.bound)
+            number.least = number.made = max(number.least, next_one.least)
+            number.frac = min(max(number.frac, next_one.frac), WIDEST - number.least)
 
     def effect(self, op: ir.Operation) -> Effect | None:
         """What `op` does beside the engine; None for the engine's."""
@@ -187,12 +195,18 @@ class Numbers:
             # It is less than a quarter of the ring, for it may be widened.
             least = max(least, min(magnitude(reach * (1 + ROUNDING)) + 2, WIDEST - home.frac))
         frac = max(0, min(frac, WIDEST - least, max(MOST_FRAC, home.frac)))
+        stated_frac = None if op is None else names.get_int(op, names.FRACTION)
+        if stated_frac is not None:
+            frac = min(stated_frac, WIDEST - least)
         if value in self._whole:
             frac = 0
         if op is None and not all(self.effect(use.owner.operation) for use in value.uses):
             # The engine reads it as it would alone.
             frac = max(frac, min(home.frac, WIDEST - least))
-        self.of[value] = Number(home, bound, frac, least, least, is_known)
+        number = Number(home, bound, frac, least, least, is_known)
+        if op is not None and stated_frac is not None:
+            number.spare = names.get_int(op, names.SPARE) or 0
+        self.of[value] = number
 
     def _enough_fraction(self, op: ir.Operation | None) -> int:
         """Fraction bits that a number of known magnitude may do with.
