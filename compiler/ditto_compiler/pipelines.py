@@ -10,6 +10,7 @@ from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import MlirPass
 from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
+from ditto_compiler.passes.ditto_apply_rules import DittoApplyRules
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
@@ -115,6 +116,7 @@ def precision_pipeline(
             # Rings are chosen for what is really computed.
             *_elementary_passes(policy),
             MlirPass("cse"),
+            *((DittoApplyRules(text, policy),) if policy.is_planned else ()),
             DittoAssignRings(),
             MlirPass("cse"),
             DittoCheckConstants(),

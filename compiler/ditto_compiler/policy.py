@@ -8,10 +8,11 @@ dataclasses; `policies/*.toml` are the presets.
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -20,10 +21,12 @@ from typing import Any
 from ditto_compiler.dtypes import DTYPES
 from ditto_compiler.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
+from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.files import parse_toml
 from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import did_you_mean
+from ditto_compiler.scopes import scope_path
 from ditto_compiler.structure import REDUCERS
 
 RESCALES: tuple[str, ...] = ("engine", "explicit")
@@ -47,9 +50,11 @@ class PolicyError(DittoError):
 
 @dataclass(frozen=True)
 class Rule:
-    """Sets the ring, the fraction bits, or both, of the ops that match all its patterns.
+    """Sets the ring and the fraction bits of the ops that match all its patterns, in the engine or beside it.
 
     Patterns are shell globs; a tuple matches if one of its members does. An empty tuple matches all.
+    `fraction`, `spare`, `factors` and `error` are about ops as they are computed beside the engine, after
+    functions have been written out (see ditto-apply-rules); `ditto.plan` writes such rules.
     """
 
     name: str
@@ -57,8 +62,9 @@ class Rule:
     op: tuple[str, ...] = ()
     """Op names, e.g. `stablehlo.dot_general`."""
     scope: tuple[str, ...] = ()
-    """JAX name stacks: `jax.named_scope`s and function names, e.g. `*/layer0/*`. One that a program does not
-    have is an error when that is compiled, see ditto-check-policy."""
+    """JAX name stacks: `jax.named_scope`s and function names, e.g. `*/layer0/*`; or just the scopes, e.g.
+    `encoder/layer0/mlp`. One that a program does not have is an error when that is compiled, see
+    ditto-check-policy."""
     dtype: tuple[str, ...] = ()
     """Element types of the first result."""
     rank: int | None = None
@@ -71,10 +77,21 @@ class Rule:
     """Fraction bits."""
     fallback: int | None = None
     """A wider ring for results whose known range does not fit `ring`; without it they are an error."""
+    nth: tuple[int, ...] = ()
+    """Beside the engine: which of the ops of a name in a scope, counted from 0."""
+    fraction: int | None = None
+    """Fraction bits of the result beside the engine."""
+    spare: int | None = None
+    """Integer bits that its ring has there beyond those that its magnitude needs."""
+    factors: tuple[int, int] | None = None
+    """Fraction bits with which a product reads its factors there."""
+    error: float | None = None
+    """Largest error of a one-shot function."""
 
     def __post_init__(self) -> None:
-        if self.ring is None and self.frac is None:
+        if self.ring is None and self.frac is None and not self.is_beside:
             raise PolicyError(f"rule '{self.name}' sets neither ring nor frac")
+        self._check_beside()
         if self.ring not in (None, OPERANDS, *RINGS):
             raise PolicyError(
                 f"rule '{self.name}': ring must be 32, 64, 128 or \"{OPERANDS}\", got {self.ring!r}"
@@ -97,6 +114,31 @@ class Rule:
                         f"rule '{self.name}': no {key} matches '{pattern}'{did_you_mean(full, known)}"
                     )
 
+    def _check_beside(self) -> None:
+        bits = [("fraction", self.fraction), ("spare", self.spare)]
+        bits += [(f"factors[{place}]", each) for place, each in enumerate(self.factors or ())]
+        for key, value in bits:
+            if value is not None and not 0 <= value <= WIDEST - 2:
+                raise PolicyError(f"rule '{self.name}': {key} must be in [0, {WIDEST - 2}], got {value}")
+        if self.factors is not None and len(self.factors) != 2:
+            raise PolicyError(
+                f"rule '{self.name}': factors must be two numbers of fraction bits, got {list(self.factors)}"
+            )
+        if self.error is not None and not 0 < self.error < math.inf:
+            raise PolicyError(f"rule '{self.name}': error must be a number above 0, got {self.error}")
+        if self.nth and not self.is_beside:
+            raise PolicyError(
+                f"rule '{self.name}': nth counts ops beside the engine, so the rule must set fraction, spare, "
+                "factors or error"
+            )
+        if any(number < 0 for number in self.nth):
+            raise PolicyError(f"rule '{self.name}': nth counts from 0, got {list(self.nth)}")
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it says anything of ops beside the engine."""
+        return any(value is not None for value in (self.fraction, self.spare, self.factors, self.error))
+
     @cached_property
     def _patterns(self) -> dict[str, re.Pattern[str] | None]:
         def compiled(globs: tuple[str, ...]) -> re.Pattern[str] | None:
@@ -108,8 +150,14 @@ class Rule:
         """Whether the op with these features fits every pattern of the rule."""
         if self.rank is not None and self.rank != features.rank:
             return False
+        if self.nth and features.nth not in self.nth:
+            return False
+        found: dict[str, tuple[str, ...]] = {
+            key: (getattr(features, key),) for key in ("op", "dtype", "reducer", "scope")
+        }
+        found["scope"] += (scope_path(features.scope),)
         return all(
-            pattern is None or pattern.fullmatch(getattr(features, key)) is not None
+            pattern is None or any(pattern.fullmatch(text) for text in found[key])
             for key, pattern in self._patterns.items()
         )
 
@@ -123,6 +171,18 @@ class OpFeatures:
     rank: int
     scope: str = ""
     reducer: str = ""
+    nth: int = -1
+    """Of the ops of its name in its scope; -1 where nobody counts."""
+
+
+@dataclass(frozen=True)
+class BesideChoice:
+    """What a policy says of one op beside the engine, as the fields of a `Rule` that are named alike."""
+
+    fraction: int | None = None
+    spare: int | None = None
+    factors: tuple[int, int] | None = None
+    error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -255,7 +315,7 @@ class Policy:
         fallback: int | None = None
         source = f"the dtype map of policy '{self.name}'"
         for rule in self.rules:
-            if rule.matches(features):
+            if (rule.ring is not None or rule.frac is not None) and rule.matches(features):
                 source = f"rule '{rule.name}' of policy '{self.name}'"
                 if rule.ring is not None:
                     ring, fallback = rule.ring, rule.fallback
@@ -263,6 +323,20 @@ class Policy:
                 if rule.frac is not None:
                     frac = rule.frac
         return Choice(ring, frac, source, fallback)
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether any rule is about ops beside the engine."""
+        return any(rule.is_beside for rule in self.rules)
+
+    def choose_beside(self, features: OpFeatures) -> BesideChoice:
+        """What the rules say of an op beside the engine; of two that match, the later wins, key by key."""
+        said: dict[str, Any] = {}
+        for rule in self.rules:
+            if rule.is_beside and rule.matches(features):
+                values = {one.name: getattr(rule, one.name) for one in fields(BesideChoice)}
+                said.update({key: value for key, value in values.items() if value is not None})
+        return BesideChoice(**said)
 
 
 PRESETS: tuple[str, ...] = (
@@ -388,6 +462,11 @@ _RULE_KEYS: dict[str, type | tuple[type, ...]] = {
     "ring": (int, str),
     "frac": int,
     "fallback": int,
+    "nth": (int, list),
+    "fraction": int,
+    "spare": int,
+    "factors": list,
+    "error": (int, float),
 }
 
 
@@ -430,6 +509,10 @@ def _rule(index: int, entry: Any) -> Rule:
                 raise PolicyError(
                     f"rule '{name}': {key} must be a string or a list of strings, got {value!r}"
                 )
+        elif key in ("nth", "factors"):
+            values[key] = tuple(value) if isinstance(value, list) else (value,)
+            if not all(type(number) is int for number in values[key]):
+                raise PolicyError(f"rule '{name}': {key} must be integers, got {value!r}")
         else:
             values[key] = value
     return Rule(**{"name": name, **values})
@@ -443,6 +526,7 @@ def _check_keys(entry: dict[str, Any], known: Mapping[str, type | tuple[type, ..
         if not isinstance(value, expected) or isinstance(value, bool):
             kinds = expected if isinstance(expected, tuple) else (expected,)
             wanted = " or ".join(
-                {str: "a string", int: "an integer", list: "a list", dict: "a table"}[k] for k in kinds
+                {str: "a string", int: "an integer", float: "a number", list: "a list", dict: "a table"}[k]
+                for k in kinds
             )
             raise PolicyError(f"{where}: {key} must be {wanted}, got {value!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
+from ditto_compiler.passes.ditto_apply_rules import DittoApplyRules
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
@@ -28,6 +29,7 @@ from ditto_compiler.passes.ditto_normalize_late import DittoNormalizeLate
 from ditto_compiler.passes.ditto_optimize_casts import DittoOptimizeCasts
 from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
+from ditto_compiler.passes.ditto_plan import DittoPlan
 from ditto_compiler.passes.ditto_print_ranges import DittoPrintRanges
 from ditto_compiler.passes.ditto_recover_oneshots import DittoRecoverOneshots
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
@@ -57,6 +59,8 @@ PASSES: dict[str, type[Pass]] = {
         DittoLegalizeConstants,
         DittoExpandRescale,
         DittoAssignFractions,
+        DittoApplyRules,
+        DittoPlan,
         DittoAssignRings,
         DittoOptimizeRescale,
         DittoCheckConstants,

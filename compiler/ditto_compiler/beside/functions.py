@@ -50,7 +50,8 @@ def why_not(op: ir.Operation, low: float, high: float) -> str | None:
     frac = max(0, NOMINAL_BITS - whole)
     # A relative one gets as many as it needs.
     argument = MOST_FRAC if names.RELATIVE in op.attributes else NOMINAL_BITS - argument_whole
-    terms = _fitted(op, function, low, high, argument, Fxp(max(2, whole + 3) + frac, frac))
+    error = ir.FloatAttr(op.attributes[names.ERROR]).value
+    terms = _fitted(op, function, low, high, error, argument, Fxp(max(2, whole + 3) + frac, frac))
     return terms if isinstance(terms, str) else None
 
 
@@ -75,16 +76,22 @@ def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
         frac: fraction bits of its argument; the terms may do with fewer.
         result: ring and scale of its result; if there are none for that, both may have up to `FEWER` less.
     """
-    low, high = (ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH))
-    terms = _fitted(op, callee(op), low, high, frac, result)
+    terms = terms_for(op, ir.FloatAttr(op.attributes[names.ERROR]).value, frac, result)
     if isinstance(terms, str):
+        low, high = (ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH))
         name = callee(op).name.value
         return f"'{name}' cannot be computed in one go on [{low:.4g}, {high:.4g}]: {terms}"
     return terms
 
 
+def terms_for(op: ir.Operation, error: float, frac: int, result: Fxp) -> Terms | str:
+    """As `fitted_terms`, with another error than the op's."""
+    low, high = (ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH))
+    return _fitted(op, callee(op), low, high, error, frac, result)
+
+
 def _fitted(
-    op: ir.Operation, function: func.FuncOp, low: float, high: float, frac: int, result: Fxp
+    op: ir.Operation, function: func.FuncOp, low: float, high: float, error: float, frac: int, result: Fxp
 ) -> Terms | str:
     """The terms, of an argument and a result with as many bits or fewer, or why there are none."""
     if frac <= 0:
@@ -96,7 +103,7 @@ def _fitted(
             high,
             ring_frac=frac,
             result=(result.ring, result.frac),
-            error=ir.FloatAttr(op.attributes[names.ERROR]).value,
+            error=error,
             relative=names.RELATIVE in op.attributes,
             max_words=_most_words(op),
             fewer=FEWER,

@@ -303,6 +303,27 @@ def rounding(terms: Terms) -> float:
     return off * 2.0**terms.result_frac + (1.0 if terms.drop else 0.0) + 0.5
 
 
+def deviation(terms: Terms) -> float:
+    """Root mean square of what words and truncation add to results, in units of their last place.
+
+    Words and what they are multiplied by are rounded, 1/12 of a squared place each; so are two parts of the sum.
+    """
+    variance = 0.0
+    for term in terms.terms:
+        word, factor = 2.0 ** -terms.word_frac(term), 2.0**-term.frac
+        if terms.kind == "fourier":
+            size = math.hypot(term.first, term.second) * 2.0**-terms.coefficient_frac
+            variance += word**2 + (size * factor) ** 2
+        else:
+            # Of factors, the parties' powers, the mean over the ring.
+            reach = abs(term.rate * 2.0 ** (terms.ring - EXPONENT_FRAC)) * math.log(2)
+            mean = -math.expm1(-2 * reach) / (2 * reach) if reach else 1.0
+            largest = 2.0 ** terms.exponents(term)[1]
+            grown = math.exp(reach / 2) if term.rate >= 0 else 1.0
+            variance += mean * (word * grown) ** 2 + mean * (factor * largest) ** 2
+    return math.sqrt(variance / 12 * 4.0**terms.result_frac + (2 / 12 if terms.drop else 0.0))
+
+
 def _values(terms: Terms, x: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """With VALUE_FRAC fraction bits."""
     x = np.asarray(x).astype(np.int64)

@@ -6,27 +6,17 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from ditto_compiler.beside.functions import MOST_FRAC
-from ditto_compiler.beside.placement import FRACTION_BITS, effect_of
-from ditto_compiler.dialect import attributes as names
-from ditto_compiler.encoding import Fxp
+from ditto_compiler.beside.placement import FRACTION_BITS
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import (
     drop_unused_functions,
-    encoding_of,
-    func,
     ir,
-    ops_of,
-    set_encoding,
     set_function_type,
-)
-from ditto_compiler.ops.scales import (
-    multiply_by_reciprocal,
 )
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.rings.deciding import Decider
-from ditto_compiler.rings.numbers import Limits, Numbers
+from ditto_compiler.rings.numbers import Limits, Numbers, prepare
 from ditto_compiler.rings.writing import Writer
-from ditto_compiler.structure import is_float
 
 
 @dataclass(frozen=True)
@@ -96,11 +86,7 @@ class DittoAssignRings(Pass):
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
         entry = self.entry(module, after="ditto-insert-casts")
-        for op in ops_of(entry.entry_block):
-            if op.name == "stablehlo.divide":
-                multiply_by_reciprocal(op)
-        _drop_casts(entry)
-        _merge_arguments(entry)
+        prepare(entry)
         limits = Limits(**{one.name: getattr(self, one.name) for one in fields(Limits)})
         known = Numbers(module, entry, limits)
         decided = Decider(known, errors)
@@ -109,25 +95,3 @@ class DittoAssignRings(Pass):
         Writer(known, decided.scales, decided.terms).run()
         set_function_type(entry)
         drop_unused_functions(module)
-
-
-def _drop_casts(entry: func.FuncOp) -> None:
-    """Takes the casts of numbers out: each op keeps the ring and scale that it would work in."""
-    for op in ops_of(entry.entry_block):
-        if op.name in names.CASTS and is_float(op.results[0]):
-            op.results[0].replace_all_uses_with(op.operands[0])
-            op.erase()
-
-
-def _merge_arguments(entry: func.FuncOp) -> None:
-    """What the engine would take in several encodings is one number here, if its magnitude is known."""
-    first: dict[int, ir.Value] = {}
-    for argument, attributes in zip(entry.arguments, names.argument_attributes(entry), strict=True):
-        home = encoding_of(argument)
-        moved = all(effect_of(use.owner.operation) for use in argument.uses)
-        if names.INPUT in attributes and names.RANGE in attributes and isinstance(home, Fxp) and moved:
-            kept = first.setdefault(attributes[names.INPUT].value, argument)
-            other = encoding_of(kept)
-            if kept != argument and isinstance(other, Fxp):
-                set_encoding(kept, home if home.frac > other.frac else other)
-                argument.replace_all_uses_with(kept)

@@ -54,8 +54,9 @@ class DittoCheckPolicy(Pass):
         stacks = sorted({source_location(op.location).scope for op in nested_ops(entry.operation)})
         patterns = [(f"rule '{rule.name}'", pattern) for rule in policy.rules for pattern in rule.scope]
         patterns += [(rule.name, pattern) for rule in policy.forms for pattern in rule.scope]
+        known = {*stacks, *map(scope_path, stacks)}
         for who, pattern in patterns:
-            if not fnmatch.filter(stacks, pattern):
+            if not fnmatch.filter(known, pattern):
                 errors.add(
                     module.operation,
                     f"{who} of policy '{policy.name}': no scope of the program matches '{pattern}'; "

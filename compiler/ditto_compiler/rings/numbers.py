@@ -21,6 +21,7 @@ from ditto_compiler.ir import (
     nested_ops,
     numel,
     ops_of,
+    set_encoding,
 )
 from ditto_compiler.op_attributes import dot_dimensions, shape_of
 from ditto_compiler.ops import OPS, is_layout
@@ -28,9 +29,10 @@ from ditto_compiler.ops.scales import (
     dyadic_bits,
     is_constant,
     is_product,
+    multiply_by_reciprocal,
     working_scale,
 )
-from ditto_compiler.structure import through_repeating
+from ditto_compiler.structure import is_float, through_repeating
 
 
 @dataclass
@@ -108,6 +110,8 @@ class Numbers:
         }
         self.of: dict[ir.Value, Number] = {}
         self._whole = self._find_whole()
+        self._supplied: set[ir.Value] = set(entry.arguments)
+        """What is made of arguments and constants alone, without products."""
         self._reaches: dict[ir.Value, float] = {}
         """How large values get that may be larger than their numbers."""
         for argument in entry.arguments:
@@ -206,7 +210,20 @@ class Numbers:
         number = Number(home, bound, frac, least, least, is_known)
         if op is not None and stated_frac is not None:
             number.spare = names.get_int(op, names.SPARE) or 0
+        elif op is not None:
+            self._inherit(op, number)
         self.of[value] = number
+
+    def _inherit(self, op: ir.Operation, number: Number) -> None:
+        """Of numbers that were decided on, sums and moves have as many fraction bits."""
+        if self.effect(op) not in (Effect.LOCAL, Effect.SELECT):
+            return
+        operands = [v for v in op.operands if v in self.of and v not in self._supplied]
+        if not operands:
+            self._supplied.update(op.results)
+        elif all(self.of[v].spare is not None for v in operands):
+            number.frac = min(max(self.of[v].frac for v in operands), WIDEST - number.least)
+            number.spare = names.get_int(op, names.SPARE) or 0
 
     def _enough_fraction(self, op: ir.Operation | None) -> int:
         """Fraction bits that a number of known magnitude may do with.
@@ -349,3 +366,44 @@ def multiplications(op: ir.Operation) -> int:
     if op.name == "stablehlo.convolution":
         return numel(op.results[0]) * numel(op.operands[1])
     return 0
+
+
+def prepare(entry: func.FuncOp) -> None:
+    """Makes of an annotated entry function with casts one whose numbers can be described."""
+    divisions_to_products(entry)
+    _drop_casts(entry)
+    _merge_arguments(entry)
+
+
+def divisions_to_products(entry: func.FuncOp) -> None:
+    """Divisions by constants are products."""
+    for op in ops_of(entry.entry_block):
+        if op.name == "stablehlo.divide":
+            multiply_by_reciprocal(op)
+
+
+def ops_with_results(entry: func.FuncOp) -> list[ir.Operation]:
+    """All but the return."""
+    return [op for op in ops_of(entry.entry_block)[:-1] if len(op.results)]
+
+
+def _drop_casts(entry: func.FuncOp) -> None:
+    """Takes the casts of numbers out: each op keeps the ring and scale that it would work in."""
+    for op in ops_of(entry.entry_block):
+        if op.name in names.CASTS and is_float(op.results[0]):
+            op.results[0].replace_all_uses_with(op.operands[0])
+            op.erase()
+
+
+def _merge_arguments(entry: func.FuncOp) -> None:
+    """What the engine would take in several encodings is one number here, if its magnitude is known."""
+    first: dict[int, ir.Value] = {}
+    for argument, attributes in zip(entry.arguments, names.argument_attributes(entry), strict=True):
+        home = encoding_of(argument)
+        moved = all(effect_of(use.owner.operation) for use in argument.uses)
+        if names.INPUT in attributes and names.RANGE in attributes and isinstance(home, Fxp) and moved:
+            kept = first.setdefault(attributes[names.INPUT].value, argument)
+            other = encoding_of(kept)
+            if kept != argument and isinstance(other, Fxp):
+                set_encoding(kept, home if home.frac > other.frac else other)
+                argument.replace_all_uses_with(kept)

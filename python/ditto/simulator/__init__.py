@@ -46,7 +46,11 @@ class Simulation:
 
 
 def simulate(
-    program: Program, *args: Any, mode: Literal["exact", "fast"] = "exact", functions: Functions = "engine"
+    program: Program,
+    *args: Any,
+    mode: Literal["exact", "fast"] = "exact",
+    functions: Functions = "engine",
+    seed: int | None = None,
 ) -> Simulation:
     """Runs a program in plaintext, with the parties' arithmetic.
 
@@ -57,6 +61,8 @@ def simulate(
             numbers under XLA, see `simulated`.
         functions: how exact mode computes division, roots and the like: "engine", as the engine
             approximates them, or "ideal", rounded from float64 and without bounds on errors.
+        seed: of random shares, by which exact mode truncates as the parties do; by default it rounds to
+            nearest, which errs less than a run.
 
     Raises:
         InputError: number, nesting, shapes or dtypes of `args` are wrong.
@@ -70,7 +76,8 @@ def simulate(
         return Simulation(jax.tree_util.tree_map(np.asarray, jax.jit(simulated(program))(*arguments)))
     entry = Entry(program)
     slack = MEASURED_SLACK if program.guard is None else GUARD_SLACK
-    exact = Exact(EXACT, functions, entry.is_secret, slack)
+    generator = None if seed is None else np.random.default_rng(seed)
+    exact = Exact(EXACT, functions, entry.is_secret, slack, generator)
     with np.errstate(all="ignore"):
         inputs = [exact.input(value, number, arrays[number]) for value, number in entry.arguments]
         results = exact.run(entry.block, inputs)

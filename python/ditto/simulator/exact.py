@@ -92,6 +92,7 @@ class Exact(Interpreter[Tensor]):
             float64 and rounds.
         is_secret: whether a value of the program is; the engine computes some functions of public ones
             otherwise.
+        generator: of the shares by which what is truncated is off, rather than rounded to nearest.
 
     Attributes:
         overflows: what left its range or domain, by the op that made it, in order.
@@ -103,8 +104,10 @@ class Exact(Interpreter[Tensor]):
         functions: Functions = "engine",
         is_secret: Callable[[ir.Value], bool] = lambda value: True,
         slack: float = MEASURED_SLACK,
+        generator: np.random.Generator | None = None,
     ) -> None:
         super().__init__(rules)
+        self._generator = generator
         self._slack = slack
         self.functions = functions
         self.is_secret = is_secret
@@ -158,7 +161,7 @@ class Exact(Interpreter[Tensor]):
         if dropped and is_beside(op):
             # The ring of the product is wider by these bits, and loses them at its lower end.
             exact = rings.wrap(integers, encoding.ring + dropped)
-            integers, wide = rings.shift_right(exact, dropped), np.ldexp(wide, -dropped)
+            integers, wide = self.truncated(exact, dropped), np.ldexp(wide, -dropped)
             error, dropped = np.ldexp(error, -dropped) + CAST_ULPS, 0
         raw = rings.wrap(integers, encoding.ring)
         if isinstance(encoding, Int):
@@ -179,9 +182,22 @@ class Exact(Interpreter[Tensor]):
                 spare=spare_bits(op),
             )
         if dropped:
-            raw = rings.as_raw(rings.shift_right(raw, dropped), encoding.ring)
+            raw = rings.as_raw(self.truncated(raw, dropped), encoding.ring)
             bound = np.asarray(np.ldexp(bound, -dropped) + TRUNCATION_ULPS)
         return Tensor(raw, bound)
+
+    def truncated(self, raw: Raw, bits: int) -> Raw:
+        """raw / 2^bits, rounded to nearest, or as by parties with random shares."""
+        if self._generator is None:
+            return rings.shift_right(raw, bits)
+        return rings.shift_right_on_shares(raw, bits, self._generator)
+
+    def noisy(self, raw: Raw, deviation: float) -> Raw:
+        """With noise, rounded, in units of the last place, as parties with random shares add it."""
+        if self._generator is None:
+            return raw
+        noise = np.rint(self._generator.normal(0.0, deviation, raw.shape)).astype(np.int64)
+        return np.asarray(raw + noise)
 
     def check(
         self,

@@ -37,7 +37,10 @@ def _exact_cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]
         return [Tensor(value.raw << cast.shift_left, np.ldexp(value.error, cast.shift_left))]
     if cast.shift_left:
         return [scaled(e, op, value, cast.shift_left)]
-    raw = rings.shift_right(value.raw, cast.shift_right)
+    secret = e.is_secret(op.operands[0])
+    raw = (
+        e.truncated(value.raw, cast.shift_right) if secret else rings.shift_right(value.raw, cast.shift_right)
+    )
     error = np.ldexp(value.error, -cast.shift_right) + (CAST_ULPS if cast.shift_right else 0.0)
     if wraps and cast.op == "downcast":
         return [Tensor(raw, error)]

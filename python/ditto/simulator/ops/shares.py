@@ -25,7 +25,7 @@ from ditto_compiler.diagnostics import source_location
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import ir
-from ditto_compiler.oneshot.terms import EXPONENT_FRAC, Terms, evaluate, rounding, values
+from ditto_compiler.oneshot.terms import EXPONENT_FRAC, Terms, deviation, evaluate, rounding, values
 
 
 def _thresholds(op: ir.Operation) -> list[int]:
@@ -78,7 +78,8 @@ def _exact_oneshot(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
     low, high = (math.ldexp(end, -terms.frac) for end in (terms.low, terms.high))
     numbers = rings.read(value.raw, terms.frac)
     e.check_domain(op, numbers, inside, f"[{low:.6g}, {high:.6g}], for which it was fitted", "")
-    return [e.hold(op, raw[places], wide[places], np.where(inside, error, np.inf))]
+    made = e.noisy(raw[places], deviation(terms))
+    return [e.hold(op, made, wide[places], np.where(inside, error, np.inf))]
 
 
 def _change(terms: Terms, x: Tensor, ends: Interval) -> Floats:

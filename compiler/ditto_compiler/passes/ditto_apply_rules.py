@@ -1,0 +1,100 @@
+"""The pass `ditto-apply-rules`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ditto_compiler.diagnostics import source_location
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.ir import element_type, ir
+from ditto_compiler.op_attributes import shape_of
+from ditto_compiler.ops.scales import is_product
+from ditto_compiler.options import NO_TEXT
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.planning.keys import keys_of
+from ditto_compiler.policy import BesideChoice, OpFeatures, Policy, PolicyError, load_policy
+from ditto_compiler.rings.numbers import divisions_to_products, ops_with_results
+from ditto_compiler.structure import reducer
+
+
+@dataclass(frozen=True)
+class DittoApplyRules(Pass):
+    """Put what a policy's rules say of numbers beside the engine on the ops that they are about.
+
+    Rules with `fraction`, `spare`, `factors` or `error` speak of ops as ditto-assign-rings finds them, after
+    functions, reductions and comparisons have been written out: by op, scope, and `nth`, the number among the
+    ops of that name in that scope. What they say becomes `ditto.fraction`, `ditto.spare`, `ditto.factors`, and
+    the error of a `ditto.oneshot`. A division by a constant is a product from here on.
+
+    Requires: casts inserted, rings not yet assigned. Keeps: everything else.
+
+    Before, with a rule that has `op = "stablehlo.dot_general"`, `fraction = 9` and `factors = [10, 12]`:
+
+        %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0]
+          : (tensor<2x8xf32, #ditto.fxp<64, 18>>, tensor<8x4xf32, #ditto.fxp<64, 18>>)
+          -> tensor<2x4xf32, #ditto.fxp<64, 18>>
+
+    After:
+
+        %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0]
+          {ditto.fraction = 9 : i32, ditto.factors = array<i64: 10, 12>}
+          : (tensor<2x8xf32, #ditto.fxp<64, 18>>, tensor<8x4xf32, #ditto.fxp<64, 18>>)
+          -> tensor<2x4xf32, #ditto.fxp<64, 18>>
+
+    Errors: a rule with `factors` that matches an op which is no product, or one with `error` that matches one
+    which is no one-shot function; a policy that cannot be read; a module without explicit casts.
+    """
+
+    name: ClassVar[str] = "ditto-apply-rules"
+    policy: str = "ditto"
+    """A preset or the path of a TOML file."""
+    policy_object: Policy | None = field(default=None, metadata=NO_TEXT)
+    """A policy made in Python, instead of `policy`."""
+
+    def run(self, module: ir.Module) -> None:
+        errors = self.errors()
+        entry = self.entry(module, after="ditto-insert-casts")
+        try:
+            policy = self.policy_object or load_policy(self.policy)
+        except PolicyError as error:
+            errors.add(module.operation, str(error))
+            errors.raise_if_any()
+            return
+        divisions_to_products(entry)
+        ops = ops_with_results(entry)
+        for op, key in zip(ops, keys_of(ops), strict=True):
+            features = OpFeatures(
+                op=op.name,
+                dtype=element_type(op.results[0]),
+                rank=len(shape_of(op.results[0])),
+                scope=source_location(op.location).scope,
+                reducer=(reducer(op) or "") if op.name == "stablehlo.reduce" else "",
+                nth=key.nth,
+            )
+            said = policy.choose_beside(features)
+            if said.factors is not None and not is_product(op):
+                errors.add(
+                    op, f"{_who(policy, features)} sets the fraction bits of factors; it is no product"
+                )
+            if said.error is not None and op.name != names.ONESHOT:
+                errors.add(op, f"{_who(policy, features)} sets an error; it is no one-shot function")
+            if not errors.diagnostics:
+                state(op, said)
+        errors.raise_if_any()
+
+
+def _who(policy: Policy, features: OpFeatures) -> str:
+    rules = [rule.name for rule in policy.rules if rule.is_beside and rule.matches(features)]
+    return f"rule '{rules[-1]}' of policy '{policy.name}'"
+
+
+def state(op: ir.Operation, said: BesideChoice) -> None:
+    """Puts what was decided of an op on it."""
+    for name, value in ((names.FRACTION, said.fraction), (names.SPARE, said.spare)):
+        if value is not None:
+            op.attributes[name] = names.int_attribute(value, op.context)
+    if said.factors is not None:
+        op.attributes[names.FACTORS] = ir.DenseI64ArrayAttr.get(list(said.factors), op.context)
+    if said.error is not None:
+        op.attributes[names.ERROR] = ir.FloatAttr.get(ir.F64Type.get(op.context), said.error, op.location)

@@ -1,0 +1,143 @@
+"""What one-shot functions cost, and how far off they are, for each error and number of fraction bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ditto_compiler.beside.functions import MOST_FRAC, evaluator, terms_for
+from ditto_compiler.dialect import attributes as names
+from ditto_compiler.encoding import Fxp
+from ditto_compiler.ir import ir
+from ditto_compiler.oneshot.terms import Terms, values
+from ditto_compiler.private_functions import callee
+
+ERRORS = tuple(2.0**step for step in range(-4, 8))
+"""In parts of the error that a function's form asks for."""
+
+NEGLIGIBLE = 2.0**-14
+"""The part of the noise's bound that is not worth more bits."""
+
+NOISE = 0.6
+"""The root mean square of what rounding adds, in units of the result's last place (see `oneshot.fit`)."""
+
+
+class Choice(NamedTuple):
+    """One way to compute a function.
+
+    Attributes:
+        error: that it is fitted with.
+        frac: fraction bits of the result.
+        bits: that travel for each element.
+        words: of these, how many grow by one for each bit more of the result's ring.
+        whole: integer bits that its argument's ring has to have.
+        read: fraction bits of its argument that it reads.
+        noise: mean square of what rounding adds to a result.
+        variance: of what the terms are off by, over the arguments that were seen.
+        bias: the mean of it.
+    """
+
+    error: float
+    frac: int
+    bits: int
+    words: int
+    whole: int
+    read: int
+    noise: float
+    variance: float
+    bias: float
+
+    def spread(self, each: float, together: float) -> float:
+        """Of the outputs, for gains of one element and of all of them at once."""
+        return (self.noise + self.variance) * each + self.bias**2 * together
+
+
+def choices(
+    op: ir.Operation,
+    least: int,
+    fracs: Sequence[int],
+    gains: tuple[float, float],
+    budget: float,
+    banned: set[float],
+) -> list[Choice]:
+    """Ways to compute a function that are not worse in everything than another.
+
+    Args:
+        op: a one-shot function whose range is known.
+        least: integer bits of the result's ring.
+        fracs: fraction bits of the result to choose from.
+        gains: of each element of the result, and of all.
+        budget: of the noise of all outputs; what would take it all alone, or hardly any of it, is not looked at.
+        banned: errors that are not to be chosen.
+    """
+    base = names.get_float(op, names.ERROR)
+    assert base is not None
+    each, together = gains
+    found: list[Choice] = []
+    for error in (base * factor for factor in ERRORS if base * factor not in banned):
+        spread = 0.0
+        for frac in fracs:
+            rounding = (NOISE * 2.0**-frac) ** 2 * each / budget
+            if spread + rounding > 1 or (rounding < NEGLIGIBLE and frac > fracs[0] and found):
+                continue
+            terms = terms_for(op, error, MOST_FRAC, Fxp(least + frac, frac))
+            if isinstance(terms, str):
+                continue
+            made = _choice(op, terms, error)
+            spread = (made.variance * each + made.bias**2 * together) / budget
+            found.append(made)
+            if spread > 1:
+                break
+        if spread > 1:
+            break
+    kept: list[Choice] = []
+    # Of those that are alike, the one that promises least: it can be had with more arguments.
+    for made in sorted(found, key=lambda made: (made.bits + 4 * made.whole, -made.error)):
+        allowed = made.spread(*gains) + NEGLIGIBLE * budget
+        if not any(other.spread(*gains) <= allowed and other.whole <= made.whole for other in kept):
+            kept.append(made)
+    return kept
+
+
+def _choice(op: ir.Operation, terms: Terms, error: float) -> Choice:
+    off = _errors(op, terms)
+    smallest = float(np.abs(evaluator(callee(op))(_arguments(op))).min()) if terms.relative else 1.0
+    rounding = max(NOISE * 2.0**-terms.result_frac, error * smallest / 8)
+    words = 2 * len(terms.terms) + 2
+    bits = sum(2 * terms.word_bits(term) for term in terms.terms) + 2 * terms.result_ring
+    return Choice(
+        error,
+        terms.result_frac,
+        bits,
+        words,
+        terms.ring - terms.frac,
+        terms.frac,
+        rounding**2,
+        float(off.var()),
+        float(off.mean()),
+    )
+
+
+def _errors(op: ir.Operation, terms: Terms) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """What terms are off by at the arguments that were seen, or all over their range."""
+    raw = np.rint(np.ldexp(_arguments(op), terms.frac)).astype(np.int64)
+    raw = np.clip(raw, terms.low, terms.high)
+    exact = evaluator(callee(op))(np.ldexp(raw.astype(np.float64), -terms.frac))
+    return np.asarray(values(terms, raw) - exact)
+
+
+def _arguments(op: ir.Operation) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    low, high = names.get_float(op, names.LOW), names.get_float(op, names.HIGH)
+    assert low is not None and high is not None
+    seen = names.get_attribute(op, names.SAMPLES)
+    if seen is None:
+        return np.linspace(low, high, 257)
+    return np.clip(np.array(list(ir.DenseF64ArrayAttr(seen)), np.float64), low, high)
+
+
+def least_fraction(bound: float, significant: int) -> int:
+    """Fraction bits with which a number that reaches `bound` has so many significant ones."""
+    return max(0, significant - (math.ceil(math.log2(bound)) if bound > 0 else 0))

@@ -1,0 +1,69 @@
+"""What ops are called in a plan: op, scope, and number among the ops of that name there.
+
+Layers are told from one another by the numbers in their scopes, such as `encoder/layer3/mlp`. Ops of layers that
+are alike, in ops and shapes, are tied: what is decided is decided for all of them.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ditto_compiler.ir import ir
+from ditto_compiler.op_attributes import shape_of
+from ditto_compiler.scopes import scope_of
+
+_NUMBER = re.compile(r"\d+")
+
+
+class Key(NamedTuple):
+    """What an op is called."""
+
+    op: str
+    scope: str
+    nth: int
+
+    def __str__(self) -> str:
+        return f"{self.scope}:{self.op}#{self.nth}"
+
+
+def keys_of(ops: Iterable[ir.Operation]) -> list[Key]:
+    """The names of the ops of an entry function, in order."""
+    counts: Counter[tuple[str, str]] = Counter()
+    found = []
+    for op in ops:
+        place = (op.name, scope_of(op))
+        found.append(Key(*place, counts[place]))
+        counts[place] += 1
+    return found
+
+
+def tied(ops: Sequence[ir.Operation], keys: Sequence[Key]) -> list[Key]:
+    """For each op, the name of the first of those that it is tied to, which may be its own."""
+    shapes = {
+        key: tuple(tuple(shape_of(v)) for v in (*op.results, *op.operands))
+        for op, key in zip(ops, keys, strict=True)
+        if len(op.results)
+    }
+    # A scope is like another if it has the same ops, of the same shapes.
+    content: defaultdict[str, list[object]] = defaultdict(list)
+    for key in keys:
+        content[key.scope].append((key.op, key.nth, shapes.get(key)))
+    first: dict[object, str] = {}
+    like: dict[str, str] = {}
+    for scope, held in content.items():
+        like[scope] = first.setdefault((_NUMBER.sub("*", scope), tuple(held)), scope)
+    return [Key(key.op, like[key.scope], key.nth) for key in keys]
+
+
+def patterns(scopes: Sequence[str], others: Iterable[str]) -> tuple[str, ...]:
+    """Globs that match some scopes, and none of the others: one with stars for their numbers, if that does."""
+    if len(scopes) == 1:
+        return tuple(scopes)
+    pattern = _NUMBER.sub("*", scopes[0])
+    taken = any(fnmatch.fnmatchcase(other, pattern) for other in others)
+    alike = all(fnmatch.fnmatchcase(scope, pattern) for scope in scopes)
+    return (pattern,) if alike and not taken else tuple(scopes)

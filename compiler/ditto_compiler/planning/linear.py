@@ -1,0 +1,119 @@
+"""Mixed-integer linear programs, solved by HiGHS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+from ditto_compiler.errors import DittoError
+
+Linear = Mapping[int, float]
+"""A linear expression: coefficients by the variables' numbers."""
+
+
+class Infeasible(DittoError):
+    """No values satisfy all constraints."""
+
+
+class NothingFound(DittoError):
+    """Time was up before any values were found that satisfy all constraints."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Values of all variables.
+
+    Attributes:
+        values: by variable; of integer ones, integers.
+        objective: with these.
+        bound: that no solution is below.
+    """
+
+    values: NDArray[np.float64]
+    objective: float
+    bound: float
+
+    def whole(self, variable: int) -> int:
+        """The value of an integer variable."""
+        return round(float(self.values[variable]))
+
+    @property
+    def gap(self) -> float:
+        """By how much, relatively, the best solution may be below this one."""
+        return max(0.0, self.objective - self.bound) / abs(self.objective) if self.objective else 0.0
+
+
+class LinearProgram:
+    """Variables, linear constraints, and what is to be as small as possible."""
+
+    def __init__(self) -> None:
+        self._low: list[float] = []
+        self._high: list[float] = []
+        self._whole: list[bool] = []
+        self._objective: dict[int, float] = {}
+        self._rows: list[tuple[dict[int, float], float, float]] = []
+
+    def variable(self, low: float, high: float, *, integer: bool = False) -> int:
+        """A new variable."""
+        self._low.append(low)
+        self._high.append(high)
+        self._whole.append(integer)
+        return len(self._low) - 1
+
+    def limits(self, variable: int) -> tuple[float, float]:
+        """Least and greatest value of a variable."""
+        return self._low[variable], self._high[variable]
+
+    def constrain(self, terms: Linear, low: float = -math.inf, high: float = math.inf) -> None:
+        """Asks for low <= the sum of the terms <= high."""
+        self._rows.append((dict(terms), low, high))
+
+    def cost(self, terms: Linear) -> None:
+        """Adds terms to what is to be as small as possible."""
+        for variable, factor in terms.items():
+            self._objective[variable] = self._objective.get(variable, 0.0) + factor
+
+    def solve(self, *, seconds: float, gap: float) -> Solution:
+        """The best values that are found in some time, or the first within `gap` of the best there are.
+
+        Deterministic, unless time is up first.
+
+        Raises:
+            Infeasible: there are none.
+            NothingFound: none were found in that time.
+        """
+        count = len(self._low)
+        objective = np.zeros(count)
+        for variable, factor in self._objective.items():
+            objective[variable] = factor
+        scale = float(np.abs(objective).max()) or 1.0
+        found = milp(
+            objective / scale,
+            integrality=np.array(self._whole, np.uint8),
+            bounds=Bounds(np.array(self._low), np.array(self._high)),
+            constraints=[self._matrix(count)] if self._rows else [],
+            options={"time_limit": seconds, "mip_rel_gap": gap},
+        )
+        if found.status == 2:
+            raise Infeasible("no values satisfy all constraints")
+        if found.x is None:
+            raise NothingFound(f"nothing was found in {seconds:g} s: {found.message}")
+        bound = found.mip_dual_bound if found.mip_dual_bound is not None else found.fun
+        return Solution(np.asarray(found.x), float(found.fun) * scale, float(bound) * scale)
+
+    def _matrix(self, count: int) -> LinearConstraint:
+        rows, columns, data = [], [], []
+        for number, (terms, _, _) in enumerate(self._rows):
+            for variable, factor in terms.items():
+                rows.append(number)
+                columns.append(variable)
+                data.append(factor)
+        matrix = csr_array((data, (rows, columns)), shape=(len(self._rows), count))
+        lows, highs = (np.array([row[end] for row in self._rows]) for end in (1, 2))
+        return LinearConstraint(matrix, lows, highs)
