@@ -24,6 +24,7 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.files import parse_toml
 from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
+from ditto_compiler.oneshot.terms import MOST_LOOSE
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import did_you_mean
 from ditto_compiler.scopes import scope_path
@@ -86,7 +87,9 @@ class Rule:
     factors: tuple[int, int] | None = None
     """Fraction bits with which a product reads its factors there."""
     error: float | None = None
-    """Largest error of a one-shot function."""
+    """Largest error of a one-shot function, for arguments in the range that was measured."""
+    loose: int | None = None
+    """How many times as large it may be in the margin around that range."""
 
     def __post_init__(self) -> None:
         if self.ring is None and self.frac is None and not self.is_beside:
@@ -126,6 +129,8 @@ class Rule:
             )
         if self.error is not None and not 0 < self.error < math.inf:
             raise PolicyError(f"rule '{self.name}': error must be a number above 0, got {self.error}")
+        if self.loose is not None and not 1 <= self.loose <= MOST_LOOSE:
+            raise PolicyError(f"rule '{self.name}': loose must be in [1, {MOST_LOOSE}], got {self.loose}")
         if self.nth and not self.is_beside:
             raise PolicyError(
                 f"rule '{self.name}': nth counts ops beside the engine, so the rule must set fraction, spare, "
@@ -137,7 +142,7 @@ class Rule:
     @property
     def is_beside(self) -> bool:
         """Whether it says anything of ops beside the engine."""
-        return any(value is not None for value in (self.fraction, self.spare, self.factors, self.error))
+        return any(getattr(self, one.name) is not None for one in fields(BesideChoice))
 
     @cached_property
     def _patterns(self) -> dict[str, re.Pattern[str] | None]:
@@ -183,6 +188,7 @@ class BesideChoice:
     spare: int | None = None
     factors: tuple[int, int] | None = None
     error: float | None = None
+    loose: int | None = None
 
 
 @dataclass(frozen=True)
@@ -467,6 +473,7 @@ _RULE_KEYS: dict[str, type | tuple[type, ...]] = {
     "spare": int,
     "factors": list,
     "error": (int, float),
+    "loose": int,
 }
 
 

@@ -503,11 +503,12 @@ def _verify_oneshot(op: ir.Operation, callees: Mapping[str, func.FuncOp], errors
         errors.add(op, f"d6: '{names.LOW}' and '{names.HIGH}' must be f64, low < high, got {found_ends}")
     if not isinstance(attributes.pop(names.RELATIVE, ir.UnitAttr.get(op.context)), ir.UnitAttr):
         errors.add(op, f"d6: attribute '{names.RELATIVE}' must be a unit")
-    words = attributes.pop(names.WORDS, None)
-    if words is not None and not (
-        isinstance(words, ir.IntegerAttr) and str(words.type) == "i32" and words.value > 0
-    ):
-        errors.add(op, f"d6: attribute '{names.WORDS}' must be an i32 above 0, got {words}")
+    for name in (names.WORDS, names.LOOSE):
+        number = attributes.pop(name, None)
+        if number is not None and not (
+            isinstance(number, ir.IntegerAttr) and str(number.type) == "i32" and number.value > 0
+        ):
+            errors.add(op, f"d6: attribute '{name}' must be an i32 above 0, got {number}")
     if attributes:
         errors.add(op, f"d6: unknown attribute(s) {', '.join(attributes)}")
     return found

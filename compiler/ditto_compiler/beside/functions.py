@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
+from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import attributes_of, func, ir, new_module, numel, ops_of, parse_module
 from ditto_compiler.oneshot.fit import FitError, fit
 from ditto_compiler.oneshot.terms import Terms
@@ -61,6 +62,7 @@ def largest_value(op: ir.Operation) -> float:
         ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH, names.ERROR)
     )
     size = _largest(callee(op), low, high)
+    error *= names.get_int(op, names.LOOSE) or 1
     return float(size * (1 + error) if names.RELATIVE in op.attributes else size + error)
 
 
@@ -68,15 +70,16 @@ def _largest(function: func.FuncOp, low: float, high: float) -> float:
     return float(np.abs(evaluator(function)(np.linspace(low, high, 1025))).max())
 
 
-def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
+def fitted_terms(op: ir.Operation, frac: int, result: Fxp, core: Interval | None = None) -> Terms | str:
     """The terms of a `ditto.oneshot` whose valid range is known, or why there are none.
 
     Args:
         op: the op.
         frac: fraction bits of its argument; the terms may do with fewer.
         result: ring and scale of its result; if there are none for that, both may have up to `FEWER` less.
+        core: arguments for which the op's error holds; for others, `loose` times as much does.
     """
-    terms = terms_for(op, ir.FloatAttr(op.attributes[names.ERROR]).value, frac, result)
+    terms = terms_for(op, ir.FloatAttr(op.attributes[names.ERROR]).value, frac, result, core)
     if isinstance(terms, str):
         low, high = (ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH))
         name = callee(op).name.value
@@ -84,14 +87,25 @@ def fitted_terms(op: ir.Operation, frac: int, result: Fxp) -> Terms | str:
     return terms
 
 
-def terms_for(op: ir.Operation, error: float, frac: int, result: Fxp) -> Terms | str:
-    """As `fitted_terms`, with another error than the op's."""
+def terms_for(
+    op: ir.Operation, error: float, frac: int, result: Fxp, core: Interval | None = None, loose: int = 0
+) -> Terms | str:
+    """As `fitted_terms`, with another error than the op's, which may be `loose` times as large elsewhere."""
     low, high = (ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH))
-    return _fitted(op, callee(op), low, high, error, frac, result)
+    loose = loose or names.get_int(op, names.LOOSE) or 1
+    return _fitted(op, callee(op), low, high, error, frac, result, core, loose)
 
 
 def _fitted(
-    op: ir.Operation, function: func.FuncOp, low: float, high: float, error: float, frac: int, result: Fxp
+    op: ir.Operation,
+    function: func.FuncOp,
+    low: float,
+    high: float,
+    error: float,
+    frac: int,
+    result: Fxp,
+    core: Interval | None = None,
+    loose: int = 1,
 ) -> Terms | str:
     """The terms, of an argument and a result with as many bits or fewer, or why there are none."""
     if frac <= 0:
@@ -107,6 +121,8 @@ def _fitted(
             relative=names.RELATIVE in op.attributes,
             max_words=_most_words(op),
             fewer=FEWER,
+            core=core,
+            loose=loose,
         )
     except FitError as reason:
         return str(reason)

@@ -86,9 +86,9 @@ ONESHOT = "ditto.oneshot"
 nothing is known of x; see docs/attributes.md."""
 TERMS, OF = "terms", "of"
 """Of a one-shot function that has been fitted: its integers (see `oneshot/terms.py`), and its name."""
-FUNCTION, OTHERWISE, ERROR, RELATIVE, LOW, HIGH, WORDS = (
+FUNCTION, OTHERWISE, ERROR, RELATIVE, LOW, HIGH, WORDS, LOOSE = (
     *("function", "otherwise", "error", "relative"),
-    *("low", "high", "words"),
+    *("low", "high", "words", "loose"),
 )
 CALL = "ditto.call"
 """`"ditto.call"(%x) {callee = @r0}`: runs a lowered region."""

@@ -92,6 +92,8 @@ class _Problem:
         high: greatest, likewise.
         y: values at `points` between `low` and `high`.
         widest: binary logarithm of the longest period.
+        core: between which arguments the error counts.
+        loose: how many times as large it may be elsewhere.
     """
 
     function: Function = field(repr=False)
@@ -104,6 +106,8 @@ class _Problem:
     relative: bool
     max_words: int
     widest: int
+    core: tuple[float, float]
+    loose: int
 
     @property
     def real(self) -> tuple[float, float]:
@@ -118,20 +122,26 @@ class _Problem:
     @cached_property
     def smallest(self) -> float:
         """What errors are divided by, at least."""
-        return float(self.scale(self.y).min())
+        return float(self.scale(points(*self.real), self.y).min())
 
     def values(self, x: Floats) -> Floats:
         """The function's; beyond an end where it has none, what it has at the end."""
         return _values(self.function, x, *self.ends)
 
-    def scale(self, y: Floats) -> Floats:
+    def scale(self, x: Floats, y: Floats) -> Floats:
         """What errors of some values are divided by."""
-        return np.abs(y) if self.relative else np.ones_like(y)
+        scale = np.abs(y) if self.relative else np.ones_like(y)
+        low, high = (
+            end if end not in self.ends else math.copysign(math.inf, end - sum(self.ends) / 2)
+            for end in self.core
+        )
+        return np.where((x >= low) & (x <= high), scale, scale * self.loose)
 
     @cached_property
     def key(self) -> str:
         """Of all that a search depends on."""
         of = (self.real, self.error, self.relative, self.max_words, self.narrowest, self.widest)
+        of = (*of, *((self.core, self.loose) if self.loose > 1 else ()))
         return hashlib.blake2b(repr(of).encode() + self.y.tobytes()).hexdigest()
 
     @cached_property
@@ -153,7 +163,7 @@ class _Problem:
         """The function at some arguments."""
         real = np.ldexp(x.astype(np.float64), -self.frac)
         y = self.values(real)
-        return _Known(x, y, self.scale(y))
+        return _Known(x, y, self.scale(real, y))
 
 
 _SEARCHES: Final[dict[str, Search]] = {}
@@ -176,6 +186,8 @@ def fit(
     max_ring: int | None = None,
     noise: float | None = None,
     fewer: int = 0,
+    core: tuple[float, float] | None = None,
+    loose: int = 1,
 ) -> Terms:
     """Terms for a function on low <= x <= high that take the fewest bits.
 
@@ -199,11 +211,17 @@ def fit(
             default 0.6, or an eighth of the error where that is more.
         fewer: fraction bits that the result may do without, its ring as many bits narrower, if words of 64
             bits do not hold it otherwise.
+        core: arguments for which `error` holds; by default all.
+        loose: how many times as large the error may be for the others.
 
     Raises:
         FitError: there are none; the message says what could be reached.
     """
-    problem = _problem(evaluate, low, high, ring_frac, error, relative, max_words, max_ring)
+    if loose < 1:
+        raise FitError(f"{_what(low, high)}: errors elsewhere cannot be {loose} times as large")
+    inner = (low, high) if core is None or loose == 1 else (max(low, core[0]), min(high, core[1]))
+    loosened = (inner, loose) if inner[0] < inner[1] and inner != (low, high) else ((low, high), 1)
+    problem = _problem(evaluate, low, high, ring_frac, error, relative, max_words, max_ring, *loosened)
     if noise is not None and not 0 < noise < math.inf:
         raise FitError(f"{_what(low, high)}: the noise must be above 0")
     key = cache.digest(repr((problem.key, problem.frac, result, fewer, noise)))
@@ -236,6 +254,8 @@ def _problem(
     relative: bool,
     max_words: int,
     max_ring: int | None,
+    core: tuple[float, float],
+    loose: int,
 ) -> _Problem:
     what = _what(low, high)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -269,6 +289,8 @@ def _problem(
         relative,
         max_words,
         narrowest + _WIDER if max_ring is None else min(max_ring - ring_frac, 64 - frac),
+        core,
+        loose,
     )
 
 
@@ -313,7 +335,7 @@ def _search(problem: _Problem) -> Search:
         _SEARCHES[problem.key] = Search(
             *problem.real,
             problem.y,
-            problem.scale(problem.y),
+            problem.scale(points(*problem.real), problem.y),
             problem.error,
             problem.max_words // 2,
             problem.narrowest,
@@ -328,6 +350,8 @@ def _believable(problem: _Problem, results: list[_Result], terms: Terms) -> bool
     known = problem.known(np.unique(x))
     return (
         (terms.low, terms.high, terms.frac) == (problem.low, problem.high, problem.frac)
+        and (terms.loose == 1 or (terms.core, terms.loose) == (_core(problem), problem.loose))
+        and terms.loose <= problem.loose
         and (terms.result_ring, terms.result_frac) in [(result.ring, result.frac) for result in results]
         and (terms.relative, terms.words <= problem.max_words) == (problem.relative, True)
         and _worst(terms, known) <= terms.error_bound <= problem.error + 2.0**-VALUE_FRAC
@@ -349,7 +373,10 @@ def _fit(problem: _Problem, results: list[_Result], fewer: int) -> Terms | str:
                 proven = _proven(problem, terms)
                 if proven <= problem.error:
                     error = math.ceil(math.ldexp(proven, VALUE_FRAC))
-                    return replace(terms, error=error, relative=problem.relative)
+                    proved = replace(terms, error=error, relative=problem.relative)
+                    if problem.loose == 1:
+                        return proved
+                    return replace(proved, core=_core(problem), loose=problem.loose)
                 reached = min(reached, proven)
             if made:
                 break
@@ -364,6 +391,15 @@ def _fit(problem: _Problem, results: list[_Result], fewer: int) -> Terms | str:
         f"no one-shot function of {problem.max_words} words reaches {kind} {problem.error:.2g} from "
         f"{problem.ends[0]:g} to {problem.ends[1]:g}: {nearest}; {todo} more words, a wider ring of the "
         "argument, a narrower range or a larger error"
+    )
+
+
+def _core(problem: _Problem) -> tuple[int, int]:
+    """The arguments for which the error is what was asked for; at the ends of the range, all beyond as well."""
+    (first, last), (low, high) = problem.core, problem.ends
+    return (
+        problem.low if first <= low else math.ceil(math.ldexp(first, problem.frac)),
+        problem.high if last >= high else math.floor(math.ldexp(last, problem.frac)),
     )
 
 

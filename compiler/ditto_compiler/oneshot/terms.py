@@ -38,6 +38,8 @@ VALUE_FRAC: Final = 40
 
 MAX_TERMS: Final = 256
 
+MOST_LOOSE: Final = 1 << 20
+
 _TRIG_ERROR: Final = 3 * 2.0**-TRIG_FRAC
 """Most by which an integer cosine or sine is off."""
 
@@ -92,6 +94,8 @@ class Terms:
         error: proven for every argument from low to high, of the function before rounding; in units of
             2^-40, or of 2^-40 of the function's value if `relative`.
         relative: what `error` is relative to.
+        core: least and greatest argument between which `error` holds, with `frac` fraction bits, like `low`.
+        loose: how many times as large it may be elsewhere.
 
     Raises:
         TermsError: something is out of bounds, or does not fit the rest.
@@ -110,9 +114,12 @@ class Terms:
     terms: tuple[Term, ...]
     error: int = 0
     relative: bool = False
+    core: tuple[int, int] = (0, 0)
+    loose: int = 1
 
     def __post_init__(self) -> None:
         whole = [(name, getattr(self, name)) for name in _NUMBERS]
+        whole += [("core", number) for number in self.core] + [("loose", self.loose)]
         whole += [(f"terms[{i}]", number) for i, term in enumerate(self.terms) for number in term]
         for name, number in whole:
             _check(
@@ -122,7 +129,9 @@ class Terms:
         _check(self.kind in get_args(Kind), f"kind is {self.kind!r}, not one of {', '.join(get_args(Kind))}")
         _check(0 < len(self.terms) <= MAX_TERMS, f"there are {len(self.terms)} terms, not 1 to {MAX_TERMS}")
         _check(type(self.relative) is bool and self.error >= 0, "the error is not a bound")
+        _check(len(self.core) == 2 and self.core[0] <= self.core[1], f"core is {self.core}")
         for name, least, most in (
+            ("loose", 1, MOST_LOOSE),
             ("ring", 2, 64),
             ("frac", 0, 63),
             ("result_ring", 1, 64),
@@ -201,6 +210,11 @@ class Terms:
         """`error` as a number."""
         return math.ldexp(self.error, -VALUE_FRAC)
 
+    def errors(self, x: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """`error` as a number for each of some arguments."""
+        inside = (x >= self.core[0]) & (x <= self.core[1])
+        return np.where(inside, 1.0, float(self.loose)) * self.error_bound
+
     def table(self) -> NDArray[np.int64]:
         """The terms as the kernels take them: rate, coefficients, the two scales, the shift."""
         rows = []
@@ -220,6 +234,7 @@ class Terms:
             **{name: getattr(self, name) for name in _NUMBERS},
             "relative": int(self.relative),
             "terms": [number for term in self.terms for number in term],
+            **({"core": list(self.core), "loose": self.loose} if self.loose > 1 else {}),
         }
 
     @staticmethod
@@ -230,6 +245,10 @@ class Terms:
             TermsError: it is anything else.
         """
         names = {"kind", "terms", "relative", *_NUMBERS}
+        looser: dict[str, Any] = {"core": [0, 0], "loose": 1}
+        if names | set(looser) == set(attributes):
+            looser = {name: attributes[name] for name in looser}
+            names |= set(looser)
         _check(set(attributes) == names, f"expected {sorted(names)}, got {sorted(map(str, attributes))}")
         flat, relative = attributes["terms"], attributes["relative"]
         size = len(Term._fields)
@@ -238,12 +257,16 @@ class Terms:
             f"terms are not lists of {size} integers",
         )
         _check(type(relative) is int and relative in (0, 1), f"relative is {relative!r}, not 0 or 1")
+        core = looser["core"]
+        _check(isinstance(core, (list, tuple)) and len(core) == 2, f"core is {core!r}, not two integers")
         _check(isinstance(attributes["kind"], str), f"kind is {attributes['kind']!r}")
         return Terms(
             kind=attributes["kind"],
             **{name: attributes[name] for name in _NUMBERS},
             terms=tuple(Term(*flat[at : at + size]) for at in range(0, len(flat), size)),
             relative=bool(relative),
+            core=tuple(core),
+            loose=looser["loose"],
         )
 
 

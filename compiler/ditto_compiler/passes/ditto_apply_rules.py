@@ -77,7 +77,7 @@ class DittoApplyRules(Pass):
                 errors.add(
                     op, f"{_who(policy, features)} sets the fraction bits of factors; it is no product"
                 )
-            if said.error is not None and op.name != names.ONESHOT:
+            if (said.error, said.loose) != (None, None) and op.name != names.ONESHOT:
                 errors.add(op, f"{_who(policy, features)} sets an error; it is no one-shot function")
             if not errors.diagnostics:
                 state(op, said)
@@ -96,5 +96,7 @@ def state(op: ir.Operation, said: BesideChoice) -> None:
             op.attributes[name] = names.int_attribute(value, op.context)
     if said.factors is not None:
         op.attributes[names.FACTORS] = ir.DenseI64ArrayAttr.get(list(said.factors), op.context)
+    if said.loose is not None:
+        op.attributes[names.LOOSE] = names.int_attribute(said.loose, op.context)
     if said.error is not None:
         op.attributes[names.ERROR] = ir.FloatAttr.get(ir.F64Type.get(op.context), said.error, op.location)

@@ -57,6 +57,8 @@ class DittoPlan(Pass):
     """How far off the best there is, relatively, the answer may be."""
     tie: bool = True
     """Decide the same for layers that are alike."""
+    loose: int = 64
+    """How many times as large as in the range that was measured a function's error may be in its margin."""
     margin_bits: int = 1
     """Bits kept free above the known magnitude of every number, as in ditto-assign-rings."""
     large: int = 1 << 10
@@ -85,6 +87,7 @@ class DittoPlan(Pass):
                 module,
                 Objective.parse(self.objective),
                 tie=self.tie,
+                loose=self.loose,
                 margin_bits=self.margin_bits,
                 large=self.large,
             )
@@ -93,7 +96,7 @@ class DittoPlan(Pass):
             errors.add(entry.operation, str(error))
             errors.raise_if_any()
             return
-        write(module, decided)
+        write(module, decided, self.loose)
         self.note(
             "remark",
             entry.operation,
@@ -107,6 +110,7 @@ def problem_of(
     objective: Objective,
     *,
     tie: bool = True,
+    loose: int = 64,
     margin_bits: int = 1,
     large: int = 1 << 10,
 ) -> Problem:
@@ -127,10 +131,10 @@ def problem_of(
         large=large,
         round_bits=1 << 17,
     )
-    return Problem(Numbers(copy, entry, limits), objective, tie=tie)
+    return Problem(Numbers(copy, entry, limits), objective, tie=tie, loose=loose)
 
 
-def write(module: ir.Module, decided: Decided) -> None:
+def write(module: ir.Module, decided: Decided, loose: int) -> None:
     """Puts decisions on the ops of the module that they are about."""
     entry = entry_function(module)
     assert entry is not None
@@ -139,5 +143,11 @@ def write(module: ir.Module, decided: Decided) -> None:
     for key, decision in decided.decisions.items():
         state(
             by_key[key],
-            BesideChoice(decision.frac, decision.spare or None, decision.factors, decision.error),
+            BesideChoice(
+                decision.frac,
+                decision.spare or None,
+                decision.factors,
+                decision.error,
+                None if decision.error is None else loose,
+            ),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,14 +11,15 @@ import numpy as np
 from ditto_compiler.beside.functions import MOST_FRAC, evaluator, terms_for
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
+from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import ir
 from ditto_compiler.oneshot.terms import Terms, values
 from ditto_compiler.private_functions import callee
 
-ERRORS = tuple(2.0**step for step in range(-4, 8))
+ERRORS = tuple(2.0**step for step in range(7, -5, -1))
 """In parts of the error that a function's form asks for."""
 
-NEGLIGIBLE = 2.0**-14
+NEGLIGIBLE = 2.0**-11
 """The part of the noise's bound that is not worth more bits."""
 
 NOISE = 0.6
@@ -61,7 +62,9 @@ def choices(
     fracs: Sequence[int],
     gains: tuple[float, float],
     budget: float,
-    banned: set[float],
+    core: Interval,
+    loose: int,
+    banned: Collection[float] = (),
 ) -> list[Choice]:
     """Ways to compute a function that are not worse in everything than another.
 
@@ -71,27 +74,31 @@ def choices(
         fracs: fraction bits of the result to choose from.
         gains: of each element of the result, and of all.
         budget: of the noise of all outputs; what would take it all alone, or hardly any of it, is not looked at.
+        core: arguments for which an error holds.
+        loose: how many times as large it may be for others.
         banned: errors that are not to be chosen.
     """
     base = names.get_float(op, names.ERROR)
     assert base is not None
     each, together = gains
+    parts = {frac: (NOISE * 2.0**-frac) ** 2 * each / budget for frac in fracs}
+    # With one bit more than is negligible, so that there is something to choose.
+    useful = [frac for frac in fracs if parts[frac] <= 1 and (parts[frac] > NEGLIGIBLE or frac == fracs[0])]
+    useful = useful or [max(fracs)]
     found: list[Choice] = []
     for error in (base * factor for factor in ERRORS if base * factor not in banned):
-        spread = 0.0
-        for frac in fracs:
-            rounding = (NOISE * 2.0**-frac) ** 2 * each / budget
-            if spread + rounding > 1 or (rounding < NEGLIGIBLE and frac > fracs[0] and found):
-                continue
-            terms = terms_for(op, error, MOST_FRAC, Fxp(least + frac, frac))
+        spread = math.inf
+        for frac in reversed(useful):
+            terms = terms_for(op, error, MOST_FRAC, Fxp(least + frac, frac), core, loose)
             if isinstance(terms, str):
                 continue
             made = _choice(op, terms, error)
             spread = (made.variance * each + made.bias**2 * together) / budget
-            found.append(made)
             if spread > 1:
                 break
-        if spread > 1:
+            found.append(made)
+        if found and spread < NEGLIGIBLE:
+            # Smaller errors are not worth more.
             break
     kept: list[Choice] = []
     # Of those that are alike, the one that promises least: it can be had with more arguments.

@@ -146,14 +146,16 @@ class Problem:
         known: the program's numbers; ops carry `ditto.gain`.
         objective: what is to be small.
         tie: decide the same for layers that are alike.
+        loose: how many times as large as in the range that was measured a function's error may be in its margin.
 
     Raises:
         PlanError: an op whose gain nobody told, or nothing to decide.
     """
 
-    def __init__(self, known: Numbers, objective: Objective, *, tie: bool = True) -> None:
+    def __init__(self, known: Numbers, objective: Objective, *, tie: bool = True, loose: int = 1) -> None:
         self._known = known
         self.objective = objective
+        self.loose = loose
         self.ops = ops_with_results(known.entry)
         self.keys = keys_of(self.ops)
         ties = tied(self.ops, self.keys) if tie else self.keys
@@ -283,7 +285,16 @@ class Problem:
         floor = max(least_fraction(number.bound, FEWEST), self._floors[_Symbol("frac", key)])
         top = min(least_fraction(number.bound, MOST), MOST_FRAC, WIDEST - number.least)
         banned = {error for of, error in self._impossible if of == key}
-        found = choices(op, number.least, range(min(floor, top), top + 1), gains, budget, banned)
+        found = choices(
+            op,
+            number.least,
+            range(min(floor, top), top + 1),
+            gains,
+            budget,
+            self._known.seen(op.operands[0]),
+            self.loose,
+            banned,
+        )
         if not found:
             raise PlanError(f"{key}: no terms of this function are exact enough by themselves")
         return found, [choice.spread(*gains) for choice in found]
@@ -662,7 +673,20 @@ class _Built:
             for op in ops:
                 result = Fxp(self._known.of[op.results[0]].least + choice.frac, choice.frac)
                 fracs = range(min(least, choice.read), choice.read + 1)
-                if any(isinstance(terms_for(op, choice.error, frac, result), str) for frac in fracs):
+                if any(
+                    isinstance(
+                        terms_for(
+                            op,
+                            choice.error,
+                            frac,
+                            result,
+                            self._known.seen(op.operands[0]),
+                            self._problem.loose,
+                        ),
+                        str,
+                    )
+                    for frac in fracs
+                ):
                     found.add((key, choice.error))
         return found
 

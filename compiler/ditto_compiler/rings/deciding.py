@@ -225,7 +225,8 @@ class Decider:
         choices = [widest, result.least] if result.spare is None else [result.least + result.spare]
         terms: Terms | str = ""
         for made in dict.fromkeys(choices):
-            terms = fitted_terms(op, argument.frac, Fxp(made + result.frac, result.frac))
+            encoding, core = Fxp(made + result.frac, result.frac), self._known.seen(op.operands[0])
+            terms = fitted_terms(op, argument.frac, encoding, core)
             if isinstance(terms, Terms):
                 result.made, result.frac = made, terms.result_frac
                 self.terms[op.results[0]] = terms

@@ -137,6 +137,10 @@ class Numbers:
             op = op.parent.operation
         return self._homes.get(op.results[0]) if len(op.results) else None
 
+    def seen(self, value: ir.Value) -> Interval:
+        """Where a value is known to be, or was measured to be, without a margin."""
+        return self._ranges.interval(value)
+
     def is_secret(self, value: ir.Value) -> bool:
         """Whether a value is, or anything that it comes from."""
         return self._secret.is_secret(value)

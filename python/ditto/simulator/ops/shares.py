@@ -71,7 +71,7 @@ def _exact_oneshot(e: Exact, op: ir.Operation, x: list[Tensor]) -> list[Tensor]:
     wide = np.ldexp(values(terms, points), encoding.frac)
     places = places.reshape(value.raw.shape)
     off = np.abs(wide) if terms.relative else np.full(wide.shape, math.ldexp(1.0, encoding.frac))
-    error = (off * terms.error_bound + rounding(terms))[places]
+    error = (off * terms.errors(points) + rounding(terms))[places]
     if value.error.any():
         error = error + _change(terms, value, ends(op.operands[0]))
     inside = np.asarray((value.raw >= terms.low) & (value.raw <= terms.high))
