@@ -51,16 +51,30 @@ class Choice(NamedTuple):
     variance: float
     bias: float
 
-    def spread(self, each: float, together: float) -> float:
-        """Of the outputs, for gains of one element and of all of them at once."""
-        return (self.noise + self.variance) * each + self.bias**2 * together
+    def spread(self, gains: Gains) -> float:
+        """What it adds to the noise of the outputs."""
+        return self.noise * gains.rounding + self.variance * gains.each + self.bias**2 * gains.together
+
+
+class Gains(NamedTuple):
+    """How much of what is added to a function's result the outputs see, as sums of squares.
+
+    Attributes:
+        rounding: of what rounding adds, beyond what those who read the result count.
+        each: of what is added to each element apart.
+        together: of what is added to all of them alike.
+    """
+
+    rounding: float
+    each: float
+    together: float
 
 
 def choices(
     op: ir.Operation,
     least: int,
     fracs: Sequence[int],
-    gains: tuple[float, float],
+    gains: Gains,
     budget: float,
     core: Interval,
     loose: int,
@@ -72,7 +86,7 @@ def choices(
         op: a one-shot function whose range is known.
         least: integer bits of the result's ring.
         fracs: fraction bits of the result to choose from.
-        gains: of each element of the result, and of all.
+        gains: of the result.
         budget: of the noise of all outputs; what would take it all alone, or hardly any of it, is not looked at.
         core: arguments for which an error holds.
         loose: how many times as large it may be for others.
@@ -80,8 +94,7 @@ def choices(
     """
     base = names.get_float(op, names.ERROR)
     assert base is not None
-    each, together = gains
-    parts = {frac: (NOISE * 2.0**-frac) ** 2 * each / budget for frac in fracs}
+    parts = {frac: (NOISE * 2.0**-frac) ** 2 * gains.each / budget for frac in fracs}
     # With one bit more than is negligible, so that there is something to choose.
     useful = [frac for frac in fracs if parts[frac] <= 1 and (parts[frac] > NEGLIGIBLE or frac == fracs[0])]
     useful = useful or [max(fracs)]
@@ -93,7 +106,7 @@ def choices(
             if isinstance(terms, str):
                 continue
             made = _choice(op, terms, error)
-            spread = (made.variance * each + made.bias**2 * together) / budget
+            spread = (made.variance * gains.each + made.bias**2 * gains.together) / budget
             if spread > 1:
                 break
             found.append(made)
@@ -103,8 +116,11 @@ def choices(
     kept: list[Choice] = []
     # Of those that are alike, the one that promises least: it can be had with more arguments.
     for made in sorted(found, key=lambda made: (made.bits + 4 * made.whole, -made.error)):
-        allowed = made.spread(*gains) + NEGLIGIBLE * budget
-        if not any(other.spread(*gains) <= allowed and other.whole <= made.whole for other in kept):
+        allowed = made.spread(gains) + NEGLIGIBLE * budget
+        if not any(
+            other.spread(gains) <= allowed and other.whole <= made.whole and other.frac >= made.frac
+            for other in kept
+        ):
             kept.append(made)
     return kept
 

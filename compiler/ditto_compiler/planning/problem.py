@@ -19,7 +19,7 @@ from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import defining_op, encoding_of, ir, numel
 from ditto_compiler.network import PARTIES, load_network
 from ditto_compiler.ops.scales import dyadic_bits, is_constant
-from ditto_compiler.planning.functions import Choice, choices, least_fraction
+from ditto_compiler.planning.functions import NOISE, Choice, Gains, choices, least_fraction
 from ditto_compiler.planning.keys import Key, keys_of, tied
 from ditto_compiler.planning.linear import Infeasible, Linear, LinearProgram, NothingFound, Solution
 from ditto_compiler.protocols.comparison_batches import comparison_rounds
@@ -170,7 +170,7 @@ class Problem:
         self._floors: defaultdict[_Symbol, int] = defaultdict(int)
         self._reads: defaultdict[ir.Value, float] = defaultdict(float)
         self._functions: defaultdict[Key, list[ir.Operation]] = defaultdict(list)
-        self._gains: defaultdict[Key, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._gains: defaultdict[Key, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         for op in self.ops:
             self._weigh(op)
         for op in self.ops:
@@ -202,10 +202,26 @@ class Problem:
         kinds = [self.kind(v) for v in dict.fromkeys(op.operands) if v in self._known.of]
         if any(kind.of == "fixed" for kind in kinds) or not kinds:
             return _Kind("fixed", frac=number.frac)
-        roots = {kind.root for kind in kinds if kind.of == "planned"}
+        roots = list(dict.fromkeys(kind.root for kind in kinds if kind.root is not None))
         if not roots:
             return _Kind("free", frac=number.frac)
-        return _Kind("planned", root=roots.pop() if len(roots) == 1 else value)
+        # Of what is added up, one has as many bits as the sum, and the others no more.
+        return _Kind("planned", root=min(roots, key=self._preference))
+
+    def _preference(self, root: ir.Value) -> int:
+        """Low for products of numbers; those of bits or constants may have no more bits to give."""
+        op = defining_op(root)
+        assert op is not None
+        if op.name == names.ONESHOT:
+            return 1
+        return (
+            0
+            if all(self.kind(value).of == "planned" or self._is_input(value) for value in factors(op))
+            else 2
+        )
+
+    def _is_input(self, value: ir.Value) -> bool:
+        return self.kind(value).of == "free" and not is_constant(value)
 
     def _frac(self, value: ir.Value) -> _Symbol | None:
         root = self.kind(value).root
@@ -261,14 +277,17 @@ class Problem:
         if effect is Effect.FUNCTION:
             key = self._key[value]
             self._functions[key].append(op)
-            self._gains[key][0] += self._gain(op, 0)
-            self._gains[key][1] += self._gain(op, 2)
+            # Who reads it with as many bits adds no noise of their own.
+            self._gains[key][0] += max(0.0, self._gain(op, 0) - self._reads[value] * SHARES / NOISE**2)
+            self._gains[key][1] += self._gain(op, 0)
+            self._gains[key][2] += self._gain(op, 2)
         if self.kind(value).of != "planned":
             return
         gain = max(0.0, self._gain(op, 0) - self._reads[value])
         if effect is Effect.PRODUCT:
             on_shares = self._known.is_secret(value)
-            self._noise[_Symbol("frac", self._key[value])] += (SHARES if on_shares else ROUNDED) * gain
+            symbol = _Symbol("frac", self._key[value])
+            self._noise[symbol] += (SHARES if on_shares else ROUNDED) * gain
         if value in self._known.donated:
             self._keep(value)
 
@@ -281,8 +300,9 @@ class Problem:
             PlanError: none is found within the bound on noise.
         """
         op = max(self._functions[key], key=lambda op: self._known.of[op.results[0]].least)
-        number, gains = self._known.of[op.results[0]], (self._gains[key][0], self._gains[key][1])
-        floor = max(least_fraction(number.bound, FEWEST), self._floors[_Symbol("frac", key)])
+        number, gains = self._known.of[op.results[0]], Gains(*self._gains[key])
+        symbol = _Symbol("frac", key)
+        floor = max(least_fraction(number.bound, FEWEST), self._floors[symbol])
         top = min(least_fraction(number.bound, MOST), MOST_FRAC, WIDEST - number.least)
         banned = {error for of, error in self._impossible if of == key}
         found = choices(
@@ -297,7 +317,7 @@ class Problem:
         )
         if not found:
             raise PlanError(f"{key}: no terms of this function are exact enough by themselves")
-        return found, [choice.spread(*gains) for choice in found]
+        return found, [choice.spread(gains) for choice in found]
 
     def is_few(self, key: Key) -> bool:
         """Whether a function is of few elements."""
@@ -388,11 +408,11 @@ class _Built:
             low, high = self._domain(symbol)
             self._variables[symbol] = variable = self.program.variable(low, high, integer=True)
             weight = self._problem._noise.get(symbol, 0.0) / self._noise
-            if symbol.what == "frac" and symbol.key in self._selected:
-                terms = {one: float(c.frac) for one, c in self._options(symbol.key)}
-                self.program.constrain({variable: -1.0, **terms}, 0.0, 0.0)
-            elif weight and high >= low:
+            if weight:
                 self._weigh(variable, weight, low, high, exact=self._is_exact(symbol, high))
+            if symbol.what == "frac" and symbol.key in self._selected:
+                terms = {one: float(choice.frac) for one, choice in self._options(symbol.key)}
+                self.program.constrain({variable: -1.0, **terms}, 0.0, 0.0)
         return self._variables[symbol]
 
     def _options(self, key: Key) -> Iterator[tuple[int, Choice]]:
@@ -440,10 +460,9 @@ class _Built:
 
     def _values(self, symbol: _Symbol) -> list[ir.Value]:
         """The values that a symbol is of."""
-        ops = self._problem.instances[symbol.key]
         if symbol.what == "read":
-            return [factors(op)[symbol.place] for op in ops]
-        return [op.results[0] for op in ops]
+            return [factors(op)[symbol.place] for op in self._problem.instances[symbol.key]]
+        return [op.results[0] for op in self._problem.instances[symbol.key]]
 
     # Amounts of bits: linear expressions of symbols.
 
@@ -706,7 +725,8 @@ class _Built:
             return solution.whole(self._variables[symbol]) if symbol in self._variables else 0
 
         spare, noise = whole(_Symbol("spare", key)), 0.0
-        for symbol in (_Symbol("frac", key), _Symbol("read", key, 0), _Symbol("read", key, 1)):
+        frac = _Symbol("frac", key)
+        for symbol in (frac, _Symbol("read", key, 0), _Symbol("read", key, 1)):
             weight = self._problem._noise.get(symbol, 0.0)
             if weight and not self._is_exact(symbol, whole(symbol)):
                 noise += weight * 4.0 ** -whole(symbol)
@@ -717,8 +737,8 @@ class _Built:
         if effect is Effect.PRODUCT:
             left, right = factors(op)
             reads = whole(_Symbol("read", key, 0)), whole(_Symbol("read", key, 0 if left == right else 1))
-            frac = whole(_Symbol("frac", key)) if self._problem.kind(value).of == "planned" else None
-            return Decision(key, frac, spare, reads, None, noise)
+            bits = whole(frac) if self._problem.kind(value).of == "planned" else None
+            return Decision(key, bits, spare, reads, None, noise)
         return Decision(key, None, spare, None, None, 0.0) if spare else None
 
 

@@ -18,6 +18,7 @@ from ditto.simulator.ops import FAST
 from ditto_compiler.beside.functions import evaluator
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import copy_module, defining_op, element_type, entry_function, ir, ops_of
+from ditto_compiler.ops import is_layout
 from ditto_compiler.ops.scales import is_free, is_product
 from ditto_compiler.planning.keys import keys_of
 from ditto_compiler.private_functions import callee
@@ -94,7 +95,17 @@ def _sites(ops: Sequence[ir.Operation]) -> Iterator[tuple[Site, tuple[int, ...]]
             continue
         yield (index, -1), _shape(op.results[0])
         for place, value in enumerate(dict.fromkeys(op.operands)):
-            yield (index, place), _shape(value)
+            # What is cut off a number is cut off its copies alike.
+            yield (index, place), _shape(_moved(value)[0])
+
+
+def _moved(value: ir.Value) -> tuple[ir.Value, list[ir.Operation]]:
+    """What a value has the elements of, and the ops that move and repeat them, the first one first."""
+    chain: list[ir.Operation] = []
+    while (op := defining_op(value)) is not None and is_layout(op) and len(op.operands) == 1:
+        chain.insert(0, op)
+        value = op.operands[0]
+    return value, chain
 
 
 def _shape(value: ir.Value) -> tuple[int, ...]:
@@ -140,7 +151,9 @@ class _Tangent(Fast):
         index = self._number.get(op.results[0], -1) if len(op.results) else -1
         places = {value: place for place, value in enumerate(dict.fromkeys(op.operands))}
         read = [
-            value + self._noise[(index, places[v])] if (index, places[v]) in self._noise else value
+            value + self._spread(v, self._noise[(index, places[v])])
+            if (index, places[v]) in self._noise
+            else value
             for v, value in zip(op.operands, operands, strict=True)
         ]
         if op.name == names.ONESHOT:
@@ -152,6 +165,13 @@ class _Tangent(Fast):
         return [
             result + self._noise[(index, -1)] if (index, -1) in self._noise else result for result in results
         ]
+
+
+    def _spread(self, value: ir.Value, noise: Array) -> Array:
+        """What is added to a value if something is added to the numbers that it has copies of."""
+        for op in _moved(value)[1]:
+            noise = self.rules[op.name](self, op, [noise])[0]
+        return noise
 
 
 def _interpolated(_: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Array]:
