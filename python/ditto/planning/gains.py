@@ -14,11 +14,12 @@ from jax import Array, lax
 from numpy.typing import ArrayLike, NDArray
 
 from ditto.simulator.fast import Fast
+from ditto.simulator.interpreter import moved
 from ditto.simulator.ops import FAST
 from ditto_compiler.beside.functions import evaluator
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import copy_module, defining_op, element_type, entry_function, ir, ops_of
-from ditto_compiler.ops import is_layout
+from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.scales import is_free, is_product
 from ditto_compiler.planning.keys import keys_of
 from ditto_compiler.private_functions import callee
@@ -93,23 +94,10 @@ def _sites(ops: Sequence[ir.Operation]) -> Iterator[tuple[Site, tuple[int, ...]]
     for index, op in enumerate(ops):
         if not is_float(op.results[0]) or (op.name != names.ONESHOT and not is_product(op)):
             continue
-        yield (index, -1), _shape(op.results[0])
+        yield (index, -1), tuple(shape_of(op.results[0]))
         for place, value in enumerate(dict.fromkeys(op.operands)):
             # What is cut off a number is cut off its copies alike.
-            yield (index, place), _shape(_moved(value)[0])
-
-
-def _moved(value: ir.Value) -> tuple[ir.Value, list[ir.Operation]]:
-    """What a value has the elements of, and the ops that move and repeat them, the first one first."""
-    chain: list[ir.Operation] = []
-    while (op := defining_op(value)) is not None and is_layout(op) and len(op.operands) == 1:
-        chain.insert(0, op)
-        value = op.operands[0]
-    return value, chain
-
-
-def _shape(value: ir.Value) -> tuple[int, ...]:
-    return tuple(ir.RankedTensorType(value.type).shape)
+            yield (index, place), tuple(shape_of(moved(value)[0]))
 
 
 class _Tangent(Fast):
@@ -166,10 +154,9 @@ class _Tangent(Fast):
             result + self._noise[(index, -1)] if (index, -1) in self._noise else result for result in results
         ]
 
-
     def _spread(self, value: ir.Value, noise: Array) -> Array:
         """What is added to a value if something is added to the numbers that it has copies of."""
-        for op in _moved(value)[1]:
+        for op in moved(value)[1]:
             noise = self.rules[op.name](self, op, [noise])[0]
         return noise
 

@@ -38,6 +38,7 @@ from ditto.simulator.interpreter import (
     Rule,
     dropped_bits,
     is_beside,
+    moved,
     spare_bits,
     value_encoding,
 )
@@ -186,11 +187,24 @@ class Exact(Interpreter[Tensor]):
             bound = np.asarray(np.ldexp(bound, -dropped) + TRUNCATION_ULPS)
         return Tensor(raw, bound)
 
-    def truncated(self, raw: Raw, bits: int) -> Raw:
-        """raw / 2^bits, rounded to nearest, or as by parties with random shares."""
-        if self._generator is None:
+    def truncated(self, raw: Raw, bits: int, of: ir.Value | None = None) -> Raw:
+        """raw / 2^bits, rounded to nearest, or as by parties with random shares.
+
+        Args:
+            raw: ring elements.
+            bits: to be dropped.
+            of: the value that has them, if its slots are what they were made as: copies of a number have the
+                same, and are truncated alike.
+        """
+        if self._generator is None or not bits:
             return rings.shift_right(raw, bits)
-        return rings.shift_right_on_shares(raw, bits, self._generator)
+        source, chain = (None, []) if of is None else moved(of)
+        shape = raw.shape if source is None else tuple(shape_of(source))
+        slots = self._generator.integers(0, 1 << min(bits, 62), (2, *shape), np.int64)
+        lost = exactly(rings.as_raw(slots.sum(axis=0), 128 if raw.dtype == object else 64))
+        for op in chain:
+            (lost,) = self.rules[op.name](self, op, [lost])
+        return rings.shift_right_on_shares(raw, bits, lost.raw)
 
     def noisy(self, raw: Raw, deviation: float) -> Raw:
         """With noise, rounded, in units of the last place, as parties with random shares add it."""

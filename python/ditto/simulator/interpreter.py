@@ -22,6 +22,7 @@ from ditto_compiler.ir import (
     ops_of,
     parse_module,
 )
+from ditto_compiler.ops import is_layout
 from ditto_compiler.program import Program
 from ditto_compiler.spu.literals import on_grid, tiny_factor
 from ditto_compiler.structure import constant_numbers, constant_through_layout, is_float
@@ -102,6 +103,15 @@ def spare_bits(op: ir.Operation) -> int:
     users = (use.owner.operation for use in op.results[0].uses)
     of_engine = any(not is_beside(user) and user.name not in (*names.CASTS, "func.return") for user in users)
     return 2 if of_engine else 1
+
+
+def moved(value: ir.Value) -> tuple[ir.Value, list[ir.Operation]]:
+    """What a value has copies of the elements of, and the ops that move and repeat them, the first one first."""
+    chain: list[ir.Operation] = []
+    while (op := defining_op(value)) is not None and is_layout(op) and len(op.operands) == 1:
+        chain.insert(0, op)
+        value = op.operands[0]
+    return value, chain
 
 
 def call_target(op: ir.Operation) -> str:

@@ -98,14 +98,12 @@ def shift_right(raw: Raw, bits: int) -> Raw:
     return (raw >> bits) + ((raw >> (bits - 1)) & 1)
 
 
-def shift_right_on_shares(raw: Raw, bits: int, generator: np.random.Generator) -> Raw:
-    """x / 2^bits, as parties with random shares truncate it: off by 3/2 at most (docs/protocols.md, downcast)."""
-    if not bits:
-        return raw
-    # The first two slots lose their low bits; the third makes up for what all three lose in the mean.
-    lost = generator.integers(0, 1 << min(bits, 62), (2, *raw.shape), np.int64)
-    first, second = (as_raw(each, 128) if raw.dtype == object else each for each in lost)
-    return (raw - first - second + (1 << (bits - 1)) - 1 >> bits) + 1
+def shift_right_on_shares(raw: Raw, bits: int, lost: Raw) -> Raw:
+    """x / 2^bits, as parties truncate it: off by 3/2 at most (docs/protocols.md, downcast).
+
+    Two slots lose their low bits, together `lost`; the third makes up for what all three lose in the mean.
+    """
+    return (raw - lost + (1 << (bits - 1)) - 1 >> bits) + 1
 
 
 def matmul(left: Raw, right: Raw, ring: int) -> tuple[Raw, Floats]:

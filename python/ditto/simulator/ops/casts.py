@@ -39,7 +39,9 @@ def _exact_cast(e: Exact, op: ir.Operation, x: Sequence[Tensor]) -> list[Tensor]
         return [scaled(e, op, value, cast.shift_left)]
     secret = e.is_secret(op.operands[0])
     raw = (
-        e.truncated(value.raw, cast.shift_right) if secret else rings.shift_right(value.raw, cast.shift_right)
+        e.truncated(value.raw, cast.shift_right, op.operands[0])
+        if secret
+        else rings.shift_right(value.raw, cast.shift_right)
     )
     error = np.ldexp(value.error, -cast.shift_right) + (CAST_ULPS if cast.shift_right else 0.0)
     if wraps and cast.op == "downcast":
