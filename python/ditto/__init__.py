@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ditto.calibrating import calibrate
     from ditto.compiled_program import Program
     from ditto.one_shot import oneshot
+    from ditto.planning.result import Plan
+    from ditto.planning.search import plan
     from ditto.runtime.caller.ahead import AheadStats, PrepareError
     from ditto.runtime.caller.cluster import (
         ClusterError,
@@ -40,6 +42,7 @@ _HOMES = {
     "InputError": "ditto.runtime.caller.inputs",
     "LocalCluster": "ditto.runtime.caller.cluster",
     "Policy": "ditto_compiler.policy",
+    "Plan": "ditto.planning.result",
     "PrepareError": "ditto.runtime.caller.ahead",
     "Program": "ditto.compiled_program",
     "RemoteCluster": "ditto.runtime.caller.remote_cluster",
@@ -51,6 +54,7 @@ _HOMES = {
     "compile": "ditto.api",
     "load_policy": "ditto_compiler.policy",
     "oneshot": "ditto.one_shot",
+    "plan": "ditto.planning.search",
     "simulate": "ditto.simulator",
     "simulated": "ditto.simulator",
 }
@@ -64,6 +68,7 @@ __all__ = [
     "HostsError",
     "InputError",
     "LocalCluster",
+    "Plan",
     "Policy",
     "PrepareError",
     "Program",
@@ -76,6 +81,7 @@ __all__ = [
     "compile",
     "load_policy",
     "oneshot",
+    "plan",
     "simulate",
     "simulated",
 ]

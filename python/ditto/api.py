@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ditto.compile_traced import compile_traced
 from ditto.compiled_program import Program
 from ditto.frontend import Source, Visibility, to_stablehlo
+from ditto.planning.result import Plan
+from ditto.planning.search import plan
 from ditto_compiler.calibration import Ranges
-from ditto_compiler.diagnostics import named
-from ditto_compiler.errors import DittoWarning
-from ditto_compiler.extract import extract_program
-from ditto_compiler.pass_manager import PassManager
-from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
-
-GUARD_MARGIN = 0.25
-"""How much wider than calibrated the ranges of a guarded program are, relatively."""
 
 
 def compile(
     fn: Source,
     *example_args: Any,
-    policy: str | Path | Policy = "ditto",
+    policy: str | Path | Policy | Plan = "ditto",
     visibility: Visibility = "secret",
     static_argnums: int | Sequence[int] = (),
     donate_argnums: int | Sequence[int] = (),
@@ -40,7 +33,9 @@ def compile(
             the `pathlib.Path` of a file, or a module (which is changed).
         example_args: arrays, numbers or `jax.ShapeDtypeStruct`s in the nesting that the program will be
             called with; for StableHLO, nothing.
-        policy: preset, path of a TOML file, or a `Policy`.
+        policy: preset, path of a TOML file, a `Policy`, or what `ditto.plan` made, with its ranges. "auto" plans
+            with the example arguments, which must be numbers then, as the only sample: for as small an error
+            as `ditto` has.
         visibility: "secret", "public", or a pytree prefix of the arguments (for StableHLO, a list). Behind
             either may stand whose data it is: with "secret:clinic", parties take the argument only from
             whom they know as `clinic`.
@@ -64,34 +59,19 @@ def compile(
         TraceError: the arguments are wrong, or the function raises something while JAX traces it.
         PolicyError, RangesError: the policy or the ranges are wrong.
     """
-    measured = ranges if ranges is None or isinstance(ranges, Ranges) else Ranges.load(ranges)
-    if guard and measured is not None:
-        measured = measured.widened(GUARD_MARGIN)
-    passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured, guard=guard)
+    if isinstance(policy, str) and policy == "auto":
+        policy = plan(
+            fn,
+            [example_args],
+            visibility=visibility,
+            static_argnums=static_argnums,
+            donate_argnums=donate_argnums,
+            max_public_constant=max_public_constant,
+        )
+    if isinstance(policy, Plan):
+        ranges = policy.ranges if ranges is None else ranges
+        policy = policy.policy
     traced = to_stablehlo(
         fn, example_args, visibility=visibility, static_argnums=static_argnums, donate_argnums=donate_argnums
     )
-    start = time.perf_counter()
-    module = traced.module
-    precision = PassManager(passes, verify_each=False)
-    lowering = PassManager(lowering_pipeline(policy), verify_each=False)
-    with named(traced.file):
-        precision.run(module)
-        # With locations, for the simulator's diagnostics.
-        annotated = module.operation.get_asm(enable_debug_info=True)
-        lowering.run(module)
-    remarks = [*precision.remarks, *lowering.remarks]
-    for remark in remarks:
-        if remark.severity == "warning":
-            warnings.warn(str(remark), DittoWarning, stacklevel=2)
-    name = policy.name if isinstance(policy, Policy) else str(policy)
-    program = Program.of(extract_program(module, policy=name, annotated=annotated))
-    seconds = {"JAX tracing": traced.seconds, "Ditto passes": time.perf_counter() - start}
-    return program.replace(
-        name=traced.name or program.name,
-        input_tree=traced.input_tree,
-        output_tree=traced.output_tree,
-        seconds=seconds,
-        remarks=tuple(map(str, remarks)),
-        nest=traced.nest,
-    )
+    return compile_traced(traced, policy, max_public_constant=max_public_constant, ranges=ranges, guard=guard)

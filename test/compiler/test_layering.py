@@ -58,7 +58,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "pipelines",
     ),
     "ditto_compiler.oneshot": ("series terms", "cache series_search", "fit"),
-    "ditto_compiler.planning": ("functions keys linear", "problem"),
+    "ditto_compiler.planning": ("functions keys linear", "problem", "modules"),
     "ditto_compiler.rings": ("numbers", "deciding writing"),
     "ditto_compiler.cost": ("measured", "batches instructions ops", "model"),
     "ditto_compiler.executor": ("instruction", "schedule"),
@@ -72,11 +72,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ditto": (
         "compiled_program models tree",
         "frontend one_shot runtime",
-        "api baseline calibrating demo simulator",
+        "baseline calibrating compile_traced demo simulator",
+        "planning",
+        "api",
         "generation",
         "bench",
     ),
     "ditto.runtime": ("transport", "protocols", "party", "caller"),
+    "ditto.planning": ("gains policies result", "search", "page"),
     "ditto.simulator": ("interpreter overflow ring", "choices", "engine_functions exact fast", "ops"),
 }
 """What stands in each package, from the ground up: a module or folder imports only what is in lines above."""

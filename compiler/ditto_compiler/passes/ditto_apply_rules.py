@@ -13,7 +13,8 @@ from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.planning.keys import keys_of
-from ditto_compiler.policy import BesideChoice, OpFeatures, Policy, PolicyError, load_policy
+from ditto_compiler.planning.modules import state
+from ditto_compiler.policy import OpFeatures, Policy, PolicyError, load_policy
 from ditto_compiler.rings.numbers import divisions_to_products, ops_with_results
 from ditto_compiler.structure import reducer
 
@@ -87,16 +88,3 @@ class DittoApplyRules(Pass):
 def _who(policy: Policy, features: OpFeatures) -> str:
     rules = [rule.name for rule in policy.rules if rule.is_beside and rule.matches(features)]
     return f"rule '{rules[-1]}' of policy '{policy.name}'"
-
-
-def state(op: ir.Operation, said: BesideChoice) -> None:
-    """Puts what was decided of an op on it."""
-    for name, value in ((names.FRACTION, said.fraction), (names.SPARE, said.spare)):
-        if value is not None:
-            op.attributes[name] = names.int_attribute(value, op.context)
-    if said.factors is not None:
-        op.attributes[names.FACTORS] = ir.DenseI64ArrayAttr.get(list(said.factors), op.context)
-    if said.loose is not None:
-        op.attributes[names.LOOSE] = names.int_attribute(said.loose, op.context)
-    if said.error is not None:
-        op.attributes[names.ERROR] = ir.FloatAttr.get(ir.F64Type.get(op.context), said.error, op.location)

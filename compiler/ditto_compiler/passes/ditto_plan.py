@@ -6,15 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ditto_compiler.beside.placement import FRACTION_BITS
 from ditto_compiler.errors import DittoError
-from ditto_compiler.ir import copy_module, entry_function, ir
+from ditto_compiler.ir import ir
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.passes.ditto_apply_rules import state
-from ditto_compiler.planning.keys import keys_of
-from ditto_compiler.planning.problem import Decided, Objective, PlanError, Problem
-from ditto_compiler.policy import BesideChoice
-from ditto_compiler.rings.numbers import Limits, Numbers, divisions_to_products, ops_with_results, prepare
+from ditto_compiler.planning.modules import problem_of, write
+from ditto_compiler.planning.problem import Objective, PlanError
+from ditto_compiler.rings.numbers import divisions_to_products
 
 
 @dataclass(frozen=True)
@@ -102,52 +99,4 @@ class DittoPlan(Pass):
             entry.operation,
             f"{decided.cost:.6g} {problem.objective.unit} for a noise of {decided.noise:.3g}, within "
             f"{decided.gap:.2%} of the least",
-        )
-
-
-def problem_of(
-    module: ir.Module,
-    objective: Objective,
-    *,
-    tie: bool = True,
-    loose: int = 64,
-    margin_bits: int = 1,
-    large: int = 1 << 10,
-) -> Problem:
-    """What there is to decide of a module whose divisions by constants are products.
-
-    Raises:
-        PlanError: as for `Problem`.
-    """
-    copy = copy_module(module)
-    entry = entry_function(copy)
-    assert entry is not None
-    prepare(entry)
-    limits = Limits(
-        significant_bits=15,
-        fraction_bits=FRACTION_BITS,
-        margin_bits=margin_bits,
-        least_bits=11,
-        large=large,
-        round_bits=1 << 17,
-    )
-    return Problem(Numbers(copy, entry, limits), objective, tie=tie, loose=loose)
-
-
-def write(module: ir.Module, decided: Decided, loose: int) -> None:
-    """Puts decisions on the ops of the module that they are about."""
-    entry = entry_function(module)
-    assert entry is not None
-    ops = ops_with_results(entry)
-    by_key = dict(zip(keys_of(ops), ops, strict=True))
-    for key, decision in decided.decisions.items():
-        state(
-            by_key[key],
-            BesideChoice(
-                decision.frac,
-                decision.spare or None,
-                decision.factors,
-                decision.error,
-                None if decision.error is None else loose,
-            ),
         )

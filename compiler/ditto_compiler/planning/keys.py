@@ -18,6 +18,8 @@ from ditto_compiler.scopes import scope_of
 
 _NUMBER = re.compile(r"\d+")
 
+_MAGIC = re.compile(r"([*?[])")
+
 
 class Key(NamedTuple):
     """What an op is called."""
@@ -61,9 +63,10 @@ def tied(ops: Sequence[ir.Operation], keys: Sequence[Key]) -> list[Key]:
 
 def patterns(scopes: Sequence[str], others: Iterable[str]) -> tuple[str, ...]:
     """Globs that match some scopes, and none of the others: one with stars for their numbers, if that does."""
-    if len(scopes) == 1:
-        return tuple(scopes)
-    pattern = _NUMBER.sub("*", scopes[0])
+    exact = tuple(dict.fromkeys(_MAGIC.sub(r"[\1]", scope) for scope in scopes))
+    if len(exact) == 1:
+        return exact
+    pattern = _NUMBER.sub("*", exact[0])
     taken = any(fnmatch.fnmatchcase(other, pattern) for other in others)
     alike = all(fnmatch.fnmatchcase(scope, pattern) for scope in scopes)
-    return (pattern,) if alike and not taken else tuple(scopes)
+    return (pattern,) if alike and not taken else exact

@@ -23,7 +23,14 @@ from ditto_compiler.planning.functions import NOISE, Choice, Gains, choices, lea
 from ditto_compiler.planning.keys import Key, keys_of, tied
 from ditto_compiler.planning.linear import Infeasible, Linear, LinearProgram, NothingFound, Solution
 from ditto_compiler.protocols.comparison_batches import comparison_rounds
-from ditto_compiler.rings.numbers import Numbers, factors, multiplications, needed_bits, ops_with_results
+from ditto_compiler.rings.numbers import (
+    Number,
+    Numbers,
+    factors,
+    multiplications,
+    needed_bits,
+    ops_with_results,
+)
 
 SHARES = 1 / 4
 """Variance of truncation on shares, in squared units of the last place: three parts are rounded, 1/12 each."""
@@ -318,6 +325,10 @@ class Problem:
         if not found:
             raise PlanError(f"{key}: no terms of this function are exact enough by themselves")
         return found, [choice.spread(gains) for choice in found]
+
+    def number(self, key: Key) -> Number:
+        """What is known of the result of an op that stands for those that are tied to it."""
+        return self._known.of[self.instances[key][0].results[0]]
 
     def is_few(self, key: Key) -> bool:
         """Whether a function is of few elements."""
