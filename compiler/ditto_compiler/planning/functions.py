@@ -36,6 +36,7 @@ class Choice(NamedTuple):
         words: of these, how many grow by one for each bit more of the result's ring.
         whole: integer bits that its argument's ring has to have.
         read: fraction bits of its argument that it reads.
+        word: bits of its words, of which there are 64 at most.
         noise: mean square of what rounding adds to a result.
         variance: of what the terms are off by, over the arguments that were seen.
         bias: the mean of it.
@@ -47,6 +48,7 @@ class Choice(NamedTuple):
     words: int
     whole: int
     read: int
+    word: int
     noise: float
     variance: float
     bias: float
@@ -138,6 +140,7 @@ def _choice(op: ir.Operation, terms: Terms, error: float) -> Choice:
         words,
         terms.ring - terms.frac,
         terms.frac,
+        terms.word_ring,
         rounding**2,
         float(off.var()),
         float(off.mean()),

@@ -71,7 +71,8 @@ class Objective:
             NetworkError: it is none of these.
         """
         if text == "bytes":
-            return Objective(text, "bytes", 1.0, 0.0)
+            # So many more are sent rather than wait for another round.
+            return Objective(text, "bytes", 1.0, 4096.0)
         if text == "rounds":
             # Of plans with as few rounds, the one that sends least.
             return Objective(text, "rounds", 1e-10, 1.0)
@@ -605,6 +606,8 @@ class _Built:
             sent = numel(value) * choice.bits / 8 * self._objective.byte
             self._costs[one] = self._costs.get(one, 0.0) + sent
         spare = self._variable(_Symbol("spare", key))
+        wide = {one: float(choice.word) for one, choice in self._options(key)}
+        self.program.constrain({**wide, spare: 1.0}, high=float(WIDEST))
         words = min(choice.words for choice in self._choices[key])
         self._costs[spare] = self._costs.get(spare, 0.0) + numel(value) * words / 8 * self._objective.byte
 
@@ -700,8 +703,9 @@ class _Built:
         for key, ops in self._problem._functions.items():
             choice = self._chosen(key, solution)
             least = solution.whole(self._variables[_Symbol("read", key)])
+            spare = solution.whole(self._variables[_Symbol("spare", key)])
             for op in ops:
-                result = Fxp(self._known.of[op.results[0]].least + choice.frac, choice.frac)
+                result = Fxp(self._known.of[op.results[0]].least + spare + choice.frac, choice.frac)
                 fracs = range(min(least, choice.read), choice.read + 1)
                 if any(
                     isinstance(

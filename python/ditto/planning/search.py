@@ -90,7 +90,8 @@ def plan(
         fn: as for `ditto.compile`.
         samples: tuples of arguments, typical of what the program will see. The last third is held out; of one
             sample, it is the same.
-        error: largest absolute difference of an output to plaintext; by default what `policy` has.
+        error: largest absolute difference of an output to plaintext. By default outputs differ as much as with
+            `policy`, in the root mean square.
         rel_error: instead, as a part of the largest output.
         quality: instead, a function of the private and the plaintext outputs; with `least`, its least value.
         least: see `quality`.
@@ -138,7 +139,6 @@ def plan(
             gap,
             bar,
         )
-        base = search.base
         if rel_error is not None:
             error = rel_error * search.largest
         if max_bytes is not None:
@@ -147,7 +147,7 @@ def plan(
             assert least is not None
             found = search.within_quality(quality, least)
         else:
-            found = search.within(base.error if error is None else error)
+            found = search.like_base() if error is None else search.within(error)
         return search.finished(found, presets)
 
 
@@ -239,6 +239,7 @@ class _Search:
         self.remarks = (
             [] if held_out else ["there is one sample, so none was held out: errors are of this one"]
         )
+        self._asked = 0.0
         bar("calibrating")
         self._ranges = calibrate(
             fn,
@@ -248,7 +249,7 @@ class _Search:
             static_argnums=static_argnums,
             max_public_constant=max_public_constant,
         )
-        self._calibrate = lambda other: calibrate(
+        self._calibrate: Callable[[Policy], Ranges] = lambda other: calibrate(
             fn,
             training,
             policy=other,
@@ -399,31 +400,48 @@ class _Search:
         base = str(Path(base).resolve()) if base.endswith(".toml") else base
         return policy_text("plan", base, description, {}, rules)
 
-    def within(self, error: float, quality: Quality | None = None) -> _Candidate:
-        """The cheapest plan that was measured to keep an error; the model is told how far off it was."""
+    def within(self, error: float) -> _Candidate:
+        """The cheapest plan that was measured to keep a largest error."""
+        self._asked = error
+        return self._keeping(error, "an error", self._ratio, lambda measured: measured.error)
+
+    def like_base(self) -> _Candidate:
+        """The cheapest plan that was measured to err as the base policy does, as root mean square.
+
+        The largest of many errors is a matter of chance; what they are in the mean is not.
+        """
+        bound = max(self.base.deviation, 1e-9 * self.largest)
+        return self._keeping(bound, "a deviation", 1.0, lambda measured: measured.deviation)
+
+    def _keeping(
+        self, bound: float, what: str, ratio: float, measured_as: Callable[[Measured], float]
+    ) -> _Candidate:
+        """The cheapest plan that was measured to keep a bound.
+
+        The noise model is told how large `measured_as` was, in parts of the deviation that it predicted: `ratio`,
+        until that is known.
+        """
         best: _Candidate | None = None
-        ratio = self._ratio
         for _ in range(ATTEMPTS):
-            found = self._candidate(error / ratio, quality)
-            kept = found.measured.error <= error
+            found = self._candidate(bound / ratio)
+            measured = measured_as(found.measured)
+            kept = measured <= bound and found.measured.error < math.inf
             if kept and (best is None or self._cost(found) < self._cost(best)):
                 best = found
             if found.measured.error == math.inf:
                 ratio *= 2
                 continue
-            measured = found.measured.error / self._deviation(found.decided)
-            if kept and found.measured.error >= CLOSE * error:
+            if kept and measured >= CLOSE * bound:
                 break
-            new = measured * (1.0 if kept else 1.03) if measured > 0 else ratio / 2
-            if abs(new / ratio - 1) < 0.01:
+            seen = measured / self._deviation(found.decided)
+            before, ratio = ratio, max(seen, ratio / 4) if kept else max(seen, ratio) * 1.03
+            if abs(ratio / before - 1) < 0.01:
                 break
-            ratio = max(new, ratio / 4) if kept else max(new, ratio * 1.02)
         if best is None:
             raise PlanningError(
-                f"no plan kept an error of {error:.3g} on the held-out samples; the last one had "
-                f"{found.measured.error:.3g}. Ask for more, or calibrate on more samples"
+                f"no plan kept {what} of {bound:.3g} on the held-out samples; the last one had {measured:.3g}. Ask "
+                "for more, or calibrate on more samples"
             )
-        self._ratio = ratio
         return best
 
     def _cost(self, found: _Candidate) -> float:
@@ -493,7 +511,7 @@ class _Search:
             try:
                 others[other.name] = self._measured(self._compiled(other, self._calibrate(other)))
             except CompileError as error:
-                self.remarks.append(f"{name} does not compile: {error.diagnostics[0].message}")
+                self.remarks.append(f"{name} does not compile: {error}")
         front = []
         for factor in sorted((1.0, *FRONT)) if presets else ():
             try:
@@ -509,7 +527,7 @@ class _Search:
             ranges=self._ranges,
             text=found.text,
             objective=self._objective.name,
-            asked=found.bound * self._ratio,
+            asked=self._asked or self._ratio * found.bound,
             measured=found.measured,
             predicted_error=self._ratio * self._deviation(found.decided),
             predicted_cost=found.decided.cost,
