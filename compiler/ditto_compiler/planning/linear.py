@@ -93,14 +93,18 @@ class LinearProgram:
         for variable, factor in self._objective.items():
             objective[variable] = factor
         scale = float(np.abs(objective).max()) or 1.0
-        found = milp(
-            objective / scale,
-            integrality=np.array(self._whole, np.uint8),
-            bounds=Bounds(np.array(self._low), np.array(self._high)),
-            constraints=[self._matrix(count)] if self._rows else [],
-            options={"time_limit": seconds, "mip_rel_gap": gap},
-        )
-        if found.status == 2:
+        for presolve in (True, False):
+            found = milp(
+                objective / scale,
+                integrality=np.array(self._whole, np.uint8),
+                bounds=Bounds(np.array(self._low), np.array(self._high)),
+                constraints=[self._matrix(count)] if self._rows else [],
+                options={"time_limit": seconds, "mip_rel_gap": gap, "presolve": presolve},
+            )
+            # Presolve has called programs infeasible that are not.
+            if found.status != 2:
+                break
+        else:
             raise Infeasible("no values satisfy all constraints")
         if found.x is None:
             raise NothingFound(f"nothing was found in {seconds:g} s: {found.message}")

@@ -31,6 +31,7 @@ from ditto_compiler.rings.numbers import (
     needed_bits,
     ops_with_results,
 )
+from ditto_compiler.structure import REPEATING, constant
 
 SHARES = 1 / 4
 """Variance of truncation on shares, in squared units of the last place: three parts are rounded, 1/12 each."""
@@ -40,6 +41,9 @@ ROUNDED = 1 / 12
 
 FEWEST, MOST = 4, 22
 """Significant bits of a number."""
+
+TINY = 2.0**-20
+"""Parts of the bound on noise that are not counted; the solver's numbers are not that exact."""
 
 FEW = 1 << 11
 """Elements up to which a function's result may be made in a wider ring."""
@@ -257,7 +261,7 @@ class Problem:
             symbol = self._frac(op.operands[0])
             if symbol is not None:
                 self._floors[symbol] = max(self._floors[symbol], needed_bits(op))
-        elif effect is None or (effect is Effect.LESS and names.SLACK not in op.attributes):
+        elif effect is None or (effect is Effect.LESS and not _is_continuous(op)):
             # Where a bit decides, or the engine reads it: what is known of errors does not count there.
             for value in op.operands:
                 self._keep(value)
@@ -438,8 +442,10 @@ class _Built:
         added = [weight * 4.0**-bits for bits in range(low, high + 1)]
         if exact:
             added[-1] = 0.0
-        spread = self.program.variable(added[-1], math.inf)
+        spread = self.program.variable(added[-1] if added[-1] > TINY else 0.0, math.inf)
         for bits, (here, after) in enumerate(itertools.pairwise(added), low):
+            if here < TINY:
+                break
             # spread >= here + (after - here) (variable - bits)
             self.program.constrain({spread: 1.0, variable: here - after}, low=here + (here - after) * bits)
         self._added[spread] = 1.0
@@ -755,6 +761,49 @@ class _Built:
             bits = whole(frac) if self._problem.kind(value).of == "planned" else None
             return Decision(key, bits, spare, reads, None, noise)
         return Decision(key, None, spare, None, None, 0.0) if spare else None
+
+
+def _is_continuous(less: ir.Operation) -> bool:
+    """Whether it matters little if a comparison is wrong about numbers near its thresholds.
+
+    So it is where slack is allowed, of clips, which choose between a number and the threshold, and of maxima and
+    minima, which choose between two by their difference.
+    """
+    if names.SLACK in less.attributes:
+        return True
+    compared = less.operands[0]
+    encoding, made = encoding_of(compared), defining_op(compared)
+    assert isinstance(encoding, Fxp)
+    thresholds = ir.DenseI64ArrayAttr(less.attributes[names.THRESHOLDS])
+    for result, threshold in zip(less.results, thresholds, strict=True):
+        for select in _choosing(result):
+            if select is None:
+                return False
+            branches = [select.operands[1], select.operands[2]]
+            if compared in branches:
+                other = constant(branches[1 - branches.index(compared)])
+                if other is None or abs(other - threshold * 2.0**-encoding.frac) > 2.0 ** -(
+                    encoding.frac - 1
+                ):
+                    return False
+            elif (
+                made is None
+                or made.name != "stablehlo.subtract"
+                or threshold
+                or {*branches} != {*made.operands}
+            ):
+                return False
+    return True
+
+
+def _choosing(predicate: ir.Value) -> Iterator[ir.Operation | None]:
+    """The selections that a boolean decides, also as its copies; None for any other use."""
+    for use in predicate.uses:
+        user = use.owner.operation
+        if user.name in REPEATING:
+            yield from _choosing(user.results[0])
+        else:
+            yield user if user.name == "stablehlo.select" and user.operands[0] == predicate else None
 
 
 def _sum(*terms: Linear) -> dict[int, float]:
