@@ -27,11 +27,11 @@ from ditto_compiler.rings.numbers import (
     Number,
     Numbers,
     factors,
+    is_continuous,
     multiplications,
     needed_bits,
     ops_with_results,
 )
-from ditto_compiler.structure import REPEATING, constant
 
 SHARES = 1 / 4
 """Variance of truncation on shares, in squared units of the last place: three parts are rounded, 1/12 each."""
@@ -39,8 +39,11 @@ SHARES = 1 / 4
 ROUNDED = 1 / 12
 """Of rounding where the number is known: of an input by the client, of what is public by everybody."""
 
-FEWEST, MOST = 4, 22
-"""Significant bits of a number."""
+FEWEST, MOST = 5, 22
+"""Significant bits of a number. With fewer, noise is so large that slopes do not tell what becomes of it."""
+
+FEWEST_OF_FEW = 9
+"""Of one of few elements, whose bits cost next to nothing."""
 
 TINY = 2.0**-20
 """Parts of the bound on noise that are not counted; the solver's numbers are not that exact."""
@@ -261,7 +264,7 @@ class Problem:
             symbol = self._frac(op.operands[0])
             if symbol is not None:
                 self._floors[symbol] = max(self._floors[symbol], needed_bits(op))
-        elif effect is None or (effect is Effect.LESS and not _is_continuous(op)):
+        elif effect is None or (effect is Effect.LESS and not is_continuous(op)):
             # Where a bit decides, or the engine reads it: what is known of errors does not count there.
             for value in op.operands:
                 self._keep(value)
@@ -314,7 +317,7 @@ class Problem:
         op = max(self._functions[key], key=lambda op: self._known.of[op.results[0]].least)
         number, gains = self._known.of[op.results[0]], Gains(*self._gains[key])
         symbol = _Symbol("frac", key)
-        floor = max(least_fraction(number.bound, FEWEST), self._floors[symbol])
+        floor = max(least_fraction(number.bound, self.fewest(key)), self._floors[symbol])
         top = min(least_fraction(number.bound, MOST), MOST_FRAC, WIDEST - number.least)
         banned = {error for of, error in self._impossible if of == key}
         found = choices(
@@ -338,6 +341,10 @@ class Problem:
     def is_few(self, key: Key) -> bool:
         """Whether a function is of few elements."""
         return key not in self._functions or numel(self._functions[key][0].results[0]) <= FEW
+
+    def fewest(self, key: Key) -> int:
+        """Significant bits that the result of an op, and what it reads, have at least."""
+        return FEWEST_OF_FEW if numel(self.instances[key][0].results[0]) <= FEW else FEWEST
 
     # The linear program.
 
@@ -457,7 +464,7 @@ class _Built:
         if symbol.what == "spare":
             few = self._problem.is_few(symbol.key)
             return 0, max(0, min(WIDEST - max(self._known.of[v].least for v in values), 40)) if few else 0
-        low = max(least_fraction(bound, FEWEST) for bound in bounds)
+        low = max(least_fraction(bound, self._problem.fewest(symbol.key)) for bound in bounds)
         high = min(MOST_FRAC, *(least_fraction(bound, MOST) for bound in bounds))
         high = min(high, *(WIDEST - self._known.of[value].least for value in values))
         if symbol.what == "read":
@@ -761,49 +768,6 @@ class _Built:
             bits = whole(frac) if self._problem.kind(value).of == "planned" else None
             return Decision(key, bits, spare, reads, None, noise)
         return Decision(key, None, spare, None, None, 0.0) if spare else None
-
-
-def _is_continuous(less: ir.Operation) -> bool:
-    """Whether it matters little if a comparison is wrong about numbers near its thresholds.
-
-    So it is where slack is allowed, of clips, which choose between a number and the threshold, and of maxima and
-    minima, which choose between two by their difference.
-    """
-    if names.SLACK in less.attributes:
-        return True
-    compared = less.operands[0]
-    encoding, made = encoding_of(compared), defining_op(compared)
-    assert isinstance(encoding, Fxp)
-    thresholds = ir.DenseI64ArrayAttr(less.attributes[names.THRESHOLDS])
-    for result, threshold in zip(less.results, thresholds, strict=True):
-        for select in _choosing(result):
-            if select is None:
-                return False
-            branches = [select.operands[1], select.operands[2]]
-            if compared in branches:
-                other = constant(branches[1 - branches.index(compared)])
-                if other is None or abs(other - threshold * 2.0**-encoding.frac) > 2.0 ** -(
-                    encoding.frac - 1
-                ):
-                    return False
-            elif (
-                made is None
-                or made.name != "stablehlo.subtract"
-                or threshold
-                or {*branches} != {*made.operands}
-            ):
-                return False
-    return True
-
-
-def _choosing(predicate: ir.Value) -> Iterator[ir.Operation | None]:
-    """The selections that a boolean decides, also as its copies; None for any other use."""
-    for use in predicate.uses:
-        user = use.owner.operation
-        if user.name in REPEATING:
-            yield from _choosing(user.results[0])
-        else:
-            yield user if user.name == "stablehlo.select" and user.operands[0] == predicate else None
 
 
 def _sum(*terms: Linear) -> dict[int, float]:

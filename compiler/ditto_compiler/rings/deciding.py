@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ditto_compiler.beside.functions import fitted_terms
 from ditto_compiler.beside.placement import Effect
@@ -23,7 +23,15 @@ from ditto_compiler.ops.scales import (
     is_constant,
     is_free,
 )
-from ditto_compiler.rings.numbers import Number, Numbers, factors, magnitude, multiplications, needed_bits
+from ditto_compiler.rings.numbers import (
+    Number,
+    Numbers,
+    factors,
+    is_continuous,
+    magnitude,
+    multiplications,
+    needed_bits,
+)
 
 FEW = 1 << 11
 """Elements up to which rounds matter more than bytes."""
@@ -67,6 +75,9 @@ class Decider:
         """Takes fraction bits from results that no use has a use for, and adds what functions ask for."""
         if self._known.effect(op) is Effect.FUNCTION:
             self._need(op.operands[0], needed_bits(op))
+        if self._known.effect(op) is Effect.LESS and not is_continuous(op):
+            # What is cut off two equal numbers apart is not the same; so `x == x.max()` has all bits of x.
+            self._need(op.operands[0], max(self._chosen_fracs(op.operands[0]), default=0))
         for result in op.results:
             number = self._numbers.get(result)
             if number is None or self._known.effect(op) is None:
@@ -78,6 +89,19 @@ class Decider:
             if self._known.effect(op) in (Effect.LOCAL, Effect.SELECT):
                 for operand in op.operands:
                     self._need(operand, number.needed)
+
+    def _chosen_fracs(self, value: ir.Value) -> Iterator[int]:
+        """Fraction bits of the numbers that a value, or a difference, was chosen from."""
+        op = defining_op(value)
+        effect = None if op is None else self._known.effect(op)
+        if op is None or not (
+            op.name == "stablehlo.subtract" or effect is Effect.SELECT or self._known.moves(op)
+        ):
+            if value in self._numbers and not is_constant(value):
+                yield self._numbers[value].frac
+            return
+        for operand in op.operands:
+            yield from self._chosen_fracs(operand)
 
     def _need(self, value: ir.Value, bits: int) -> None:
         number = self._numbers.get(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
@@ -32,7 +33,7 @@ from ditto_compiler.ops.scales import (
     multiply_by_reciprocal,
     working_scale,
 )
-from ditto_compiler.structure import is_float, through_repeating
+from ditto_compiler.structure import REPEATING, constant, is_float, through_repeating
 
 
 @dataclass
@@ -279,12 +280,20 @@ class Numbers:
                 found = moves and whole.issuperset(numbers)
             if found and isinstance(encoding_of(op.results[0]), Fxp):
                 whole.add(op.results[0])
-        for op in reversed(self.ops[:-1]):
-            users = [use.owner.operation for use in op.results[0].uses] if len(op.results) else []
-            if not all(
-                is_product(user) or (len(user.results) and user.results[0] in whole) for user in users
-            ):
-                whole.difference_update(op.results)
+        count = -1
+        while count != len(whole):
+            count = len(whole)
+            for op in reversed(self.ops[:-1]):
+                users = [use.owner.operation for use in op.results[0].uses] if len(op.results) else []
+                if not all(
+                    is_product(user) or (len(user.results) and user.results[0] in whole) for user in users
+                ):
+                    whole.difference_update(op.results)
+            # What is moved has a fraction if that has which it is moved from: nothing is to be cut off.
+            for op in self.ops[:-1]:
+                numbers = [v for v in op.operands if isinstance(encoding_of(v), Fxp)]
+                if len(op.results) and not whole.issuperset(numbers):
+                    whole.difference_update(op.results)
         return whole
 
     def _find_donated(self) -> dict[ir.Value, ir.Value]:
@@ -370,6 +379,49 @@ def multiplications(op: ir.Operation) -> int:
     if op.name == "stablehlo.convolution":
         return numel(op.results[0]) * numel(op.operands[1])
     return 0
+
+
+def is_continuous(less: ir.Operation) -> bool:
+    """Whether it matters little if a comparison is wrong about numbers near its thresholds.
+
+    So it is where slack is allowed, of clips, which choose between a number and the threshold, and of maxima and
+    minima, which choose between two by their difference.
+    """
+    if names.SLACK in less.attributes:
+        return True
+    compared = less.operands[0]
+    encoding, made = encoding_of(compared), defining_op(compared)
+    assert isinstance(encoding, Fxp)
+    thresholds = ir.DenseI64ArrayAttr(less.attributes[names.THRESHOLDS])
+    for result, threshold in zip(less.results, thresholds, strict=True):
+        for select in _choosing(result):
+            if select is None:
+                return False
+            branches = [select.operands[1], select.operands[2]]
+            if compared in branches:
+                other = constant(branches[1 - branches.index(compared)])
+                if other is None or abs(other - threshold * 2.0**-encoding.frac) > 2.0 ** -(
+                    encoding.frac - 1
+                ):
+                    return False
+            elif (
+                made is None
+                or made.name != "stablehlo.subtract"
+                or threshold
+                or {*branches} != {*made.operands}
+            ):
+                return False
+    return True
+
+
+def _choosing(predicate: ir.Value) -> Iterator[ir.Operation | None]:
+    """The selections that a boolean decides, also as its copies; None for any other use."""
+    for use in predicate.uses:
+        user = use.owner.operation
+        if user.name in REPEATING:
+            yield from _choosing(user.results[0])
+        else:
+            yield user if user.name == "stablehlo.select" and user.operands[0] == predicate else None
 
 
 def prepare(entry: func.FuncOp) -> None:

@@ -42,10 +42,10 @@ from ditto_compiler.xla import XlaFunction
 Quality = Callable[[Any, Any], float]
 """Of private and of plaintext outputs: how good the former are."""
 
-ATTEMPTS = 5
+ATTEMPTS = 6
 """How often a bound is adjusted to what was measured."""
 
-CLOSE = 0.9
+CLOSE = 0.97
 """The part of an allowed error that is used at least, if a few attempts find how."""
 
 SEEDS = 3
