@@ -108,7 +108,9 @@ def choices(
             if isinstance(terms, str):
                 continue
             made = _choice(op, terms, error)
-            spread = (made.variance * gains.each + made.bias**2 * gains.together) / budget
+            # Words are rounded as coarsely as the error allows.
+            coarse = max(0.0, made.noise - (NOISE * 2.0**-frac) ** 2)
+            spread = ((coarse + made.variance) * gains.each + made.bias**2 * gains.together) / budget
             if spread > 1:
                 break
             found.append(made)

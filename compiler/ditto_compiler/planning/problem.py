@@ -45,6 +45,9 @@ FEWEST, MOST = 5, 22
 FEWEST_OF_FEW = 9
 """Of one of few elements, whose bits cost next to nothing."""
 
+STEP_BITS = 2
+"""Binary logarithm of the arguments that a function's range has at least."""
+
 TINY = 2.0**-20
 """Parts of the bound on noise that are not counted; the solver's numbers are not that exact."""
 
@@ -263,7 +266,7 @@ class Problem:
             self._weigh_read(op, 0, op.operands[0])
             symbol = self._frac(op.operands[0])
             if symbol is not None:
-                self._floors[symbol] = max(self._floors[symbol], needed_bits(op))
+                self._floors[symbol] = max(self._floors[symbol], needed_bits(op), _steps(op))
         elif effect is None or (effect is Effect.LESS and not is_continuous(op)):
             # Where a bit decides, or the engine reads it: what is known of errors does not count there.
             for value in op.operands:
@@ -471,6 +474,9 @@ class _Built:
             kinds = [self._problem.kind(value) for value in values]
             limits = [kind.frac for kind in kinds if kind.of != "planned"]
             high = min([high, *limits])
+            if symbol.key in self._choices:
+                # Terms read as many bits as make a difference to them.
+                low = min(choice.read for choice in self._choices[symbol.key])
         floor = self._problem._floors.get(symbol, 0)
         low, high = min(max(low, floor), max(high, floor)), max(high, floor)
         weight = self._problem._noise.get(symbol, 0.0) / self._noise
@@ -768,6 +774,13 @@ class _Built:
             bits = whole(frac) if self._problem.kind(value).of == "planned" else None
             return Decision(key, bits, spare, reads, None, noise)
         return Decision(key, None, spare, None, None, 0.0) if spare else None
+
+
+def _steps(op: ir.Operation) -> int:
+    """Fraction bits with which a function's range has some arguments to tell apart."""
+    low, high = names.get_float(op, names.LOW), names.get_float(op, names.HIGH)
+    assert low is not None and high is not None
+    return max(0, STEP_BITS - math.floor(math.log2(high - low)))
 
 
 def _sum(*terms: Linear) -> dict[int, float]:

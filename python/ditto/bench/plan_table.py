@@ -191,7 +191,9 @@ def _rows(name: str, about: Planned, objective: str, cluster: LocalCluster) -> I
 
 def main(programs: Sequence[str], objective: str, json_path: Path | None = None) -> None:
     """Prints the table; writes it as JSON too if a path is given."""
-    rows = list(measure(programs or list(PROGRAMS), objective))
+    rows = []
+    for row in measure(programs or list(PROGRAMS), objective):
+        rows.append(row)
     if json_path is not None:
         json_path.write_text(json.dumps(rows, indent=1))
     Console().print(table(rows))

@@ -48,6 +48,9 @@ ATTEMPTS = 6
 CLOSE = 0.97
 """The part of an allowed error that is used at least, if a few attempts find how."""
 
+CLOSER = 1.01
+"""How much further apart bounds have to be to be worth another attempt."""
+
 SEEDS = 3
 """Of shares, for each held-out sample."""
 
@@ -422,21 +425,25 @@ class _Search:
         until that is known.
         """
         best: _Candidate | None = None
+        low, high, target = 0.0, math.inf, bound / ratio
         for _ in range(ATTEMPTS):
-            found = self._candidate(bound / ratio)
+            found = self._candidate(target)
             measured = measured_as(found.measured)
-            kept = measured <= bound and found.measured.error < math.inf
-            if kept and (best is None or self._cost(found) < self._cost(best)):
-                best = found
-            if found.measured.error == math.inf:
-                ratio *= 2
-                continue
-            if kept and measured >= CLOSE * bound:
+            if measured <= bound and found.measured.error < math.inf:
+                low = max(low, target)
+                if best is None or self._cost(found) < self._cost(best):
+                    best = found
+            else:
+                high = min(high, target)
+            if measured < math.inf:
+                self._ratio = measured / self._deviation(found.decided)
+            if (best is found and measured >= CLOSE * bound) or high < CLOSER * low:
                 break
-            seen = measured / self._deviation(found.decided)
-            before, ratio = ratio, max(seen, ratio / 4) if kept else max(seen, ratio) * 1.03
-            if abs(ratio / before - 1) < 0.01:
-                break
+            scaled = target * min(4.0, max(0.25, bound / measured if measured else 4.0))
+            # A little less than what was just too much, and what is known to be too little or too much not again.
+            scaled *= 1.0 if measured <= bound else 0.98
+            between = math.sqrt(low * high) if low and high < math.inf else scaled
+            target = scaled if CLOSER * low < scaled < high / CLOSER else between
         if best is None:
             raise PlanningError(
                 f"no plan kept {what} of {bound:.3g} on the held-out samples; the last one had {measured:.3g}. Ask "
