@@ -133,8 +133,8 @@ class Rule:
             raise PolicyError(f"rule '{self.name}': loose must be in [1, {MOST_LOOSE}], got {self.loose}")
         if self.nth and not self.is_beside:
             raise PolicyError(
-                f"rule '{self.name}': nth counts ops beside the engine, so the rule must set fraction, spare, "
-                "factors or error"
+                f"rule '{self.name}': nth counts ops beside the engine, so the rule must set fraction, "
+                "spare, factors, error or loose"
             )
         if any(number < 0 for number in self.nth):
             raise PolicyError(f"rule '{self.name}': nth counts from 0, got {list(self.nth)}")

@@ -33,9 +33,9 @@ def compile(
             the `pathlib.Path` of a file, or a module (which is changed).
         example_args: arrays, numbers or `jax.ShapeDtypeStruct`s in the nesting that the program will be
             called with; for StableHLO, nothing.
-        policy: preset, path of a TOML file, a `Policy`, or what `ditto.plan` made, with its ranges. "auto" plans
-            with the example arguments, which must be numbers then, as the only sample: for as small an error
-            as `ditto` has.
+        policy: preset, path of a TOML file, a `Policy`, or what `ditto.plan` made, with its ranges. "auto"
+            plans with the example arguments, which must be numbers then, as the only sample: for as small an
+            error as `ditto` has.
         visibility: "secret", "public", or a pytree prefix of the arguments (for StableHLO, a list). Behind
             either may stand whose data it is: with "secret:clinic", parties take the argument only from
             whom they know as `clinic`.

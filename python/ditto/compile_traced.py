@@ -28,7 +28,7 @@ def compile_traced(
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
 ) -> Program:
-    """The program of a traced function, whose module is changed; arguments and errors as of `ditto.compile`."""
+    """The program of a traced function, whose module is changed; all else as for `ditto.compile`."""
     measured = ranges if ranges is None or isinstance(ranges, Ranges) else Ranges.load(ranges)
     if guard and measured is not None:
         measured = measured.widened(GUARD_MARGIN)

@@ -17,6 +17,7 @@ from ditto_tools.compiling import POLICY_HELP, compile_source
 from ditto_tools.deposit_command import deposit_command, digest_command
 from ditto_tools.doctor_command import doctor_command
 from ditto_tools.input_files import read_arrays
+from ditto_tools.plan_command import plan_command
 from ditto_tools.report_command import report_command
 from ditto_tools.run_command import receive_command, run_command
 from ditto_tools.simulate_command import simulate_command
@@ -115,6 +116,7 @@ for command in (
     deposit_command,
     digest_command,
     doctor_command,
+    plan_command,
     receive_command,
     report_command,
     run_command,
@@ -168,6 +170,19 @@ def _encoding(text: str) -> tuple[int, int]:
     except (ValueError, EncodingError):
         raise click.BadParameter(f"'{text}' is no RING/FRACTION such as 64/18") from None
     return ring, frac
+
+
+@bench.command("plan")
+@click.option("--programs", default="", help="Separated by commas; default: all seven.")
+@click.option(
+    "--objective", default="bytes", show_default=True, help="bytes, rounds, lan, wan or BANDWIDTH,RTT."
+)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
+def bench_plan(programs: str, objective: str, json_path: Path | None) -> None:
+    """What plans save beside the ditto preset, at its error and at half the bits of it."""
+    from ditto.bench.plan_table import main as run_bench
+
+    run_bench([name.strip() for name in programs.split(",") if name.strip()], objective, json_path)
 
 
 @bench.command("links")

@@ -395,7 +395,7 @@ def _fit(problem: _Problem, results: list[_Result], fewer: int) -> Terms | str:
 
 
 def _core(problem: _Problem) -> tuple[int, int]:
-    """The arguments for which the error is what was asked for; at the ends of the range, all beyond as well."""
+    """The arguments for which the error is what was asked for; at an end of the range, all beyond as well."""
     (first, last), (low, high) = problem.core, problem.ends
     return (
         problem.low if first <= low else math.ceil(math.ldexp(first, problem.frac)),

@@ -329,7 +329,8 @@ def rounding(terms: Terms) -> float:
 def deviation(terms: Terms) -> float:
     """Root mean square of what words and truncation add to results, in units of their last place.
 
-    Words and what they are multiplied by are rounded, 1/12 of a squared place each; so are two parts of the sum.
+    Words and what they are multiplied by are rounded, 1/12 of a squared place each; so are two parts of the
+    sum.
     """
     variance = 0.0
     for term in terms.terms:

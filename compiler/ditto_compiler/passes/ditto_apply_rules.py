@@ -25,8 +25,8 @@ class DittoApplyRules(Pass):
 
     Rules with `fraction`, `spare`, `factors` or `error` speak of ops as ditto-assign-rings finds them, after
     functions, reductions and comparisons have been written out: by op, scope, and `nth`, the number among the
-    ops of that name in that scope. What they say becomes `ditto.fraction`, `ditto.spare`, `ditto.factors`, and
-    the error of a `ditto.oneshot`. A division by a constant is a product from here on.
+    ops of that name in that scope. What they say becomes `ditto.fraction`, `ditto.spare`, `ditto.factors`,
+    and the error of a `ditto.oneshot`. A division by a constant is a product from here on.
 
     Requires: casts inserted, rings not yet assigned. Keeps: everything else.
 

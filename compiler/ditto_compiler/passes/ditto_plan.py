@@ -18,22 +18,24 @@ from ditto_compiler.rings.numbers import divisions_to_products
 class DittoPlan(Pass):
     """Choose fraction bits, rings and functions' errors for the least cost within a bound on noise.
 
-    Each op that rounds adds noise, of a variance that is known: 1/4 of the squared last place on shares, 1/12 where
-    a number is known. How much of it the outputs see is the op's `ditto.gain`, which `ditto.plan` measures by
-    reverse mode. What is minimised is linear in the bits that are sent, and a function's cost is a table; so the
-    least cost is the solution of a mixed-integer linear program, which HiGHS finds, with a proof of how far off it
-    may be at most. A remark says what was found. Equal layers are decided alike.
+    Each op that rounds adds noise, of a variance that is known: 1/4 of the squared last place on shares, 1/12
+    where a number is known. How much of it the outputs see is the op's `ditto.gain`, which `ditto.plan`
+    measures by reverse mode. What is minimised is linear in the bits that are sent, and a function's cost is
+    a table; so the least cost is the solution of a mixed-integer linear program, which HiGHS finds, with a
+    proof of how far off it may be at most. A remark says what was found. Equal layers are decided alike.
 
-    What is decided: fraction bits of products and functions (`ditto.fraction`), with how many of them products
-    read their factors (`ditto.factors`), how many integer bits a ring is made wider (`ditto.spare`) so that it need
-    not be widened later, and which error functions have. ditto-assign-rings does as these say; what is not
-    mentioned it decides itself. Where a bit is decided by numbers, as in comparisons, they keep what they have.
+    What is decided: fraction bits of products and functions (`ditto.fraction`), with how many of them
+    products read their factors (`ditto.factors`), how many integer bits a ring is made wider (`ditto.spare`)
+    so that it need not be widened later, and which error functions have. ditto-assign-rings does as these
+    say; what is not mentioned it decides itself. Where a bit is decided by numbers, as in comparisons, they
+    keep what they have.
 
     Requires: casts inserted; gains on products and on one-shot functions. Keeps: everything else.
 
     Before, where noise may have a variance of 1e-4 in the sum over outputs:
 
-        %0 = stablehlo.multiply %x, %y {ditto.gain = array<f64: 8.0, 2.0, 2.0>} : tensor<8xf32, #ditto.fxp<64, 18>>
+        %0 = stablehlo.multiply %x, %y {ditto.gain = array<f64: 8.0, 2.0, 2.0>} : tensor<8xf32, #ditto.fxp<64,
+        18>>
 
     After:
 

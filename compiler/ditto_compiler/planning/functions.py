@@ -89,7 +89,8 @@ def choices(
         least: integer bits of the result's ring.
         fracs: fraction bits of the result to choose from.
         gains: of the result.
-        budget: of the noise of all outputs; what would take it all alone, or hardly any of it, is not looked at.
+        budget: of the noise of all outputs; what would take it all alone, or hardly any of it, is not looked
+            at.
         core: arguments for which an error holds.
         loose: how many times as large it may be for others.
         banned: errors that are not to be chosen.

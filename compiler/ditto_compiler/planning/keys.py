@@ -1,7 +1,7 @@
 """What ops are called in a plan: op, scope, and number among the ops of that name there.
 
-Layers are told from one another by the numbers in their scopes, such as `encoder/layer3/mlp`. Ops of layers that
-are alike, in ops and shapes, are tied: what is decided is decided for all of them.
+Layers are told from one another by the numbers in their scopes, such as `encoder/layer3/mlp`. Ops of layers
+that are alike, in ops and shapes, are tied: what is decided is decided for all of them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def tied(ops: Sequence[ir.Operation], keys: Sequence[Key]) -> list[Key]:
 
 
 def patterns(scopes: Sequence[str], others: Iterable[str]) -> tuple[str, ...]:
-    """Globs that match some scopes, and none of the others: one with stars for their numbers, if that does."""
+    """Globs that match some scopes and none of the others: one with stars for numbers, if that does."""
     exact = tuple(dict.fromkeys(_MAGIC.sub(r"[\1]", scope) for scope in scopes))
     if len(exact) == 1:
         return exact

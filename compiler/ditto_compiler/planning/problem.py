@@ -34,7 +34,7 @@ from ditto_compiler.rings.numbers import (
 )
 
 SHARES = 1 / 4
-"""Variance of truncation on shares, in squared units of the last place: three parts are rounded, 1/12 each."""
+"""Variance of truncation on shares, in squared units of the last place: 1/12 for each of three parts."""
 
 ROUNDED = 1 / 12
 """Of rounding where the number is known: of an input by the client, of what is public by everybody."""
@@ -132,7 +132,7 @@ class Decided:
 
 
 class _Symbol(NamedTuple):
-    """An integer to be chosen for an op, and those tied to it: fraction bits, bits to spare, bits of a factor."""
+    """An integer to be chosen for an op: its fraction bits, bits to spare, or bits with which it reads."""
 
     what: Literal["frac", "spare", "read"]
     key: Key
@@ -164,7 +164,8 @@ class Problem:
         known: the program's numbers; ops carry `ditto.gain`.
         objective: what is to be small.
         tie: decide the same for layers that are alike.
-        loose: how many times as large as in the range that was measured a function's error may be in its margin.
+        loose: how many times as large as in the range that was measured a function's error may be in its
+            margin.
 
     Raises:
         PlanError: an op whose gain nobody told, or nothing to decide.
@@ -461,7 +462,7 @@ class _Built:
         self._added[spread] = 1.0
 
     def _domain(self, symbol: _Symbol) -> tuple[int, int]:
-        """Where an optimum has a symbol: with fewer bits it adds too much alone, with more nothing that counts."""
+        """Where an optimum has a symbol: with fewer bits it adds too much alone."""
         values = self._values(symbol)
         bounds = [self._known.of[value].bound for value in values]
         if symbol.what == "spare":

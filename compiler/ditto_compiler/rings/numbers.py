@@ -384,8 +384,8 @@ def multiplications(op: ir.Operation) -> int:
 def is_continuous(less: ir.Operation) -> bool:
     """Whether it matters little if a comparison is wrong about numbers near its thresholds.
 
-    So it is where slack is allowed, of clips, which choose between a number and the threshold, and of maxima and
-    minima, which choose between two by their difference.
+    So it is where slack is allowed, of clips, which choose between a number and the threshold, and of maxima
+    and minima, which choose between two by their difference.
     """
     if names.SLACK in less.attributes:
         return True

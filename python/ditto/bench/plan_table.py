@@ -200,7 +200,7 @@ def main(programs: Sequence[str], objective: str, json_path: Path | None = None)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
-    """One row for each program and policy: bytes and messages of a run, errors of it and of held-out samples."""
+    """One row for each program and policy: bytes of a run, errors of it and of held-out samples."""
     result = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     result.add_column("program", no_wrap=True)
     result.add_column("policy", no_wrap=True)

@@ -42,9 +42,9 @@ Site = tuple[int, int]
 def measure(module: ir.Module, batches: Sequence[Sequence[Any]], *, seed: int = 0) -> int:
     """Puts `ditto.gain` on products and one-shot functions, and `ditto.samples` on the latter.
 
-    The outputs' noise is their Jacobian times that of an op, so what counts is the Jacobian's Frobenius norm. For a
-    vector z of independent signs, E |J^T z|^2 is its square: one pullback for each sample gives the estimate for
-    all ops at once (Hutchinson's).
+    The outputs' noise is their Jacobian times that of an op, so what counts is the Jacobian's Frobenius norm.
+    For a vector z of independent signs, E |J^T z|^2 is its square: one pullback for each sample gives the
+    estimate for all ops at once (Hutchinson's).
 
     Args:
         module: annotated, with divisions by constants as products, before rings are assigned.

@@ -41,7 +41,7 @@ class PlannedRule:
         where = " ".join(self.scopes[:1]) or "outside of scopes"
         short = self.op.partition(".")[2]
         lines = [
-            f"# numbers up to {self.bound:.3g}, {self.elements} of them; {100 * self.noise:.2g} % of the noise",
+            f"# {self.elements} numbers up to {self.bound:.3g}; {100 * self.noise:.2g} % of the noise",
             "[[rules]]",
             f"name = {_quoted(f'{where}: {short} {_numbers(self.nth)}')}",
             f"op = {_quoted(self.op)}",

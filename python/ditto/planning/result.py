@@ -94,7 +94,7 @@ class Plan:
     remarks: tuple[str, ...] = ()
 
     def save(self, path: str | Path) -> None:
-        """Writes the policy file, whole or not at all; `ranges.save` writes what compiling with it needs besides.
+        """Writes the policy file, whole or not at all; `ranges.save` writes what it needs besides.
 
         Raises:
             PlanningError: it cannot be written.

@@ -86,35 +86,36 @@ def plan(
 ) -> Plan:
     """Chooses fraction bits, rings and functions' errors for the least cost within a bound on the error.
 
-    Ranges and gains are measured on two thirds of the samples. What is returned was compiled, and simulated with
-    random shares on the others, and kept the bound there.
+    Ranges and gains are measured on two thirds of the samples. What is returned was compiled, and simulated
+    with random shares on the others, and kept the bound there.
 
     Args:
         fn: as for `ditto.compile`.
         samples: tuples of arguments, typical of what the program will see. The last third is held out; of one
             sample, it is the same.
-        error: largest absolute difference of an output to plaintext. By default outputs differ as much as with
-            `policy`, in the root mean square.
+        error: largest absolute difference of an output to plaintext. By default outputs differ as much as
+            with `policy`, in the root mean square.
         rel_error: instead, as a part of the largest output.
         quality: instead, a function of the private and the plaintext outputs; with `least`, its least value.
         least: see `quality`.
         max_bytes: instead, what the parties may send together; then the error is as small as that allows.
-        objective: what is to be small: "bytes", "rounds", or seconds on a network, "lan", "wan" or "BANDWIDTH,RTT".
+        objective: what is to be small: "bytes", "rounds", or seconds on a network, "lan", "wan" or
+            "BANDWIDTH,RTT".
         network: the same as `objective`, for a network.
         policy: preset or file that is the base of the plan's; one that runs beside the engine.
         visibility, static_argnums, donate_argnums, max_public_constant: as for `ditto.compile`.
-        tie: decide the same for layers that are alike, which have equal ops and shapes, and scopes that differ in
-            numbers only.
-        loose: how many times as large as in the range that was measured a function's error may be in the margin
-            around it.
+        tie: decide the same for layers that are alike, which have equal ops and shapes, and scopes that
+            differ in numbers only.
+        loose: how many times as large as in the range that was measured a function's error may be in the
+            margin around it.
         seconds: for each linear program, after which the best that was found is taken.
         gap: within which, relatively, of the least cost there is the answer may be.
         presets: other policies to measure on the same samples.
         progress: show what is being done.
 
     Raises:
-        PlanningError: samples or bounds that do not do, or a bound that no plan keeps; says which op adds most.
-        CompileError, TraceError, PolicyError: as for `ditto.compile`.
+        PlanningError: samples or bounds that do not do, or a bound that no plan keeps; says which op adds
+        most. CompileError, TraceError, PolicyError: as for `ditto.compile`.
     """
     bounds = [bound for bound in (error, rel_error, quality, max_bytes) if bound is not None]
     if len(bounds) > 1:
@@ -389,8 +390,9 @@ class _Search:
         worst = max(least.decisions.items(), key=lambda entry: entry[1].noise)
         reach = self._ratio * self._deviation(least)
         return (
-            f"{what}: the least error that rings of 64 bits, and words of 32 bits for large products, allow is "
-            f"about {reach:.2g}, most of it ({worst[1].noise / least.noise:.0%}) from {worst[0]}; ask for at least that"
+            f"{what}: the least error that rings of 64 bits, and words of 32 bits for large products, allow "
+            f"is about {reach:.2g}, most of it ({worst[1].noise / least.noise:.0%}) from {worst[0]}; ask for "
+            "at least that"
         )
 
     def _text(self, decided: Decided, deviation: float) -> str:
@@ -421,8 +423,8 @@ class _Search:
     ) -> _Candidate:
         """The cheapest plan that was measured to keep a bound.
 
-        The noise model is told how large `measured_as` was, in parts of the deviation that it predicted: `ratio`,
-        until that is known.
+        The noise model is told how large `measured_as` was, in parts of the deviation that it predicted:
+        `ratio`, until that is known.
         """
         best: _Candidate | None = None
         low, high, target = 0.0, math.inf, bound / ratio
@@ -440,14 +442,15 @@ class _Search:
             if (best is found and measured >= CLOSE * bound) or high < CLOSER * low:
                 break
             scaled = target * min(4.0, max(0.25, bound / measured if measured else 4.0))
-            # A little less than what was just too much, and what is known to be too little or too much not again.
+            # A little less than what was just too much, and what is known to be too little or too much not
+            # again.
             scaled *= 1.0 if measured <= bound else 0.98
             between = math.sqrt(low * high) if low and high < math.inf else scaled
             target = scaled if CLOSER * low < scaled < high / CLOSER else between
         if best is None:
             raise PlanningError(
-                f"no plan kept {what} of {bound:.3g} on the held-out samples; the last one had {measured:.3g}. Ask "
-                "for more, or calibrate on more samples"
+                f"no plan kept {what} of {bound:.3g} on the held-out samples; the last one had {measured:.3g}. "
+                "Ask for more, or calibrate on more samples"
             )
         return best
 
@@ -475,7 +478,8 @@ class _Search:
                 break
         if best is None:
             raise PlanningError(
-                f"no plan reached a quality of {least}; the last one had {found.measured.quality}. Ask for less"
+                f"no plan reached a quality of {least}; the last one had {found.measured.quality}. Ask for "
+                "less"
             )
         return best
 
@@ -551,7 +555,7 @@ def _is_float(array: Any) -> bool:
 
 
 def _difference(mine: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
-    """Absolute differences; of integers and booleans, 1 where they are not the same, of equal infinities 0."""
+    """Absolute differences; of integers and booleans 1 where they differ, of equal infinities 0."""
     if not _is_float(other):
         return np.asarray(mine != other, np.float64)
     left, right = np.asarray(mine, np.float64), np.asarray(other, np.float64)

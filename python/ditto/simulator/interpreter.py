@@ -106,7 +106,7 @@ def spare_bits(op: ir.Operation) -> int:
 
 
 def moved(value: ir.Value) -> tuple[ir.Value, list[ir.Operation]]:
-    """What a value has copies of the elements of, and the ops that move and repeat them, the first one first."""
+    """What a value has the elements of, and the ops that move and repeat them, the first one first."""
     chain: list[ir.Operation] = []
     while (op := defining_op(value)) is not None and is_layout(op) and len(op.operands) == 1:
         chain.insert(0, op)
