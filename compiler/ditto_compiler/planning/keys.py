@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import shape_of
+from ditto_compiler.ops.scales import is_constant
 from ditto_compiler.scopes import scope_of
 
 _NUMBER = re.compile(r"\d+")
@@ -34,11 +35,12 @@ class Key(NamedTuple):
 
 def keys_of(ops: Iterable[ir.Operation]) -> list[Key]:
     """The names of the ops of an entry function, in order."""
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str, bool]] = Counter()
     found = []
     for op in ops:
-        place = (op.name, scope_of(op))
-        found.append(Key(*place, counts[place]))
+        # Equal constants of several layers stand in the first.
+        place = (op.name, scope_of(op), is_constant(op.results[0]))
+        found.append(Key(op.name, place[1], counts[place]))
         counts[place] += 1
     return found
 
@@ -48,17 +50,17 @@ def tied(ops: Sequence[ir.Operation], keys: Sequence[Key]) -> list[Key]:
     shapes = {
         key: tuple(tuple(shape_of(v)) for v in (*op.results, *op.operands))
         for op, key in zip(ops, keys, strict=True)
-        if len(op.results)
+        if not is_constant(op.results[0])
     }
     # A scope is like another if it has the same ops, of the same shapes.
     content: defaultdict[str, list[object]] = defaultdict(list)
-    for key in keys:
-        content[key.scope].append((key.op, key.nth, shapes.get(key)))
+    for key, shape in shapes.items():
+        content[key.scope].append((key.op, key.nth, shape))
     first: dict[object, str] = {}
     like: dict[str, str] = {}
     for scope, held in content.items():
         like[scope] = first.setdefault((_NUMBER.sub("*", scope), tuple(held)), scope)
-    return [Key(key.op, like[key.scope], key.nth) for key in keys]
+    return [Key(key.op, like.get(key.scope, key.scope), key.nth) for key in keys]
 
 
 def patterns(scopes: Sequence[str], others: Iterable[str]) -> tuple[str, ...]:

@@ -48,6 +48,9 @@ ATTEMPTS = 6
 CLOSE = 0.97
 """The part of an allowed error that is used at least, if a few attempts find how."""
 
+LONGEST = 12
+"""How often a bound on noise is raised sixteenfold to find one that can be kept."""
+
 CLOSER = 1.01
 """How much further apart bounds have to be to be worth another attempt."""
 
@@ -331,7 +334,7 @@ class _Search:
         for number, (inputs, exact) in enumerate(zip(self._inputs, self._exact, strict=True)):
             for seed in range(SEEDS):
                 found = simulate(program, *inputs, seed=SEEDS * number + seed)
-                outputs = tree.flatten(program.output_tree, found.outputs)
+                outputs = jax.tree_util.tree_leaves(found.outputs)
                 for mine, other in zip(outputs, exact, strict=True):
                     off = _difference(np.asarray(mine), other)
                     worst = max(worst, float(off.max(initial=0.0)))
@@ -383,9 +386,14 @@ class _Search:
 
     def _explained(self, what: str, noise: float) -> str:
         """An error with what stands in the way, and what would do."""
-        try:
-            least = self._problem.least_noise(noise, seconds=self._seconds)
-        except PlanError:
+        least = None
+        for _ in range(LONGEST):
+            try:
+                least = self._problem.least_noise(noise, seconds=self._seconds)
+                break
+            except PlanError:
+                noise *= 16
+        if least is None:
             return what
         worst = max(least.decisions.items(), key=lambda entry: entry[1].noise)
         reach = self._ratio * self._deviation(least)
@@ -449,8 +457,8 @@ class _Search:
             target = scaled if CLOSER * low < scaled < high / CLOSER else between
         if best is None:
             raise PlanningError(
-                f"no plan kept {what} of {bound:.3g} on the held-out samples; the last one had {measured:.3g}. "
-                "Ask for more, or calibrate on more samples"
+                f"no plan kept {what} of {bound:.3g} on the held-out samples; the last one had "
+                f"{measured:.3g}. Ask for more, or calibrate on more samples"
             )
         return best
 
