@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ditto.compiled_program import Program
     from ditto.one_shot import oneshot
     from ditto.planning.result import Plan
-    from ditto.planning.search import plan
+    from ditto.planning.planner import plan
     from ditto.runtime.caller.ahead import AheadStats, PrepareError
     from ditto.runtime.caller.cluster import (
         ClusterError,
@@ -54,7 +54,7 @@ _HOMES = {
     "compile": "ditto.api",
     "load_policy": "ditto_compiler.policy",
     "oneshot": "ditto.one_shot",
-    "plan": "ditto.planning.search",
+    "plan": "ditto.planning.planner",
     "simulate": "ditto.simulator",
     "simulated": "ditto.simulator",
 }

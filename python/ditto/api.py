@@ -10,7 +10,7 @@ from ditto.compile_traced import compile_traced
 from ditto.compiled_program import Program
 from ditto.frontend import Source, Visibility, to_stablehlo
 from ditto.planning.result import Plan
-from ditto.planning.search import plan
+from ditto.planning.planner import plan
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.policy import Policy
 

@@ -361,3 +361,33 @@ def test_measured_numbers_that_others_take_for_infinity(
     # The engine rounds small factors.
     exact = np.asarray(function(HUGE))
     np.testing.assert_allclose(cluster.run(program, HUGE), exact, atol=0.02 * np.abs(exact).max())
+
+
+def clustered(points: Any, centres: Any) -> Any:
+    distances = jnp.sum(centres**2, axis=1) - 2 * points @ centres.T
+    mine = (distances <= distances.min(axis=1, keepdims=True)).astype(points.dtype)
+    count = jnp.sum(mine, axis=0)
+    return (
+        distances == distances.max(axis=1, keepdims=True),
+        mine,
+        count,
+        mine.T @ points,
+        mine.T @ points / count[:, None],
+    )
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_the_least_is_one_of_those_that_it_is_the_least_of(calibrated: bool) -> None:
+    """x == x.max() holds where plaintext says so; and whole numbers with other uses are not cut to none."""
+    rng = np.random.default_rng(4)
+    centres = rng.uniform(-1, 1, (4, 8)).astype(np.float32)
+    points = (centres[rng.integers(0, 4, 200)] + rng.normal(size=(200, 8)) / 5).astype(np.float32)
+    ranges = ditto.calibrate(clustered, [(points, centres)]) if calibrated else None
+    program = ditto.compile(clustered, points, centres, ranges=ranges)
+    exact = jax.jit(clustered)(points, centres)
+    with ditto.LocalCluster() as cluster:
+        found = cluster.run(program, points, centres)
+    for mine, other in zip(found[:2], exact[:2], strict=True):
+        assert np.abs(np.asarray(mine, np.float64) - np.asarray(other, np.float64)).max() < 1e-3
+    for mine, other, bound in zip(found[2:], exact[2:], (0.05, 0.3, 0.02), strict=True):
+        assert np.abs(mine - np.asarray(other)).max() < bound

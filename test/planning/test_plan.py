@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import ditto
 from ditto.frontend import trace
-from ditto.planning.page import text as page_text
+from ditto.planning.plan_page import text as page_text
 from ditto.planning.result import Plan, PlanningError
 from ditto_compiler.network import NetworkError
 from ditto_compiler.policy import PolicyError, parse_policy

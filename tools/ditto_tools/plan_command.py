@@ -58,8 +58,8 @@ def plan_command(
     SOURCE is StableHLO; each of SAMPLES is an .npz file with the program's inputs in order. The last third of
     them is held out, to measure what was chosen.
     """
-    from ditto.planning.page import page
-    from ditto.planning.search import plan
+    from ditto.planning.plan_page import page
+    from ditto.planning.planner import plan
 
     compared = [name.strip() for name in presets.split(",") if name.strip()]
     found = plan(

@@ -76,6 +76,7 @@ def choices(
     op: ir.Operation,
     least: int,
     fracs: Sequence[int],
+    enough: int,
     gains: Gains,
     budget: float,
     core: Interval,
@@ -88,6 +89,7 @@ def choices(
         op: a one-shot function whose range is known.
         least: integer bits of the result's ring.
         fracs: fraction bits of the result to choose from.
+        enough: up to how many of these are looked at however little noise they have.
         gains: of the result.
         budget: of the noise of all outputs; what would take it all alone, or hardly any of it, is not looked
             at.
@@ -99,7 +101,7 @@ def choices(
     assert base is not None
     parts = {frac: (NOISE * 2.0**-frac) ** 2 * gains.each / budget for frac in fracs}
     # With one bit more than is negligible, so that there is something to choose.
-    useful = [frac for frac in fracs if parts[frac] <= 1 and (parts[frac] > NEGLIGIBLE or frac == fracs[0])]
+    useful = [frac for frac in fracs if parts[frac] <= 1 and (parts[frac] > NEGLIGIBLE or frac <= enough)]
     useful = useful or [max(fracs)]
     found: list[Choice] = []
     for error in (base * factor for factor in ERRORS if base * factor not in banned):

@@ -328,6 +328,7 @@ class Problem:
             op,
             number.least,
             range(min(floor, top), top + 1),
+            least_fraction(number.bound, FEWEST_OF_FEW),
             gains,
             budget,
             self._known.seen(op.operands[0]),
