@@ -163,7 +163,8 @@ def lowering_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]
 
 def _elementary_passes(policy: Policy) -> tuple[Pass, ...]:
     # Before regions are outlined, for each comparison ends one.
-    comparisons = (DittoExpandComparisons(),) if policy.compare == "explicit" else ()
+    beside = policy.beside == "shares"
+    comparisons = (DittoExpandComparisons(equality=beside),) if policy.compare == "explicit" else ()
     return (
         DittoExpandReductions(),
         # After reducers became ops of tensors, and before comparisons leave the engine.

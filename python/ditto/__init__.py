@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ditto.calibrating import calibrate
     from ditto.compiled_program import Program
     from ditto.one_shot import oneshot
-    from ditto.planning.result import Plan
     from ditto.planning.planner import plan
+    from ditto.planning.result import Plan
     from ditto.runtime.caller.ahead import AheadStats, PrepareError
     from ditto.runtime.caller.cluster import (
         ClusterError,

@@ -9,8 +9,8 @@ from typing import Any
 from ditto.compile_traced import compile_traced
 from ditto.compiled_program import Program
 from ditto.frontend import Source, Visibility, to_stablehlo
-from ditto.planning.result import Plan
 from ditto.planning.planner import plan
+from ditto.planning.result import Plan
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.policy import Policy
 

@@ -366,14 +366,9 @@ def test_measured_numbers_that_others_take_for_infinity(
 def clustered(points: Any, centres: Any) -> Any:
     distances = jnp.sum(centres**2, axis=1) - 2 * points @ centres.T
     mine = (distances <= distances.min(axis=1, keepdims=True)).astype(points.dtype)
-    count = jnp.sum(mine, axis=0)
-    return (
-        distances == distances.max(axis=1, keepdims=True),
-        mine,
-        count,
-        mine.T @ points,
-        mine.T @ points / count[:, None],
-    )
+    count, total = jnp.sum(mine, axis=0), mine.T @ points
+    furthest = distances == distances.max(axis=1, keepdims=True)
+    return furthest, mine, count, total, total / count[:, None]
 
 
 @pytest.mark.parametrize("calibrated", [True, False])

@@ -60,6 +60,5 @@ def test_truncation_on_shares_is_unbiased(bits: int) -> None:
     lost = np.random.default_rng(1).integers(0, 1 << bits, (2, len(numbers))).sum(axis=0)
     off = rings.shift_right_on_shares(numbers, bits, lost) - numbers / 2.0**bits
     assert np.abs(off).max() < 1.5
-    # The third slot's low bits are not uniform apart from the others': the mean depends on the number by half a place.
     assert abs(off.mean() - 2.0 ** -(bits + 1)) < 0.01
     assert off.std() == pytest.approx(0.5, abs=0.08)

@@ -21,6 +21,8 @@ MAX_THRESHOLD = 2**63
 
 _ORDERED = ("LT", "LE", "GT", "GE")
 
+_EQUAL = ("EQ", "NE")
+
 
 @dataclass(frozen=True)
 class DittoExpandComparisons(Pass):
@@ -33,6 +35,7 @@ class DittoExpandComparisons(Pass):
 
     - `x < c` for a constant c, and `|x| < c`, become thresholds of x; all those of one x are one op
     - `x < y` -> `x - y < 0`
+    - with `equality`, `x == y` -> `x - y < 0` is not what `x - y < 1` is, in units of the last place
     - `maximum`, `minimum`, `clamp` and `abs` -> a comparison and a selection
 
     What loops and branches compare, and tensors of fewer than `min_elements`, are left to the engine.
@@ -57,6 +60,8 @@ class DittoExpandComparisons(Pass):
     name: ClassVar[str] = "ditto-expand-comparisons"
     min_elements: int = 1
     """Comparisons of fewer elements stay the engine's."""
+    equality: bool = False
+    """Take `x == y` and `x != y` too: beside the engine, both numbers have all their bits there."""
 
     def run(self, module: ir.Module) -> None:
         entry = self.entry(module, after="ditto-insert-casts")
@@ -81,7 +86,9 @@ class DittoExpandComparisons(Pass):
         if not isinstance(encoding_of(op.operands[0]), Fxp) or not visibility.is_secret(op.results[0]):
             return False
         if op.name == "stablehlo.compare" and direction_of(op) not in _ORDERED:
-            return False
+            numbers = all(constant(value) is None for value in op.operands)
+            if not (self.equality and numbers and direction_of(op) in _EQUAL):
+                return False
         return numel(op.results[0]) >= max(self.min_elements, 1)
 
 
@@ -151,6 +158,8 @@ class _Comparisons:
         if direction in ("GE", "GT"):
             left, right, direction = right, left, MIRRORED[direction]
         difference = insert_op("subtract", left.type, left, right, before=op)
+        if direction in _EQUAL:
+            return _Terms(difference, (0, 1), direction == "NE")
         return _Terms(difference, (1 if direction == "LE" else 0,), False)
 
     def finish(self) -> None:
