@@ -66,12 +66,14 @@ class Objective:
         unit: of the cost.
         byte: cost of a byte.
         round: cost of a round on the longest chain.
+        widening: cost of widening a value, whatever its size, where chains are not looked at.
     """
 
     name: str
     unit: str
     byte: float
     round: float
+    widening: float = 0.0
 
     @staticmethod
     def parse(text: str) -> Objective:
@@ -81,8 +83,8 @@ class Objective:
             NetworkError: it is none of these.
         """
         if text == "bytes":
-            # So many more are sent rather than wait for another round.
-            return Objective(text, "bytes", 1.0, 4096.0)
+            # So many more are sent rather than wait for two more rounds.
+            return Objective(text, "bytes", 1.0, 0.0, 8192.0)
         if text == "rounds":
             # Of plans with as few rounds, the one that sends least.
             return Objective(text, "rounds", 1e-10, 1.0)
@@ -183,7 +185,9 @@ class Problem:
         for op in self.ops:
             self.instances[self._key[op.results[0]]].append(op)
         self._impossible: set[tuple[Key, float]] = set()
-        """Errors that functions turned out not to reach for the arguments that they were to have."""
+        """Errors that functions turned out not to reach."""
+        self._arguments: defaultdict[Key, int] = defaultdict(int)
+        """Fraction bits that they turned out to need of their arguments."""
         self._kinds: dict[ir.Value, _Kind] = {}
         self._noise: defaultdict[_Symbol, float] = defaultdict(float)
         self._floors: defaultdict[_Symbol, int] = defaultdict(int)
@@ -223,7 +227,9 @@ class Problem:
             return _Kind("fixed", frac=number.frac)
         roots = list(dict.fromkeys(kind.root for kind in kinds if kind.root is not None))
         if not roots:
-            return _Kind("free", frac=number.frac)
+            # What a secret chooses of constants is not supplied.
+            chosen = effect is Effect.SELECT and self._known.is_secret(op.operands[0])
+            return _Kind("fixed" if chosen else "free", frac=number.frac)
         # Of what is added up, one has as many bits as the sum, and the others no more.
         return _Kind("planned", root=min(roots, key=self._preference))
 
@@ -368,15 +374,13 @@ class Problem:
         while True:
             built = _Built(self, noise)
             try:
-                solution = built.program.solve(seconds=max(1.0, end - time.monotonic()), gap=gap)
+                solution = built.program.solve(seconds=max(5.0, end - time.monotonic()), gap=gap)
             except Infeasible:
                 raise PlanError("nothing keeps the bound on noise") from None
             except NothingFound as error:
                 raise PlanError(str(error)) from None
-            impossible = built.impossible(solution)
-            if not impossible:
+            if not built.impossible(solution):
                 return built.decided(solution)
-            self._impossible |= impossible
 
     def least_noise(self, unit: float, *, seconds: float = 60.0) -> Decided:
         """What adds least, whatever it costs; `unit` is some noise that is not much less.
@@ -417,6 +421,11 @@ class _Built:
             self._add(op)
         if self._objective.round:
             self._add_rounds()
+        elif self._objective.widening:
+            for value in self._widened:
+                wide = self._wide_of(value)
+                if wide is not None:
+                    self._costs[wide] = self._costs.get(wide, 0.0) + self._objective.widening
         if least:
             self.program.cost(self._added)
         else:
@@ -470,7 +479,9 @@ class _Built:
             few = self._problem.is_few(symbol.key)
             return 0, max(0, min(WIDEST - max(self._known.of[v].least for v in values), 40)) if few else 0
         low = max(least_fraction(bound, self._problem.fewest(symbol.key)) for bound in bounds)
-        high = min(MOST_FRAC, *(least_fraction(bound, MOST) for bound in bounds))
+        # Where little is known of magnitudes, what is usual is more.
+        usual = max(self._known.of[value].frac for value in values)
+        high = min(MOST_FRAC, max(usual, *(least_fraction(bound, MOST) for bound in bounds)))
         high = min(high, *(WIDEST - self._known.of[value].least for value in values))
         if symbol.what == "read":
             kinds = [self._problem.kind(value) for value in values]
@@ -478,7 +489,9 @@ class _Built:
             high = min([high, *limits])
             if symbol.key in self._choices:
                 # Terms read as many bits as make a difference to them.
-                low = min(choice.read for choice in self._choices[symbol.key])
+                least = self._problem._arguments[symbol.key]
+                low = max(least, min(choice.read for choice in self._choices[symbol.key]))
+                high = max(low, high)
         floor = self._problem._floors.get(symbol, 0)
         low, high = min(max(low, floor), max(high, floor)), max(high, floor)
         weight = self._problem._noise.get(symbol, 0.0) / self._noise
@@ -718,31 +731,29 @@ class _Built:
         cost = sum(float(solution.values[one]) * each for one, each in self._costs.items()) + self._fixed_cost
         return Decided(chosen, noise, cost, solution.gap)
 
-    def impossible(self, solution: Solution) -> set[tuple[Key, float]]:
-        """Errors of functions that are not reached with every argument that a solution may give them."""
-        found = set()
+    def impossible(self, solution: Solution) -> bool:
+        """Whether functions do not reach their errors with every argument that a solution may give them.
+
+        Then the problem knows: of errors that are never reached, and of arguments that need more bits.
+        """
+        found = False
         for key, ops in self._problem._functions.items():
             choice = self._chosen(key, solution)
             least = solution.whole(self._variables[_Symbol("read", key)])
             spare = solution.whole(self._variables[_Symbol("spare", key)])
             for op in ops:
                 result = Fxp(self._known.of[op.results[0]].least + spare + choice.frac, choice.frac)
-                fracs = range(min(least, choice.read), choice.read + 1)
-                if any(
-                    isinstance(
-                        terms_for(
-                            op,
-                            choice.error,
-                            frac,
-                            result,
-                            self._known.seen(op.operands[0]),
-                            self._problem.loose,
-                        ),
-                        str,
-                    )
-                    for frac in fracs
-                ):
-                    found.add((key, choice.error))
+                core = self._known.seen(op.operands[0])
+                for frac in range(choice.read, min(least, choice.read) - 1, -1):
+                    made = terms_for(op, choice.error, frac, result, core, self._problem.loose)
+                    if not isinstance(made, str):
+                        continue
+                    found = True
+                    if frac == choice.read:
+                        self._problem._impossible.add((key, choice.error))
+                    else:
+                        self._problem._arguments[key] = max(self._problem._arguments[key], frac + 1)
+                    break
         return found
 
     def _chosen(self, key: Key, solution: Solution) -> Choice:

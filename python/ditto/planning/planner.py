@@ -54,8 +54,8 @@ LONGEST = 12
 CLOSER = 1.01
 """How much further apart bounds have to be to be worth another attempt."""
 
-SEEDS = 3
-"""Of shares, for each held-out sample."""
+RUNS = 3
+"""Simulated at least, with shares of their own each."""
 
 GAIN_SAMPLES = 3
 """Samples of which gains are averaged."""
@@ -332,8 +332,8 @@ class _Search:
         """Simulated with random shares on what was held out."""
         worst, squares, count, least = 0.0, 0.0, 0, math.inf
         for number, (inputs, exact) in enumerate(zip(self._inputs, self._exact, strict=True)):
-            for seed in range(SEEDS):
-                found = simulate(program, *inputs, seed=SEEDS * number + seed)
+            for seed in range(-(-RUNS // len(self._inputs))):
+                found = simulate(program, *inputs, seed=RUNS * number + seed)
                 outputs = jax.tree_util.tree_leaves(found.outputs)
                 for mine, other in zip(outputs, exact, strict=True):
                     off = _difference(np.asarray(mine), other)
