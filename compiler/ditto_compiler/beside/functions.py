@@ -93,7 +93,11 @@ def terms_for(
     """As `fitted_terms`, with another error than the op's, which may be `loose` times as large elsewhere."""
     low, high = (ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH))
     loose = loose or names.get_int(op, names.LOOSE) or 1
-    return _fitted(op, callee(op), low, high, error, frac, result, core, loose)
+    terms = _fitted(op, callee(op), low, high, error, frac, result, core, loose)
+    if isinstance(terms, str) and loose > 1:
+        # Some are found more easily where all arguments count alike.
+        terms = _fitted(op, callee(op), low, high, error, frac, result)
+    return terms
 
 
 def _fitted(

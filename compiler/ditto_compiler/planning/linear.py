@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,12 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from ditto_compiler.errors import DittoError
+
+INFEASIBLE = 2
+"""What scipy calls a program without solutions."""
+
+PRICE, SLACK = 1e4, 1e-4
+"""Of missing constraints, in parts of the largest cost; and how much of it is nothing, over all of them."""
 
 Linear = Mapping[int, float]
 """A linear expression: coefficients by the variables' numbers."""
@@ -94,22 +101,42 @@ class LinearProgram:
             objective[variable] = factor
         scale = float(np.abs(objective).max()) or 1.0
         for presolve in (True, False):
-            found = milp(
-                objective / scale,
-                integrality=np.array(self._whole, np.uint8),
-                bounds=Bounds(np.array(self._low), np.array(self._high)),
-                constraints=[self._matrix(count)] if self._rows else [],
-                options={"time_limit": seconds, "mip_rel_gap": gap, "presolve": presolve},
-            )
-            # Presolve has called programs infeasible that are not.
-            if found.status != 2:
+            found = self._run(objective / scale, seconds, gap, presolve=presolve)
+            if found.status != INFEASIBLE:
                 break
         else:
-            raise Infeasible("no values satisfy all constraints")
+            # HiGHS has called programs infeasible that are not; with a little slack it finds what to do.
+            return self._with_slack(objective, scale, seconds, gap)
         if found.x is None:
             raise NothingFound(f"nothing was found in {seconds:g} s: {found.message}")
         bound = found.mip_dual_bound if found.mip_dual_bound is not None else found.fun
         return Solution(np.asarray(found.x), float(found.fun) * scale, float(bound) * scale)
+
+    def _run(self, objective: NDArray[np.float64], seconds: float, gap: float, *, presolve: bool) -> Any:
+        return milp(
+            objective,
+            integrality=np.array(self._whole, np.uint8),
+            bounds=Bounds(np.array(self._low), np.array(self._high)),
+            constraints=[self._matrix(len(self._low))] if self._rows else [],
+            options={"time_limit": seconds, "mip_rel_gap": gap, "presolve": presolve},
+        )
+
+    def _with_slack(
+        self, objective: NDArray[np.float64], scale: float, seconds: float, gap: float
+    ) -> Solution:
+        """As `solve`, where constraints may be missed by next to nothing, at a high price."""
+        count, loose = len(self._low), LinearProgram()
+        loose._low, loose._high, loose._whole = list(self._low), list(self._high), list(self._whole)
+        for terms, low, high in self._rows:
+            above, below = loose.variable(0.0, math.inf), loose.variable(0.0, math.inf)
+            loose.constrain({**terms, above: 1.0, below: -1.0}, low, high)
+        price = np.full(len(loose._low) - count, PRICE)
+        found = loose._run(np.concatenate([objective / scale, price]), seconds, gap, presolve=True)
+        if found.x is None or float(found.x[count:].sum()) > SLACK:
+            raise Infeasible("no values satisfy all constraints")
+        bound = found.mip_dual_bound if found.mip_dual_bound is not None else found.fun
+        values = np.asarray(found.x)[:count]
+        return Solution(values, float(objective @ values), float(bound) * scale)
 
     def _matrix(self, count: int) -> LinearConstraint:
         rows, columns, data = [], [], []

@@ -488,9 +488,9 @@ class _Built:
             limits = [kind.frac for kind in kinds if kind.of != "planned"]
             high = min([high, *limits])
             if symbol.key in self._choices:
-                # Terms read as many bits as make a difference to them.
-                least = self._problem._arguments[symbol.key]
-                low = max(least, min(choice.read for choice in self._choices[symbol.key]))
+                # Terms read as many bits as make a difference to them, if their argument has those.
+                least = max(_steps(op) for op in self._problem.instances[symbol.key])
+                low = max(self._problem._arguments[symbol.key], least)
                 high = max(low, high)
         floor = self._problem._floors.get(symbol, 0)
         low, high = min(max(low, floor), max(high, floor)), max(high, floor)
@@ -732,28 +732,29 @@ class _Built:
         return Decided(chosen, noise, cost, solution.gap)
 
     def impossible(self, solution: Solution) -> bool:
-        """Whether functions do not reach their errors with every argument that a solution may give them.
+        """Whether functions do not reach their errors with the arguments that a solution gives them.
 
         Then the problem knows: of errors that are never reached, and of arguments that need more bits.
         """
         found = False
         for key, ops in self._problem._functions.items():
             choice = self._chosen(key, solution)
-            least = solution.whole(self._variables[_Symbol("read", key)])
             spare = solution.whole(self._variables[_Symbol("spare", key)])
             for op in ops:
                 result = Fxp(self._known.of[op.results[0]].least + spare + choice.frac, choice.frac)
-                core = self._known.seen(op.operands[0])
-                for frac in range(choice.read, min(least, choice.read) - 1, -1):
-                    made = terms_for(op, choice.error, frac, result, core, self._problem.loose)
-                    if not isinstance(made, str):
-                        continue
+                core, argument = self._known.seen(op.operands[0]), self._problem._frac(op.operands[0])
+                held = self._known.of[op.operands[0]].frac
+                most = held if argument is None else self._domain(argument)[1]
+                frac = min(
+                    choice.read, held if argument is None else solution.whole(self._variables[argument])
+                )
+                made = terms_for(op, choice.error, frac, result, core, self._problem.loose)
+                if isinstance(made, str):
                     found = True
-                    if frac == choice.read:
-                        self._problem._impossible.add((key, choice.error))
-                    else:
+                    if frac < min(choice.read, most):
                         self._problem._arguments[key] = max(self._problem._arguments[key], frac + 1)
-                    break
+                    else:
+                        self._problem._impossible.add((key, choice.error))
         return found
 
     def _chosen(self, key: Key, solution: Solution) -> Choice:

@@ -51,6 +51,9 @@ CLOSE = 0.97
 LONGEST = 12
 """How often a bound on noise is raised sixteenfold to find one that can be kept."""
 
+PESSIMISM = 2
+"""How often a bound that nothing is predicted to keep is doubled, to see what is measured."""
+
 CLOSER = 1.01
 """How much further apart bounds have to be to be worth another attempt."""
 
@@ -424,7 +427,16 @@ class _Search:
         The largest of many errors is a matter of chance; what they are in the mean is not.
         """
         bound = max(self.base.deviation, 1e-9 * self.largest)
-        return self._keeping(bound, "a deviation", 1.0, lambda measured: measured.deviation)
+        try:
+            return self._keeping(bound, "a deviation", 1.0, lambda measured: measured.deviation)
+        except PlanningError as error:
+            self.remarks.append(f"{error}; so the base policy stands as it is")
+            nothing = Decided({}, self.base.deviation**2 * self._count, self._cost_of_base(), 1.0)
+            text = self._text(nothing, self.base.deviation)
+            return _Candidate(nothing, text, parse_policy(text, "plan.toml"), self.base, self.base.deviation)
+
+    def _cost_of_base(self) -> float:
+        return self.base.cost(self._objective.name)
 
     def _keeping(
         self, bound: float, what: str, ratio: float, measured_as: Callable[[Measured], float]
@@ -436,8 +448,15 @@ class _Search:
         """
         best: _Candidate | None = None
         low, high, target = 0.0, math.inf, bound / ratio
-        for _ in range(ATTEMPTS):
-            found = self._candidate(target)
+        for number in range(ATTEMPTS):
+            try:
+                found = self._candidate(target)
+            except PlanningError:
+                # What is predicted is a little too much at times; what is measured counts.
+                if number >= PESSIMISM and high == math.inf:
+                    raise
+                target = target * 2.0 if high == math.inf else math.sqrt(target * high)
+                continue
             measured = measured_as(found.measured)
             if measured <= bound and found.measured.error < math.inf:
                 low = max(low, target)
