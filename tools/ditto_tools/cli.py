@@ -31,12 +31,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--query", help="What to search for; default: a query of the demo's own.")
-@click.option(
-    "--policies",
-    default="uniform64,puma,ditto,plan",
-    show_default=True,
-    help="Separated by commas; plan is one that the compiler chooses.",
-)
+@click.option("--policies", default="uniform64,puma,ditto", show_default=True, help="Separated by commas.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that one run may take.")
 def demo(query: str | None, policies: str, timeout: float) -> None:
     """Search a corpus by meaning without showing the query to anybody."""

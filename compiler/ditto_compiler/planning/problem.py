@@ -490,6 +490,7 @@ class _Built:
             if symbol.key in self._choices:
                 # Terms read as many bits as make a difference to them, if their argument has those.
                 least = max(_steps(op) for op in self._problem.instances[symbol.key])
+                least = min(least, *(choice.read for choice in self._choices[symbol.key]))
                 low = max(self._problem._arguments[symbol.key], least)
                 high = max(low, high)
         floor = self._problem._floors.get(symbol, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ditto_compiler.beside.functions import fitted_terms
+from ditto_compiler.beside.functions import fitted_terms, terms_for
 from ditto_compiler.beside.placement import Effect
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
@@ -35,6 +35,9 @@ from ditto_compiler.rings.numbers import (
 
 FEW = 1 << 11
 """Elements up to which rounds matter more than bytes."""
+
+LARGER = (2.0, 4.0, 8.0)
+"""Times by which a planned function's error may be larger, if it cannot be fitted otherwise."""
 
 DEPTH = 6
 """How far up the cost of widening operands is estimated."""
@@ -251,6 +254,11 @@ class Decider:
         for made in dict.fromkeys(choices):
             encoding, core = Fxp(made + result.frac, result.frac), self._known.seen(op.operands[0])
             terms = fitted_terms(op, argument.frac, encoding, core)
+            if isinstance(terms, str) and result.spare is not None:
+                # A plan's error may be out of reach on ranges that were measured since.
+                error = ir.FloatAttr(op.attributes[names.ERROR]).value
+                tried = (terms_for(op, error * more, argument.frac, encoding, core) for more in LARGER)
+                terms = next((found for found in tried if isinstance(found, Terms)), terms)
             if isinstance(terms, Terms):
                 result.made, result.frac = made, terms.result_frac
                 self.terms[op.results[0]] = terms

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,9 +25,6 @@ from ditto.demo.corpus import QUERIES, SENTENCES
 from ditto.models.bert import sentence_embedding
 from ditto.models.minilm import MiniLM, load_minilm, one_hot
 from ditto.runtime.caller.cluster import LocalCluster, RunStats
-
-PLAN = "plan"
-"""In place of a policy: one that the compiler chooses, to err as `ditto` does for less."""
 
 LENGTH = 16
 """Tokens per sentence; every text of the corpus fits."""
@@ -91,17 +88,13 @@ def search(
     plain_ranking = rank(expected, corpus)
     outcomes = []
     for policy in policies:
-        # The corpus is the model owner's own; the query is not.
-        samples = [model_inputs(model, text) for text in SENTENCES]
-        ranges, chosen = None, cast("str | ditto.Plan", policy)
-        if policy == PLAN:
-            report(policy, "planning", 0, 1)
-            chosen = ditto.plan(embed, samples, objective="lan")
-        elif ditto.load_policy(policy).beside == "shares":
+        ranges = None
+        if ditto.load_policy(policy).beside == "shares":
             report(policy, "calibrating", 0, 1)
-            ranges = ditto.calibrate(embed, samples, policy=policy)
+            # The corpus is the model owner's own; the query is not.
+            ranges = ditto.calibrate(embed, [model_inputs(model, text) for text in SENTENCES], policy=policy)
         report(policy, "compiling", 0, 1)
-        program: Program = ditto.compile(embed, *inputs, policy=chosen, ranges=ranges)
+        program: Program = ditto.compile(embed, *inputs, policy=policy, ranges=ranges)
         report(policy, "sharing inputs", 0, len(program.steps))
 
         def progress(done: int, total: int, policy: str = policy) -> None:
