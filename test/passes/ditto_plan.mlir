@@ -3,8 +3,8 @@
 // RUN: ditto-opt %s --split-input-file --ditto-plan='noise=2e-3 gap=1e-9' --ditto-assign-rings | filecheck %s --check-prefix=RINGS
 
 // All choices of fraction bits and of bits to spare were tried (test/planning/test_enumeration.py has how): none costs
-// less than 61952 bytes, two rounds at 4096 included, and no other costs
-// as little. The first product has nine fraction bits, which the second reads,
+// less than 53760 bytes, a widening at 8192 included, and no other
+// costs as little. The first product has nine fraction bits, which the second reads,
 // and eight bits more in its ring than its numbers need, so that it need not be widened: 6 + 7 + 9 = 5 + 8 + 9.
 // CHECK-LABEL: func.func @main(
 // CHECK-NEXT:    %[[P:.*]] = stablehlo.multiply %arg0, %arg1 {{{.*}}ditto.fraction = 9 : i32, {{.*}}ditto.spare = 8 : i32}
@@ -14,7 +14,7 @@
 // RINGS-NEXT:    %[[Z:.*]] = "ditto.downcast"(%arg2) : {{.*}} -> tensor<4096xf32, #ditto.fxp<22, 7>>
 // RINGS-NEXT:    stablehlo.multiply {{.*}}, %[[Z]] {{.*}} -> tensor<4096xf32, #ditto.fxp<13, 7>>
 module attributes {ditto.stage = "cast"} {
-  // expected-remark @+1 {{61952 bytes for a noise of}}
+  // expected-remark @+1 {{53760 bytes for a noise of}}
   func.func @main(%x: tensor<4096xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -3.0, 3.0>}, %y: tensor<4096xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -1.0, 1.0>}, %z: tensor<4096xf32, #ditto.fxp<64, 18>> {ditto.range = array<f64: -2.0, 2.0>}) -> tensor<4096xf32, #ditto.fxp<64, 18>> {
     %0 = stablehlo.multiply %x, %y {ditto.gain = array<f64: 700.0, 9.0, 3.0>, ditto.range = array<f64: -3.0, 3.0>} : tensor<4096xf32, #ditto.fxp<64, 18>>
     %1 = stablehlo.multiply %0, %z {ditto.gain = array<f64: 64.0, 500.0, 64.0>, ditto.range = array<f64: -5.0, 5.0>} : tensor<4096xf32, #ditto.fxp<64, 18>>
