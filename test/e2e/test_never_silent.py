@@ -386,3 +386,17 @@ def test_the_least_is_one_of_those_that_it_is_the_least_of(calibrated: bool) -> 
         assert np.abs(np.asarray(mine, np.float64) - np.asarray(other, np.float64)).max() < 1e-3
     for mine, other, bound in zip(found[2:], exact[2:], (0.05, 0.3, 0.02), strict=True):
         assert np.abs(mine - np.asarray(other)).max() < bound
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+def test_products_of_public_numbers_beside_secret_ones(cluster: ditto.LocalCluster, policy: str) -> None:
+    def fn(x: Any, image: Any, y: Any) -> Any:
+        batched = jnp.einsum("bij,bjk->bik", x, x)
+        window = jax.lax.conv_general_dilated(image, image[:2, :, :2, :2], (1, 1), "SAME")
+        return (x[0].T @ x[0]) @ y, batched @ y, window * y.sum()
+
+    rng = np.random.default_rng(3)
+    x, image, y = (rng.normal(size=s).astype(np.float32) for s in [(2, 3, 3), (2, 2, 5, 5), (3, 3)])
+    program = ditto.compile(fn, x, image, y, policy=policy, visibility=("public", "public", "secret"))
+    for found, expected in zip(cluster.run(program, x, image, y), fn(x, image, y), strict=True):
+        assert np.abs(found - expected).max() < 2e-2

@@ -118,7 +118,7 @@ def _reciprocal(value: ir.Value, ip: ir.InsertionPoint) -> ir.Value:
     clone = clone_op(op, {}, ip)
     type_ = ir.RankedTensorType(op.results[0].type)
     inverted = [
-        ir.FloatAttr.get(type_.element_type, 1.0 / float(x) if x else float("inf"))
+        ir.FloatAttr.get(type_.element_type, 1.0 / float(x) if x else float("inf"), loc=op.location)
         for x in constant_numbers(op)
     ]
     clone.attributes["value"] = (

@@ -266,7 +266,8 @@ class Problem:
         effect = self._known.effect(op)
         if effect is Effect.PRODUCT:
             left, right = factors(op)
-            for place, value in enumerate((left, right)):
+            # Products of integers lose no bits.
+            for place, value in enumerate((left, right) if op.results[0] in self._known.of else ()):
                 if left != right or place == 0:
                     self._weigh_read(op, place, value)
         elif effect is Effect.FUNCTION:

@@ -182,9 +182,10 @@ class Writer:
 def _mark(value: ir.Value) -> None:
     """Says that a constant, written for an op beside the engine, is there."""
     op = defining_op(value)
-    while op is not None and names.BESIDE not in op.attributes:
+    if op is not None and names.BESIDE not in op.attributes:
         op.attributes[names.BESIDE] = ir.UnitAttr.get(op.context)
-        op = defining_op(op.operands[0]) if len(op.operands) else None
+        for operand in op.operands:
+            _mark(operand)
 
 
 def _next(threshold: int, shift: int) -> int:

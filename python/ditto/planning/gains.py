@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array, lax
 from numpy.typing import ArrayLike, NDArray
 
-from ditto.simulator.fast import Fast
+from ditto.simulator.fast import Fast, working_dtype
 from ditto.simulator.interpreter import moved
 from ditto.simulator.ops import FAST
 from ditto_compiler.beside.functions import evaluator
@@ -113,8 +113,7 @@ class _Tangent(Fast):
 
     def hold(self, value: ir.Value, array: ArrayLike) -> Array:
         """As it is: nothing is rounded."""
-        dtype = jnp.float32 if is_float(value) else None
-        return jnp.asarray(array, dtype)
+        return jnp.asarray(array, working_dtype(element_type(value)))
 
     def run(self, argument: Any, arguments: Sequence[Array] | None = None) -> list[Array]:
         """The outputs, given what is added; or, of a region, what it returns, given its arguments."""

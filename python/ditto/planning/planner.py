@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,17 +196,23 @@ class _Bar:
         self._bars.update(self._task, description=doing, advance=1)
 
 
+@dataclass(frozen=True)
 class _Candidate:
-    """A plan that was compiled and measured."""
+    """A plan that was compiled and measured.
 
-    def __init__(self, decided: Decided, text: str, policy: Policy, measured: Measured, bound: float) -> None:
-        self.decided, self.text, self.policy, self.measured, self.bound = (
-            decided,
-            text,
-            policy,
-            measured,
-            bound,
-        )
+    Attributes:
+        decided: what the linear program decided.
+        text: of the policy file.
+        policy: the same, read.
+        measured: on what was held out.
+        bound: on the deviation, that it was solved for.
+    """
+
+    decided: Decided
+    text: str
+    policy: Policy
+    measured: Measured
+    bound: float
 
 
 class _Search:
@@ -250,15 +256,6 @@ class _Search:
             [] if held_out else ["there is one sample, so none was held out: errors are of this one"]
         )
         self._asked = 0.0
-        bar("calibrating")
-        self._ranges = calibrate(
-            fn,
-            training,
-            policy=self._policy,
-            visibility=visibility,
-            static_argnums=static_argnums,
-            max_public_constant=max_public_constant,
-        )
         self._calibrate: Callable[[Policy], Ranges] = lambda other: calibrate(
             fn,
             training,
@@ -267,6 +264,8 @@ class _Search:
             static_argnums=static_argnums,
             max_public_constant=max_public_constant,
         )
+        bar("calibrating")
+        self._ranges = self._calibrate(self._policy)
         examples = samples[0] if callable(fn) else ()
         self._traced = to_stablehlo(
             copy_module(fn) if isinstance(fn, ir.Module) else fn,
@@ -417,9 +416,16 @@ class _Search:
         return policy_text("plan", base, description, {}, rules)
 
     def within(self, error: float) -> _Candidate:
-        """The cheapest plan that was measured to keep a largest error."""
+        """The cheapest plan that keeps a largest error, or the base policy, if that is cheaper."""
         self._asked = error
-        return self._keeping(error, "an error", self._ratio, lambda measured: measured.error)
+        kept = self.base.error <= error
+        try:
+            found = self._keeping(error, "an error", self._ratio, lambda measured: measured.error)
+        except PlanningError as problem:
+            if kept:
+                return self._base_stands(str(problem))
+            raise
+        return self._base_stands("nothing cheaper was found") if kept and self._is_dearer(found) else found
 
     def like_base(self) -> _Candidate:
         """The cheapest plan that was measured to err as the base policy does, as root mean square.
@@ -427,13 +433,24 @@ class _Search:
         The largest of many errors is a matter of chance; what they are in the mean is not.
         """
         bound = max(self.base.deviation, 1e-9 * self.largest)
+        if not bound:
+            return self._base_stands(
+                f"{self._policy.name} is not off at all; give an error to be planned for"
+            )
         try:
-            return self._keeping(bound, "a deviation", 1.0, lambda measured: measured.deviation)
+            found = self._keeping(bound, "a deviation", 1.0, lambda measured: measured.deviation)
         except PlanningError as error:
-            self.remarks.append(f"{error}; so the base policy stands as it is")
-            nothing = Decided({}, self.base.deviation**2 * self._count, self._cost_of_base(), 1.0)
-            text = self._text(nothing, self.base.deviation)
-            return _Candidate(nothing, text, parse_policy(text, "plan.toml"), self.base, self.base.deviation)
+            return self._base_stands(str(error))
+        return self._base_stands("nothing cheaper was found") if self._is_dearer(found) else found
+
+    def _is_dearer(self, found: _Candidate) -> bool:
+        return self._cost(found) > self._cost_of_base()
+
+    def _base_stands(self, why: str) -> _Candidate:
+        self.remarks.append(f"{why}; so the base policy stands as it is")
+        nothing = Decided({}, self.base.deviation**2 * self._count, self._cost_of_base(), 1.0)
+        text = self._text(nothing, self.base.deviation)
+        return _Candidate(nothing, text, parse_policy(text, "plan.toml"), self.base, self.base.deviation)
 
     def _cost_of_base(self) -> float:
         return self.base.cost(self._objective.name)
@@ -464,8 +481,9 @@ class _Search:
                     best = found
             else:
                 high = min(high, target)
-            if measured < math.inf:
-                self._ratio = measured / self._deviation(found.decided)
+            predicted = self._deviation(found.decided)
+            if measured < math.inf and predicted:
+                self._ratio = measured / predicted
             if (best is found and measured >= CLOSE * bound) or high < CLOSER * low:
                 break
             scaled = target * min(4.0, max(0.25, bound / measured if measured else 4.0))
@@ -551,7 +569,7 @@ class _Search:
             except CompileError as error:
                 self.remarks.append(f"{name} does not compile: {error}")
         front = []
-        for factor in sorted((1.0, *FRONT)) if presets else ():
+        for factor in sorted((1.0, *FRONT)) if presets and found.bound else ():
             try:
                 decided = self._problem.solve(
                     (factor * found.bound) ** 2 * self._count, seconds=self._seconds, gap=self._gap

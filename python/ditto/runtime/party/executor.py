@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ditto.runtime.protocols import bits, local, multiply, widen
 from ditto.runtime.protocols.less import less
@@ -24,7 +25,7 @@ from ditto.runtime.protocols.local import Public, Value
 from ditto.runtime.protocols.oneshot import oneshot
 from ditto.runtime.protocols.prf import PairKeys, agree_keys
 from ditto.runtime.protocols.rounds import Message, Party, Round, Step, exchange, merged, split
-from ditto.runtime.protocols.shared import Bits, Shared, reduced, signed, word_of
+from ditto.runtime.protocols.shared import Bits, Shared, as_words, reduced, signed, word_of
 from ditto.runtime.transport.channel import Channel, ChannelError
 from ditto_compiler.encoding import Cast, Fxp
 from ditto_compiler.errors import InternalError
@@ -467,10 +468,7 @@ def _iota(one: Instruction, result: Tensor) -> Public:
 def _product(party: Party, x: Value, y: Value, result: Tensor, times: Callable[[Any, Any], Any]) -> Value:
     """A product of which one factor is public: exact, then without the bits that the result drops."""
     if isinstance(x, Public) and isinstance(y, Public):
-        exact = times(signed(x.words, x.ring), signed(y.words, y.ring))
-        drop = x.ring - result.ring
-        half = (1 << drop) >> 1
-        return Public(result.ring, ((exact + half) >> drop).astype(np.uint64).astype(word_of(result.ring)))
+        return _rounded(times(signed(x.words, x.ring), signed(y.words, y.ring)), x.ring, result)
     if isinstance(x, Public):
         assert isinstance(y, Shared)
         words, secret = x.words, y
@@ -482,16 +480,30 @@ def _product(party: Party, x: Value, y: Value, result: Tensor, times: Callable[[
     return widen.narrow(party, made, result.ring, secret.ring - result.ring)
 
 
+def _rounded(exact: NDArray[np.int64], ring: int, result: Tensor) -> Public:
+    """A public product in `ring`, rounded to nearest as far as the result drops bits."""
+    drop = ring - result.ring
+    half = (1 << drop) >> 1
+    return Public(result.ring, ((exact + half) >> drop).astype(np.uint64).astype(word_of(result.ring)))
+
+
 def _public_product(party: Party, one: Instruction, x: Value, y: Value, result: Tensor) -> Value:
-    """A matrix product or convolution of which one factor is public."""
+    """A matrix product or convolution of which one factor is public, or both are."""
     assert not isinstance(x, Bits) and not isinstance(y, Bits)
-    left, right = (v.words if isinstance(v, Public) else v for v in (x, y))
+    if isinstance(x, Public) and isinstance(y, Public):
+        # As if shared with one slot, which is then the product.
+        words = as_words(x.words, x.ring)
+        alone = _public_dot(one, Shared(x.ring, words, np.zeros_like(words)), y.words)
+        return _rounded(signed(alone.own, alone.ring), alone.ring, result)
+    made = _public_dot(one, *(v.words if isinstance(v, Public) else v for v in (x, y)))
+    return widen.narrow(party, made, result.ring, made.ring - result.ring)
+
+
+def _public_dot(one: Instruction, left: Any, right: Any) -> Shared:
     if one.op == "dot_general":
         batch, contract = _dot_dimensions(one)
-        made = multiply.dot_public(left, right, batch=batch, contract=contract)
-    else:
-        made = multiply.convolution_public(left, right, window=_convolution(one))
-    return widen.narrow(party, made, result.ring, made.ring - result.ring)
+        return multiply.dot_public(left, right, batch=batch, contract=contract)
+    return multiply.convolution_public(left, right, window=_convolution(one))
 
 
 def _with_public(op: str, x: Value, y: Value, rank: int) -> Value:

@@ -1,0 +1,70 @@
+"""Programs with little to decide, or with what has no gain: plans are made, and right among three parties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ditto
+from ditto.planning.result import PlanningError
+
+
+def normal(*shape: int) -> Callable[[np.random.Generator], Any]:
+    return lambda rng: rng.normal(size=shape).astype(np.float32)
+
+
+def whole(*shape: int) -> Callable[[np.random.Generator], Any]:
+    return lambda rng: rng.integers(-5, 5, shape).astype(np.int32)
+
+
+PROGRAMS: dict[str, tuple[Callable[..., Any], list[Callable[[np.random.Generator], Any]], float]] = {
+    "a median": (lambda x, w: jnp.median(x @ w), [normal(4, 3), normal(3, 5)], 1e-3),
+    "a variance": (lambda x: jnp.var(x, 0), [normal(8, 3)], 1e-3),
+    "a count of ties": (lambda x: jnp.sum((x * x) == (x * x).max(1, keepdims=True)), [normal(4, 5)], 0.0),
+    "nothing": (lambda x: x * 0.0, [normal(3)], 0.0),
+    "a decision": (lambda x, w: (x @ w) * (x @ w) > 0.5, [normal(4, 3), normal(3, 5)], 0.0),
+    "a product of integers": (lambda i, x: (i * i).astype(jnp.float32) * x, [whole(4), normal(4)], 2e-3),
+    "a cross-entropy's gradient": (
+        lambda x, w: jax.grad(lambda w: jnp.mean(jax.nn.log_softmax(x @ w)[:, 0]))(w),
+        [normal(6, 3), normal(3, 4)],
+        1e-3,
+    ),
+    "a selection": (lambda x, y: jnp.where(x > 0, x * y, y * y * y), [normal(4, 3), normal(4, 3)], 1e-2),
+    "a scalar": (lambda x: jnp.tanh(x * x), [normal()], 2e-3),
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ditto.LocalCluster]:
+    with ditto.LocalCluster() as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_plans_are_right_and_no_dearer(cluster: ditto.LocalCluster, name: str) -> None:
+    fn, makers, error = PROGRAMS[name]
+    rng = np.random.default_rng(1)
+    samples = [tuple(make(rng) for make in makers) for _ in range(3)]
+    plan = ditto.plan(fn, samples)
+    assert plan.measured.bytes <= plan.presets["ditto"].bytes
+    found = np.asarray(cluster.run(ditto.compile(fn, *samples[0], policy=plan), *samples[0]))
+    expected = np.asarray(fn(*map(jnp.asarray, samples[0])))
+    assert np.abs(found.astype(np.float64) - expected.astype(np.float64)).max() <= error
+
+
+@pytest.mark.parametrize(
+    ("fn", "make", "message"),
+    [
+        (lambda i: i @ i.T, whole(4, 3), "nothing of this program's outputs depends on numbers"),
+        (lambda x: x @ x.T, normal(0, 3), "nothing of this program's outputs depends on numbers"),
+        (lambda x: x, normal(3), "there is nothing to decide"),
+    ],
+)
+def test_what_cannot_be_planned_says_so(fn: Callable[..., Any], make: Any, message: str) -> None:
+    with pytest.raises(PlanningError, match=message):
+        ditto.plan(fn, [(make(np.random.default_rng(2)),)])
