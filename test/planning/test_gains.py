@@ -94,6 +94,23 @@ def test_functions_have_their_slopes(shape: tuple[int, ...]) -> None:
     assert together >= 0
 
 
+def test_an_argument_that_only_products_read_is_rounded_once() -> None:
+    """What that adds to both products is the same, so it adds up, or cancels."""
+    x, w = floats(6, 8), floats(8, 8)
+    by_row = 6 * float((w**2).sum())
+    twice = gains(lambda x, w, v: x @ w + x @ v, x, w, w, samples=40)["stablehlo.dot_general"]
+    assert sum(left for _, left, _ in twice) == pytest.approx(4 * by_row, rel=0.15)
+    none = gains(lambda x, w, v: x @ w + x @ v, x, w, -w, samples=4)["stablehlo.dot_general"]
+    assert sum(left for _, left, _ in none) == pytest.approx(0, abs=1e-6 * by_row)
+
+
+def test_what_others_read_as_well_is_cut_on_shares() -> None:
+    """Zeros too: a first step of gradient descent from zero has noise in its products."""
+    x, w = floats(6, 8), np.zeros(8, np.float32)
+    ((_, _, right), *_) = gains(lambda x, w: w - x.T @ (x @ w), x, w, samples=4)["stablehlo.dot_general"]
+    assert right > 0
+
+
 def test_masks_of_zeros_and_ones_are_exact() -> None:
     x, mask = floats(4, 4), np.eye(4, dtype=np.float32)
     ((_, left, right),) = gains(lambda x, m: x * m, x, mask)["stablehlo.multiply"]

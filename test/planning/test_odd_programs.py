@@ -68,3 +68,49 @@ def test_plans_are_right_and_no_dearer(cluster: ditto.LocalCluster, name: str) -
 def test_what_cannot_be_planned_says_so(fn: Callable[..., Any], make: Any, message: str) -> None:
     with pytest.raises(PlanningError, match=message):
         ditto.plan(fn, [(make(np.random.default_rng(2)),)])
+
+
+def descent(x: Any, y: Any, weights: Any) -> Any:
+    for _ in range(4):
+        weights = weights - 0.5 / len(x) * (x.T @ (jax.nn.sigmoid(x @ weights) - y))
+    return weights
+
+
+@pytest.mark.parametrize(("error", "ratio"), [(None, 1.0), (1e-2, 0.7)])
+def test_training_from_zero(cluster: ditto.LocalCluster, error: float | None, ratio: float) -> None:
+    """The same inputs are read in every step, and the first step's weights by more than products."""
+
+    def arguments(seed: int) -> tuple[Any, ...]:
+        rng = np.random.default_rng(seed)
+        of = rng.integers(0, 2, 64)
+        points = np.array([[-1, 0.5, 0], [0.5, 1, -0.5]])[of] + rng.normal(size=(64, 3)) / 4
+        return points.astype(np.float32), of.astype(np.float32), np.zeros(3, np.float32)
+
+    plan = ditto.plan(descent, [arguments(seed) for seed in range(3)], error=error)
+    base = plan.presets["ditto"]
+    assert plan.measured.bytes < ratio * base.bytes
+    program = ditto.compile(descent, *arguments(0), policy=plan)
+    allowed = 3 * base.error if error is None else error
+    for seed in range(3):
+        found = np.asarray(cluster.run(program, *arguments(seed)), np.float64)
+        assert np.abs(found - descent(*arguments(seed))).max() <= allowed
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [{"error": 0.5}, {"quality": lambda mine, exact: float(np.mean(mine == exact)), "least": 0.95}],
+    ids=["error", "quality"],
+)
+def test_classes_allow_for_less(cluster: ditto.LocalCluster, bound: dict[str, Any]) -> None:
+    """Classes are not off at all with the base policy; numbers that decide them may be."""
+    rng = np.random.default_rng(4)
+    weights = [(rng.normal(size=shape) / 6).astype(np.float32) for shape in [(32, 64), (64, 10)]]
+
+    def classify(x: Any, first: Any, second: Any) -> Any:
+        return jnp.argmax(jax.nn.relu(x @ first) @ second, -1)
+
+    samples = [(rng.normal(size=(32, 32)).astype(np.float32), *weights) for _ in range(4)]
+    plan = ditto.plan(classify, samples, **bound)
+    assert plan.measured.bytes < 0.9 * plan.presets["ditto"].bytes
+    found = cluster.run(ditto.compile(classify, *samples[0], policy=plan), *samples[0])
+    assert np.mean(found == classify(*samples[0])) >= 0.9

@@ -32,7 +32,7 @@ from ditto_tools.input_files import read_arrays
 @click.option(
     "--loose", default=64, show_default=True, help="How much larger errors may be in margins of ranges."
 )
-@click.option("--seconds", default=60.0, show_default=True, help="For each linear program.")
+@click.option("--seconds", default=30.0, show_default=True, help="For each linear program.")
 @click.option("--presets", default="", help="Other policies to compare with, separated by commas.")
 @click.option(
     "--html", type=click.Path(path_type=Path), help="Write a page with the front of cost and error here."

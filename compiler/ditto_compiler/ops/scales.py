@@ -50,7 +50,7 @@ def is_free(value: ir.Value) -> bool:
         return True
     if op.name in names.CASTS:
         return is_free(op.operands[0])
-    return is_source(op) or (_keeps_elements(op) and all(map(is_free, op.operands)))
+    return is_source(op) or (keeps_elements(op) and all(map(is_free, op.operands)))
 
 
 def is_constant(value: ir.Value) -> bool:
@@ -58,10 +58,10 @@ def is_constant(value: ir.Value) -> bool:
     op = defining_op(value)
     if op is None:
         return False
-    return is_source(op) or (_keeps_elements(op) and all(map(is_constant, op.operands)))
+    return is_source(op) or (keeps_elements(op) and all(map(is_constant, op.operands)))
 
 
-def _keeps_elements(op: ir.Operation) -> bool:
+def keeps_elements(op: ir.Operation) -> bool:
     """Whether `op` is a layout op, or a conversion between float dtypes, which changes no number either."""
     if op.name == "stablehlo.convert":
         return all(isinstance(encoding_of(value), Fxp) for value in (*op.operands, *op.results))

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ditto_compiler.ir import ir
+from ditto_compiler.ir import element_type, ir
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.scales import is_constant
 from ditto_compiler.scopes import scope_of
@@ -48,7 +48,7 @@ def keys_of(ops: Iterable[ir.Operation]) -> list[Key]:
 def tied(ops: Sequence[ir.Operation], keys: Sequence[Key]) -> list[Key]:
     """For each op, the name of the first of those that it is tied to, which may be its own."""
     shapes = {
-        key: tuple(tuple(shape_of(v)) for v in (*op.results, *op.operands))
+        key: tuple((*shape_of(v), element_type(v)) for v in (*op.results, *op.operands))
         for op, key in zip(ops, keys, strict=True)
         if not is_constant(op.results[0])
     }

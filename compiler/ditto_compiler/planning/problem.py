@@ -18,7 +18,7 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import defining_op, encoding_of, ir, numel
 from ditto_compiler.network import PARTIES, load_network
-from ditto_compiler.ops.scales import dyadic_bits, is_constant
+from ditto_compiler.ops.scales import dyadic_bits, is_constant, keeps_elements
 from ditto_compiler.planning.functions import NOISE, Choice, Gains, choices, least_fraction
 from ditto_compiler.planning.keys import Key, keys_of, tied
 from ditto_compiler.planning.linear import Infeasible, Linear, LinearProgram, NothingFound, Solution
@@ -31,6 +31,7 @@ from ditto_compiler.rings.numbers import (
     multiplications,
     needed_bits,
     ops_with_results,
+    product_readers,
 )
 
 SHARES = 1 / 4
@@ -189,6 +190,14 @@ class Problem:
         self._arguments: defaultdict[Key, int] = defaultdict(int)
         """Fraction bits that they turned out to need of their arguments."""
         self._kinds: dict[ir.Value, _Kind] = {}
+        self._read_as: dict[_Symbol, _Symbol] = {}
+        """Of readings that are to be alike, the one that stands for it."""
+        self._readers: defaultdict[_Symbol, list[ir.Value]] = defaultdict(list)
+        """What is read with so many bits."""
+        self._supplied: set[ir.Value] = set()
+        """Arguments that only products read: they are supplied as they are read, which is alike."""
+        for argument in known.entry.arguments:
+            self._read_alike(argument)
         self._noise: defaultdict[_Symbol, float] = defaultdict(float)
         self._floors: defaultdict[_Symbol, int] = defaultdict(int)
         self._reads: defaultdict[ir.Value, float] = defaultdict(float)
@@ -200,6 +209,30 @@ class Problem:
             self._weigh_result(op)
         if not self._noise:
             raise PlanError("there is nothing to decide: no product or function runs beside the engine")
+
+    # What is read alike.
+
+    def _read_alike(self, argument: ir.Value) -> None:
+        readers = product_readers(argument)
+        if not readers or argument not in self._known.of or not self._known.is_secret(argument):
+            return
+        if any(self._known.effect(op) is not Effect.PRODUCT for op, _ in readers):
+            return
+        self._supplied.add(argument)
+        first = self.read(*readers[0])
+        for op, place in readers[1:]:
+            other = self.read(op, place)
+            if other != first:
+                self._read_as[other] = first
+
+    def read(self, op: ir.Operation, place: int) -> _Symbol:
+        """The bits with which an op reads an operand; a square reads both of its factors alike."""
+        if place == 1 and len(set(factors(op))) == 1:
+            place = 0
+        symbol = _Symbol("read", self._key[op.results[0]], place)
+        while symbol in self._read_as:
+            symbol = self._read_as[symbol]
+        return symbol
 
     # What matters how much.
 
@@ -286,14 +319,21 @@ class Problem:
             self._floors[symbol] = max(self._floors[symbol], self._known.of[value].frac)
 
     def _weigh_read(self, op: ir.Operation, place: int, value: ir.Value) -> None:
-        symbol, kind = _Symbol("read", self._key[op.results[0]], place), self.kind(value)
+        symbol, kind = self.read(op, place), self.kind(value)
         gain = self._gain(op, 1 + place)
         if kind.of == "fixed" and kind.frac == 0:
             return
-        on_shares = kind.of != "free" and self._known.is_secret(value)
+        self._readers[symbol].append(value)
+        on_shares = self._known.is_secret(value) and not self._is_supplied(value)
         self._noise[symbol] += (SHARES if on_shares else ROUNDED) * gain
         if kind.root is not None:
             self._reads[kind.root] += gain
+
+    def _is_supplied(self, value: ir.Value) -> bool:
+        """Whether a value is supplied with the bits that are read: a constant, or what only products read."""
+        while (op := defining_op(value)) is not None and keeps_elements(op) and len(op.operands) == 1:
+            value = op.operands[0]
+        return is_constant(value) or value in self._supplied
 
     def _weigh_result(self, op: ir.Operation) -> None:
         """What having a result with fewer bits adds, beyond what those who read it add."""
@@ -488,6 +528,9 @@ class _Built:
             kinds = [self._problem.kind(value) for value in values]
             limits = [kind.frac for kind in kinds if kind.of != "planned"]
             high = min([high, *limits])
+            # Functions have no more bits than make a difference.
+            chosen = [self._choices.get(self._problem._key[kind.root], ()) for kind in kinds if kind.root]
+            low = min([low, *(max(choice.frac for choice in each) for each in chosen if each)])
             if symbol.key in self._choices:
                 # Terms read as many bits as make a difference to them, if their argument has those.
                 least = max(_steps(op) for op in self._problem.instances[symbol.key])
@@ -509,8 +552,9 @@ class _Built:
     def _values(self, symbol: _Symbol) -> list[ir.Value]:
         """The values that a symbol is of."""
         if symbol.what == "read":
-            return [factors(op)[symbol.place] for op in self._problem.instances[symbol.key]]
-        return [op.results[0] for op in self._problem.instances[symbol.key]]
+            return self._problem._readers[symbol]
+        results = (op.results[0] for op in self._problem.instances[symbol.key])
+        return [result for result in results if result in self._known.of]
 
     # Amounts of bits: linear expressions of symbols.
 
@@ -594,7 +638,7 @@ class _Built:
                 yield value, scale if scale.ring <= WIDEST else self._known.of[value].home
 
     def _add_product(self, op: ir.Operation) -> None:
-        value, key = op.results[0], self._problem._key[op.results[0]]
+        value = op.results[0]
         left, right = factors(op)
         reads: list[Amount] = []
         for place, operand in enumerate((left, right)):
@@ -604,7 +648,7 @@ class _Built:
             elif kind.of == "fixed" and kind.frac == 0:
                 reads.append(({}, 0.0))
             else:
-                reads.append(({_Symbol("read", key, place): 1.0}, 0.0))
+                reads.append(({self._problem.read(op, place): 1.0}, 0.0))
                 if kind.of == "planned":
                     self._at_most(reads[place], self._frac(operand))
         made = self._made(value)
@@ -776,7 +820,8 @@ class _Built:
 
         spare, noise = whole(_Symbol("spare", key)), 0.0
         frac = _Symbol("frac", key)
-        for symbol in (frac, _Symbol("read", key, 0), _Symbol("read", key, 1)):
+        own = (_Symbol("read", key, 0), _Symbol("read", key, 1))
+        for symbol in (frac, *(symbol for symbol in own if symbol not in self._problem._read_as)):
             weight = self._problem._noise.get(symbol, 0.0)
             if weight and not self._is_exact(symbol, whole(symbol)):
                 noise += weight * 4.0 ** -whole(symbol)
@@ -785,8 +830,7 @@ class _Built:
             noise += self._added[self._selected[key][self._index(key, solution)]] * self._noise
             return Decision(key, choice.frac, spare, None, choice.error, noise)
         if effect is Effect.PRODUCT:
-            left, right = factors(op)
-            reads = whole(_Symbol("read", key, 0)), whole(_Symbol("read", key, 0 if left == right else 1))
+            reads = whole(self._problem.read(op, 0)), whole(self._problem.read(op, 1))
             bits = whole(frac) if self._problem.kind(value).of == "planned" else None
             return Decision(key, bits, spare, reads, None, noise)
         return Decision(key, None, spare, None, None, 0.0) if spare else None

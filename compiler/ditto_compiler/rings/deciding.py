@@ -31,6 +31,7 @@ from ditto_compiler.rings.numbers import (
     magnitude,
     multiplications,
     needed_bits,
+    product_readers,
 )
 
 FEW = 1 << 11
@@ -303,10 +304,10 @@ class Decider:
         Then it is supplied just as they take it, and not cast in every run: a model's table of words is its
         first and its last matrix.
         """
-        readers = self._products_of(argument)
+        readers = product_readers(argument)
         if numel(argument) <= FEW or not readers:
             return
-        if any(names.FACTORS in op.attributes for op, _ in readers):
+        if any(names.FACTORS in op.attributes or op.results[0] not in self.scales for op, _ in readers):
             return
         least = min(self.scales[op.results[0]][place] for op, place in readers)
         scales = dict(self.scales)
@@ -315,22 +316,6 @@ class Decider:
             scales[op.results[0]] = (least, right) if place == 0 else (left, least)
         if all(self._numbers[op.results[0]].frac <= sum(scales[op.results[0]]) for op, _ in readers):
             self.scales = scales
-
-    def _products_of(self, value: ir.Value) -> list[tuple[ir.Operation, int]] | None:
-        """Products that read a value, or just its elements moved, and as which operand; None if others do."""
-        found = []
-        for use in value.uses:
-            user = use.owner.operation
-            if self._known.effect(user) is Effect.PRODUCT and user.results[0] in self.scales:
-                found.append((user, min(use.operand_number, 1)))
-            elif len(user.results) and is_free(user.results[0]) and self._known.effect(user) is Effect.LOCAL:
-                further = self._products_of(user.results[0])
-                if further is None:
-                    return None
-                found += further
-            else:
-                return None
-        return found
 
     def _shorten_all(self) -> None:
         """`_shorten` for all; what is returned for the next run keeps the bits that the next run reads."""

@@ -30,6 +30,7 @@ from ditto_compiler.ops.scales import (
     dyadic_bits,
     is_constant,
     is_product,
+    keeps_elements,
     multiply_by_reciprocal,
     working_scale,
 )
@@ -368,6 +369,23 @@ def needed_bits(op: ir.Operation) -> int:
 def factors(op: ir.Operation) -> tuple[ir.Value, ir.Value]:
     """The operands of a product; a square has one."""
     return op.operands[0], op.operands[len(op.operands) - 1]
+
+
+def product_readers(value: ir.Value) -> list[tuple[ir.Operation, int]] | None:
+    """Products that read a value, or just its elements moved, and as which factor; None if others do."""
+    found = []
+    for use in value.uses:
+        user = use.owner.operation
+        if is_product(user):
+            found.append((user, min(use.operand_number, 1)))
+        elif keeps_elements(user):
+            further = product_readers(user.results[0])
+            if further is None:
+                return None
+            found += further
+        else:
+            return None
+    return found
 
 
 def multiplications(op: ir.Operation) -> int:

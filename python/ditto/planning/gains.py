@@ -23,7 +23,7 @@ from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.scales import is_free, is_product
 from ditto_compiler.planning.keys import keys_of
 from ditto_compiler.private_functions import callee
-from ditto_compiler.rings.numbers import factors, ops_with_results, prepare
+from ditto_compiler.rings.numbers import factors, ops_with_results, prepare, product_readers
 from ditto_compiler.structure import is_float
 
 NODES = 1 << 14
@@ -78,6 +78,7 @@ def measure(module: ir.Module, batches: Sequence[Sequence[Any]], *, seed: int = 
             for each, output in zip(jax.random.split(key, max(1, len(outputs))), outputs, strict=False)
         ]
         (slopes,) = pullback(signs)
+        _read_alike(slopes, entry, ops)
         count = sum(output.size for output in outputs)
         for site, slope in slopes.items():
             numbers = np.asarray(slope, np.float64)
@@ -87,6 +88,23 @@ def measure(module: ir.Module, batches: Sequence[Sequence[Any]], *, seed: int = 
     _ignore_exact(ops, entry, [[batch[index] for index in inputs] for batch in batches], totals)
     _write(module, keys_of(ops), ops, totals, seen)
     return count
+
+
+def _read_alike(slopes: dict[Site, Array], entry: Any, ops: Sequence[ir.Operation]) -> None:
+    """Arguments that only products read are rounded once for all of them: each is given an equal part."""
+    number = {op.results[0]: index for index, op in enumerate(ops)}
+    for argument in entry.arguments:
+        sites = list(
+            dict.fromkeys(
+                (number[op.results[0]], list(dict.fromkeys(op.operands)).index(factors(op)[place]))
+                for op, place in product_readers(argument) or ()
+            )
+        )
+        shape = tuple(shape_of(argument))
+        if len(sites) > 1 and all(site in slopes and slopes[site].shape == shape for site in sites):
+            together = jnp.sum(jnp.stack([slopes[site] for site in sites]), axis=0)
+            for site in sites:
+                slopes[site] = together / math.sqrt(len(sites))
 
 
 def _sites(ops: Sequence[ir.Operation]) -> Iterator[tuple[Site, tuple[int, ...]]]:
@@ -176,11 +194,14 @@ def _ignore_exact(
     batches: Sequence[Sequence[Any]],
     totals: defaultdict[Site, NDArray[np.float64]],
 ) -> None:
-    """Takes the gains of inputs away that no reading rounds, such as masks of zeros and ones."""
+    """Takes the gains of inputs away that no reading rounds, such as masks of zeros and ones.
+
+    If only products read them, that is: what others need with more bits is cut on shares, never exactly.
+    """
     exact = {
         argument
         for place, argument in enumerate(entry.arguments)
-        if element_type(argument) != "i1" and all(_is_coarse(batch[place]) for batch in batches)
+        if product_readers(argument) and all(_is_coarse(batch[place]) for batch in batches)
     }
     for index, op in enumerate(ops):
         for place, value in enumerate(dict.fromkeys(op.operands)):

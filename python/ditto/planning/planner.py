@@ -54,6 +54,12 @@ LONGEST = 12
 PESSIMISM = 2
 """How often a bound that nothing is predicted to keep is doubled, to see what is measured."""
 
+STEP, NARROW = 4.0, 1.2
+"""How much further a bound on the deviation is looked for, and how well it is known in the end."""
+
+FINE = 2.0**-20
+"""Of the largest output: a deviation that nobody minds."""
+
 CLOSER = 1.01
 """How much further apart bounds have to be to be worth another attempt."""
 
@@ -62,6 +68,9 @@ RUNS = 3
 
 GAIN_SAMPLES = 3
 """Samples of which gains are averaged."""
+
+ENOUGH = 1 << 14
+"""Outputs of which one run, or one sample, says enough."""
 
 FRONT = tuple(2.0**step for step in (-3, -2, -1, 1, 2, 3))
 """Other errors for which the least cost is predicted, in parts of the one that was asked for."""
@@ -85,8 +94,8 @@ def plan(
     max_public_constant: int = 1024,
     tie: bool = True,
     loose: int = 64,
-    seconds: float = 60.0,
-    gap: float = 0.002,
+    seconds: float = 30.0,
+    gap: float = 0.005,
     presets: Sequence[str] = (),
     progress: bool = False,
 ) -> Plan:
@@ -206,6 +215,7 @@ class _Candidate:
         policy: the same, read.
         measured: on what was held out.
         bound: on the deviation, that it was solved for.
+        predicted: error, before it was measured.
     """
 
     decided: Decided
@@ -213,6 +223,7 @@ class _Candidate:
     policy: Policy
     measured: Measured
     bound: float
+    predicted: float
 
 
 class _Search:
@@ -290,6 +301,10 @@ class _Search:
             max(3.0, min(12.0, self.base.error / self.base.deviation)) if self.base.deviation else 5.0
         )
 
+    def _times(self, most: int) -> int:
+        """How often something random is looked at: once, if there is much to see."""
+        return 1 if sum(np.size(each) for each in self._exact[0]) >= ENOUGH else most
+
     def _floats(self) -> list[NDArray[Any]]:
         return [np.asarray(each) for outputs in self._exact for each in outputs if _is_float(each)]
 
@@ -319,7 +334,7 @@ class _Search:
         entry = entry_function(traced.module)
         assert entry is not None
         divisions_to_products(entry)
-        batches = [self._flat(self._dynamic(sample)) for sample in training[:GAIN_SAMPLES]]
+        batches = [self._flat(self._dynamic(sample)) for sample in training[: self._times(GAIN_SAMPLES)]]
         count = measure(traced.module, batches)
         if not count:
             raise PlanningError(
@@ -334,7 +349,7 @@ class _Search:
         """Simulated with random shares on what was held out."""
         worst, squares, count, least = 0.0, 0.0, 0, math.inf
         for number, (inputs, exact) in enumerate(zip(self._inputs, self._exact, strict=True)):
-            for seed in range(-(-RUNS // len(self._inputs))):
+            for seed in range(-(-self._times(RUNS) // len(self._inputs))):
                 found = simulate(program, *inputs, seed=RUNS * number + seed)
                 outputs = jax.tree_util.tree_leaves(found.outputs)
                 for mine, other in zip(outputs, exact, strict=True):
@@ -375,13 +390,14 @@ class _Search:
             raise PlanningError(self._explained(str(error), noise)) from None
         text = self._text(decided, deviation)
         policy = parse_policy(text, f"{Path.cwd() / 'plan.toml'}")
+        predicted = self._ratio * self._deviation(decided)
         measured = self._measured(self._compiled(policy), quality)
         self.remarks.append(
             f"for a deviation of {deviation:.3g}: predicted {self._deviation(decided):.3g} and "
             f"{decided.cost:.4g} {self._objective.unit}; measured {measured.deviation:.3g}, an error of "
             f"{measured.error:.3g}, {measured.bytes / 1e6:.4g} MB"
         )
-        return _Candidate(decided, text, policy, measured, deviation)
+        return _Candidate(decided, text, policy, measured, deviation, predicted)
 
     def _deviation(self, decided: Decided) -> float:
         return math.sqrt(decided.noise / self._count)
@@ -448,9 +464,10 @@ class _Search:
 
     def _base_stands(self, why: str) -> _Candidate:
         self.remarks.append(f"{why}; so the base policy stands as it is")
-        nothing = Decided({}, self.base.deviation**2 * self._count, self._cost_of_base(), 1.0)
-        text = self._text(nothing, self.base.deviation)
-        return _Candidate(nothing, text, parse_policy(text, "plan.toml"), self.base, self.base.deviation)
+        base = self.base
+        nothing = Decided({}, base.deviation**2 * self._count, self._cost_of_base(), 1.0)
+        text = self._text(nothing, base.deviation)
+        return _Candidate(nothing, text, parse_policy(text, "plan.toml"), base, base.deviation, base.error)
 
     def _cost_of_base(self) -> float:
         return self.base.cost(self._objective.name)
@@ -460,8 +477,7 @@ class _Search:
     ) -> _Candidate:
         """The cheapest plan that was measured to keep a bound.
 
-        The noise model is told how large `measured_as` was, in parts of the deviation that it predicted:
-        `ratio`, until that is known.
+        `ratio` says how large `measured_as` is likely to be, in parts of the deviation that is predicted.
         """
         best: _Candidate | None = None
         low, high, target = 0.0, math.inf, bound / ratio
@@ -482,9 +498,11 @@ class _Search:
             else:
                 high = min(high, target)
             predicted = self._deviation(found.decided)
-            if measured < math.inf and predicted:
-                self._ratio = measured / predicted
-            if (best is found and measured >= CLOSE * bound) or high < CLOSER * low:
+            if 0 < found.measured.error < math.inf and predicted:
+                self._ratio = found.measured.error / predicted
+            # What is not used is not asked for again.
+            idle = measured <= bound and predicted < target / 2
+            if idle or (best is found and measured >= CLOSE * bound) or high < CLOSER * low:
                 break
             scaled = target * min(4.0, max(0.25, bound / measured if measured else 4.0))
             # A little less than what was just too much, and what is known to be too little or too much not
@@ -504,57 +522,74 @@ class _Search:
 
     def within_quality(self, quality: Quality, least: float) -> _Candidate:
         """The cheapest of a few plans that was measured to have a quality."""
-        deviation = self.base.error / self._ratio
         best: _Candidate | None = None
-        step = 4.0
-        for _ in range(2 * ATTEMPTS):
-            found = self._candidate(deviation, quality)
-            assert found.measured.quality is not None
-            if found.measured.error < math.inf and found.measured.quality >= least:
-                if best is None or self._cost(found) < self._cost(best):
-                    best = found
-                deviation *= step
-            else:
-                deviation /= step if best is None else math.sqrt(step)
-                step = math.sqrt(step) if best is not None else step
-                if best is not None:
-                    deviation = max(deviation, best.bound * step)
-            if step < 1.1:
-                break
+
+        def keeps(found: _Candidate) -> bool:
+            nonlocal best
+            reached = found.measured.quality
+            assert reached is not None
+            if found.measured.error == math.inf or not reached >= least:
+                return False
+            best = found if best is None or self._cost(found) < self._cost(best) else best
+            return True
+
+        last = self._bracketed(keeps, up_to=True, quality=quality)
         if best is None:
             raise PlanningError(
-                f"no plan reached a quality of {least}; the last one had {found.measured.quality}. Ask for "
+                f"no plan reached a quality of {least}; the last one had {last.measured.quality}. Ask for "
                 "less"
             )
         return best
 
     def within_bytes(self, most: float) -> _Candidate:
         """Of a few plans that send no more, the one with the least error."""
-        deviation = self.base.error / self._ratio
         best: _Candidate | None = None
-        low, high = 0.0, math.inf
-        for _ in range(2 * ATTEMPTS):
-            try:
-                found = self._candidate(deviation)
-            except PlanningError:
-                low = deviation
-                deviation = deviation * 4 if high == math.inf else math.sqrt(low * high)
-                continue
-            if found.measured.bytes <= most:
-                if best is None or found.measured.error < best.measured.error:
-                    best = found
-                high = deviation
-                deviation = deviation / 4 if low == 0 else math.sqrt(low * high)
-            else:
-                low = deviation
-                deviation = deviation * 4 if high == math.inf else math.sqrt(low * high)
-            if low and high < math.inf and high / low < 1.1:
-                break
+
+        def keeps(found: _Candidate) -> bool:
+            nonlocal best
+            if found.measured.bytes > most:
+                return False
+            best = found if best is None or found.measured.error < best.measured.error else best
+            return True
+
+        last = self._bracketed(keeps, up_to=False)
         if best is None:
             raise PlanningError(
-                f"no plan sends {most:.4g} bytes or less; the last one sends {found.measured.bytes:.4g}"
+                f"no plan sends {most:.4g} bytes or less; the last one sends {last.measured.bytes:.4g}"
             )
         return best
+
+    def _bracketed(
+        self, keeps: Callable[[_Candidate], bool], *, up_to: bool, quality: Quality | None = None
+    ) -> _Candidate:
+        """Looks for the deviation up to which, or from which, plans keep what is asked; gives the last plan.
+
+        Raises:
+            PlanningError: nothing could be tried.
+        """
+        start = self.base.deviation if self.base.error < math.inf else 0.0
+        # Of outputs that are not off at all, as classes are, numbers that decide them may be.
+        deviation, low, high = start or FINE * (self.largest or 1.0), 0.0, math.inf
+        last: _Candidate | None = None
+        problem: PlanningError | None = None
+        for _ in range(2 * ATTEMPTS):
+            try:
+                last = self._candidate(deviation, quality)
+                is_low = keeps(last) is up_to
+            except PlanningError as error:
+                # Nothing is as exact as that.
+                problem, is_low = error, True
+            low, high = (deviation, high) if is_low else (low, deviation)
+            idle = is_low and last is not None and self._deviation(last.decided) < deviation / 2
+            if idle or (low and high / low < NARROW):
+                break
+            deviation = deviation * STEP if high == math.inf else high / STEP
+            if low and high < math.inf:
+                deviation = math.sqrt(low * high)
+        if last is None:
+            assert problem is not None
+            raise problem
+        return last
 
     def finished(self, found: _Candidate, presets: Sequence[str]) -> Plan:
         """The plan, with what others cost, and what other errors would."""
@@ -585,7 +620,7 @@ class _Search:
             objective=self._objective.name,
             asked=self._asked or self._ratio * found.bound,
             measured=found.measured,
-            predicted_error=self._ratio * self._deviation(found.decided),
+            predicted_error=found.predicted,
             predicted_cost=found.decided.cost,
             gap=found.decided.gap,
             presets=others,
