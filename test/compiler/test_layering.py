@@ -79,7 +79,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "bench",
     ),
     "ditto.runtime": ("transport", "protocols", "party", "caller"),
-    "ditto.planning": ("gains policies", "result", "plan_page planner"),
+    "ditto.planning": ("gains policies", "result", "plan_page sampled", "searching other_forms", "planner"),
     "ditto.simulator": ("interpreter overflow ring", "choices", "engine_functions exact fast", "ops"),
 }
 """What stands in each package, from the ground up: a module or folder imports only what is in lines above."""

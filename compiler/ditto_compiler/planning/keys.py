@@ -59,8 +59,13 @@ def tied(ops: Sequence[ir.Operation], keys: Sequence[Key]) -> list[Key]:
     first: dict[object, str] = {}
     like: dict[str, str] = {}
     for scope, held in content.items():
-        like[scope] = first.setdefault((_NUMBER.sub("*", scope), tuple(held)), scope)
+        like[scope] = first.setdefault((unnumbered(scope), tuple(held)), scope)
     return [Key(key.op, like.get(key.scope, key.scope), key.nth) for key in keys]
+
+
+def unnumbered(scope: str) -> str:
+    """A scope with stars for numbers: the same for layers that are alike."""
+    return _NUMBER.sub("*", scope)
 
 
 def patterns(scopes: Sequence[str], others: Iterable[str]) -> tuple[str, ...]:
@@ -68,7 +73,7 @@ def patterns(scopes: Sequence[str], others: Iterable[str]) -> tuple[str, ...]:
     exact = tuple(dict.fromkeys(_MAGIC.sub(r"[\1]", scope) for scope in scopes))
     if len(exact) == 1:
         return exact
-    pattern = _NUMBER.sub("*", exact[0])
+    pattern = unnumbered(exact[0])
     taken = any(fnmatch.fnmatchcase(other, pattern) for other in others)
     alike = all(fnmatch.fnmatchcase(scope, pattern) for scope in scopes)
     return (pattern,) if alike and not taken else exact

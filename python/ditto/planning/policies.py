@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ditto_compiler.ir import numel
 from ditto_compiler.planning.keys import Key, patterns
 from ditto_compiler.planning.problem import Decided, Decision, Problem
+from ditto_compiler.policy import Policy, load_policy, parse_policy
 
 
 @dataclass(frozen=True)
@@ -86,18 +89,60 @@ def planned_rules(problem: Problem, decided: Decided) -> list[PlannedRule]:
     return list(rules.values())
 
 
-def policy_text(
-    name: str, base: str, description: str, forms: Mapping[str, str], rules: Sequence[PlannedRule]
-) -> str:
+@dataclass(frozen=True)
+class OtherForm:
+    """A form of a function that is not the base policy's.
+
+    Attributes:
+        function: such as "gelu".
+        form: one of `forms.table.FORM_NAMES`.
+        scopes: patterns of the scopes where it is taken.
+    """
+
+    function: str
+    form: str
+    scopes: tuple[str, ...]
+
+    def text(self) -> str:
+        """As TOML."""
+        return f"[[forms.scopes]]\nscope = {_texts(self.scopes)}\n{self.function} = {_quoted(self.form)}\n"
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a plan stands on.
+
+    Attributes:
+        name: of a preset, or the path of a policy file.
+        forms: that are taken instead of that policy's.
+    """
+
+    name: str
+    forms: tuple[OtherForm, ...] = ()
+
+    @functools.cached_property
+    def policy(self) -> Policy:
+        """The policy that they are together.
+
+        Raises:
+            PolicyError: there is none of that name.
+        """
+        if not self.forms:
+            return load_policy(self.name)
+        text = policy_text(load_policy(self.name).name, self, "With other forms.", [])
+        return parse_policy(text, str(Path.cwd() / "base.toml"))
+
+
+def policy_text(name: str, base: Base, description: str, rules: Sequence[PlannedRule]) -> str:
     """A policy file."""
+    path = str(Path(base.name).resolve()) if base.name.endswith(".toml") else base.name
     lines = [
         f"name = {_quoted(name)}",
-        f"base = {_quoted(base)}",
+        f"base = {_quoted(path)}",
         f"description = {_quoted(description)}",
         "",
+        *(form.text() for form in base.forms),
     ]
-    if forms:
-        lines += ["[forms]", *(f"{function} = {_quoted(form)}" for function, form in forms.items()), ""]
     for rule in rules:
         lines += [rule.text(), ""]
     return "\n".join(lines)

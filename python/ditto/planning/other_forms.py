@@ -1,0 +1,41 @@
+"""Which functions a program computes, and in which other forms it could."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from ditto.planning.policies import OtherForm
+from ditto.planning.sampled import Sampled
+from ditto_compiler.diagnostics import named, source_location
+from ditto_compiler.forms.table import FORM_NAMES
+from ditto_compiler.ir import functions
+from ditto_compiler.pass_manager import PassManager
+from ditto_compiler.passes.ditto_approximate import DittoApproximate
+from ditto_compiler.pipelines import front_end_pipeline
+from ditto_compiler.planning.keys import patterns, unnumbered
+from ditto_compiler.policy import Policy, form_of
+from ditto_compiler.recognizers import recognize
+
+ALONE = {"gelu": ("quad",), "softmax": ("2quad", "2relu")}
+"""Forms for models that were trained for them: they are not near the function."""
+
+
+def other_forms(program: Sampled, policy: Policy) -> Iterator[OtherForm]:
+    """Each form that the policy does not choose, for each function; layers that are alike have the same."""
+    passes = front_end_pipeline(policy, max_public_constant=program.max_public_constant)
+    before = next(index for index, one in enumerate(passes) if isinstance(one, DittoApproximate))
+    traced = program.traced()
+    with named(traced.file):
+        PassManager(passes[:before], verify_each=False).run(traced.module)
+    scopes: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for body in functions(traced.module):
+        for one in recognize(body) if not body.is_external else ():
+            scope = source_location(one.root.location).scope
+            scopes[(one.function, unnumbered(scope))][scope] = None
+    every = {scope for found in scopes.values() for scope in found}
+    for (function, _), found in scopes.items():
+        chosen = form_of(policy.forms, function, next(iter(found)))
+        for form in FORM_NAMES[function]:
+            if form != chosen and form not in ALONE.get(function, ()):
+                yield OtherForm(function, form, patterns(list(found), every - set(found)))
