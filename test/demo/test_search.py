@@ -15,7 +15,11 @@ def outcome():
     reports = []
     with ditto.LocalCluster(timeout=300) as cluster:
         result = search(
-            model, QUERIES[0].text, ["uniform64", "ditto"], cluster, lambda *event: reports.append(event)
+            model,
+            QUERIES[0].text,
+            ["uniform64", "ditto", "plan"],
+            cluster,
+            lambda *event: reports.append(event),
         )
     return (*result, reports)
 
@@ -23,18 +27,21 @@ def outcome():
 def test_private_search_agrees_with_plaintext_and_mixed_rings_send_less(outcome):
     plain_ranking, outcomes, _ = outcome
     assert plain_ranking[0] == QUERIES[0].answer
-    wide, mixed = outcomes
-    assert (wide.policy, mixed.policy) == ("uniform64", "ditto")
+    wide, mixed, planned = outcomes
+    assert (wide.policy, mixed.policy, planned.policy) == ("uniform64", "ditto", "plan")
     for found in outcomes:
         assert found.ranking == plain_ranking
         assert found.agreement == len(SENTENCES)
         assert found.cosine >= 0.99
     assert mixed.stats.bytes < wide.stats.bytes
+    assert planned.stats.bytes < 0.85 * mixed.stats.bytes
+    # It is asked for on other sentences.
+    assert planned.cosine >= 0.999
 
 
 def test_progress_is_reported_for_each_policy(outcome):
     _, _, reports = outcome
-    assert {policy for policy, *_ in reports} == {"uniform64", "ditto"}
+    assert {policy for policy, *_ in reports} == {"uniform64", "ditto", "plan"}
     assert [doing for policy, doing, *_ in reports if policy == "ditto"][-1] == "done"
 
 

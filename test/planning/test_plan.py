@@ -244,3 +244,15 @@ def test_uncalibrated_plans_are_right() -> None:
     program = ditto.compile(net, *arguments, policy=plan.policy)
     found = ditto.simulate(program, *arguments, seed=0)
     assert np.abs(found.outputs - np.tanh(np.eye(4))).max() < 0.1
+
+
+def test_other_forms_are_tried(tmp_path: Path) -> None:
+    """A base policy with a form that costs more is left behind, in all layers at once."""
+    base = tmp_path / "base.toml"
+    base.write_text('name = "cubic"\nbase = "ditto"\ndescription = "."\n[forms]\ngelu = "quartic"\n')
+    fixed = ditto.plan(layers, SAMPLES, error=5e-2, policy=base)
+    free = ditto.plan(layers, SAMPLES, error=5e-2, policy=base, forms=True)
+    assert free.measured.error <= 5e-2
+    assert free.measured.bytes < 0.8 * fixed.measured.bytes
+    assert any("gelu as oneshot" in remark and "taken" in remark for remark in free.remarks)
+    assert [rule.forms for rule in free.policy.forms][-1] == {"gelu": "oneshot"}

@@ -31,12 +31,25 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--query", help="What to search for; default: a query of the demo's own.")
-@click.option("--policies", default="uniform64,puma,ditto", show_default=True, help="Separated by commas.")
+@click.option(
+    "--policies", default="uniform64,puma,ditto,plan", show_default=True, help="Separated by commas."
+)
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that one run may take.")
-def demo(query: str | None, policies: str, timeout: float) -> None:
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path),
+    help="Only plan the policy `plan` anew, into this file (minutes).",
+)
+def demo(query: str | None, policies: str, timeout: float, plan: Path | None) -> None:
     """Search a corpus by meaning without showing the query to anybody."""
-    from ditto.demo.search import run_demo
+    from ditto.demo.search import make_plan, run_demo
+    from ditto.models.minilm import load_minilm
 
+    if plan is not None:
+        found = make_plan(load_minilm())
+        found.save(plan)
+        click.echo(str(found))
+        return
     run_demo(query, [name.strip() for name in policies.split(",")], timeout, Console())
 
 

@@ -32,6 +32,7 @@ from ditto_tools.input_files import read_arrays
 @click.option(
     "--loose", default=64, show_default=True, help="How much larger errors may be in margins of ranges."
 )
+@click.option("--forms", is_flag=True, help="Try other forms of functions too; takes several times as long.")
 @click.option("--seconds", default=30.0, show_default=True, help="For each linear program.")
 @click.option("--presets", default="", help="Other policies to compare with, separated by commas.")
 @click.option(
@@ -49,6 +50,7 @@ def plan_command(
     policy: str,
     untied: bool,
     loose: int,
+    forms: bool,
     seconds: float,
     presets: str,
     html: Path | None,
@@ -72,6 +74,7 @@ def plan_command(
         policy=policy,
         tie=not untied,
         loose=loose,
+        forms=forms,
         seconds=seconds,
         presets=compared or (["ditto"] if html is not None else []),
         progress=True,
