@@ -58,7 +58,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "pipelines",
     ),
     "ditto_compiler.oneshot": ("series terms", "cache series_search", "fit"),
-    "ditto_compiler.planning": ("functions keys linear", "problem", "modules"),
+    "ditto_compiler.planning": ("functions keys linear objective", "problem", "equations modules"),
     "ditto_compiler.rings": ("numbers", "deciding writing"),
     "ditto_compiler.cost": ("measured", "batches instructions ops", "model"),
     "ditto_compiler.executor": ("instruction", "schedule"),

@@ -8,8 +8,10 @@ import math
 import pytest
 
 from ditto_compiler.ir import parse_module
+from ditto_compiler.planning.equations import solve
 from ditto_compiler.planning.modules import problem_of
-from ditto_compiler.planning.problem import Decided, Objective
+from ditto_compiler.planning.objective import Objective
+from ditto_compiler.planning.problem import Decided
 
 COUNT = 4096
 """Elements of each tensor; of few, each would keep more bits."""
@@ -39,7 +41,7 @@ module attributes {{ditto.stage = "cast"}} {{
 
 def planned(text: str, noise: float) -> Decided:
     problem = problem_of(parse_module(text), Objective("bytes", "bytes", 1.0, 0.0))
-    return problem.solve(noise, gap=1e-9)
+    return solve(problem, noise, gap=1e-9)
 
 
 def best(gains: tuple[tuple[float, float, float], tuple[float, float, float]], noise: float) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from ditto_compiler.beside.functions import MOST_FRAC
-from ditto_compiler.beside.placement import FRACTION_BITS
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import (
     drop_unused_functions,
@@ -60,17 +59,17 @@ class DittoAssignRings(Pass):
     """
 
     name: ClassVar[str] = "ditto-assign-rings"
-    significant_bits: int = 15
+    significant_bits: int = Limits.significant_bits
     """Bits of each number, from that of its largest magnitude on, that are worth keeping."""
-    fraction_bits: int = FRACTION_BITS
+    fraction_bits: int = Limits.fraction_bits
     """Fraction bits that measured numbers keep, however large, where the policy gives as many."""
-    margin_bits: int = 1
+    margin_bits: int = Limits.margin_bits
     """Bits kept free above the known magnitude of every number."""
-    least_bits: int = 11
+    least_bits: int = Limits.least_bits
     """Significant bits that an operand of a large product keeps at least."""
-    large: int = 1 << 10
+    large: int = Limits.large
     """Multiplications from which on a matrix product is large."""
-    round_bits: int = 1 << 17
+    round_bits: int = Limits.round_bits
     """How many bits are sent rather than wait for another round."""
 
     def __post_init__(self) -> None:

@@ -9,9 +9,11 @@ from typing import ClassVar
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import ir
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.planning.equations import solve
 from ditto_compiler.planning.modules import problem_of, write
-from ditto_compiler.planning.problem import Objective, PlanError
-from ditto_compiler.rings.numbers import divisions_to_products
+from ditto_compiler.planning.objective import Objective
+from ditto_compiler.planning.problem import PlanError
+from ditto_compiler.rings.numbers import Limits, divisions_to_products
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class DittoPlan(Pass):
     """Decide the same for layers that are alike."""
     loose: int = 64
     """How many times as large as in the range that was measured a function's error may be in its margin."""
-    margin_bits: int = 1
+    margin_bits: int = Limits.margin_bits
     """Bits kept free above the known magnitude of every number, as in ditto-assign-rings."""
-    large: int = 1 << 10
+    large: int = Limits.large
     """Multiplications from which on a matrix product keeps to words of 32 bits, as in ditto-assign-rings."""
 
     def __post_init__(self) -> None:
@@ -90,7 +92,7 @@ class DittoPlan(Pass):
                 margin_bits=self.margin_bits,
                 large=self.large,
             )
-            decided = problem.solve(noise=float(self.noise), seconds=self.seconds, gap=float(self.gap))
+            decided = solve(problem, float(self.noise), seconds=self.seconds, gap=float(self.gap))
         except PlanError as error:
             errors.add(entry.operation, str(error))
             errors.raise_if_any()

@@ -73,10 +73,6 @@ class LinearProgram:
         self._whole.append(integer)
         return len(self._low) - 1
 
-    def limits(self, variable: int) -> tuple[float, float]:
-        """Least and greatest value of a variable."""
-        return self._low[variable], self._high[variable]
-
     def constrain(self, terms: Linear, low: float = -math.inf, high: float = math.inf) -> None:
         """Asks for low <= the sum of the terms <= high."""
         self._rows.append((dict(terms), low, high))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ditto_compiler.beside.placement import FRACTION_BITS
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import copy_module, entry_function, ir
 from ditto_compiler.planning.keys import keys_of
-from ditto_compiler.planning.problem import Decided, Objective, Problem
+from ditto_compiler.planning.objective import Objective
+from ditto_compiler.planning.problem import Decided, Problem
 from ditto_compiler.policy import BesideChoice
 from ditto_compiler.rings.numbers import Limits, Numbers, ops_with_results, prepare
 
@@ -17,8 +17,8 @@ def problem_of(
     *,
     tie: bool = True,
     loose: int = 64,
-    margin_bits: int = 1,
-    large: int = 1 << 10,
+    margin_bits: int = Limits.margin_bits,
+    large: int = Limits.large,
 ) -> Problem:
     """What there is to decide of a module whose divisions by constants are products.
 
@@ -29,14 +29,7 @@ def problem_of(
     entry = entry_function(copy)
     assert entry is not None
     prepare(entry)
-    limits = Limits(
-        significant_bits=15,
-        fraction_bits=FRACTION_BITS,
-        margin_bits=margin_bits,
-        least_bits=11,
-        large=large,
-        round_bits=1 << 17,
-    )
+    limits = Limits(margin_bits=margin_bits, large=large)
     return Problem(Numbers(copy, entry, limits), objective, tie=tie, loose=loose)
 
 

@@ -1,34 +1,28 @@
-"""The choice of rings, fraction bits and functions as a mixed-integer linear program."""
+"""What there is to decide of a program: kinds of values, and what each decision adds to the noise."""
 
 from __future__ import annotations
 
-import itertools
 import math
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from ditto_compiler.beside.functions import MOST_FRAC, terms_for
+from ditto_compiler.beside.functions import MOST_FRAC
 from ditto_compiler.beside.placement import Effect
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.encoding import Fxp
 from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import WIDEST
-from ditto_compiler.ir import defining_op, encoding_of, ir, numel
-from ditto_compiler.network import PARTIES, load_network
+from ditto_compiler.ir import defining_op, ir, numel
 from ditto_compiler.ops.scales import dyadic_bits, is_constant, keeps_elements
 from ditto_compiler.planning.functions import NOISE, Choice, Gains, choices, least_fraction
 from ditto_compiler.planning.keys import Key, keys_of, tied
-from ditto_compiler.planning.linear import Infeasible, Linear, LinearProgram, NothingFound, Solution
-from ditto_compiler.protocols.comparison_batches import comparison_rounds
+from ditto_compiler.planning.objective import Objective
 from ditto_compiler.rings.numbers import (
     Number,
     Numbers,
     factors,
     is_continuous,
-    multiplications,
     needed_bits,
     ops_with_results,
     product_readers,
@@ -49,48 +43,8 @@ FEWEST_OF_FEW = 9
 STEP_BITS = 2
 """Binary logarithm of the arguments that a function's range has at least."""
 
-TINY = 2.0**-20
-"""Parts of the bound on noise that are not counted; the solver's numbers are not that exact."""
-
 FEW = 1 << 11
 """Elements up to which a function's result may be made in a wider ring."""
-
-ROUNDS: Mapping[Effect, int] = {Effect.PRODUCT: 1, Effect.FUNCTION: 2, Effect.SELECT: 2, Effect.NUMBER: 2}
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a plan costs: so much a byte, of all parties, and so much a round.
-
-    Attributes:
-        name: "bytes", "rounds", or the network's.
-        unit: of the cost.
-        byte: cost of a byte.
-        round: cost of a round on the longest chain.
-        widening: cost of widening a value, whatever its size, where chains are not looked at.
-    """
-
-    name: str
-    unit: str
-    byte: float
-    round: float
-    widening: float = 0.0
-
-    @staticmethod
-    def parse(text: str) -> Objective:
-        """`bytes`, `rounds`, or a network as `Network` reads it: seconds to send and to wait there.
-
-        Raises:
-            NetworkError: it is none of these.
-        """
-        if text == "bytes":
-            # So many more are sent rather than wait for two more rounds.
-            return Objective(text, "bytes", 1.0, 0.0, 8192.0)
-        if text == "rounds":
-            # Of plans with as few rounds, the one that sends least.
-            return Objective(text, "rounds", 1e-10, 1.0)
-        network = load_network(text)
-        return Objective(text, "s", 1 / PARTIES / network.bandwidth_bytes_per_s, network.rtt_s / 2)
 
 
 class PlanError(DittoError):
@@ -134,7 +88,7 @@ class Decided:
     gap: float
 
 
-class _Symbol(NamedTuple):
+class Symbol(NamedTuple):
     """An integer to be chosen for an op: its fraction bits, bits to spare, or bits with which it reads."""
 
     what: Literal["frac", "spare", "read"]
@@ -142,7 +96,7 @@ class _Symbol(NamedTuple):
     place: int = 0
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """What is to be decided of a value.
 
     Attributes:
@@ -154,10 +108,6 @@ class _Kind(NamedTuple):
     of: Literal["planned", "free", "fixed"]
     root: ir.Value | None = None
     frac: int = 0
-
-
-Amount = tuple[dict[_Symbol, float], float]
-"""A linear expression, and a constant."""
 
 
 class Problem:
@@ -175,96 +125,96 @@ class Problem:
     """
 
     def __init__(self, known: Numbers, objective: Objective, *, tie: bool = True, loose: int = 1) -> None:
-        self._known = known
+        self.known = known
         self.objective = objective
         self.loose = loose
         self.ops = ops_with_results(known.entry)
         self.keys = keys_of(self.ops)
         ties = tied(self.ops, self.keys) if tie else self.keys
-        self._key = {op.results[0]: key for op, key in zip(self.ops, ties, strict=True)}
+        self.key_of = {op.results[0]: key for op, key in zip(self.ops, ties, strict=True)}
         self.instances: defaultdict[Key, list[ir.Operation]] = defaultdict(list)
         for op in self.ops:
-            self.instances[self._key[op.results[0]]].append(op)
-        self._impossible: set[tuple[Key, float]] = set()
+            self.instances[self.key_of[op.results[0]]].append(op)
+        self.impossible: set[tuple[Key, float]] = set()
         """Errors that functions turned out not to reach."""
-        self._arguments: defaultdict[Key, int] = defaultdict(int)
+        self.arguments: defaultdict[Key, int] = defaultdict(int)
         """Fraction bits that they turned out to need of their arguments."""
-        self._kinds: dict[ir.Value, _Kind] = {}
-        self._read_as: dict[_Symbol, _Symbol] = {}
+        self._kinds: dict[ir.Value, Kind] = {}
+        self.read_as: dict[Symbol, Symbol] = {}
         """Of readings that are to be alike, the one that stands for it."""
-        self._readers: defaultdict[_Symbol, list[ir.Value]] = defaultdict(list)
+        self.readers: defaultdict[Symbol, list[ir.Value]] = defaultdict(list)
         """What is read with so many bits."""
         self._supplied: set[ir.Value] = set()
         """Arguments that only products read: they are supplied as they are read, which is alike."""
         for argument in known.entry.arguments:
             self._read_alike(argument)
-        self._noise: defaultdict[_Symbol, float] = defaultdict(float)
-        self._floors: defaultdict[_Symbol, int] = defaultdict(int)
+        self.noise: defaultdict[Symbol, float] = defaultdict(float)
+        self.floors: defaultdict[Symbol, int] = defaultdict(int)
         self._reads: defaultdict[ir.Value, float] = defaultdict(float)
-        self._functions: defaultdict[Key, list[ir.Operation]] = defaultdict(list)
+        self.functions: defaultdict[Key, list[ir.Operation]] = defaultdict(list)
         self._gains: defaultdict[Key, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         for op in self.ops:
             self._weigh(op)
         for op in self.ops:
             self._weigh_result(op)
-        if not self._noise:
+        if not self.noise:
             raise PlanError("there is nothing to decide: no product or function runs beside the engine")
 
     # What is read alike.
 
     def _read_alike(self, argument: ir.Value) -> None:
         readers = product_readers(argument)
-        if not readers or argument not in self._known.of or not self._known.is_secret(argument):
+        if not readers or argument not in self.known.of or not self.known.is_secret(argument):
             return
-        if any(self._known.effect(op) is not Effect.PRODUCT for op, _ in readers):
+        if any(self.known.effect(op) is not Effect.PRODUCT for op, _ in readers):
             return
         self._supplied.add(argument)
         first = self.read(*readers[0])
         for op, place in readers[1:]:
             other = self.read(op, place)
             if other != first:
-                self._read_as[other] = first
+                self.read_as[other] = first
 
-    def read(self, op: ir.Operation, place: int) -> _Symbol:
+    def read(self, op: ir.Operation, place: int) -> Symbol:
         """The bits with which an op reads an operand; a square reads both of its factors alike."""
         if place == 1 and len(set(factors(op))) == 1:
             place = 0
-        symbol = _Symbol("read", self._key[op.results[0]], place)
-        while symbol in self._read_as:
-            symbol = self._read_as[symbol]
+        symbol = Symbol("read", self.key_of[op.results[0]], place)
+        while symbol in self.read_as:
+            symbol = self.read_as[symbol]
         return symbol
 
     # What matters how much.
 
-    def kind(self, value: ir.Value) -> _Kind:
+    def kind(self, value: ir.Value) -> Kind:
         """What is to be decided of a value."""
         if value not in self._kinds:
             self._kinds[value] = self._kind(value)
         return self._kinds[value]
 
-    def _kind(self, value: ir.Value) -> _Kind:
-        op, number = defining_op(value), self._known.of[value]
+    def _kind(self, value: ir.Value) -> Kind:
+        op, number = defining_op(value), self.known.of[value]
         if is_constant(value):
-            return _Kind("free", frac=dyadic_bits(value, WIDEST))
+            return Kind("free", frac=dyadic_bits(value, WIDEST))
         if op is None:
-            return _Kind("free", frac=max(0, min(MOST_FRAC, WIDEST - number.least)))
-        effect = self._known.effect(op)
+            return Kind("free", frac=max(0, min(MOST_FRAC, WIDEST - number.least)))
+        effect = self.known.effect(op)
         if number.frac == 0 and effect is not Effect.FUNCTION:
-            return _Kind("fixed")
+            return Kind("fixed")
         if effect in (Effect.PRODUCT, Effect.FUNCTION):
-            return _Kind("planned", root=value)
+            return Kind("planned", root=value)
         if effect not in (Effect.LOCAL, Effect.SELECT):
-            return _Kind("fixed", frac=number.frac)
-        kinds = [self.kind(v) for v in dict.fromkeys(op.operands) if v in self._known.of]
+            return Kind("fixed", frac=number.frac)
+        kinds = [self.kind(v) for v in dict.fromkeys(op.operands) if v in self.known.of]
         if any(kind.of == "fixed" for kind in kinds) or not kinds:
-            return _Kind("fixed", frac=number.frac)
+            return Kind("fixed", frac=number.frac)
         roots = list(dict.fromkeys(kind.root for kind in kinds if kind.root is not None))
         if not roots:
             # What a secret chooses of constants is not supplied.
-            chosen = effect is Effect.SELECT and self._known.is_secret(op.operands[0])
-            return _Kind("fixed" if chosen else "free", frac=number.frac)
+            chosen = effect is Effect.SELECT and self.known.is_secret(op.operands[0])
+            return Kind("fixed" if chosen else "free", frac=number.frac)
         # Of what is added up, one has as many bits as the sum, and the others no more.
-        return _Kind("planned", root=min(roots, key=self._preference))
+        return Kind("planned", root=min(roots, key=self._preference))
 
     def _preference(self, root: ir.Value) -> int:
         """Low for products of numbers; those of bits or constants may have no more bits to give."""
@@ -281,51 +231,52 @@ class Problem:
     def _is_input(self, value: ir.Value) -> bool:
         return self.kind(value).of == "free" and not is_constant(value)
 
-    def _frac(self, value: ir.Value) -> _Symbol | None:
+    def frac_of(self, value: ir.Value) -> Symbol | None:
+        """The fraction bits of a value, if they are planned."""
         root = self.kind(value).root
-        return None if root is None else _Symbol("frac", self._key[root])
+        return None if root is None else Symbol("frac", self.key_of[root])
 
     def _gain(self, op: ir.Operation, place: int) -> float:
         gains = names.get_attribute(op, names.GAIN)
         if gains is None:
             raise PlanError(
-                f"{self._key[op.results[0]]}: nobody told by '{names.GAIN}' how much noise matters there"
+                f"{self.key_of[op.results[0]]}: nobody told by '{names.GAIN}' how much noise matters there"
             )
         found = list(ir.DenseF64ArrayAttr(gains))
         return float(found[place]) if place < len(found) else 0.0
 
     def _weigh(self, op: ir.Operation) -> None:
         """What reading operands with fewer bits adds; and which values keep what they have."""
-        effect = self._known.effect(op)
+        effect = self.known.effect(op)
         if effect is Effect.PRODUCT:
             left, right = factors(op)
             # Products of integers lose no bits.
-            for place, value in enumerate((left, right) if op.results[0] in self._known.of else ()):
+            for place, value in enumerate((left, right) if op.results[0] in self.known.of else ()):
                 if left != right or place == 0:
                     self._weigh_read(op, place, value)
         elif effect is Effect.FUNCTION:
             self._weigh_read(op, 0, op.operands[0])
-            symbol = self._frac(op.operands[0])
+            symbol = self.frac_of(op.operands[0])
             if symbol is not None:
-                self._floors[symbol] = max(self._floors[symbol], needed_bits(op), _steps(op))
+                self.floors[symbol] = max(self.floors[symbol], needed_bits(op), steps(op))
         elif effect is None or (effect is Effect.LESS and not is_continuous(op)):
             # Where a bit decides, or the engine reads it: what is known of errors does not count there.
             for value in op.operands:
                 self._keep(value)
 
     def _keep(self, value: ir.Value) -> None:
-        symbol = self._frac(value) if value in self._known.of else None
+        symbol = self.frac_of(value) if value in self.known.of else None
         if symbol is not None:
-            self._floors[symbol] = max(self._floors[symbol], self._known.of[value].frac)
+            self.floors[symbol] = max(self.floors[symbol], self.known.of[value].frac)
 
     def _weigh_read(self, op: ir.Operation, place: int, value: ir.Value) -> None:
         symbol, kind = self.read(op, place), self.kind(value)
         gain = self._gain(op, 1 + place)
         if kind.of == "fixed" and kind.frac == 0:
             return
-        self._readers[symbol].append(value)
-        on_shares = self._known.is_secret(value) and not self._is_supplied(value)
-        self._noise[symbol] += (SHARES if on_shares else ROUNDED) * gain
+        self.readers[symbol].append(value)
+        on_shares = self.known.is_secret(value) and not self._is_supplied(value)
+        self.noise[symbol] += (SHARES if on_shares else ROUNDED) * gain
         if kind.root is not None:
             self._reads[kind.root] += gain
 
@@ -337,12 +288,12 @@ class Problem:
 
     def _weigh_result(self, op: ir.Operation) -> None:
         """What having a result with fewer bits adds, beyond what those who read it add."""
-        effect, value = self._known.effect(op), op.results[0]
-        if effect not in (Effect.PRODUCT, Effect.FUNCTION) or value not in self._known.of:
+        effect, value = self.known.effect(op), op.results[0]
+        if effect not in (Effect.PRODUCT, Effect.FUNCTION) or value not in self.known.of:
             return
         if effect is Effect.FUNCTION:
-            key = self._key[value]
-            self._functions[key].append(op)
+            key = self.key_of[value]
+            self.functions[key].append(op)
             # Who reads it with as many bits adds no noise of their own.
             self._gains[key][0] += max(0.0, self._gain(op, 0) - self._reads[value] * SHARES / NOISE**2)
             self._gains[key][1] += self._gain(op, 0)
@@ -351,10 +302,10 @@ class Problem:
             return
         gain = max(0.0, self._gain(op, 0) - self._reads[value])
         if effect is Effect.PRODUCT:
-            on_shares = self._known.is_secret(value)
-            symbol = _Symbol("frac", self._key[value])
-            self._noise[symbol] += (SHARES if on_shares else ROUNDED) * gain
-        if value in self._known.donated:
+            on_shares = self.known.is_secret(value)
+            symbol = Symbol("frac", self.key_of[value])
+            self.noise[symbol] += (SHARES if on_shares else ROUNDED) * gain
+        if value in self.known.donated:
             self._keep(value)
 
     def choices(self, key: Key, budget: float) -> tuple[list[Choice], list[float]]:
@@ -365,12 +316,12 @@ class Problem:
         Raises:
             PlanError: none is found within the bound on noise.
         """
-        op = max(self._functions[key], key=lambda op: self._known.of[op.results[0]].least)
-        number, gains = self._known.of[op.results[0]], Gains(*self._gains[key])
-        symbol = _Symbol("frac", key)
-        floor = max(least_fraction(number.bound, self.fewest(key)), self._floors[symbol])
+        op = max(self.functions[key], key=lambda op: self.known.of[op.results[0]].least)
+        number, gains = self.known.of[op.results[0]], Gains(*self._gains[key])
+        symbol = Symbol("frac", key)
+        floor = max(least_fraction(number.bound, self.fewest(key)), self.floors[symbol])
         top = min(least_fraction(number.bound, MOST), MOST_FRAC, WIDEST - number.least)
-        banned = {error for of, error in self._impossible if of == key}
+        banned = {error for of, error in self.impossible if of == key}
         found = choices(
             op,
             number.least,
@@ -378,7 +329,7 @@ class Problem:
             least_fraction(number.bound, FEWEST_OF_FEW),
             gains,
             budget,
-            self._known.seen(op.operands[0]),
+            self.known.seen(op.operands[0]),
             self.loose,
             banned,
         )
@@ -388,472 +339,19 @@ class Problem:
 
     def number(self, key: Key) -> Number:
         """What is known of the result of an op that stands for those that are tied to it."""
-        return self._known.of[self.instances[key][0].results[0]]
+        return self.known.of[self.instances[key][0].results[0]]
 
     def is_few(self, key: Key) -> bool:
         """Whether a function is of few elements."""
-        return key not in self._functions or numel(self._functions[key][0].results[0]) <= FEW
+        return key not in self.functions or numel(self.functions[key][0].results[0]) <= FEW
 
     def fewest(self, key: Key) -> int:
         """Significant bits that the result of an op, and what it reads, have at least."""
         return FEWEST_OF_FEW if numel(self.instances[key][0].results[0]) <= FEW else FEWEST
 
-    # The linear program.
 
-    def solve(self, noise: float, *, seconds: float = 60.0, gap: float = 0.002) -> Decided:
-        """The cheapest decisions that add no more than `noise`, the sum of mean squares over all outputs.
-
-        Args:
-            noise: the bound.
-            seconds: after which the best that was found is taken.
-            gap: within which, relatively, of the best there is the answer may be.
-
-        Raises:
-            PlanError: nothing keeps the bound, or nothing was found in time.
-        """
-        end = time.monotonic() + seconds
-        while True:
-            built = _Built(self, noise)
-            try:
-                solution = built.program.solve(seconds=max(5.0, end - time.monotonic()), gap=gap)
-            except Infeasible:
-                raise PlanError("nothing keeps the bound on noise") from None
-            except NothingFound as error:
-                raise PlanError(str(error)) from None
-            if not built.impossible(solution):
-                return built.decided(solution)
-
-    def least_noise(self, unit: float, *, seconds: float = 60.0) -> Decided:
-        """What adds least, whatever it costs; `unit` is some noise that is not much less.
-
-        Raises:
-            PlanError: nothing was found in time.
-        """
-        built = _Built(self, unit, least=True)
-        try:
-            return built.decided(built.program.solve(seconds=seconds, gap=0.02))
-        except (Infeasible, NothingFound) as error:
-            raise PlanError(str(error)) from None
-
-
-class _Built:
-    """A problem with a bound, as a linear program."""
-
-    def __init__(self, problem: Problem, noise: float, *, least: bool = False) -> None:
-        self._problem = problem
-        self._known = problem._known
-        self._objective = problem.objective
-        self._noise = noise
-        self._least = least
-        self.program = LinearProgram()
-        self._variables: dict[_Symbol, int] = {}
-        self._choices: dict[Key, list[Choice]] = {}
-        self._selected: dict[Key, list[int]] = {}
-        self._widened: dict[ir.Value, int] = {}
-        self._wide: dict[Key, int] = {}
-        self._ready: dict[ir.Value, int] = {}
-        self._added: dict[int, float] = {}
-        """What each variable adds to the noise, in parts of the bound."""
-        self._costs: dict[int, float] = {}
-        self._fixed_cost = 0.0
-        for key in problem._functions:
-            self._select(key)
-        for op in problem.ops:
-            self._add(op)
-        if self._objective.round:
-            self._add_rounds()
-        elif self._objective.widening:
-            for value in self._widened:
-                wide = self._wide_of(value)
-                if wide is not None:
-                    self._costs[wide] = self._costs.get(wide, 0.0) + self._objective.widening
-        if least:
-            self.program.cost(self._added)
-        else:
-            self.program.constrain(self._added, high=1.0)
-            self.program.cost(self._costs)
-
-    def _select(self, key: Key) -> None:
-        """One of the choices of a function: exactly one variable of them is 1."""
-        self._choices[key], spreads = self._problem.choices(key, self._noise)
-        self._selected[key] = made = [self.program.variable(0, 1, integer=True) for _ in spreads]
-        self.program.constrain(dict.fromkeys(made, 1.0), 1.0, 1.0)
-        for variable, spread in zip(made, spreads, strict=True):
-            self._added[variable] = spread / self._noise
-
-    def _variable(self, symbol: _Symbol) -> int:
-        if symbol not in self._variables:
-            low, high = self._domain(symbol)
-            self._variables[symbol] = variable = self.program.variable(low, high, integer=True)
-            weight = self._problem._noise.get(symbol, 0.0) / self._noise
-            if weight:
-                self._weigh(variable, weight, low, high, exact=self._is_exact(symbol, high))
-            if symbol.what == "frac" and symbol.key in self._selected:
-                terms = {one: float(choice.frac) for one, choice in self._options(symbol.key)}
-                self.program.constrain({variable: -1.0, **terms}, 0.0, 0.0)
-        return self._variables[symbol]
-
-    def _options(self, key: Key) -> Iterator[tuple[int, Choice]]:
-        return zip(self._selected[key], self._choices[key], strict=True)
-
-    def _weigh(self, variable: int, weight: float, low: int, high: int, *, exact: bool) -> None:
-        """Adds weight * 4^-variable to the noise: convex, so right at integers as the highest of its chords.
-
-        What is `exact` with `high` bits adds nothing there, which is below all chords before.
-        """
-        added = [weight * 4.0**-bits for bits in range(low, high + 1)]
-        if exact:
-            added[-1] = 0.0
-        spread = self.program.variable(added[-1] if added[-1] > TINY else 0.0, math.inf)
-        for bits, (here, after) in enumerate(itertools.pairwise(added), low):
-            if here < TINY:
-                break
-            # spread >= here + (after - here) (variable - bits)
-            self.program.constrain({spread: 1.0, variable: here - after}, low=here + (here - after) * bits)
-        self._added[spread] = 1.0
-
-    def _domain(self, symbol: _Symbol) -> tuple[int, int]:
-        """Where an optimum has a symbol: with fewer bits it adds too much alone."""
-        values = self._values(symbol)
-        bounds = [self._known.of[value].bound for value in values]
-        if symbol.what == "spare":
-            few = self._problem.is_few(symbol.key)
-            return 0, max(0, min(WIDEST - max(self._known.of[v].least for v in values), 40)) if few else 0
-        low = max(least_fraction(bound, self._problem.fewest(symbol.key)) for bound in bounds)
-        # Where little is known of magnitudes, what is usual is more.
-        usual = max(self._known.of[value].frac for value in values)
-        high = min(MOST_FRAC, max(usual, *(least_fraction(bound, MOST) for bound in bounds)))
-        high = min(high, *(WIDEST - self._known.of[value].least for value in values))
-        if symbol.what == "read":
-            kinds = [self._problem.kind(value) for value in values]
-            limits = [kind.frac for kind in kinds if kind.of != "planned"]
-            high = min([high, *limits])
-            # Functions have no more bits than make a difference.
-            chosen = [self._choices.get(self._problem._key[kind.root], ()) for kind in kinds if kind.root]
-            low = min([low, *(max(choice.frac for choice in each) for each in chosen if each)])
-            if symbol.key in self._choices:
-                # Terms read as many bits as make a difference to them, if their argument has those.
-                least = max(_steps(op) for op in self._problem.instances[symbol.key])
-                least = min(least, *(choice.read for choice in self._choices[symbol.key]))
-                low = max(self._problem._arguments[symbol.key], least)
-                high = max(low, high)
-        floor = self._problem._floors.get(symbol, 0)
-        low, high = min(max(low, floor), max(high, floor)), max(high, floor)
-        weight = self._problem._noise.get(symbol, 0.0) / self._noise
-        if weight and not self._least:
-            low = max(low, min(high, math.ceil(math.log2(weight) / 2)))
-        return min(low, high), high
-
-    def _is_exact(self, symbol: _Symbol, high: int) -> bool:
-        """Whether reading constants with so many bits drops none of theirs."""
-        values = self._values(symbol) if symbol.what == "read" else []
-        return bool(values) and all(is_constant(v) and dyadic_bits(v, WIDEST) <= high for v in values)
-
-    def _values(self, symbol: _Symbol) -> list[ir.Value]:
-        """The values that a symbol is of."""
-        if symbol.what == "read":
-            return self._problem._readers[symbol]
-        results = (op.results[0] for op in self._problem.instances[symbol.key])
-        return [result for result in results if result in self._known.of]
-
-    # Amounts of bits: linear expressions of symbols.
-
-    def _row(self, amount: Amount, factor: float = 1.0) -> tuple[dict[int, float], float]:
-        symbols, constant = amount
-        terms: dict[int, float] = defaultdict(float)
-        for symbol, times in symbols.items():
-            terms[self._variable(symbol)] += factor * times
-        return dict(terms), factor * constant
-
-    def _at_most(self, smaller: Amount, larger: Amount) -> None:
-        """Asks for smaller <= larger."""
-        terms, constant = self._row(larger)
-        less, taken = self._row(smaller, -1.0)
-        for variable, factor in less.items():
-            terms[variable] = terms.get(variable, 0.0) + factor
-        self.program.constrain(terms, low=-constant - taken)
-
-    def _charge(self, elements: float, amount: Amount) -> None:
-        """So many elements of so many bits are sent."""
-        terms, constant = self._row(amount, elements / 8 * self._objective.byte)
-        for variable, factor in terms.items():
-            self._costs[variable] = self._costs.get(variable, 0.0) + factor
-        self._fixed_cost += constant
-
-    def _frac(self, value: ir.Value) -> Amount:
-        symbol = self._problem._frac(value)
-        return ({symbol: 1.0}, 0.0) if symbol is not None else ({}, float(self._problem.kind(value).frac))
-
-    def _made(self, value: ir.Value) -> Amount:
-        """Integer bits of the ring that a value is made in."""
-        op, number = defining_op(value), self._known.of[value]
-        if self._problem.kind(value).of == "planned" and op is not None:
-            return {_Symbol("spare", self._problem._key[value]): 1.0}, float(number.least)
-        if op is not None and self._known.effect(op) is None:
-            return {}, float(number.home.ring - number.home.frac)
-        return {}, float(number.least)
-
-    def _need(self, value: ir.Value, bits: Amount) -> None:
-        """Has a value widened, if it is made in a ring with fewer integer bits than these."""
-        op = defining_op(value)
-        free = op is None or self._problem.kind(value).of == "free" or not self._known.is_secret(value)
-        if free or (op is not None and self._known.effect(op) is None):
-            return
-        if value not in self._widened:
-            self._widened[value] = variable = self.program.variable(0.0, float(WIDEST))
-            sent = 4 * numel(value) / 8 * self._objective.byte
-            self._costs[variable] = self._costs.get(variable, 0.0) + sent
-            made, frac = self._row(self._made(value)), self._row(self._frac(value))
-            self.program.constrain(_sum({variable: 1.0}, made[0], frac[0]), high=WIDEST - made[1] - frac[1])
-        made_terms, made_bits = self._row(self._made(value))
-        less, taken = self._row(bits, -1.0)
-        self.program.constrain(_sum(made_terms, {self._widened[value]: 1.0}, less), low=-made_bits - taken)
-
-    # What ops ask for.
-
-    def _add(self, op: ir.Operation) -> None:
-        effect = self._known.effect(op)
-        value = op.results[0]
-        if effect is None:
-            for operand, scale in self._engine_operands(op):
-                self._need(operand, ({}, float(scale.ring - scale.frac)))
-        elif effect is Effect.LESS:
-            number = self._known.of[op.operands[0]]
-            thresholds = ir.DenseI64ArrayAttr(op.attributes[names.THRESHOLDS])
-            largest = max(abs(t) for t in thresholds) * 2.0**-number.home.frac
-            self._need(op.operands[0], ({}, float(self._known.comparable(number, largest))))
-        elif value not in self._known.of or is_constant(value):
-            return
-        elif effect is Effect.PRODUCT:
-            self._add_product(op)
-        elif effect is Effect.FUNCTION:
-            self._add_function(op)
-        elif effect in (Effect.LOCAL, Effect.SELECT):
-            self._add_local(op, effect)
-
-    def _engine_operands(self, op: ir.Operation) -> Iterator[tuple[ir.Value, Fxp]]:
-        scale = self._known.home(op)
-        for value in op.operands:
-            if scale is not None and value in self._known.of:
-                yield value, scale if scale.ring <= WIDEST else self._known.of[value].home
-
-    def _add_product(self, op: ir.Operation) -> None:
-        value = op.results[0]
-        left, right = factors(op)
-        reads: list[Amount] = []
-        for place, operand in enumerate((left, right)):
-            kind = self._problem.kind(operand)
-            if left == right and place == 1:
-                reads.append(reads[0])
-            elif kind.of == "fixed" and kind.frac == 0:
-                reads.append(({}, 0.0))
-            else:
-                reads.append(({self._problem.read(op, place): 1.0}, 0.0))
-                if kind.of == "planned":
-                    self._at_most(reads[place], self._frac(operand))
-        made = self._made(value)
-        if self._problem.kind(value).of == "planned":
-            self._at_most(self._frac(value), _add(*reads))
-        large = multiplications(op) >= self._known.limits.large and self._fits_words(op, reads, made)
-        self._at_most(_add(made, *reads), ({}, 32.0 if large else float(WIDEST)))
-        self._need(left, _add(made, reads[1]))
-        self._need(right, _add(made, reads[0]))
-        if self._known.is_secret(left) and self._known.is_secret(right):
-            self._charge(3 * numel(value), _add(made, self._frac(value)))
-
-    def _fits_words(self, op: ir.Operation, reads: Sequence[Amount], made: Amount) -> bool:
-        """Whether a product's ring can be had in words of 32 bits."""
-        least = made[1] + sum(
-            constant + sum(self._domain(symbol)[0] for symbol in symbols) for symbols, constant in reads
-        )
-        return least <= 32
-
-    def _add_function(self, op: ir.Operation) -> None:
-        value, key = op.results[0], self._problem._key[op.results[0]]
-        argument = op.operands[0]
-        read: Amount = {_Symbol("read", key, 0): 1.0}, 0.0
-        if self._problem.kind(argument).of == "planned":
-            self._at_most(read, self._frac(argument))
-        variable = self._variable(_Symbol("read", key, 0))
-        terms = {one: float(choice.read) for one, choice in self._options(key)}
-        self.program.constrain({**terms, variable: -1.0}, low=0.0)
-        self._variable(_Symbol("frac", key))
-        # The argument's ring has one turn for each place of the range, whatever the choice.
-        made = self._made(argument)
-        if not is_constant(argument) and self._known.is_secret(argument):
-            self._need_choice(argument, key, made)
-        for one, choice in self._options(key):
-            sent = numel(value) * choice.bits / 8 * self._objective.byte
-            self._costs[one] = self._costs.get(one, 0.0) + sent
-        spare = self._variable(_Symbol("spare", key))
-        wide = {one: float(choice.word) for one, choice in self._options(key)}
-        self.program.constrain({**wide, spare: 1.0}, high=float(WIDEST))
-        words = min(choice.words for choice in self._choices[key])
-        self._costs[spare] = self._costs.get(spare, 0.0) + numel(value) * words / 8 * self._objective.byte
-
-    def _need_choice(self, argument: ir.Value, key: Key, made: Amount) -> None:
-        self._need(argument, ({}, 0.0))
-        if argument not in self._widened:
-            return
-        made_terms, made_bits = self._row(made)
-        terms = {one: -float(choice.whole) for one, choice in self._options(key)}
-        self.program.constrain(_sum(made_terms, {self._widened[argument]: 1.0}, terms), low=-made_bits)
-
-    def _add_local(self, op: ir.Operation, effect: Effect) -> None:
-        value = op.results[0]
-        made = self._made(value)
-        for operand in dict.fromkeys(op.operands):
-            if operand not in self._known.of:
-                continue
-            self._need(operand, made)
-            joins = self._problem._frac(value) != self._problem._frac(operand)
-            if (
-                self._problem.kind(value).of == "planned"
-                and self._problem.kind(operand).of == "planned"
-                and joins
-            ):
-                self._at_most(self._frac(operand), self._frac(value))
-        if effect is Effect.SELECT and self._known.is_secret(op.operands[0]):
-            self._charge(4 * numel(value), _add(made, self._frac(value)))
-
-    def _add_rounds(self) -> None:
-        """When each value is ready, in rounds, and that the last one costs as many."""
-        end = self.program.variable(0.0, math.inf)
-        self._costs[end] = self._objective.round
-        for op in self._problem.ops:
-            effect = self._known.effect(op)
-            secret = [v for v in op.operands if self._known.is_secret(v)]
-            if not secret:
-                continue
-            ready = self.program.variable(0.0, math.inf)
-            self.program.constrain({end: 1.0, ready: -1.0}, low=0.0)
-            takes = self._rounds(op, effect)
-            for operand in secret:
-                terms = {ready: 1.0}
-                if operand in self._ready:
-                    terms[self._ready[operand]] = -1.0
-                wide = self._wide_of(operand)
-                if wide is not None and effect in (
-                    Effect.PRODUCT,
-                    Effect.FUNCTION,
-                    Effect.LOCAL,
-                    Effect.SELECT,
-                ):
-                    terms[wide] = -2.0
-                self.program.constrain(terms, low=float(takes))
-            for result in op.results:
-                self._ready[result] = ready
-
-    def _rounds(self, op: ir.Operation, effect: Effect | None) -> int:
-        if effect is Effect.PRODUCT:
-            return 1 if all(map(self._known.is_secret, factors(op))) else 0
-        if effect is Effect.SELECT:
-            return 2 if self._known.is_secret(op.operands[0]) else 0
-        if effect is Effect.LESS:
-            encoding = encoding_of(op.operands[0])
-            return comparison_rounds(encoding.ring) if encoding is not None else 0
-        return ROUNDS.get(effect, 0) if effect is not None else 0
-
-    def _wide_of(self, value: ir.Value) -> int | None:
-        """Whether a value is widened: 1, or 0."""
-        if value not in self._widened:
-            return None
-        key = self._problem._key[value]
-        if key not in self._wide:
-            self._wide[key] = self.program.variable(0, 1, integer=True)
-        self.program.constrain({self._widened[value]: -1.0, self._wide[key]: float(WIDEST)}, low=0.0)
-        return self._wide[key]
-
-    # What comes of it.
-
-    def decided(self, solution: Solution) -> Decided:
-        """The decisions that a solution stands for."""
-        chosen: dict[Key, Decision] = {}
-        for op, own in zip(self._problem.ops, self._problem.keys, strict=True):
-            decision = self._decision(self._problem._key[op.results[0]], op, solution)
-            if decision is not None:
-                chosen[own] = decision
-        noise = sum(float(solution.values[one]) * each for one, each in self._added.items()) * self._noise
-        cost = sum(float(solution.values[one]) * each for one, each in self._costs.items()) + self._fixed_cost
-        return Decided(chosen, noise, cost, solution.gap)
-
-    def impossible(self, solution: Solution) -> bool:
-        """Whether functions do not reach their errors with the arguments that a solution gives them.
-
-        Then the problem knows: of errors that are never reached, and of arguments that need more bits.
-        """
-        found = False
-        for key, ops in self._problem._functions.items():
-            choice = self._chosen(key, solution)
-            spare = solution.whole(self._variables[_Symbol("spare", key)])
-            for op in ops:
-                result = Fxp(self._known.of[op.results[0]].least + spare + choice.frac, choice.frac)
-                core, argument = self._known.seen(op.operands[0]), self._problem._frac(op.operands[0])
-                held = self._known.of[op.operands[0]].frac
-                most = held if argument is None else self._domain(argument)[1]
-                frac = min(
-                    choice.read, held if argument is None else solution.whole(self._variables[argument])
-                )
-                made = terms_for(op, choice.error, frac, result, core, self._problem.loose)
-                if isinstance(made, str):
-                    found = True
-                    if frac < min(choice.read, most):
-                        self._problem._arguments[key] = max(self._problem._arguments[key], frac + 1)
-                    else:
-                        self._problem._impossible.add((key, choice.error))
-        return found
-
-    def _chosen(self, key: Key, solution: Solution) -> Choice:
-        return self._choices[key][self._index(key, solution)]
-
-    def _index(self, key: Key, solution: Solution) -> int:
-        made = self._selected[key]
-        return max(range(len(made)), key=lambda index: float(solution.values[made[index]]))
-
-    def _decision(self, key: Key, op: ir.Operation, solution: Solution) -> Decision | None:
-        effect, value = self._known.effect(op), op.results[0]
-        if value not in self._known.of or effect is None:
-            return None
-
-        def whole(symbol: _Symbol) -> int:
-            return solution.whole(self._variables[symbol]) if symbol in self._variables else 0
-
-        spare, noise = whole(_Symbol("spare", key)), 0.0
-        frac = _Symbol("frac", key)
-        own = (_Symbol("read", key, 0), _Symbol("read", key, 1))
-        for symbol in (frac, *(symbol for symbol in own if symbol not in self._problem._read_as)):
-            weight = self._problem._noise.get(symbol, 0.0)
-            if weight and not self._is_exact(symbol, whole(symbol)):
-                noise += weight * 4.0 ** -whole(symbol)
-        if effect is Effect.FUNCTION:
-            choice = self._chosen(key, solution)
-            noise += self._added[self._selected[key][self._index(key, solution)]] * self._noise
-            return Decision(key, choice.frac, spare, None, choice.error, noise)
-        if effect is Effect.PRODUCT:
-            reads = whole(self._problem.read(op, 0)), whole(self._problem.read(op, 1))
-            bits = whole(frac) if self._problem.kind(value).of == "planned" else None
-            return Decision(key, bits, spare, reads, None, noise)
-        return Decision(key, None, spare, None, None, 0.0) if spare else None
-
-
-def _steps(op: ir.Operation) -> int:
+def steps(op: ir.Operation) -> int:
     """Fraction bits with which a function's range has some arguments to tell apart."""
     low, high = names.get_float(op, names.LOW), names.get_float(op, names.HIGH)
     assert low is not None and high is not None
     return max(0, STEP_BITS - math.floor(math.log2(high - low)))
-
-
-def _sum(*terms: Linear) -> dict[int, float]:
-    total: defaultdict[int, float] = defaultdict(float)
-    for each in terms:
-        for variable, factor in each.items():
-            total[variable] += factor
-    return dict(total)
-
-
-def _add(*amounts: Amount) -> Amount:
-    symbols: defaultdict[_Symbol, float] = defaultdict(float)
-    for each, _ in amounts:
-        for symbol, factor in each.items():
-            symbols[symbol] += factor
-    return dict(symbols), sum(constant for _, constant in amounts)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.beside.functions import MOST_FRAC, largest_value
-from ditto_compiler.beside.placement import Effect, effect_of
+from ditto_compiler.beside.placement import FRACTION_BITS, Effect, effect_of
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.executor.instruction import WIDEST
@@ -74,12 +74,12 @@ EVERYTHING: Interval = (-math.inf, math.inf)
 class Limits:
     """The options of ditto-assign-rings, which documents them."""
 
-    significant_bits: int
-    fraction_bits: int
-    margin_bits: int
-    least_bits: int
-    large: int
-    round_bits: int
+    significant_bits: int = 15
+    fraction_bits: int = FRACTION_BITS
+    margin_bits: int = 1
+    least_bits: int = 11
+    large: int = 1 << 10
+    round_bits: int = 1 << 17
 
 
 class Numbers:

@@ -18,7 +18,7 @@ from ditto.planning.result import Measured, Plan, PlanningError
 from ditto.planning.sampled import Quality, Sampled
 from ditto.planning.searching import ATTEMPTS, Candidate, Search, Settings
 from ditto_compiler.diagnostics import CompileError
-from ditto_compiler.planning.problem import Objective
+from ditto_compiler.planning.objective import Objective
 
 
 def plan(

@@ -20,8 +20,10 @@ from ditto_compiler.network import load_network
 from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
 from ditto_compiler.pipelines import precision_pipeline
+from ditto_compiler.planning.equations import least_noise, solve
 from ditto_compiler.planning.modules import problem_of
-from ditto_compiler.planning.problem import Decided, Objective, PlanError, Problem
+from ditto_compiler.planning.objective import Objective
+from ditto_compiler.planning.problem import Decided, PlanError, Problem
 from ditto_compiler.policy import Policy, load_policy, parse_policy
 from ditto_compiler.rings.numbers import divisions_to_products
 
@@ -172,7 +174,7 @@ class Search:
         return Candidate(decided, text, policy, measured, deviation, predicted)
 
     def _solved(self, noise: float) -> Decided:
-        return self._problem.solve(noise, seconds=self._settings.seconds, gap=self._settings.gap)
+        return solve(self._problem, noise, seconds=self._settings.seconds, gap=self._settings.gap)
 
     def _deviation(self, decided: Decided) -> float:
         return math.sqrt(decided.noise / self._count)
@@ -182,7 +184,7 @@ class Search:
         least = None
         for _ in range(LONGEST):
             try:
-                least = self._problem.least_noise(noise, seconds=self._settings.seconds)
+                least = least_noise(self._problem, noise, seconds=self._settings.seconds)
                 break
             except PlanError:
                 noise *= 16
@@ -373,11 +375,7 @@ class Search:
         front = []
         for factor in sorted((1.0, *FRONT)) if presets and found.bound else ():
             try:
-                decided = self._problem.solve(
-                    (factor * found.bound) ** 2 * self._count,
-                    seconds=self._settings.seconds,
-                    gap=self._settings.gap,
-                )
+                decided = self._solved((factor * found.bound) ** 2 * self._count)
             except PlanError:
                 continue
             front.append(Point(self._ratio * self._deviation(decided), decided.cost))
