@@ -72,10 +72,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ditto": (
         "compiled_program models tree",
         "frontend one_shot runtime",
-        "baseline calibrating compile_traced demo simulator",
+        "baseline calibrating compile_traced simulator",
         "planning",
         "api",
-        "generation",
+        "demo generation",
         "bench",
     ),
     "ditto.runtime": ("transport", "protocols", "party", "caller"),

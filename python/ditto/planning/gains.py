@@ -21,7 +21,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import copy_module, defining_op, element_type, entry_function, ir, ops_of
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.scales import is_free, is_product
-from ditto_compiler.planning.keys import keys_of
+from ditto_compiler.planning.keys import by_key, keys_of
 from ditto_compiler.private_functions import callee
 from ditto_compiler.rings.numbers import factors, ops_with_results, prepare, product_readers
 from ditto_compiler.structure import is_float
@@ -237,8 +237,7 @@ def _write(
 ) -> None:
     entry = entry_function(module)
     assert entry is not None
-    own = ops_with_results(entry)
-    by_key = dict(zip(keys_of(own), own, strict=True))
+    own = by_key(ops_with_results(entry))
     for index, (key, op) in enumerate(zip(keys, ops, strict=True)):
         if (index, -1) not in totals:
             continue
@@ -248,5 +247,5 @@ def _write(
         if op.name == names.ONESHOT:
             gains.append(totals[(index, -1)][1])
             numbers = np.quantile(np.concatenate(seen[index]), np.linspace(0, 1, QUANTILES))
-            by_key[key].attributes[names.SAMPLES] = ir.DenseF64ArrayAttr.get(numbers.tolist(), module.context)
-        by_key[key].attributes[names.GAIN] = ir.DenseF64ArrayAttr.get(list(map(float, gains)), module.context)
+            own[key].attributes[names.SAMPLES] = ir.DenseF64ArrayAttr.get(numbers.tolist(), module.context)
+        own[key].attributes[names.GAIN] = ir.DenseF64ArrayAttr.get(list(map(float, gains)), module.context)
