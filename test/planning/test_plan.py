@@ -257,3 +257,20 @@ def test_other_forms_are_tried(tmp_path: Path) -> None:
     assert free.measured.bytes < 0.8 * fixed.measured.bytes
     assert any("gelu as oneshot" in remark and "taken" in remark for remark in free.remarks)
     assert [rule.forms for rule in free.policy.forms][-1] == {"gelu": "oneshot"}
+
+
+def test_layers_of_other_magnitudes_are_decided_alike() -> None:
+    """Their functions have equally many fraction bits, though the largest result is another."""
+    weights = [WEIGHTS[0] * factor for factor in (4.0, 0.5, 0.1)]
+    samples = [(x, weights) for x, _ in SAMPLES]
+
+    def apart(x: Any, weights: Any) -> Any:
+        found = 0.0
+        for number, w in enumerate(weights):
+            with jax.named_scope(f"layer{number}"):
+                found = found + jax.nn.gelu(x @ w)
+        return found
+
+    plan = ditto.plan(apart, samples, error=0.1)
+    assert plan.measured.error <= 0.1
+    assert plan.measured.bytes < 0.8 * plan.presets["ditto"].bytes

@@ -148,12 +148,17 @@ class Equations:
 
     def _domain(self, symbol: Symbol) -> tuple[int, int]:
         """Where an optimum has a symbol: with fewer bits it adds too much alone."""
+        if symbol.what == "frac" and symbol.key in self._choices:
+            fracs = [choice.frac for choice in self._choices[symbol.key]]
+            return min(fracs), max(fracs)
         values = self._values(symbol)
         bounds = [self._known.of[value].bound for value in values]
         if symbol.what == "spare":
             few = self._problem.is_few(symbol.key)
             return 0, max(0, min(WIDEST - max(self._known.of[v].least for v in values), 40)) if few else 0
-        low = max(least_fraction(bound, self._problem.fewest(symbol.key)) for bound in bounds)
+        low = self._problem.least(symbol) if symbol.what == "frac" else 0
+        if symbol.what == "read":
+            low = least_fraction(max(bounds), self._problem.fewest(symbol.key))
         # Where little is known of magnitudes, what is usual is more.
         usual = max(self._known.of[value].frac for value in values)
         high = min(MOST_FRAC, max(usual, *(least_fraction(bound, MOST) for bound in bounds)))

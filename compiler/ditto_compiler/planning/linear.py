@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,13 +113,14 @@ class LinearProgram:
         return Solution(np.asarray(found.x), float(found.fun) * scale, float(bound) * scale)
 
     def _run(self, objective: NDArray[np.float64], seconds: float, gap: float, *, presolve: bool) -> Any:
-        return milp(
-            objective,
-            integrality=np.array(self._whole, np.uint8),
-            bounds=Bounds(np.array(self._low), np.array(self._high)),
-            constraints=[self._matrix(len(self._low))] if self._rows else [],
-            options={"time_limit": seconds, "mip_rel_gap": gap, "presolve": presolve},
-        )
+        with _printing_aside():
+            return milp(
+                objective,
+                integrality=np.array(self._whole, np.uint8),
+                bounds=Bounds(np.array(self._low), np.array(self._high)),
+                constraints=[self._matrix(len(self._low))] if self._rows else [],
+                options={"time_limit": seconds, "mip_rel_gap": gap, "presolve": presolve},
+            )
 
     def _with_slack(
         self, objective: NDArray[np.float64], scale: float, seconds: float, gap: float
@@ -144,3 +149,22 @@ class LinearProgram:
         matrix = csr_array((data, (rows, columns)), shape=(len(self._rows), count))
         lows, highs = (np.array([row[end] for row in self._rows]) for end in (1, 2))
         return LinearConstraint(matrix, lows, highs)
+
+
+@contextmanager
+def _printing_aside() -> Iterator[None]:
+    """Has what HiGHS prints, which it does at times unasked, go to the error stream: the output may be IR."""
+    sys.stdout.flush()
+    try:
+        output = os.dup(1)
+    except OSError:
+        # There is none.
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(output, 1)
+        os.close(output)

@@ -157,6 +157,8 @@ class Problem:
             self._weigh(op)
         for op in self.ops:
             self._weigh_result(op)
+        for op in self.ops:
+            self._raise_joined(op)
         if not self.noise:
             raise PlanError("there is nothing to decide: no product or function runs beside the engine")
 
@@ -318,15 +320,14 @@ class Problem:
         """
         op = max(self.functions[key], key=lambda op: self.known.of[op.results[0]].least)
         number, gains = self.known.of[op.results[0]], Gains(*self._gains[key])
-        symbol = Symbol("frac", key)
-        floor = max(least_fraction(number.bound, self.fewest(key)), self.floors[symbol])
-        top = min(least_fraction(number.bound, MOST), MOST_FRAC, WIDEST - number.least)
+        floor = self.least(Symbol("frac", key))
+        top = min(max(floor, least_fraction(number.bound, MOST)), MOST_FRAC, WIDEST - number.least)
         banned = {error for of, error in self.impossible if of == key}
         found = choices(
             op,
             number.least,
             range(min(floor, top), top + 1),
-            least_fraction(number.bound, FEWEST_OF_FEW),
+            max(floor, least_fraction(number.bound, FEWEST_OF_FEW)),
             gains,
             budget,
             self.known.seen(op.operands[0]),
@@ -336,6 +337,22 @@ class Problem:
         if not found:
             raise PlanError(f"{key}: no terms of this function are exact enough by themselves")
         return found, [choice.spread(gains) for choice in found]
+
+    def least(self, symbol: Symbol) -> int:
+        """Fraction bits that a result has at least; of those that are tied, the largest says so."""
+        results = (op.results[0] for op in self.instances[symbol.key])
+        bound = max(self.known.of[result].bound for result in results if result in self.known.of)
+        return max(self.floors.get(symbol, 0), least_fraction(bound, self.fewest(symbol.key)))
+
+    def _raise_joined(self, op: ir.Operation) -> None:
+        """What is added up has no more bits than the sum, so sums have as many as that has at least."""
+        if self.known.effect(op) not in (Effect.LOCAL, Effect.SELECT) or op.results[0] not in self.known.of:
+            return
+        mine = self.frac_of(op.results[0])
+        for operand in op.operands:
+            other = self.frac_of(operand) if operand in self.known.of else None
+            if mine is not None and other is not None and other != mine:
+                self.floors[mine] = max(self.floors[mine], self.least(other))
 
     def number(self, key: Key) -> Number:
         """What is known of the result of an op that stands for those that are tied to it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from ditto.models.minilm import load_minilm
 from ditto.runtime.caller.cluster import LocalCluster
 from ditto_compiler.errors import DittoError
 from ditto_compiler.options import did_you_mean
+
+WIDTH = 120
+"""Characters of the table in a file."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,8 @@ def main(programs: Sequence[str], objective: str, json_path: Path | None = None)
         rows.append(row)
     if json_path is not None:
         json_path.write_text(json.dumps(rows, indent=1))
-    Console().print(table(rows))
+    # Whole, where it does not go to a terminal.
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table(rows))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
