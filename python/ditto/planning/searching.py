@@ -249,9 +249,13 @@ class Search:
         """
         best: Candidate | None = None
         low, high, target = 0.0, math.inf, bound / ratio
-        for number in range(ATTEMPTS):
+        attempts = 0
+        for number in range(2 * ATTEMPTS):
+            if attempts == ATTEMPTS:
+                break
             try:
                 found = self._candidate(target)
+                attempts += 1
             except PlanningError:
                 # What is predicted is a little too much at times; what is measured counts.
                 if number >= PESSIMISM and high == math.inf:
