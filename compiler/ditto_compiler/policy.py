@@ -18,17 +18,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dtypes import DTYPES
 from ditto_compiler.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.files import parse_toml
 from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
+from ditto_compiler.ir import element_type, ir
 from ditto_compiler.oneshot.terms import MOST_LOOSE
+from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import did_you_mean
 from ditto_compiler.scopes import scope_path
-from ditto_compiler.structure import REDUCERS
+from ditto_compiler.structure import REDUCERS, reducer
 
 RESCALES: tuple[str, ...] = ("engine", "explicit")
 """Who truncates products."""
@@ -178,6 +181,18 @@ class OpFeatures:
     reducer: str = ""
     nth: int = -1
     """Of the ops of its name in its scope; -1 where nobody counts."""
+
+
+def features_of(op: ir.Operation, nth: int = -1) -> OpFeatures:
+    """What rules see of an op that has a result."""
+    return OpFeatures(
+        op=op.name,
+        dtype=element_type(op.results[0]),
+        rank=len(shape_of(op.results[0])),
+        scope=source_location(op.location).scope,
+        reducer=(reducer(op) or "") if op.name.startswith("stablehlo.reduce") and len(op.regions) else "",
+        nth=nth,
+    )
 
 
 @dataclass(frozen=True)
@@ -365,6 +380,20 @@ def load_policy(source: str | Path | Policy) -> Policy:
             f"got {source!r}"
         )
     return _load(os.fspath(source), ())
+
+
+def policy_for(module: ir.Module, given: Policy | str, errors: ErrorCollector) -> Policy:
+    """The policy that a pass was given.
+
+    Raises:
+        CompileError: it cannot be read.
+    """
+    try:
+        return load_policy(given)
+    except PolicyError as error:
+        errors.add(module.operation, str(error))
+        errors.raise_if_any()
+        raise
 
 
 def _load(text: str, dependents: tuple[str, ...]) -> Policy:

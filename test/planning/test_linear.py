@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -51,3 +55,25 @@ def test_what_the_solver_prints_is_no_output(monkeypatch: Any, capfd: Any) -> No
     captured = capfd.readouterr()
     assert captured.out == "result\n"
     assert "thinking aloud" in captured.err
+
+
+def test_threads_leave_the_output_to_its_owner(monkeypatch: Any, capfd: Any) -> None:
+    """However they overlap: what a thread puts aside is the process's output, not another thread's."""
+    solve, calls, running = linear.milp, itertools.count(), (threading.Event(), threading.Event())
+
+    def overlapping(*arguments: Any, **options: Any) -> Any:
+        number = next(calls)
+        running[number].set()
+        if number == 0:
+            running[1].wait(0.3)
+        else:
+            wait([first])
+        return solve(*arguments, **options)
+
+    monkeypatch.setattr(linear, "milp", overlapping)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(knapsack().solve, seconds=10, gap=0)
+        running[0].wait()
+        pool.submit(knapsack().solve, seconds=10, gap=0).result()
+    os.write(1, b"result\n")
+    assert capfd.readouterr().out == "result\n"

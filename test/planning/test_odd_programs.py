@@ -35,6 +35,14 @@ PROGRAMS: dict[str, tuple[Callable[..., Any], list[Callable[[np.random.Generator
         1e-3,
     ),
     "a selection": (lambda x, y: jnp.where(x > 0, x * y, y * y * y), [normal(4, 3), normal(4, 3)], 1e-2),
+    "an argument that is joined": (
+        lambda x, w: (x @ w, jnp.concatenate([x.T, jnp.tanh(w)]) @ x),
+        [normal(4, 4), normal(4, 4)],
+        3e-3,
+    ),
+    "a product with itself": (lambda x: x @ x, [normal(4, 4)], 2e-3),
+    "a Gram matrix": (lambda x: x.T @ x, [normal(8, 4)], 4e-3),
+    "a mean of one": (lambda x: jnp.mean(jnp.exp(x) * x, 0), [normal(1, 1)], 4e-3),
     "a scalar": (lambda x: jnp.tanh(x * x), [normal()], 2e-3),
 }
 
@@ -52,9 +60,10 @@ def test_plans_are_right_and_no_dearer(cluster: ditto.LocalCluster, name: str) -
     samples = [tuple(make(rng) for make in makers) for _ in range(3)]
     plan = ditto.plan(fn, samples)
     assert plan.measured.bytes <= plan.presets["ditto"].bytes
-    found = np.asarray(cluster.run(ditto.compile(fn, *samples[0], policy=plan), *samples[0]))
-    expected = np.asarray(fn(*map(jnp.asarray, samples[0])))
-    assert np.abs(found.astype(np.float64) - expected.astype(np.float64)).max() <= error
+    found = cluster.run(ditto.compile(fn, *samples[0], policy=plan), *samples[0])
+    expected = fn(*map(jnp.asarray, samples[0]))
+    for mine, exact in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert np.abs(np.asarray(mine, np.float64) - np.asarray(exact, np.float64)).max() <= error
 
 
 @pytest.mark.parametrize(

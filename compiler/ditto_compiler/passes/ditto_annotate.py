@@ -10,7 +10,7 @@ from typing import ClassVar
 from ditto_compiler.analyses.headroom import Headroom
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.diagnostics import ErrorCollector, source_location
+from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES, INT_TYPES, width
 from ditto_compiler.encoding import RINGS, Encoding, EncodingError, Fxp, Int
@@ -34,8 +34,8 @@ from ditto_compiler.ops.integers import DIVISIONS, Division
 from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.policy import OPERANDS, Choice, OpFeatures, Policy, PolicyError, load_policy
-from ditto_compiler.structure import is_float, reducer, sort_key
+from ditto_compiler.policy import OPERANDS, Choice, Policy, PolicyError, features_of, policy_for
+from ditto_compiler.structure import is_float, sort_key
 from ditto_compiler.supported import problems
 
 
@@ -85,12 +85,7 @@ class DittoAnnotate(Pass):
         if names.has_reached(module, "cast") or names.is_explicit(module):
             errors.add(module.operation, "the module has casts already; annotate the program it came from")
             errors.raise_if_any()
-        try:
-            policy = self.policy_object or load_policy(self.policy)
-        except PolicyError as error:
-            errors.add(module.operation, str(error))
-            errors.raise_if_any()
-            return
+        policy = policy_for(module, self.policy_object or self.policy, errors)
         for op, problem in problems(entry):
             errors.add(
                 op, f"cannot be annotated; run inline-calls and ditto-check-supported first ({problem})"
@@ -222,15 +217,7 @@ class _Annotator:
 
     def _choice(self, op: ir.Operation) -> Choice:
         """What attributes and policy say of the op, with the default for its kind filled in."""
-        result = op.results[0]
-        features = OpFeatures(
-            op=op.name,
-            dtype=element_type(result),
-            rank=len(ir.RankedTensorType(result.type).shape),
-            scope=source_location(op.location).scope,
-            reducer=(reducer(op) or "") if op.name.startswith("stablehlo.reduce") and len(op.regions) else "",
-        )
-        choice = self._policy.choose(features)
+        choice = self._policy.choose(features_of(op))
         ring = names.get_int(op, names.RING)
         frac = names.get_int(op, names.FRAC)
         if ring is not None or frac is not None:

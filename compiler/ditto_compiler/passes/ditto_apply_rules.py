@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ditto_compiler.diagnostics import source_location
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.ir import element_type, ir
-from ditto_compiler.op_attributes import shape_of
+from ditto_compiler.ir import ir
 from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.planning.keys import keys_of
 from ditto_compiler.planning.modules import state
-from ditto_compiler.policy import OpFeatures, Policy, PolicyError, load_policy
+from ditto_compiler.policy import OpFeatures, Policy, features_of, policy_for
 from ditto_compiler.rings.numbers import divisions_to_products, ops_with_results
-from ditto_compiler.structure import reducer
 
 
 @dataclass(frozen=True)
@@ -56,23 +53,11 @@ class DittoApplyRules(Pass):
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
         entry = self.entry(module, after="ditto-insert-casts")
-        try:
-            policy = self.policy_object or load_policy(self.policy)
-        except PolicyError as error:
-            errors.add(module.operation, str(error))
-            errors.raise_if_any()
-            return
+        policy = policy_for(module, self.policy_object or self.policy, errors)
         divisions_to_products(entry)
         ops = ops_with_results(entry)
         for op, key in zip(ops, keys_of(ops), strict=True):
-            features = OpFeatures(
-                op=op.name,
-                dtype=element_type(op.results[0]),
-                rank=len(shape_of(op.results[0])),
-                scope=source_location(op.location).scope,
-                reducer=(reducer(op) or "") if op.name == "stablehlo.reduce" else "",
-                nth=key.nth,
-            )
+            features = features_of(op, nth=key.nth)
             said = policy.choose_beside(features)
             if said.factors is not None and not is_product(op):
                 errors.add(

@@ -14,7 +14,7 @@ from ditto_compiler.forms.table import COLLECTED, EXACT, FORM_NAMES, FORMS
 from ditto_compiler.ir import func, functions, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, load_policy
+from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, policy_for
 from ditto_compiler.private_functions import referred_to
 from ditto_compiler.recognizers import COSTLY, Found, recognize
 from ditto_compiler.recognizers.embedding import filled_lookup
@@ -92,7 +92,8 @@ class DittoApproximate(Pass):
         self.remarks.clear()
         self.check_before("ditto-annotate", module, has_run=names.has_reached(module, "annotated"))
         errors = self.errors()
-        policy = self._policy(module, errors)
+        given = self.policy_object or self.policy
+        policy = policy_for(module, given, errors) if given else None
         rules = self._rules(module, policy, errors)
         errors.raise_if_any()
         engine_alone = policy is not None and policy.beside == "none"
@@ -122,13 +123,6 @@ class DittoApproximate(Pass):
                 _fill_with_zeros(one.root)
         for function in bodies:
             self._remark(function, visibility, kept, set(replacer.ops))
-
-    def _policy(self, module: ir.Module, errors: ErrorCollector) -> Policy | None:
-        try:
-            return self.policy_object or (load_policy(self.policy) if self.policy else None)
-        except PolicyError as error:
-            errors.add(module.operation, str(error))
-            return None
 
     def _rules(
         self, module: ir.Module, policy: Policy | None, errors: ErrorCollector

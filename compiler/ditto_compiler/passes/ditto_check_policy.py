@@ -12,7 +12,7 @@ from ditto_compiler.diagnostics import source_location
 from ditto_compiler.ir import entry_function, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.policy import Policy, PolicyError, load_policy
+from ditto_compiler.policy import Policy, policy_for
 from ditto_compiler.scopes import scope_path
 
 
@@ -43,14 +43,10 @@ class DittoCheckPolicy(Pass):
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
         entry = entry_function(module)
-        try:
-            policy = self.policy_object or (load_policy(self.policy) if self.policy else None)
-        except PolicyError as error:
-            errors.add(module.operation, str(error))
-            errors.raise_if_any()
+        given = self.policy_object or self.policy
+        if not given or entry is None:
             return
-        if policy is None or entry is None:
-            return
+        policy = policy_for(module, given, errors)
         stacks = sorted({source_location(op.location).scope for op in nested_ops(entry.operation)})
         patterns = [(f"rule '{rule.name}'", pattern) for rule in policy.rules for pattern in rule.scope]
         patterns += [(rule.name, pattern) for rule in policy.forms for pattern in rule.scope]

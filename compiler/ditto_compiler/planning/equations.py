@@ -156,14 +156,14 @@ class Equations:
         if symbol.what == "spare":
             few = self._problem.is_few(symbol.key)
             return 0, max(0, min(WIDEST - max(self._known.of[v].least for v in values), 40)) if few else 0
-        low = self._problem.least(symbol) if symbol.what == "frac" else 0
-        if symbol.what == "read":
-            low = least_fraction(max(bounds), self._problem.fewest(symbol.key))
         # Where little is known of magnitudes, what is usual is more.
         usual = max(self._known.of[value].frac for value in values)
         high = min(MOST_FRAC, max(usual, *(least_fraction(bound, MOST) for bound in bounds)))
         high = min(high, *(WIDEST - self._known.of[value].least for value in values))
-        if symbol.what == "read":
+        if symbol.what == "frac":
+            low = self._problem.least(symbol)
+        else:
+            low = least_fraction(max(bounds), self._problem.fewest(symbol.key))
             kinds = [self._problem.kind(value) for value in values]
             limits = [kind.frac for kind in kinds if kind.of != "planned"]
             high = min([high, *limits])

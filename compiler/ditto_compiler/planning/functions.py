@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ditto_compiler.beside.functions import MOST_FRAC, evaluator, terms_for
 from ditto_compiler.dialect import attributes as names
@@ -15,6 +16,8 @@ from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import ir
 from ditto_compiler.oneshot.terms import Terms, values
 from ditto_compiler.private_functions import callee
+
+Numbers = NDArray[np.float64]
 
 ERRORS = tuple(2.0**step for step in range(7, -5, -1))
 """In parts of the error that a function's form asks for."""
@@ -103,6 +106,8 @@ def choices(
     # With one bit more than is negligible, so that there is something to choose.
     useful = [frac for frac in fracs if parts[frac] <= 1 and (parts[frac] > NEGLIGIBLE or frac <= enough)]
     useful = useful or [max(fracs)]
+    arguments = _arguments(op)
+    smallest = float(np.abs(evaluator(callee(op))(arguments)).min())
     found: list[Choice] = []
     for error in (base * factor for factor in ERRORS if base * factor not in banned):
         spread = math.inf
@@ -110,7 +115,8 @@ def choices(
             terms = terms_for(op, error, MOST_FRAC, Fxp(least + frac, frac), core, loose)
             if isinstance(terms, str):
                 continue
-            made = _choice(op, terms, error)
+            off = _errors(op, terms, arguments)
+            made = _choice(terms, error, off, smallest if terms.relative else 1.0)
             # Words are rounded as coarsely as the error allows.
             coarse = max(0.0, made.noise - (NOISE * 2.0**-frac) ** 2)
             spread = ((coarse + made.variance) * gains.each + made.bias**2 * gains.together) / budget
@@ -132,9 +138,7 @@ def choices(
     return kept
 
 
-def _choice(op: ir.Operation, terms: Terms, error: float) -> Choice:
-    off = _errors(op, terms)
-    smallest = float(np.abs(evaluator(callee(op))(_arguments(op))).min()) if terms.relative else 1.0
+def _choice(terms: Terms, error: float, off: Numbers, smallest: float) -> Choice:
     rounding = max(NOISE * 2.0**-terms.result_frac, error * smallest / 8)
     words = 2 * len(terms.terms) + 2
     bits = sum(2 * terms.word_bits(term) for term in terms.terms) + 2 * terms.result_ring
@@ -152,15 +156,16 @@ def _choice(op: ir.Operation, terms: Terms, error: float) -> Choice:
     )
 
 
-def _errors(op: ir.Operation, terms: Terms) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """What terms are off by at the arguments that were seen, or all over their range."""
-    raw = np.rint(np.ldexp(_arguments(op), terms.frac)).astype(np.int64)
+def _errors(op: ir.Operation, terms: Terms, arguments: Numbers) -> Numbers:
+    """What terms are off by at some arguments."""
+    raw = np.rint(np.ldexp(arguments, terms.frac)).astype(np.int64)
     raw = np.clip(raw, terms.low, terms.high)
     exact = evaluator(callee(op))(np.ldexp(raw.astype(np.float64), -terms.frac))
     return np.asarray(values(terms, raw) - exact)
 
 
-def _arguments(op: ir.Operation) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _arguments(op: ir.Operation) -> Numbers:
+    """Those that were seen, or some all over the range."""
     low, high = names.get_float(op, names.LOW), names.get_float(op, names.HIGH)
     assert low is not None and high is not None
     seen = names.get_attribute(op, names.SAMPLES)

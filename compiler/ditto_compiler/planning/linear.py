@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ INFEASIBLE = 2
 
 PRICE, SLACK = 1e4, 1e-4
 """Of missing constraints, in parts of the largest cost; and how much of it is nothing, over all of them."""
+
+_OUTPUT = threading.Lock()
+"""Of the process's standard output: threads that plan at once would take each other's for it."""
 
 Linear = Mapping[int, float]
 """A linear expression: coefficients by the variables' numbers."""
@@ -154,17 +158,18 @@ class LinearProgram:
 @contextmanager
 def _printing_aside() -> Iterator[None]:
     """Has what HiGHS prints, which it does at times unasked, go to the error stream: the output may be IR."""
-    sys.stdout.flush()
-    try:
-        output = os.dup(1)
-    except OSError:
-        # There is none.
-        yield
-        return
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        ctypes.CDLL(None).fflush(None)
-        os.dup2(output, 1)
-        os.close(output)
+    with _OUTPUT:
+        sys.stdout.flush()
+        try:
+            output = os.dup(1)
+        except OSError:
+            # There is none.
+            yield
+            return
+        try:
+            os.dup2(2, 1)
+            yield
+        finally:
+            ctypes.CDLL(None).fflush(None)
+            os.dup2(output, 1)
+            os.close(output)

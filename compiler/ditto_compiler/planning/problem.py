@@ -14,7 +14,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import defining_op, ir, numel
-from ditto_compiler.ops.scales import dyadic_bits, is_constant, keeps_elements
+from ditto_compiler.ops.scales import dyadic_bits, is_constant
 from ditto_compiler.planning.functions import NOISE, Choice, Gains, choices, least_fraction
 from ditto_compiler.planning.keys import Key, keys_of, tied
 from ditto_compiler.planning.objective import Objective
@@ -26,6 +26,7 @@ from ditto_compiler.rings.numbers import (
     needed_bits,
     ops_with_results,
     product_readers,
+    source_of,
 )
 
 SHARES = 1 / 4
@@ -284,9 +285,7 @@ class Problem:
 
     def _is_supplied(self, value: ir.Value) -> bool:
         """Whether a value is supplied with the bits that are read: a constant, or what only products read."""
-        while (op := defining_op(value)) is not None and keeps_elements(op) and len(op.operands) == 1:
-            value = op.operands[0]
-        return is_constant(value) or value in self._supplied
+        return is_constant(value) or source_of(value) in self._supplied
 
     def _weigh_result(self, op: ir.Operation) -> None:
         """What having a result with fewer bits adds, beyond what those who read it add."""

@@ -29,6 +29,7 @@ from ditto_compiler.ops import OPS, is_layout
 from ditto_compiler.ops.scales import (
     dyadic_bits,
     is_constant,
+    is_free,
     is_product,
     keeps_elements,
     multiply_by_reciprocal,
@@ -371,6 +372,13 @@ def factors(op: ir.Operation) -> tuple[ir.Value, ir.Value]:
     return op.operands[0], op.operands[len(op.operands) - 1]
 
 
+def source_of(value: ir.Value) -> ir.Value:
+    """What a value has just the elements of, moved: an argument, a constant, or what an op computes."""
+    while (op := defining_op(value)) is not None and keeps_elements(op) and len(op.operands) == 1:
+        value = op.operands[0]
+    return value
+
+
 def product_readers(value: ir.Value) -> list[tuple[ir.Operation, int]] | None:
     """Products that read a value, or just its elements moved, and as which factor; None if others do."""
     found = []
@@ -378,7 +386,7 @@ def product_readers(value: ir.Value) -> list[tuple[ir.Operation, int]] | None:
         user = use.owner.operation
         if is_product(user):
             found.append((user, min(use.operand_number, 1)))
-        elif keeps_elements(user):
+        elif len(user.results) and is_free(user.results[0]):
             further = product_readers(user.results[0])
             if further is None:
                 return None

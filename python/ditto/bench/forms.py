@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import ditto
 from ditto.demo.corpus import QUERIES, SENTENCES
-from ditto.demo.search import LENGTH, encoder, model_inputs, rank
+from ditto.demo.search import LENGTH, cosine, encoder, model_inputs, rank
 from ditto.frontend import trace
 from ditto.models.minilm import load_minilm
 from ditto_compiler.forms.exponential import EXPONENTIALS
@@ -69,8 +69,7 @@ class Error:
 def error_of(found: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]) -> Error:
     """The error of embeddings."""
     pairs = list(zip(found, expected, strict=True))
-    cosines = [float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y))) for x, y in pairs]
-    return Error(min(cosines), max(float(np.abs(x - y).max()) for x, y in pairs))
+    return Error(min(cosine(x, y) for x, y in pairs), max(float(np.abs(x - y).max()) for x, y in pairs))
 
 
 class Encoder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.options import did_you_mean
 
 WIDTH = 120
-"""Characters of the table in a file."""
+"""Characters of the table."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +199,7 @@ def main(programs: Sequence[str], objective: str, json_path: Path | None = None)
         rows.append(row)
     if json_path is not None:
         json_path.write_text(json.dumps(rows, indent=1))
-    # Whole, where it does not go to a terminal.
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table(rows))
+    Console(width=max(Console().width, WIDTH)).print(table(rows))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:

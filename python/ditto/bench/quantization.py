@@ -17,7 +17,7 @@ from rich.table import Table
 import ditto
 from ditto.compiled_program import Program
 from ditto.demo.corpus import QUERIES, SENTENCES
-from ditto.demo.search import encoder, model_inputs
+from ditto.demo.search import cosine, encoder, model_inputs
 from ditto.models.minilm import load_minilm
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.encoding import Fxp
@@ -88,11 +88,10 @@ def measure() -> list[dict[str, Any]]:
             found = cluster.run(program, *inputs)
             stats = cluster.stats
             assert stats is not None
-            cosine = float(found @ expected) / float(np.linalg.norm(found) * np.linalg.norm(expected))
             rows.append(
                 {
                     "configuration": label,
-                    "cosine": cosine,
+                    "cosine": cosine(found, expected),
                     "max_error": float(np.abs(found - expected).max()),
                     "bytes": stats.bytes,
                     "messages": stats.messages,

@@ -18,12 +18,12 @@ from ditto.simulator.interpreter import moved
 from ditto.simulator.ops import FAST
 from ditto_compiler.beside.functions import evaluator
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.ir import copy_module, defining_op, element_type, entry_function, ir, ops_of
+from ditto_compiler.ir import copy_module, element_type, entry_function, ir, ops_of
 from ditto_compiler.op_attributes import shape_of
-from ditto_compiler.ops.scales import is_free, is_product
+from ditto_compiler.ops.scales import is_product
 from ditto_compiler.planning.keys import by_key, keys_of
 from ditto_compiler.private_functions import callee
-from ditto_compiler.rings.numbers import factors, ops_with_results, prepare, product_readers
+from ditto_compiler.rings.numbers import factors, ops_with_results, prepare, product_readers, source_of
 from ditto_compiler.structure import is_float
 
 NODES = 1 << 14
@@ -205,16 +205,8 @@ def _ignore_exact(
     }
     for index, op in enumerate(ops):
         for place, value in enumerate(dict.fromkeys(op.operands)):
-            if (index, place) in totals and _source(value) in exact:
+            if (index, place) in totals and source_of(value) in exact:
                 totals[(index, place)] = np.zeros(2)
-
-
-def _source(value: ir.Value) -> ir.Value | None:
-    """The argument that a value has the elements of."""
-    op = defining_op(value)
-    if op is None:
-        return value
-    return _source(op.operands[0]) if len(op.operands) == 1 and is_free(value) else None
 
 
 def _is_coarse(array: Any) -> bool:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 from ditto.planning.policies import OtherForm
 from ditto.planning.sampled import Sampled
-from ditto_compiler.diagnostics import named, source_location
+from ditto_compiler.diagnostics import source_location
 from ditto_compiler.forms.table import FORM_NAMES
 from ditto_compiler.ir import functions
-from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.planning.keys import patterns, unnumbered
@@ -24,12 +23,9 @@ ALONE = {"gelu": ("quad",), "softmax": ("2quad", "2relu")}
 def other_forms(program: Sampled, policy: Policy) -> Iterator[OtherForm]:
     """Each form that the policy does not choose, for each function; layers that are alike have the same."""
     passes = front_end_pipeline(policy, max_public_constant=program.max_public_constant)
-    before = next(index for index, one in enumerate(passes) if isinstance(one, DittoApproximate))
-    traced = program.traced()
-    with named(traced.file):
-        PassManager(passes[:before], verify_each=False).run(traced.module)
+    module = program.before(DittoApproximate, passes)
     scopes: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-    for body in functions(traced.module):
+    for body in functions(module):
         for one in recognize(body) if not body.is_external else ():
             scope = source_location(one.root.location).scope
             scopes[(one.function, unnumbered(scope))][scope] = None

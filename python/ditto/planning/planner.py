@@ -104,11 +104,12 @@ def plan(
             search.remarks.append("there is one sample, so none was held out: errors are of this one")
         if wanted.rel_error is not None:
             wanted = replace(wanted, error=wanted.rel_error * program.largest)
-        wanted = replace(wanted, deviation=search.base.deviation)
+        asked = search.base
+        wanted = replace(wanted, deviation=asked.deviation)
         found = wanted.solve(search)
         if forms:
             search, found = _with_forms(program, base, settings, wanted, search, found)
-        return search.finished(found, presets, wanted.error)
+        return search.finished(found, asked, presets, wanted.error)
 
 
 def _with_forms(
@@ -120,8 +121,11 @@ def _with_forms(
         other = Base(base.name, (*search.policies.forms, form))
         try:
             tried = Search(program, other, settings)
-            if not wanted.allows(tried.base) or tried.cost(tried.base) >= search.cost(search.base):
-                search.remarks.append(f"{said}: not cheaper, or too far off")
+            if tried.cost(tried.base) >= search.cost(search.base):
+                search.remarks.append(f"{said}: not cheaper")
+                continue
+            if not wanted.allows(tried.base):
+                search.remarks.append(f"{said}: too far off")
                 continue
             better = wanted.solve(tried)
         except (CompileError, PlanningError) as error:

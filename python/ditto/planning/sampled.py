@@ -21,8 +21,11 @@ from ditto.simulator import simulate
 from ditto.simulator.overflow import Overflow
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.cost.model import estimate, seconds_on
+from ditto_compiler.diagnostics import named
 from ditto_compiler.ir import copy_module, ir
 from ditto_compiler.network import Network
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.policy import Policy
 from ditto_compiler.xla import XlaFunction
 
@@ -85,8 +88,15 @@ class Sampled:
             default=0.0,
         )
 
-    def traced(self) -> Traced:
-        """The program as the front end gives it, a copy."""
+    def before(self, kind: type[Pass], passes: Sequence[Pass]) -> ir.Module:
+        """The program as it is when the first pass of a kind is due."""
+        due = next(index for index, one in enumerate(passes) if isinstance(one, kind))
+        traced = self._copy()
+        with named(traced.file):
+            PassManager(passes[:due], verify_each=False).run(traced.module)
+        return traced.module
+
+    def _copy(self) -> Traced:
         return replace(self._traced, module=copy_module(self._traced.module))
 
     def training(self, most: int) -> list[list[Any]]:
@@ -107,7 +117,7 @@ class Sampled:
     def compiled(self, policy: Policy, ranges: Ranges) -> Program:
         """The program under a policy."""
         limit = self.max_public_constant
-        return compile_traced(self.traced(), policy, max_public_constant=limit, ranges=ranges)
+        return compile_traced(self._copy(), policy, max_public_constant=limit, ranges=ranges)
 
     def measured(
         self, program: Program, networks: dict[str, Network], quality: Quality | None = None

@@ -13,11 +13,10 @@ from ditto.planning.policies import Base, planned_rules, policy_text
 from ditto.planning.result import Measured, Plan, PlanningError, Point
 from ditto.planning.sampled import Quality, Sampled
 from ditto_compiler.calibration import Ranges
-from ditto_compiler.diagnostics import CompileError, named
+from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.ir import entry_function
 from ditto_compiler.network import PRESETS as NETWORKS
 from ditto_compiler.network import load_network
-from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
 from ditto_compiler.pipelines import precision_pipeline
 from ditto_compiler.planning.equations import least_noise, solve
@@ -132,36 +131,35 @@ class Search:
     @functools.cached_property
     def _prepared(self) -> tuple[Problem, int]:
         self._settings.report("measuring gains")
-        limit = self._program.max_public_constant
-        passes = precision_pipeline(self._policy, max_public_constant=limit, ranges=self._ranges)
-        before = next(index for index, one in enumerate(passes) if isinstance(one, DittoAssignRings))
-        traced = self._program.traced()
-        with named(traced.file):
-            PassManager(passes[:before], verify_each=False).run(traced.module)
-        entry = entry_function(traced.module)
+        program = self._program
+        passes = precision_pipeline(
+            self._policy, max_public_constant=program.max_public_constant, ranges=self._ranges
+        )
+        module = program.before(DittoAssignRings, passes)
+        entry = entry_function(module)
         assert entry is not None
         divisions_to_products(entry)
-        count = measure(traced.module, self._program.training(GAIN_SAMPLES))
+        count = measure(module, program.training(GAIN_SAMPLES))
         if not count:
             raise PlanningError(
                 "nothing of this program's outputs depends on numbers; there is nothing to plan"
             )
         try:
             tie, loose = self._settings.tie, self._settings.loose
-            return problem_of(traced.module, self._objective, tie=tie, loose=loose), count
+            return problem_of(module, self._objective, tie=tie, loose=loose), count
         except PlanError as error:
             raise PlanningError(str(error)) from None
 
     # Looking for a bound on noise that keeps a bound on what is measured.
 
     def _candidate(self, deviation: float, quality: Quality | None = None) -> Candidate:
-        """The cheapest plan whose outputs are off by so much, as root mean square."""
-        noise = deviation**2 * self._count
+        """The cheapest plan whose outputs are off by so much, as root mean square.
+
+        Raises:
+            PlanError: nothing is predicted to be.
+        """
         self._settings.report(f"solving for a deviation of {deviation:.2g}")
-        try:
-            decided = self._solved(noise)
-        except PlanError as error:
-            raise PlanningError(self._explained(str(error), noise)) from None
+        decided = self._solved(deviation)
         text = self._text(decided, deviation)
         policy = parse_policy(text, f"{Path.cwd() / 'plan.toml'}")
         predicted = self._ratio * self._deviation(decided)
@@ -173,15 +171,16 @@ class Search:
         )
         return Candidate(decided, text, policy, measured, deviation, predicted)
 
-    def _solved(self, noise: float) -> Decided:
+    def _solved(self, deviation: float) -> Decided:
+        noise = deviation**2 * self._count
         return solve(self._problem, noise, seconds=self._settings.seconds, gap=self._settings.gap)
 
     def _deviation(self, decided: Decided) -> float:
         return math.sqrt(decided.noise / self._count)
 
-    def _explained(self, what: str, noise: float) -> str:
+    def _explained(self, problem: PlanError, deviation: float) -> PlanningError:
         """An error with what stands in the way, and what would do."""
-        least = None
+        least, noise = None, deviation**2 * self._count
         for _ in range(LONGEST):
             try:
                 least = least_noise(self._problem, noise, seconds=self._settings.seconds)
@@ -189,13 +188,13 @@ class Search:
             except PlanError:
                 noise *= 16
         if least is None:
-            return what
+            return PlanningError(str(problem))
         worst = max(least.decisions.items(), key=lambda entry: entry[1].noise)
         reach = self._ratio * self._deviation(least)
-        return (
-            f"{what}: the least error that rings of 64 bits, and words of 32 bits for large products, allow "
-            f"is about {reach:.2g}, most of it ({worst[1].noise / least.noise:.0%}) from {worst[0]}; ask for "
-            "at least that"
+        return PlanningError(
+            f"{problem}: the least error that rings of 64 bits, and words of 32 bits for large products, "
+            f"allow is about {reach:.2g}, most of it ({worst[1].noise / least.noise:.0%}) from {worst[0]}; "
+            "ask for at least that"
         )
 
     def _text(self, decided: Decided, deviation: float) -> str:
@@ -256,10 +255,10 @@ class Search:
             try:
                 found = self._candidate(target)
                 attempts += 1
-            except PlanningError:
+            except PlanError as problem:
                 # What is predicted is a little too much at times; what is measured counts.
                 if number >= PESSIMISM and high == math.inf:
-                    raise
+                    raise self._explained(problem, target) from None
                 target = target * 2.0 if high == math.inf else math.sqrt(target * high)
                 continue
             measured = measured_as(found.measured)
@@ -344,12 +343,11 @@ class Search:
         # Of outputs that are not off at all, as classes are, numbers that decide them may be.
         deviation, low, high = start or FINE * (self._program.largest or 1.0), 0.0, math.inf
         last: Candidate | None = None
-        problem: PlanningError | None = None
         for _ in range(2 * ATTEMPTS):
             try:
                 last = self._candidate(deviation, quality)
                 is_low = keeps(last) is up_to
-            except PlanningError as error:
+            except PlanError as error:
                 # Nothing is as exact as that.
                 problem, is_low = error, True
             low, high = (deviation, high) if is_low else (low, deviation)
@@ -360,13 +358,12 @@ class Search:
             if low and high < math.inf:
                 deviation = math.sqrt(low * high)
         if last is None:
-            assert problem is not None
-            raise problem
+            raise self._explained(problem, deviation)
         return last
 
-    def finished(self, found: Candidate, presets: Sequence[str], asked: float | None) -> Plan:
-        """The plan, with what others cost, and what other errors would."""
-        others = {self._policy.name: self.base}
+    def finished(self, found: Candidate, base: Measured, presets: Sequence[str], asked: float | None) -> Plan:
+        """The plan, with what its base and other policies cost, and what other errors would."""
+        others = {self._policy.name: base}
         for name in presets:
             self._settings.report(f"measuring {name}")
             other = load_policy(name)
@@ -379,7 +376,7 @@ class Search:
         front = []
         for factor in sorted((1.0, *FRONT)) if presets and found.bound else ():
             try:
-                decided = self._solved((factor * found.bound) ** 2 * self._count)
+                decided = self._solved(factor * found.bound)
             except PlanError:
                 continue
             front.append(Point(self._ratio * self._deviation(decided), decided.cost))
