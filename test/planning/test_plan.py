@@ -69,6 +69,7 @@ def test_the_bound_is_kept_and_the_cost_is_less(plan: Plan, cluster: ditto.Local
 def test_what_was_predicted_is_what_is_measured(plan: Plan) -> None:
     # The largest of some 1500 errors; of functions that read few bits, they are not quite independent.
     assert plan.predicted_error == pytest.approx(plan.measured.error, rel=0.5)
+    assert 0.8 * plan.measured.bytes < plan.predicted_cost <= 1.02 * plan.measured.bytes
     assert plan.gap <= 0.0051
 
 

@@ -90,6 +90,8 @@ class Equations:
         """What each variable adds to the noise, in parts of the bound."""
         self._costs: defaultdict[int, float] = defaultdict(float)
         self._fixed_cost = 0.0
+        self._penalties: defaultdict[int, float] = defaultdict(float)
+        """What is to be avoided though it costs nothing of what is counted."""
         for key in problem.functions:
             self._select(key)
         for op in problem.ops:
@@ -100,12 +102,13 @@ class Equations:
             for value in self._widened:
                 wide = self._wide_of(value)
                 if wide is not None:
-                    self._costs[wide] += self._objective.widening
+                    self._penalties[wide] += self._objective.widening
         if least:
             self.program.cost(self._added)
         else:
             self.program.constrain(self._added, high=1.0)
             self.program.cost(self._costs)
+            self.program.cost(self._penalties)
 
     def _select(self, key: Key) -> None:
         """One of the choices of a function: exactly one variable of them is 1."""

@@ -74,7 +74,7 @@ class Plan:
         predicted_cost: what the linear program said it costs, of all that it decides about.
         gap: by how much, relatively, a cheaper plan is possible at most, as far as that program goes.
         presets: other policies, measured on the same samples.
-        front: least costs for other errors, as predicted.
+        front: least costs for other errors, as predicted, with what else was measured for the plan.
         rules: the policy's rules.
         remarks: what was tried, in order.
     """
@@ -118,5 +118,9 @@ class Plan:
         lines.append(
             f"asked for an error of {self.asked:.3g}; predicted {self.predicted_error:.3g}; within "
             f"{self.gap:.2%} of the least {self.objective}"
+        )
+        lines.append(
+            f"what it decides about was predicted to cost {self.predicted_cost:.4g} "
+            f"of {self.measured.cost(self.objective):.4g} ({self.objective})"
         )
         return "\n".join(lines)

@@ -374,12 +374,14 @@ class Search:
             except CompileError as error:
                 self.remarks.append(f"{name} does not compile: {error}")
         front = []
+        # What nothing is decided about costs the same with all of them.
+        rest = self.cost(found.measured) - found.decided.cost
         for factor in sorted((1.0, *FRONT)) if presets and found.bound else ():
             try:
                 decided = self._solved(factor * found.bound)
             except PlanError:
                 continue
-            front.append(Point(self._ratio * self._deviation(decided), decided.cost))
+            front.append(Point(self._ratio * self._deviation(decided), decided.cost + rest))
         rules = planned_rules(self._problem, found.decided)
         return Plan(
             policy=found.policy,
