@@ -44,9 +44,11 @@ class DittoCheckPolicy(Pass):
         errors = self.errors()
         entry = entry_function(module)
         given = self.policy_object or self.policy
-        if not given or entry is None:
+        if not given:
             return
         policy = policy_for(module, given, errors)
+        if entry is None:
+            return
         stacks = sorted({source_location(op.location).scope for op in nested_ops(entry.operation)})
         patterns = [(f"rule '{rule.name}'", pattern) for rule in policy.rules for pattern in rule.scope]
         patterns += [(rule.name, pattern) for rule in policy.forms for pattern in rule.scope]
