@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 import ditto
-from ditto.frontend import to_stablehlo
 from ditto.planning.gains import measure
+from ditto.planning.sampled import Sampled
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import entry_function, ir
-from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
 from ditto_compiler.pipelines import precision_pipeline
 from ditto_compiler.rings.numbers import divisions_to_products, ops_with_results
@@ -25,15 +24,15 @@ RNG = np.random.default_rng(3)
 
 def gains(fn: Callable[..., Any], *args: Any, samples: int = 1) -> dict[str, list[list[float]]]:
     """Of each op, by name, with as many draws of signs as samples."""
-    ranges = ditto.calibrate(fn, [args])
-    traced = to_stablehlo(fn, args, visibility="secret")
-    passes = precision_pipeline("ditto", ranges=ranges)
-    last = next(index for index, one in enumerate(passes) if isinstance(one, DittoAssignRings))
-    PassManager(passes[:last]).run(traced.module)
-    entry = entry_function(traced.module)
+    program = Sampled(
+        fn, [args], visibility="secret", static_argnums=(), donate_argnums=(), max_public_constant=1024
+    )
+    ranges = program.calibrate(ditto.load_policy("ditto"))
+    module = program.before(DittoAssignRings, precision_pipeline("ditto", ranges=ranges))
+    entry = entry_function(module)
     assert entry is not None
     divisions_to_products(entry)
-    measure(traced.module, [list(args)] * samples)
+    measure(module, [list(args)] * samples)
     found: dict[str, list[list[float]]] = {}
     for op in ops_with_results(entry):
         if names.GAIN in op.attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import ditto
 from ditto.planning.result import PlanningError
+from ditto.planning.sampled import Sampled
 
 
 def normal(*shape: int) -> Callable[[np.random.Generator], Any]:
@@ -123,3 +125,33 @@ def test_classes_allow_for_less(cluster: ditto.LocalCluster, bound: dict[str, An
     assert plan.measured.bytes < 0.9 * plan.presets["ditto"].bytes
     found = cluster.run(ditto.compile(classify, *samples[0], policy=plan), *samples[0])
     assert np.mean(found == classify(*samples[0])) >= 0.9
+
+
+def test_what_comes_to_the_same_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured, calls = Sampled.measured, []
+
+    def counted(self: Sampled, *arguments: Any) -> Any:
+        calls.append(arguments)
+        return measured(self, *arguments)
+
+    monkeypatch.setattr(Sampled, "measured", counted)
+    rng = np.random.default_rng(5)
+    samples = [tuple(rng.normal(size=s).astype(np.float32) for s in ((3, 8), (8, 4))) for _ in range(3)]
+    plan = ditto.plan(lambda x, w: x @ w, samples)
+    tried = deviations(plan)
+    assert len(calls) == 1 + len(set(tried)) < 1 + len(tried), "the base policy, and each plan"
+
+
+def test_what_a_product_is_predicted_to_be_off_by_is_measured() -> None:
+    """Whatever of the bound is left."""
+    rng = np.random.default_rng(5)
+    samples = [tuple(rng.normal(size=s).astype(np.float32) for s in ((64, 16), (16, 64))) for _ in range(3)]
+    plan = ditto.plan(lambda x, w: x @ w, samples, error=1e-3)
+    for predicted, measured in deviations(plan):
+        assert predicted == pytest.approx(measured, rel=0.15)
+
+
+def deviations(plan: ditto.Plan) -> list[tuple[float, float]]:
+    """Of each attempt, as predicted and as measured."""
+    found = [re.match(r"for .*: predicted (\S+) .* measured (\S+),", remark) for remark in plan.remarks]
+    return [(float(each[1]), float(each[2])) for each in found if each]

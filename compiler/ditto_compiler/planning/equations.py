@@ -409,7 +409,9 @@ class Equations:
             decision = self._decision(self._problem.key_of[op.results[0]], op, solution)
             if decision is not None:
                 chosen[own] = decision
-        noise = sum(float(solution.values[one]) * each for one, each in self._added.items()) * self._noise
+        # Not what the solver's variables say, which may be anything up to the bound.
+        noise = sum(self._noise_of(symbol, solution) for symbol in self._variables)
+        noise += sum(self._noise_of_choice(key, solution) for key in self._selected)
         cost = sum(float(solution.values[one]) * each for one, each in self._costs.items()) + self._fixed_cost
         return Decided(chosen, noise, cost, solution.gap)
 
@@ -446,6 +448,15 @@ class Equations:
         made = self._selected[key]
         return max(range(len(made)), key=lambda index: float(solution.values[made[index]]))
 
+    def _noise_of(self, symbol: Symbol, solution: Solution) -> float:
+        """What so many bits add to all outputs together."""
+        weight = self._problem.noise.get(symbol, 0.0)
+        bits = solution.whole(self._variables[symbol]) if symbol in self._variables else 0
+        return weight * 4.0**-bits if weight and not self._is_exact(symbol, bits) else 0.0
+
+    def _noise_of_choice(self, key: Key, solution: Solution) -> float:
+        return self._added[self._selected[key][self._index(key, solution)]] * self._noise
+
     def _decision(self, key: Key, op: ir.Operation, solution: Solution) -> Decision | None:
         effect, value = self._known.effect(op), op.results[0]
         if value not in self._known.of or effect is None:
@@ -454,16 +465,13 @@ class Equations:
         def whole(symbol: Symbol) -> int:
             return solution.whole(self._variables[symbol]) if symbol in self._variables else 0
 
-        spare, noise = whole(Symbol("spare", key)), 0.0
-        frac = Symbol("frac", key)
+        spare, frac = whole(Symbol("spare", key)), Symbol("frac", key)
         own = (Symbol("read", key, 0), Symbol("read", key, 1))
-        for symbol in (frac, *(symbol for symbol in own if symbol not in self._problem.read_as)):
-            weight = self._problem.noise.get(symbol, 0.0)
-            if weight and not self._is_exact(symbol, whole(symbol)):
-                noise += weight * 4.0 ** -whole(symbol)
+        symbols = (frac, *(symbol for symbol in own if symbol not in self._problem.read_as))
+        noise = sum(self._noise_of(symbol, solution) for symbol in symbols)
         if effect is Effect.FUNCTION:
             choice = self._chosen(key, solution)
-            noise += self._added[self._selected[key][self._index(key, solution)]] * self._noise
+            noise += self._noise_of_choice(key, solution)
             return Decision(key, choice.frac, spare, None, choice.error, noise)
         if effect is Effect.PRODUCT:
             reads = whole(self._problem.read(op, 0)), whole(self._problem.read(op, 1))

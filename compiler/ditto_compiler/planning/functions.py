@@ -17,7 +17,7 @@ from ditto_compiler.ir import ir
 from ditto_compiler.oneshot.terms import Terms, values
 from ditto_compiler.private_functions import callee
 
-Numbers = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 ERRORS = tuple(2.0**step for step in range(7, -5, -1))
 """In parts of the error that a function's form asks for."""
@@ -138,7 +138,7 @@ def choices(
     return kept
 
 
-def _choice(terms: Terms, error: float, off: Numbers, smallest: float) -> Choice:
+def _choice(terms: Terms, error: float, off: Floats, smallest: float) -> Choice:
     rounding = max(NOISE * 2.0**-terms.result_frac, error * smallest / 8)
     words = 2 * len(terms.terms) + 2
     bits = sum(2 * terms.word_bits(term) for term in terms.terms) + 2 * terms.result_ring
@@ -156,7 +156,7 @@ def _choice(terms: Terms, error: float, off: Numbers, smallest: float) -> Choice
     )
 
 
-def _errors(op: ir.Operation, terms: Terms, arguments: Numbers) -> Numbers:
+def _errors(op: ir.Operation, terms: Terms, arguments: Floats) -> Floats:
     """What terms are off by at some arguments."""
     raw = np.rint(np.ldexp(arguments, terms.frac)).astype(np.int64)
     raw = np.clip(raw, terms.low, terms.high)
@@ -164,7 +164,7 @@ def _errors(op: ir.Operation, terms: Terms, arguments: Numbers) -> Numbers:
     return np.asarray(values(terms, raw) - exact)
 
 
-def _arguments(op: ir.Operation) -> Numbers:
+def _arguments(op: ir.Operation) -> Floats:
     """Those that were seen, or some all over the range."""
     low, high = names.get_float(op, names.LOW), names.get_float(op, names.HIGH)
     assert low is not None and high is not None

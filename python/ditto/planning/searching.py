@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ditto.planning.gains import measure
 from ditto.planning.policies import Base, planned_rules, policy_text
@@ -111,6 +112,10 @@ class Search:
         if self._objective.unit == "s":
             self._networks[self._objective.name] = load_network(self._objective.name)
         self.base = self._measured(self._policy, self._ranges)
+        self._rest = 0.0
+        """Of a plan's cost, what nothing is decided about; known when one was measured."""
+        self._measurements: dict[tuple[Any, ...], Measured] = {}
+        """By what was decided: other bounds on noise may come to the same."""
         self._ratio = (
             max(3.0, min(12.0, self.base.error / self.base.deviation)) if self.base.deviation else 5.0
         )
@@ -160,10 +165,13 @@ class Search:
         """
         self._settings.report(f"solving for a deviation of {deviation:.2g}")
         decided = self._solved(deviation)
-        text = self._text(decided, deviation)
-        policy = parse_policy(text, f"{Path.cwd() / 'plan.toml'}")
+        text, policy = self._written(decided, deviation)
         predicted = self._ratio * self._deviation(decided)
-        measured = self._measured(policy, self._ranges, quality)
+        same = tuple(decision._replace(noise=0.0) for decision in decided.decisions.values())
+        if same not in self._measurements:
+            self._measurements[same] = self._measured(policy, self._ranges, quality)
+        measured = self._measurements[same]
+        self._rest = self.cost(measured) - decided.cost
         self.remarks.append(
             f"for a deviation of {deviation:.3g}: predicted {self._deviation(decided):.3g} and "
             f"{decided.cost:.4g} {self._objective.unit}; measured {measured.deviation:.3g}, an error of "
@@ -197,13 +205,15 @@ class Search:
             "ask for at least that"
         )
 
-    def _text(self, decided: Decided, deviation: float) -> str:
+    def _written(self, decided: Decided, deviation: float) -> tuple[str, Policy]:
+        """The policy that stands for decisions, as text and read."""
         rules = planned_rules(self._problem, decided)
         description = (
             f"Planned for a deviation of {deviation:.3g} and few {self._objective.name}, on top of "
             f"{self._policy.name}; calibrate with the same samples."
         )
-        return policy_text("plan", self.policies, description, rules)
+        text = policy_text("plan", self.policies, description, rules)
+        return text, parse_policy(text, str(Path.cwd() / "plan.toml"))
 
     def within(self, error: float) -> Candidate:
         """The cheapest plan that keeps a largest error, or the base policy, if that is cheaper."""
@@ -236,8 +246,7 @@ class Search:
         self.remarks.append(f"{why}; so the base policy stands as it is")
         base = self.base
         nothing = Decided({}, base.deviation**2 * self._count, self.cost(base), 1.0)
-        text = self._text(nothing, base.deviation)
-        return Candidate(nothing, text, parse_policy(text, "plan.toml"), base, base.deviation, base.error)
+        return Candidate(nothing, *self._written(nothing, base.deviation), base, base.deviation, base.error)
 
     def _keeping(
         self, bound: float, what: str, ratio: float, measured_as: Callable[[Measured], float]
@@ -374,14 +383,14 @@ class Search:
             except CompileError as error:
                 self.remarks.append(f"{name} does not compile: {error}")
         front = []
-        # What nothing is decided about costs the same with all of them.
-        rest = self.cost(found.measured) - found.decided.cost
-        for factor in sorted((1.0, *FRONT)) if presets and found.bound else ():
-            try:
-                decided = self._solved(factor * found.bound)
-            except PlanError:
-                continue
-            front.append(Point(self._ratio * self._deviation(decided), decided.cost + rest))
+        if presets and found.bound:
+            front.append(Point(self._ratio * self._deviation(found.decided), self.cost(found.measured)))
+            for factor in FRONT:
+                try:
+                    decided = self._solved(factor * found.bound)
+                except PlanError:
+                    continue
+                front.append(Point(self._ratio * self._deviation(decided), decided.cost + self._rest))
         rules = planned_rules(self._problem, found.decided)
         return Plan(
             policy=found.policy,
@@ -394,7 +403,7 @@ class Search:
             predicted_cost=found.decided.cost,
             gap=found.decided.gap,
             presets=others,
-            front=tuple(front),
+            front=tuple(sorted(front, key=lambda point: point.error)),
             rules=tuple(rules),
             remarks=tuple(self.remarks),
         )
