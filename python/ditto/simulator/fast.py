@@ -6,6 +6,7 @@ Differentiable: rounding and saturation pass gradients on as they are (straight-
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -115,7 +116,7 @@ class Fast(Interpreter[Array]):
         is_secret: Callable[[ir.Value], bool] = lambda value: True,
     ) -> None:
         super().__init__(rules)
-        self._key = key
+        self._seeds = None if key is None else jax.random.bits(key, (2,), jnp.uint32)
         self._is_secret = is_secret
         self._drawn = 0
 
@@ -128,22 +129,25 @@ class Fast(Interpreter[Array]):
         if op is None:
             return fake_quantize(numbers, encoding)
         spare = spare_bits(op)
-        if self._key is not None and _truncates(op) and self._is_secret(value):
-            bits = jax.random.bits(self._draw(), numbers.shape, jnp.uint32)
-            return truncate_on_shares(numbers, bits, encoding, spare)
+        if self._seeds is not None and _truncates(op) and self._is_secret(value):
+            return truncate_on_shares(numbers, self._draw(numbers.shape), encoding, spare)
         return fake_quantize(numbers, encoding, spare, not _is_on_grid(op, encoding))
 
     def noisy(self, array: Array, deviation: float) -> Array:
         """With normal noise, as parties add it by rounding in a protocol; as it is without random shares."""
-        if self._key is None:
+        if self._seeds is None:
             return array
-        return array + deviation * jax.random.normal(self._draw(), array.shape, array.dtype)
+        halves = (self._draw(array.shape) >> 9).astype(array.dtype) * 2.0**-22 - (1.0 - 2.0**-23)
+        return array + deviation * np.sqrt(2.0) * lax.erf_inv(halves)
 
-    def _draw(self) -> Array:
-        """A key that no other op has."""
-        assert self._key is not None
+    def _draw(self, shape: Sequence[int]) -> Array:
+        """32 random bits for each element, and others for each op."""
+        assert self._seeds is not None
         self._drawn += 1
-        return jax.random.fold_in(self._key, self._drawn)
+        places = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+        return _mixed(
+            _mixed(places + self._seeds[0]) ^ (self._seeds[1] + np.uint32(self._drawn * _ODD % 2**32))
+        )
 
     def literal(self, op: ir.Operation, numbers: Sequence[float]) -> Array:
         """As in the base class."""
@@ -153,6 +157,20 @@ class Fast(Interpreter[Array]):
             op.results[0],
             np.broadcast_to(array.reshape(()), shape) if array.size == 1 else array.reshape(shape),
         )
+
+
+_ODD = 0x9E3779B1
+
+
+def _mixed(x: Array) -> Array:
+    """A permutation of the 32-bit words: the finalizer of MurmurHash3 (Appleby).
+
+    Noise of a simulation hides nothing, and XLA takes minutes for as many draws of `jax.random` as programs
+    have truncations.
+    """
+    x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
 
 
 def _is_on_grid(op: ir.Operation, encoding: Fxp) -> bool:
