@@ -69,8 +69,7 @@ def truncate_on_shares(x: Array, bits: Array, encoding: Fxp, spare: int) -> Arra
     Two slots lose what they have below the grid, the third makes up for the mean: see
     `ditto.simulator.ring.shift_right_on_shares`.
     """
-    halves = (bits & 0xFFFF, bits >> 16)
-    lost = sum((half.astype(x.dtype) + 0.5) * 2.0**-16 for half in halves)
+    lost = ((bits & 0xFFFF) + (bits >> 16)).astype(x.dtype) * 2.0**-16 + 2.0**-16
     rounded = jnp.floor(_scaled(saturated(x, encoding, spare), encoding) - lost + 0.5) + 1.0
     return _scaled_back(rounded, encoding)
 
@@ -144,9 +143,9 @@ class Fast(Interpreter[Array]):
         """32 random bits for each element, and others for each op."""
         assert self._seeds is not None
         self._drawn += 1
-        places = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+        start, change = self._seeds + np.uint32(self._drawn * _ODD % 2**32)
         return _mixed(
-            _mixed(places + self._seeds[0]) ^ (self._seeds[1] + np.uint32(self._drawn * _ODD % 2**32))
+            lax.iota(jnp.uint32, math.prod(shape)).reshape(shape) + _mixed(start, np.uint32(0)), change
         )
 
     def literal(self, op: ir.Operation, numbers: Sequence[float]) -> Array:
@@ -162,13 +161,13 @@ class Fast(Interpreter[Array]):
 _ODD = 0x9E3779B1
 
 
-def _mixed(x: Array) -> Array:
-    """A permutation of the 32-bit words: the finalizer of MurmurHash3 (Appleby).
+def _mixed(x: Array, change: Array | np.uint32) -> Array:
+    """A permutation of the 32-bit words, one for each `change`: the finalizer of MurmurHash3 (Appleby).
 
     Noise of a simulation hides nothing, and XLA takes minutes for as many draws of `jax.random` as programs
     have truncations.
     """
-    x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B) + change
     x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)
     return x ^ (x >> 16)
 
