@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.pipelines import checking_pipeline, front_end_pipeline
 from ditto_compiler.policy import Policy, load_policy
 from ditto_compiler.structure import constant
-from ditto_compiler.xla import XlaFunction
+from ditto_compiler.xla import MANY, XlaFunction
 
 
 def calibrate(
@@ -87,7 +87,8 @@ def calibrate(
                 f"calibration: batch {number} must be a tuple of arguments, got a {type(arguments).__name__}"
             )
         if probe is None:
-            probe = _Probe(fn, arguments, policy, visibility, static_argnums, max_public_constant)
+            runs = len(batches) if isinstance(batches, Sized) else MANY
+            probe = _Probe(fn, arguments, policy, visibility, static_argnums, max_public_constant, runs)
         probe.add(arguments, number)
     if probe is None:
         raise InputError("calibration needs at least one batch of sample inputs")
@@ -113,6 +114,7 @@ class _Probe:
         visibility: Visibility,
         static_argnums: int | Sequence[int],
         max_public_constant: int,
+        runs: int,
     ) -> None:
         self._static = positions(static_argnums, len(arguments) if callable(fn) else 0)
         self._statics = self._static_values(arguments)
@@ -130,9 +132,9 @@ class _Probe:
         self.keys = instrument(module)
         self.low = np.full(len(self.keys), math.inf)
         self.high = np.full(len(self.keys), -math.inf)
-        self._measures = [XlaFunction(module)]
+        self._measures = [XlaFunction(module, runs)]
         if add_slack(module):
-            self._measures.append(XlaFunction(module))
+            self._measures.append(XlaFunction(module, runs))
 
     def add(self, arguments: Sequence[Any], number: int) -> None:
         """Takes the values of batch `number` into account; maxima with slack without it, and with all."""

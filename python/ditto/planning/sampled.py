@@ -79,7 +79,7 @@ class Sampled:
             donate_argnums=donate_argnums,
         )
         self._static = positions(static_argnums, len(examples) if callable(fn) else 0)
-        plain = XlaFunction(self._traced.module)
+        plain = XlaFunction(self._traced.module, self.held_out)
         self._inputs = [self._dynamic(sample) for sample in listed[-self.held_out :]]
         self._exact = [plain(*self._flat(inputs)) for inputs in self._inputs]
         floats = [np.asarray(each) for outputs in self._exact for each in outputs if _is_float(each)]

@@ -28,7 +28,7 @@ LENGTH = 24
 BATCH = 16
 
 STAGES = (
-    Stage("layers", 1200, 3e-4, hidden=1.0, attention=1.0, rings=False),
+    Stage("layers", 3000, 3e-4, hidden=1.0, attention=1.0, rings=False),
     Stage("outputs", 200, 3e-5, hidden=0.1, outputs=1.0),
 )
 
@@ -38,7 +38,7 @@ ATTENTION = "*/attention/context"
 PRIVATE = 24
 """Queries that are embedded among parties."""
 
-SAMPLES, CHECKED = 256, 64
+SAMPLES, CHECKED = 64, 64
 """Sentences to calibrate on, and to choose the best weights by."""
 
 
@@ -96,18 +96,20 @@ def quality(found: NDArray[Any], index: NDArray[Any]) -> dict[str, float]:
 def distilled(
     encoder: Encoder,
     policy: Policy,
+    params: Params,
     texts: Sequence[str],
     checked: Sequence[str],
     *,
     checkpoint: Path | None = None,
     progress: bool = False,
 ) -> Params:
-    """Weights of MiniLM for a policy's functions and rings."""
+    """Weights of MiniLM for a policy's functions and rings, from those that it starts with."""
     found = distill(
         encoder,
         encoder,
-        encoder.params,
+        params,
         Batches(*encoder.inputs(texts), size=BATCH),
+        teacher_params=encoder.params,
         policy=policy,
         held_out=[encoder.inputs(checked)],
         stages=STAGES,
@@ -123,7 +125,8 @@ def distilled(
 def measure(*, folder: Path | None = None, progress: bool = True) -> list[dict[str, Any]]:
     """Cosine and retrieval on held-out sentences, in the simulator and in private runs.
 
-    Each model is run with its original weights, or with those that were distilled for its functions.
+    Each model is run with its original weights, or with those that were distilled for its functions: first
+    for quadratic GeLU, and from there for 2Quad softmax as well.
 
     Args:
         folder: for checkpoints, from which an earlier run is resumed.
@@ -138,14 +141,17 @@ def measure(*, folder: Path | None = None, progress: bool = True) -> list[dict[s
     training = (*split.training[:-CHECKED], *split.running)
     checked = split.training[-CHECKED:]
     weights = {"original": encoder.params}
+    best = encoder.params
     rows = []
     with LocalCluster() as cluster:
         for functions, policy, runs in CONFIGURATIONS:
             if functions != "original" and functions not in weights:
                 own = None if folder is None else folder / functions
-                weights[functions] = distilled(
-                    encoder, POLICIES[functions], training, checked, checkpoint=own, progress=progress
+                trained_for = POLICIES[functions]
+                best = distilled(
+                    encoder, trained_for, best, training, checked, checkpoint=own, progress=progress
                 )
+                weights[functions] = best
             params = weights[functions]
             ranges = calibrated(encoder, policy, params, samples)
             found = quality(simulate_all(encoder, policy, ranges, params, *aside), index)
