@@ -34,8 +34,13 @@ ARGUMENTS = [
 ]
 
 
-def test_ranges_are_the_largest_magnitudes_over_all_batches():
-    ranges = ditto.calibrate(mlp, ARGUMENTS, policy=EXPLICIT)
+@pytest.mark.parametrize(
+    "batches",
+    [lambda: ARGUMENTS, lambda: ARGUMENTS * 5, lambda: iter(ARGUMENTS)],
+    ids=["few", "many, optimized", "of unknown number"],
+)
+def test_ranges_are_the_largest_magnitudes_over_all_batches(batches):
+    ranges = ditto.calibrate(mlp, batches(), policy=EXPLICIT)
     expected = {
         "argument#0": [np.abs(x) for x, _, _ in ARGUMENTS],
         "up:stablehlo.dot_general#0": [np.abs(x @ w) for x, w, _ in ARGUMENTS],

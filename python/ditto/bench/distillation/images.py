@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ditto.bench.distillation.measuring import calibrated, run_privately, simulate_all
 from ditto.bench.distillation.quadratic import quadratic_on_shares, quantized
+from ditto.bench.distillation.teachers import trained
 from ditto.distillation.examples import Batches
 from ditto.distillation.stages import Stage
 from ditto.distillation.training import distill
@@ -66,36 +67,25 @@ def classify(params: Params, image: jax.Array) -> jax.Array:
     return vit_classify(params, CONFIG, image)
 
 
+def classify_all(params: Params, images: jax.Array) -> jax.Array:
+    """Logits of several images, in one run."""
+    return jax.vmap(classify, (None, 0))(params, images)
+
+
 def train(data: Digits, *, steps: int = STEPS, seed: int = 0) -> Params:
     """The teacher: trained in plaintext, with its exact functions."""
-    params = init_vit(CONFIG, jax.random.PRNGKey(seed))
-    rates = optax.warmup_cosine_decay_schedule(0.0, RATE, steps // 10, steps)
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rates, weight_decay=0.05))
-    state = optimizer.init(params)
+
+    def loss(params: Any, images: Any, labels: Any) -> Any:
+        return optax.softmax_cross_entropy_with_integer_labels(classify_all(params, images), labels).mean()
+
+    start = init_vit(CONFIG, jax.random.PRNGKey(seed))
     batches = Batches(data.images, data.labels, size=BATCH, seed=seed)
-
-    def step(params: Any, state: Any, images: Any, labels: Any) -> Any:
-        def loss(params: Any) -> Any:
-            logits = jax.vmap(classify, (None, 0))(params, images)
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-
-        changes, state = optimizer.update(jax.grad(loss)(params), state, params)
-        return optax.apply_updates(params, changes), state
-
-    jitted = jax.jit(step)
-    for number in range(steps):
-        params, state = jitted(params, state, *batches(number))
-    return params
+    return trained(start, loss, batches, steps=steps, rate=RATE, decay=0.05)
 
 
 def accuracy(logits: Any, labels: NDArray[np.int64]) -> float:
     """Part of the images that are read right."""
     return float((np.argmax(np.asarray(logits), -1) == labels).mean())
-
-
-def classify_all(params: Params, images: jax.Array) -> jax.Array:
-    """Logits of several images, in one run."""
-    return jax.vmap(classify, (None, 0))(params, images)
 
 
 def distilled(

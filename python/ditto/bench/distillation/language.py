@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ditto.bench.distillation.measuring import calibrated, run_privately, simulate_all
 from ditto.bench.distillation.quadratic import quadratic_on_shares
+from ditto.bench.distillation.teachers import trained
 from ditto.bench.distillation.texts import sentences
 from ditto.distillation.examples import Batches
 from ditto.distillation.stages import Stage
@@ -87,25 +88,19 @@ def one_hot(ids: NDArray[np.int32]) -> NDArray[np.float32]:
 
 def train(texts: Texts, *, steps: int = STEPS, seed: int = 0) -> Params:
     """The teacher: trained in plaintext, with its exact functions."""
-    params = init_gpt2(CONFIG, jax.random.PRNGKey(seed))
-    optimizer = optax.adamw(optax.cosine_decay_schedule(RATE, steps), weight_decay=0.1)
-    state = optimizer.init(params)
     # Windows that start anywhere.
-    stream, rng = texts.training.reshape(-1), np.random.default_rng(seed)
+    stream = texts.training.reshape(-1)
 
-    def step(params: Any, state: Any, ids: Any) -> Any:
-        def loss(params: Any) -> Any:
-            given = jax.vmap(logits, (None, 0))(params, jax.nn.one_hot(ids, VOCABULARY))
-            return optax.softmax_cross_entropy_with_integer_labels(given[:, :-1], ids[:, 1:]).mean()
+    def window(step: int) -> tuple[Any, ...]:
+        starts = np.random.default_rng((seed, step)).integers(len(stream) - LENGTH, size=BATCH)
+        return (stream[starts[:, None] + np.arange(LENGTH)],)
 
-        changes, state = optimizer.update(jax.grad(loss)(params), state, params)
-        return optax.apply_updates(params, changes), state
+    def loss(params: Any, ids: Any) -> Any:
+        given = jax.vmap(logits, (None, 0))(params, jax.nn.one_hot(ids, VOCABULARY))
+        return optax.softmax_cross_entropy_with_integer_labels(given[:, :-1], ids[:, 1:]).mean()
 
-    jitted = jax.jit(step)
-    for _ in range(steps):
-        starts = rng.integers(len(stream) - LENGTH, size=BATCH)
-        params, state = jitted(params, state, stream[starts[:, None] + np.arange(LENGTH)])
-    return params
+    start = init_gpt2(CONFIG, jax.random.PRNGKey(seed))
+    return trained(start, loss, window, steps=steps, rate=RATE, decay=0.1)
 
 
 def perplexity(given: Any, ids: NDArray[np.int32]) -> float:

@@ -20,17 +20,15 @@ from ditto.models.bert import sentence_embedding
 from ditto.models.layers import Params
 from ditto.models.minilm import MiniLM, load_minilm
 from ditto.runtime.caller.cluster import LocalCluster
-from ditto_compiler.policy import Policy, load_policy
+from ditto_compiler.policy import load_policy
 
 LENGTH = 24
 """Tokens of a sentence, padded or cut."""
 
 BATCH = 16
 
-STAGES = (
-    Stage("layers", 3000, 3e-4, hidden=1.0, attention=1.0, rings=False),
-    Stage("outputs", 200, 3e-5, hidden=0.1, outputs=1.0),
-)
+STEPS = {"ditto-quad": 3000, "ditto-2quad": 1500}
+"""Of the first stage: the second model starts where the first one ended."""
 
 ATTENTION = "*/attention/context"
 """What attention gives: scores that softmax turns into the same are not those for another function."""
@@ -93,9 +91,17 @@ def quality(found: NDArray[Any], index: NDArray[Any]) -> dict[str, float]:
     return {"cosine": float(np.mean(np.sum(found * other, axis=1) / sizes)), "top 1": first, "top 5": five}
 
 
+def stages(steps: int) -> tuple[Stage, Stage]:
+    """So many steps by layers, then some on the embeddings."""
+    return (
+        Stage("layers", steps, 3e-4, hidden=1.0, attention=1.0, rings=False),
+        Stage("outputs", 200, 3e-5, hidden=0.1, outputs=1.0),
+    )
+
+
 def distilled(
     encoder: Encoder,
-    policy: Policy,
+    functions: str,
     params: Params,
     texts: Sequence[str],
     checked: Sequence[str],
@@ -103,16 +109,16 @@ def distilled(
     checkpoint: Path | None = None,
     progress: bool = False,
 ) -> Params:
-    """Weights of MiniLM for a policy's functions and rings, from those that it starts with."""
+    """Weights of MiniLM for the functions and rings of one of `POLICIES`, from those that it starts with."""
     found = distill(
         encoder,
         encoder,
         params,
         Batches(*encoder.inputs(texts), size=BATCH),
         teacher_params=encoder.params,
-        policy=policy,
+        policy=POLICIES[functions],
         held_out=[encoder.inputs(checked)],
-        stages=STAGES,
+        stages=stages(STEPS[functions]),
         attention=ATTENTION,
         frozen="embeddings/*",
         samples=64,
@@ -147,9 +153,8 @@ def measure(*, folder: Path | None = None, progress: bool = True) -> list[dict[s
         for functions, policy, runs in CONFIGURATIONS:
             if functions != "original" and functions not in weights:
                 own = None if folder is None else folder / functions
-                trained_for = POLICIES[functions]
                 best = distilled(
-                    encoder, trained_for, best, training, checked, checkpoint=own, progress=progress
+                    encoder, functions, best, training, checked, checkpoint=own, progress=progress
                 )
                 weights[functions] = best
             params = weights[functions]
