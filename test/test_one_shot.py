@@ -301,3 +301,24 @@ def test_policies_hand_it_on(tmp_path: Any) -> None:
     (tmp_path / "one.toml").write_text('base = "ditto-engine"\nbeside = "shares"')
     (tmp_path / "two.toml").write_text('base = "one.toml"')
     assert load_policy(tmp_path / "two.toml").beside == "shares"
+
+
+def test_two_quad_divides_in_one_go(cluster: ditto.LocalCluster) -> None:
+    """MPCFormer's softmax on parties, by its formula; one-shot, the reciprocal takes few messages."""
+    scores = np.concatenate([2.0 * X, np.full((1, 6), -5.0, np.float32), np.eye(1, 6, dtype=np.float32)])
+    squares = (scores.astype(np.float64) + 5.0) ** 2
+    expected = squares / (squares.sum(-1, keepdims=True) + 2.0**-10)
+    messages = {}
+    for form in ("2quad", "2quad_oneshot"):
+        policy = shares(softmax=form)
+        # Not on scores that are all -5: 1/x is fitted to sums that models have.
+        ranges = ditto.calibrate(jax.nn.softmax, [(scores[[0, 1, 2, 3, 5, 5]],)], policy=policy)
+        program = ditto.compile(jax.nn.softmax, scores, policy=policy, ranges=ranges)
+        found = cluster.run(program, scores)
+        rest = [0, 1, 2, 3, 5]
+        np.testing.assert_allclose(found[rest], expected[rest], atol=2e-3)
+        # A last place of nought times 2^10.
+        assert np.abs(found[4]).max() < 0.1
+        assert cluster.stats is not None
+        messages[form] = cluster.stats.messages
+    assert messages["2quad_oneshot"] < messages["2quad"] / 2

@@ -71,7 +71,7 @@ def test_presets_of_papers() -> None:
         "mpcformer": ["quad", "2quad"],
         "ditto": ["oneshot", "oneshot"],
         "ditto-engine": ["quartic", "narrow"],
-        "ditto-quad": ["quad", "ditto"],
+        "ditto-quad": ["quad", "oneshot"],
     }
 
 

@@ -40,6 +40,9 @@ WEIGHTS_ERROR = 6.4e-4
 MOST_ERROR = 1e-4
 """Of a weight."""
 
+LEAST_SQUARES = 2.0**-10
+"""Added to a sum of squares: of a row that has only scores of -5, nothing is divided by 0."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -140,16 +143,29 @@ def _clipped_weights(rows: Rows, exp: Exponential) -> tuple[Tensor, Tensor, Tens
 
 
 def two_quad(rows: Rows, exp: Exponential) -> Tensor:
-    """(x + 5)^2 / sum((x + 5)^2): no exp, no maximum.
+    """(x + 5)^2 / (sum((x + 5)^2) + 2^-10): no exp, no maximum.
 
     It does not fall for small x, so an added mask must be told from the scores: what a smaller tensor
     takes more than 64 from has weight 0.
     """
+    weights, sums = _squares(rows)
+    return weights * rows.row(sums.reciprocal())
+
+
+def two_quad_oneshot(rows: Rows, exp: Exponential) -> Tensor:
+    """The same: 1/sum is a one-shot function."""
+    weights, sums = _squares(rows)
+    factor = sums.oneshot("reciprocal", Tensor.reciprocal, Tensor.reciprocal, SUM_ERROR, relative=True)
+    return weights * rows.row(factor)
+
+
+def _squares(rows: Rows) -> tuple[Tensor, Tensor]:
+    """Squares of x + 5, and the sum that they are divided by."""
     shifted = rows.x + 5.0
     weights = rows.masked(shifted * shifted)
     if rows.visible is not None:
         weights = weights.where(rows.visible())
-    return weights * rows.row(weights.sum(rows.axes).reciprocal())
+    return weights, weights.sum(rows.axes) + LEAST_SQUARES
 
 
 def two_relu(rows: Rows, exp: Exponential) -> Tensor:

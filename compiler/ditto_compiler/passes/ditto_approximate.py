@@ -66,7 +66,7 @@ class DittoApproximate(Pass):
     logistic: str = ""
     """exact, sextic, oneshot."""
     softmax: str = ""
-    """exact, puma, ditto, narrow, 2quad, 2relu, oneshot."""
+    """exact, puma, ditto, narrow, 2quad, 2quad_oneshot, 2relu, oneshot."""
     log_softmax: str = ""
     """exact, puma, narrow, oneshot."""
     exp: str = ""

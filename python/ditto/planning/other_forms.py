@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from ditto.planning.policies import OtherForm
 from ditto.planning.sampled import Sampled
 from ditto_compiler.diagnostics import source_location
-from ditto_compiler.forms.table import FORM_NAMES
+from ditto_compiler.forms.table import FORM_NAMES, FORMS
 from ditto_compiler.ir import functions
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.planning.keys import patterns, unnumbered
 from ditto_compiler.policy import Policy, form_of
 from ditto_compiler.recognizers import recognize
-
-ALONE = {"gelu": ("quad",), "softmax": ("2quad", "2relu")}
-"""Forms for models that were trained for them: they are not near the function."""
 
 
 def other_forms(program: Sampled, policy: Policy) -> Iterator[OtherForm]:
@@ -32,6 +29,8 @@ def other_forms(program: Sampled, policy: Policy) -> Iterator[OtherForm]:
     every = {scope for found in scopes.values() for scope in found}
     for (function, _), found in scopes.items():
         chosen = form_of(policy.forms, function, next(iter(found)))
+        # They are not near the function: a model must be trained for them.
+        trained = {form.name for form in FORMS[function].values() if form.max_error is None}
         for form in FORM_NAMES[function]:
-            if form != chosen and form not in ALONE.get(function, ()):
+            if form != chosen and form not in trained:
                 yield OtherForm(function, form, patterns(list(found), every - set(found)))

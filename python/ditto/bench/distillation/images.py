@@ -124,12 +124,12 @@ def measure(*, folder: Path | None = None, progress: bool = True) -> list[dict[s
     training, test = digits()
     teacher = train(training)
     plain = accuracy(jax.jit(classify_all)(teacher, test.images), test.labels)
-    rows: list[dict[str, Any]] = [{"policy": "plaintext", "as trained": plain}]
+    rows: list[dict[str, Any]] = [{"policy": "plaintext", "as trained": plain, "distilled": None}]
     samples = [(training.images[start : start + len(test.images)],) for start in (0, 500)]
     with LocalCluster() as cluster:
         for policy, trains in policies():
             untrained = _simulated(policy, teacher, training, test)
-            row: dict[str, Any] = {"policy": policy.name, "as trained": untrained}
+            row: dict[str, Any] = {"policy": policy.name, "as trained": untrained, "distilled": None}
             best = teacher
             if trains:
                 own = None if folder is None else folder / policy.name

@@ -7,23 +7,18 @@ import dataclasses
 from ditto.bench.quantization import with_linear_fraction
 from ditto_compiler.policy import Policy, load_policy
 
-_QUADRATIC = "mpcformer"
-"""The preset whose forms are quadratic GeLU and 2Quad softmax."""
+FORMS = {"gelu": "quad", "softmax": "2quad_oneshot"}
+"""MPCFormer's functions."""
 
 
 def quadratic(base: str, name: str) -> Policy:
-    """A preset with MPCFormer's forms: quadratic GeLU, 2Quad softmax."""
+    """A preset with MPCFormer's functions."""
     found = load_policy(base)
     forms = tuple(
-        dataclasses.replace(rule, forms={**rule.forms, **_functions()}) if not rule.scope else rule
+        dataclasses.replace(rule, forms={**rule.forms, **FORMS}) if not rule.scope else rule
         for rule in found.forms
     )
     return dataclasses.replace(found, name=name, forms=forms)
-
-
-def _functions() -> dict[str, str]:
-    forms = {name: form for rule in load_policy(_QUADRATIC).forms for name, form in rule.forms.items()}
-    return {name: forms[name] for name in ("gelu", "softmax")}
 
 
 def quadratic_on_shares() -> Policy:
