@@ -80,7 +80,8 @@ class Rule:
     frac: int | None = None
     """Fraction bits."""
     fallback: int | None = None
-    """A wider ring for results whose known range does not fit `ring`; without it they are an error."""
+    """A wider ring for results whose known range does not fit `ring`, or that of their operands; without it
+    they are an error."""
     nth: tuple[int, ...] = ()
     """Beside the engine: which of the ops of a name in a scope, counted from 0."""
     fraction: int | None = None
@@ -105,8 +106,9 @@ class Rule:
         widest = self.ring if isinstance(self.ring, int) else max(RINGS)
         if self.frac is not None and not 0 <= self.frac <= widest - 2:
             raise PolicyError(f"rule '{self.name}': frac must be in [0, {widest - 2}], got {self.frac}")
-        if self.fallback is not None and not (
-            isinstance(self.ring, int) and self.fallback in RINGS and self.fallback > self.ring
+        least = self.ring if isinstance(self.ring, int) else min(RINGS)
+        if self.fallback is not None and (
+            self.ring is None or self.fallback not in RINGS or self.fallback <= least
         ):
             raise PolicyError(
                 f"rule '{self.name}': fallback must be a ring wider than ring, got {self.fallback}"

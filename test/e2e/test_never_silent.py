@@ -193,6 +193,20 @@ def test_what_cannot_be_right_is_refused(name: str) -> None:
         ditto.compile(function, *arguments)
 
 
+@pytest.mark.parametrize("scale", [1.0, 10.0, 100.0])
+@pytest.mark.parametrize(
+    "fn", [lambda x: x @ x.T, lambda x: x * x, lambda x: jnp.max(x * x, axis=1)], ids=["dot", "square", "max"]
+)
+def test_calibrated_numbers_of_any_size_get_the_ring_that_they_need(
+    cluster: ditto.LocalCluster, fn: Callable[..., Any], scale: float
+) -> None:
+    """By default; numbers in ring 32 end at some 1e5."""
+    x = (np.random.default_rng(1).normal(size=(4, 8)) * 100 * scale).astype(np.float32)
+    program = ditto.compile(fn, x, ranges=ditto.calibrate(fn, [(x,)]))
+    expected = np.asarray(fn(x), np.float64)
+    assert np.abs(cluster.run(program, x) - expected).max() < 1e-6 * np.abs(expected).max()
+
+
 def test_a_divisor_that_leaves_nothing_is_said() -> None:
     """1/3e6 is below the grid's step, and the quotient of what ring 32 holds would be 0."""
     x = np.array([2e3, 3.0], np.float32)

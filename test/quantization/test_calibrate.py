@@ -125,9 +125,32 @@ def test_a_tensor_that_does_not_fit_its_ring_moves_to_the_fallback():
     assert {region.ring for region in program.regions.values()} == {32}
 
 
-def test_a_fallback_must_be_wider():
+def test_results_of_arithmetic_move_to_the_fallback_of_their_operands_ring():
+    rules = (
+        ditto.Rule("arithmetic", op=("stablehlo.multiply",), ring="operands", fallback=64),
+        ditto.Rule("argument", op=("stablehlo.negate",), ring=32, frac=10),
+    )
+    policy = dataclasses.replace(EXPLICIT, rules=rules)
+
+    def square(x):
+        y = -x
+        return y * y
+
+    for scale, rings in ((1.0, {32}), (1000.0, {32, 64})):
+        x = np.full((2, 4), scale, np.float32)
+        program = ditto.compile(square, x, policy=policy, ranges=ditto.calibrate(square, [(x,)]))
+        assert {region.ring for region in program.regions.values()} == rings
+
+
+@pytest.mark.parametrize("ring", [32, "operands"])
+def test_a_fallback_must_be_wider(ring):
     with pytest.raises(ditto.DittoError, match="fallback must be a ring wider than ring, got 32"):
-        policy_with(fallback=32)
+        ditto.Rule("linear layers", op=("stablehlo.dot_general",), ring=ring, fallback=32)
+
+
+def test_a_fallback_belongs_to_a_ring():
+    with pytest.raises(ditto.DittoError, match="fallback must be a ring wider than ring, got 64"):
+        ditto.Rule("linear layers", op=("stablehlo.dot_general",), frac=10, fallback=64)
 
 
 @pytest.mark.parametrize(

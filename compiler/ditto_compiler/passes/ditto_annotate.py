@@ -298,8 +298,9 @@ class _Annotator:
             needed = 2 * encoding.frac if multiplies else encoding.frac
         if room >= needed:
             return encoding
-        if choice.fallback is not None and self._check_ring(op, choice.fallback, choice.source):
-            return Fxp(choice.fallback, self._policy.frac_of(choice.fallback))
+        wider = choice.fallback
+        if wider is not None and wider > encoding.ring and self._check_ring(op, wider, choice.source):
+            return Fxp(wider, self._policy.frac_of(wider))
         self._errors.add(
             op,
             f"its result reaches {bound:.3g}, but {choice.source} puts it in ring {encoding.ring}, which "
