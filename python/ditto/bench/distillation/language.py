@@ -41,8 +41,8 @@ CONFIG = Gpt2Config(
 STEPS, BATCH, RATE = 1200, 32, 2e-3
 
 STAGES = (
-    Stage("layers", 600, 1e-3, hidden=1.0, attention=1.0, rings=False),
-    Stage("outputs", 400, 5e-4, outputs=1.0),
+    Stage("layers", 800, 5e-4, hidden=1.0, attention=1.0, rings=False),
+    Stage("outputs", 400, 2e-4, outputs=1.0),
 )
 
 ATTENTION = "*/attention/context"
@@ -112,19 +112,21 @@ def perplexity(given: Any, ids: NDArray[np.int32]) -> float:
 
 def distilled(
     params: Params,
+    teacher: Params,
     texts: Texts,
     policy: Policy,
     *,
     checkpoint: Path | None = None,
     progress: bool = False,
 ) -> Params:
-    """Weights for a policy's functions and rings."""
+    """Weights for a policy's functions and rings, from those that it starts with."""
     batches = Batches(texts.training, size=BATCH)
     found = distill(
         logits,
         logits,
         params,
         lambda step: (one_hot(*batches(step)),),
+        teacher_params=teacher,
         policy=policy,
         held_out=[(one_hot(texts.training[:32]),)],
         stages=STAGES,
@@ -140,6 +142,8 @@ def distilled(
 def measure(*, folder: Path | None = None, progress: bool = True) -> tuple[list[dict[str, Any]], str]:
     """Perplexity of held-out text under each policy, and a text that was generated privately.
 
+    Distilled first for quadratic GeLU, and from there for 2Quad softmax as well.
+
     Args:
         folder: for checkpoints, from which an earlier run is resumed.
         progress: shows trainings on stderr.
@@ -151,25 +155,33 @@ def measure(*, folder: Path | None = None, progress: bool = True) -> tuple[list[
     rows: list[dict[str, Any]] = [
         {"policy": "plaintext", "weights": "original", "perplexity": perplexity(plain, texts.held_out)}
     ]
-    policy = quadratic_on_shares()
-    student = distilled(teacher, texts, policy, checkpoint=folder, progress=progress)
+    weights = {"original": teacher}
+    best = teacher
+    for policy in (load_policy("ditto-quad"), quadratic_on_shares()):
+        own = None if folder is None else folder / policy.name
+        best = distilled(best, teacher, texts, policy, checkpoint=own, progress=progress)
+        weights[policy.name] = best
     configurations = (
-        (load_policy("puma"), "original", teacher),
-        (load_policy("ditto"), "original", teacher),
-        (policy, "original", teacher),
-        (policy, "distilled", student),
+        (load_policy("puma"), "original"),
+        (load_policy("ditto"), "original"),
+        (load_policy("ditto-quad"), "original"),
+        (load_policy("ditto-quad"), "ditto-quad"),
+        (quadratic_on_shares(), "original"),
+        (quadratic_on_shares(), "ditto-2quad"),
     )
     samples = [(row,) for row in one_hot(texts.training[:64])]
     with LocalCluster() as cluster:
-        for each, label, params in configurations:
+        for each, label in configurations:
+            params = weights[label]
             ranges = calibrated(logits, each, params, samples)
             given = simulate_all(logits, each, ranges, params, aside)
             top = float((given.argmax(-1) == plain.argmax(-1)).mean())
             row = {"policy": each.name, "weights": label, "perplexity": perplexity(given, texts.held_out)}
             private = run_privately(cluster, logits, each, ranges, params, [(aside[0],), (aside[1],)])
             off = perplexity(private.outputs, texts.held_out[:2]) / perplexity(given[:2], texts.held_out[:2])
-            rows.append({**row, "top 1": top, "private": off, "MB": private.megabytes, "s": private.seconds})
+            rows.append({**row, "top 1": top, "private ratio": off, "MB": private.megabytes, "s": private.seconds})
         prompt = texts.tokenizer.encode(PROMPT).ids
         told = [list(map(int, row)) for row in texts.training[:8]]
-        answer = generate(cluster, gpt2(CONFIG), student, prompt, TOKENS, policy=policy, samples=told)
+        student, chosen = weights["ditto-quad"], "ditto-quad"
+        answer = generate(cluster, gpt2(CONFIG), student, prompt, TOKENS, policy=chosen, samples=told)
     return rows, texts.tokenizer.decode([*prompt, *answer])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from ditto.bench.distillation.measuring import calibrated, run_privately, simulate_all
 from ditto.bench.distillation.quadratic import quadratic_on_shares
 from ditto.bench.distillation.texts import sentences
+from ditto.demo.search import PLAN
 from ditto.distillation.examples import Batches
 from ditto.distillation.stages import Stage
 from ditto.distillation.training import distill
@@ -176,6 +178,7 @@ POLICIES = {"ditto-quad": load_policy("ditto-quad"), "ditto-2quad": quadratic_on
 CONFIGURATIONS = (
     ("original", load_policy("puma"), True),
     ("original", load_policy("ditto"), True),
+    ("original", dataclasses.replace(load_policy(PLAN), name="plan"), True),
     ("original", POLICIES["ditto-quad"], False),
     ("ditto-quad", POLICIES["ditto-quad"], True),
     ("original", POLICIES["ditto-2quad"], False),
