@@ -179,7 +179,8 @@ def measure(*, folder: Path | None = None, progress: bool = True) -> tuple[list[
             row = {"policy": each.name, "weights": label, "perplexity": perplexity(given, texts.held_out)}
             private = run_privately(cluster, logits, each, ranges, params, [(aside[0],), (aside[1],)])
             off = perplexity(private.outputs, texts.held_out[:2]) / perplexity(given[:2], texts.held_out[:2])
-            rows.append({**row, "top 1": top, "private ratio": off, "MB": private.megabytes, "s": private.seconds})
+            row |= {"top 1": top, "private ratio": off}
+            rows.append({**row, "MB": private.megabytes, "s": private.seconds})
         prompt = texts.tokenizer.encode(PROMPT).ids
         told = [list(map(int, row)) for row in texts.training[:8]]
         student, chosen = weights["ditto-quad"], "ditto-quad"
