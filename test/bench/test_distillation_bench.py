@@ -65,7 +65,7 @@ def test_digits_are_all_there_once():
 def test_policies_have_quadratic_functions_and_their_own_rings():
     for policy in (quadratic_on_shares(), quantized(8)):
         assert form_of(policy.forms, "gelu", "") == "quad"
-        assert form_of(policy.forms, "softmax", "") == "2quad"
+        assert form_of(policy.forms, "softmax", "") == "2quad_oneshot"
         assert form_of(policy.forms, "layer_norm", "") != "exact"
     assert quadratic_on_shares().beside == "shares"
     assert {rule.frac for rule in quantized(8).rules if rule.ring == 32} == {8}
