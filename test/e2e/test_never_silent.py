@@ -207,6 +207,22 @@ def test_calibrated_numbers_of_any_size_get_the_ring_that_they_need(
     assert np.abs(cluster.run(program, x) - expected).max() < 1e-6 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("text", ["[1.5, -2.0]", ""], ids=["two", "none"])
+def test_constants_of_ring_128_beside_integers(cluster: ditto.LocalCluster, text: str) -> None:
+    """What is returned as it is, is returned by the engine: beside it, no ring is as wide."""
+    size = 2 if text else 0
+    module = f"""func.func public @main(%x: tensor<i8>) -> (tensor<i8>, tensor<{size}xf64>) {{
+      %c = stablehlo.constant dense<-128> : tensor<i8>
+      %sum = stablehlo.add %x, %c : tensor<i8>
+      %returned = stablehlo.constant dense<{text}> : tensor<{size}xf64>
+      return %sum, %returned : tensor<i8>, tensor<{size}xf64>
+    }}"""
+    program = ditto.compile(module)
+    total, returned = cluster.run(program, np.int8(3))
+    assert total == -125
+    np.testing.assert_array_equal(returned, [1.5, -2.0][:size])
+
+
 def test_a_divisor_that_leaves_nothing_is_said() -> None:
     """1/3e6 is below the grid's step, and the quotient of what ring 32 holds would be 0."""
     x = np.array([2e3, 3.0], np.float32)

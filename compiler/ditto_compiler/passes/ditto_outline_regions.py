@@ -11,6 +11,7 @@ from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.beside.placement import effect_of
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
+from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import (
     block_values,
     clone_op,
@@ -171,11 +172,11 @@ class _Outliner:
                 moves = moves and effect_of(op) is not None
             if moves and all(defining_op(v) is None or defining_op(v) in cheap for v in op.operands):
                 cheap.add(op)
-        if self._beside:
-            # These can be had there too.
-            return cheap
         returned = {defining_op(value) for value in self._return.operands}
         cast = {defining_op(op.operands[0]) for op in self._ops if _is_boundary(op)}
+        if self._beside:
+            # These can be had there too, up to the widest ring that there is.
+            return {op for op in cheap if op not in returned | cast or _ring(op) <= WIDEST}
         return cheap - returned - cast
 
     def _fixed_key(self, op: ir.Operation) -> RegionKey | None:
@@ -326,3 +327,8 @@ def _used_values(op: ir.Operation) -> Iterable[ir.Value]:
     for inner in nested_ops(op):
         used += [value for value in inner.operands if value not in inside]
     return used
+
+
+def _ring(op: ir.Operation) -> int:
+    """The widest ring of its results."""
+    return max(e.ring for e in map(encoding_of, op.results) if e is not None)
