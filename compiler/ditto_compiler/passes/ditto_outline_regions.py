@@ -173,7 +173,7 @@ class _Outliner:
             if moves and all(defining_op(v) is None or defining_op(v) in cheap for v in op.operands):
                 cheap.add(op)
         returned = {defining_op(value) for value in self._return.operands}
-        cast = {defining_op(v) for op in self._ops if _is_boundary(op) for v in list(op.operands)[:1]}
+        cast = {defining_op(v) for op in self._ops if _is_boundary(op) for v in op.operands}
         if self._beside:
             # These can be had there too, up to the widest ring that there is.
             return {op for op in cheap if op not in returned | cast or _ring(op) <= WIDEST}
@@ -331,4 +331,4 @@ def _used_values(op: ir.Operation) -> Iterable[ir.Value]:
 
 def _ring(op: ir.Operation) -> int:
     """The widest ring of its results."""
-    return max(e.ring for e in map(encoding_of, op.results) if e is not None)
+    return max((e.ring for e in map(encoding_of, op.results) if e is not None), default=0)

@@ -159,6 +159,7 @@ class Fast(Interpreter[Array]):
 
 
 _ODD = 0x9E3779B1
+"""2^32 by the golden ratio: multiples of it, modulo 2^32, do not repeat and lie far apart (Knuth 6.4)."""
 
 
 def _mixed(x: Array, change: Array | np.uint32) -> Array:
