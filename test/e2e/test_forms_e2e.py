@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -138,6 +139,37 @@ def test_masks_survive_every_ring(cluster: ditto.LocalCluster, form: str, policy
     found = cluster.run(program, scores, mask)
     assert np.abs(found[~mask]).max() < 2**-8
     np.testing.assert_allclose(found, weights(scores, mask), atol=0.06 if form != "narrow" else 0.004)
+
+
+CAUSAL = np.tril(np.ones((6, 6), bool))
+HUGE = jnp.finfo(jnp.float32).min
+BIAS = np.linspace(-1.0, 1.0, 6, dtype=np.float32)
+MASKED: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "selected": (lambda x: jnp.where(CAUSAL, x, -jnp.inf), CAUSAL),
+    "selected as the other": (lambda x: jnp.where(~CAUSAL, HUGE, x), CAUSAL),
+    "an added row": (lambda x: x + jnp.where(np.arange(6) < 4, BIAS, -1e9), np.arange(6) < 4),
+    "an added matrix": (lambda x: x + jnp.where(CAUSAL, BIAS, HUGE), CAUSAL),
+    "a table": (lambda x: x[0] + np.where(CAUSAL, BIAS, np.float32(-1e9)), CAUSAL),
+}
+
+
+@pytest.mark.parametrize("form", ["2quad", "2quad_oneshot"])
+@pytest.mark.parametrize("name", MASKED)
+def test_quadratic_softmax_hides_what_is_masked(cluster: ditto.LocalCluster, name: str, form: str) -> None:
+    """It does not fall for small scores; what a mask adds to visible ones counts."""
+    masked, mask = MASKED[name]
+    x = np.random.default_rng(5).normal(size=(2, 6, 6)).astype(np.float32)
+
+    def weights(x: Any) -> Any:
+        return jax.nn.softmax(masked(x))
+
+    scores = np.asarray(masked(x), np.float64)
+    squares = np.where(mask, (scores + 5) ** 2, 0)
+    expected = squares / (squares.sum(-1, keepdims=True) + 2**-10)
+    policy = with_forms("ditto", softmax=form)
+    for ranges in (ditto.calibrate(weights, [(x,)], policy=policy), None):
+        program = ditto.compile(weights, x, policy=policy, ranges=ranges)
+        np.testing.assert_allclose(cluster.run(program, x), expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("keys", [1, 2, 5])

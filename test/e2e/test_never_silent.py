@@ -207,6 +207,55 @@ def test_calibrated_numbers_of_any_size_get_the_ring_that_they_need(
     assert np.abs(cluster.run(program, x) - expected).max() < 1e-6 * np.abs(expected).max()
 
 
+def shares(x: Any) -> Any:
+    return x * x / jnp.sum(x * x, axis=1, keepdims=True)
+
+
+def standard(x: Any) -> Any:
+    return (x - x.mean(0)) / x.std(0)
+
+
+SIZES: dict[str, tuple[Callable[..., Any], float]] = {
+    "tiny shares": (shares, 1e-3),
+    "large shares": (shares, 1e3),
+    "huge shares": (shares, 1e4),
+    "tiny parts of a mean": (lambda x: x / jnp.mean(jnp.abs(x)), 1e-4),
+    "huge parts of a mean": (lambda x: x / jnp.mean(jnp.abs(x)), 1e5),
+    "tiny standard scores": (standard, 1e-4),
+    "large standard scores": (standard, 1e3),
+    "a large integer times tiny numbers": (lambda x: x * 1e-6 * 1e6, 1.0),
+    "a large integer times tiny sums": (lambda x: x @ x.T * 1e3, 1e-4),
+    "tiny squares": (lambda x: x * x, 1e-5),
+    "a logarithm of little": (lambda x: jnp.log(x * x + 1e-3), 1.0),
+    "a root of little": (lambda x: jnp.sqrt(x * x), 1.0),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_calibrated_numbers_of_any_size_keep_their_digits(cluster: ditto.LocalCluster, name: str) -> None:
+    """One-shot reciprocals err by 1e-3 of themselves, all else by less."""
+    fn, scale = SIZES[name]
+    x = (np.random.default_rng(0).normal(size=(8, 8)) * scale).astype(np.float32)
+    program = ditto.compile(fn, x, ranges=ditto.calibrate(fn, [(x,)]))
+    expected = np.asarray(fn(x), np.float64)
+    for found in (cluster.run(program, x), ditto.simulate(program, x).outputs):
+        assert np.abs(found - expected).max() < 2e-3 * np.abs(expected).max()
+
+
+def test_a_root_of_less_than_the_engine_sees_is_refused() -> None:
+    """Also where a sum is repeated before the root is taken: what was measured is known of it."""
+
+    def fn(x: Any) -> Any:
+        return x * lax.rsqrt(jnp.sum(x * x, -1, keepdims=True))
+
+    x = (np.random.default_rng(0).normal(size=(8, 8)) * 1e-3).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ditto.DittoWarning)
+        ranges = ditto.calibrate(fn, [(x,)])
+    with pytest.raises(ditto.DittoError, match=r"rsqrt.*measured to be as small as 3\.47e-06"):
+        ditto.compile(fn, x, ranges=ranges)
+
+
 @pytest.mark.parametrize("text", ["[1.5, -2.0]", ""], ids=["two", "none"])
 def test_constants_of_ring_128_beside_integers(cluster: ditto.LocalCluster, text: str) -> None:
     """What is returned as it is, is returned by the engine: beside it, no ring is as wide."""

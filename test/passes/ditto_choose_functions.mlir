@@ -216,3 +216,34 @@ func.func private @g(%x: tensor<4xf32>) -> tensor<4xf32> {
   %0 = stablehlo.negate %x : tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// Far from 1, a reciprocal is computed near it: 1/x = 2^-22 / (2^-22 x). What is measured of the result stays its own.
+// Another function stays where it is.
+// CHECK-LABEL: func.func @main(
+// CHECK:         %[[FACTOR:.*]] = stablehlo.constant dense<2.38418579E-7> : tensor<4xf32>
+// CHECK:         %[[NEAR:.*]] = stablehlo.multiply %arg0, %[[FACTOR]]
+// CHECK:         %[[BACK:.*]] = stablehlo.constant dense<2.38418579E-7> : tensor<4xf32>
+// CHECK:         %[[Y:.*]] = "ditto.oneshot"(%[[NEAR]]) {ditto.range = array<f64: 1.000000e+00, 2.000000e+00>, {{.*}} high = 2.000000e+00 : f64, low = 2.500000e-01 : f64
+// CHECK:         %[[R:.*]] = stablehlo.multiply %[[Y]], %[[BACK]] {ditto.range = array<f64: 2.384185791015625E-7, 4.76837158203125E-7>}
+// CHECK:         %[[Z:.*]] = "ditto.oneshot"(%arg1) {{{.*}}function = @near{{.*}}relative}
+// CHECK:         return %[[R]], %[[Z]]
+func.func @main(%x: tensor<4xf32> {ditto.range = array<f64: 2097152.0, 4194304.0>}, %y: tensor<4xf32> {ditto.range = array<f64: 131072.0, 262144.0>}) -> (tensor<4xf32>, tensor<4xf32>) {
+  %0 = "ditto.oneshot"(%x) {function = @inverse, otherwise = @inverse, ditto.range = array<f64: 2.384185791015625e-7, 4.76837158203125e-7>, error = 1.0e-3 : f64, relative} : (tensor<4xf32>) -> tensor<4xf32>
+  %1 = "ditto.oneshot"(%y) {function = @near, otherwise = @near, error = 1.0e-3 : f64, relative} : (tensor<4xf32>) -> tensor<4xf32>
+  return %0, %1 : tensor<4xf32>, tensor<4xf32>
+}
+func.func private @inverse(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %one = stablehlo.constant dense<1.0> : tensor<4xf32>
+  %0 = stablehlo.divide %one, %x : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func private @near(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %one = stablehlo.constant dense<1.0> : tensor<4xf32>
+  %more = stablehlo.constant dense<1.0e5> : tensor<4xf32>
+  %0 = stablehlo.add %x, %more : tensor<4xf32>
+  %1 = stablehlo.divide %one, %0 : tensor<4xf32>
+  %2 = stablehlo.add %1, %one : tensor<4xf32>
+  return %2 : tensor<4xf32>
+}

@@ -77,9 +77,9 @@ PUMA's paper states an error of 0.01403; its published coefficients are off by 0
     "softmax": """\
 Whatever is subtracted from a row before exp is recognised as long as it is the same for the whole row. A mask
 may be `where=`, a selection of a large negative number, or added; such constants are raised to -4096, which
-hides as well and survives casts. `2quad` does not fall for small x, so of an added mask it takes weights as 0
-where a smaller tensor subtracts more than 64. Errors are for rows of up to 512 normally distributed
-scores.""",
+hides as well and survives casts. `2quad` does not fall for small x, so it takes scores without their mask,
+and weights as 0 where that subtracts more than 64: a selection of a constant, a table, or a smaller tensor
+that is added. Errors are for rows of up to 512 normally distributed scores.""",
     "layer_norm": """\
 Recognised with the variance as mean((x - mean)²) and as mean(x²) - mean², which loses in fixed point what
 cancels.

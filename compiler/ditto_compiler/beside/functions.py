@@ -34,7 +34,7 @@ FEWER = 6
 POINTS = 4096
 """Arguments for which a function is evaluated at a time: it is compiled once."""
 
-MOST_FRAC = 30
+MOST_FRAC = 46
 """Fraction bits beyond which nothing is worth keeping."""
 
 NOMINAL_BITS = 16
@@ -64,6 +64,16 @@ def largest_value(op: ir.Operation) -> float:
     size = _largest(callee(op), low, high)
     error *= names.get_int(op, names.LOOSE) or 1
     return float(size * (1 + error) if names.RELATIVE in op.attributes else size + error)
+
+
+def least_error(op: ir.Operation) -> float:
+    """The error that a `ditto.oneshot` may have where it may have least, in units of its values."""
+    low, high, error = (
+        ir.FloatAttr(op.attributes[name]).value for name in (names.LOW, names.HIGH, names.ERROR)
+    )
+    if names.RELATIVE not in op.attributes:
+        return float(error)
+    return float(error * np.abs(evaluator(callee(op))(np.linspace(low, high, 1025))).min())
 
 
 def _largest(function: func.FuncOp, low: float, high: float) -> float:

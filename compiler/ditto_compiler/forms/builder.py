@@ -179,6 +179,10 @@ class Tensor:
     def __gt__(self, other: Tensor | float) -> Tensor:
         return self.compare("GT", other)
 
+    def inverted(self) -> Tensor:
+        """Of booleans, the others."""
+        return self._elementwise("not", self.value)
+
     def magnitude(self) -> Tensor:
         """The absolute value."""
         return self._elementwise("abs", self.value)

@@ -17,7 +17,7 @@ from ditto_compiler.forms.table import Form
 from ditto_compiler.ir import erase_unused, ir, numel
 from ditto_compiler.matcher import View
 from ditto_compiler.recognizers import Found
-from ditto_compiler.structure import constant
+from ditto_compiler.structure import constant, constant_numbers, constant_through_layout
 
 Results = list[Tensor]
 
@@ -68,7 +68,7 @@ class Replacer:
             builder.tensor(self.current(x.source)),
             found.match.axes or (),
             self._tensor(builder, found, "mask") if "mask" in found.match.views else None,
-            self._visible(builder, x),
+            self._bare(builder, x),
         )
         return [form.build(rows, EXPONENTIALS[exp or form.exp or "engine"])]
 
@@ -122,18 +122,47 @@ class Replacer:
         places = [view.dims.index(dim) for dim in kept]
         return small.spread(view.shape, places)
 
-    def _visible(self, builder: Builder, x: View) -> Callable[[], Tensor] | None:
-        """Where a smaller tensor that is added to the scores does not hide them; None if there is none."""
-        if x.op is None or x.op.name != "stablehlo.add":
+    def _bare(self, builder: Builder, x: View) -> Callable[[], tuple[Tensor, Tensor]] | None:
+        """Scores without the mask in them, and where it leaves them visible; None if there is no mask.
+
+        Pattern: x + m, m smaller or a table with huge numbers; select(mask, x, -huge)
+        """
+        if x.op is None:
             return None
-        for index in range(2):
-            part = x.operand(index)
-            if numel(part.value) < numel(x.value) and constant(part.value) is None:
-                return partial(self._above, builder, part)
+        if x.op.name == "stablehlo.add":
+            for index in range(2):
+                if _is_mask(x.operand(index), x):
+                    return partial(self._without_sum, builder, x.operand(1 - index), x.operand(index))
+        if x.op.name == "stablehlo.select":
+            for index in (1, 2):
+                number = constant(x.operand(index).value)
+                if number is not None and number <= VISIBLE:
+                    return partial(self._without_choice, builder, x, index)
         return None
 
-    def _above(self, builder: Builder, part: View) -> Tensor:
-        return self._spread(self._small(builder, part) > VISIBLE, part)
+    def _without_sum(self, builder: Builder, x: View, mask: View) -> tuple[Tensor, Tensor]:
+        added = self._small(builder, mask)
+        visible = added > VISIBLE
+        # What a mask adds to scores that it leaves visible counts, and its huge numbers go nowhere.
+        bias = added.larger(VISIBLE).where(visible)
+        scores = self._spread(self._small(builder, x), x) + self._spread(bias, mask)
+        return scores, self._spread(visible, mask)
+
+    def _without_choice(self, builder: Builder, x: View, hidden: int) -> tuple[Tensor, Tensor]:
+        predicate, scores = (
+            self._spread(self._small(builder, view), view) for view in (x.operand(0), x.operand(3 - hidden))
+        )
+        return scores, predicate if hidden == 2 else predicate.inverted()
+
+
+def _is_mask(part: View, x: View) -> bool:
+    """Whether what is added to scores hides some, or can be told from them by having fewer elements."""
+    if constant(part.value) is not None:
+        return False
+    table = constant_through_layout(part.value)
+    return numel(part.value) < numel(x.value) or (
+        table is not None and min(map(float, constant_numbers(table))) <= VISIBLE
+    )
 
 
 _WRITERS: dict[str, Callable[[Replacer, Builder, Found, Form, str], Results]] = {

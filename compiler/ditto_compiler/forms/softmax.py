@@ -52,13 +52,14 @@ class Rows:
         x: the scores.
         axes: over which weights sum up to 1.
         mask: where it is false, the weight is 0; None for no mask.
-        visible: the same for a mask that was added to the scores, of fewer elements, as far as one can see.
+        bare: gives the scores without a mask that is in them, and where that leaves them visible; None if
+            there is none that one can see.
     """
 
     x: Tensor
     axes: tuple[int, ...]
     mask: Tensor | None = None
-    visible: Callable[[], Tensor] | None = None
+    bare: Callable[[], tuple[Tensor, Tensor]] | None = None
 
     def masked(self, weights: Tensor) -> Tensor:
         """Weights with what the mask hides set to 0."""
@@ -145,8 +146,8 @@ def _clipped_weights(rows: Rows, exp: Exponential) -> tuple[Tensor, Tensor, Tens
 def two_quad(rows: Rows, exp: Exponential) -> Tensor:
     """(x + 5)^2 / (sum((x + 5)^2) + 2^-10): no exp, no maximum.
 
-    It does not fall for small x, so an added mask must be told from the scores: what a smaller tensor
-    takes more than 64 from has weight 0.
+    It does not fall for small x, so a mask must be told from the scores: what it takes more than 64 from has
+    weight 0.
     """
     weights, sums = _squares(rows)
     return weights * rows.row(sums.reciprocal())
@@ -161,10 +162,11 @@ def two_quad_oneshot(rows: Rows, exp: Exponential) -> Tensor:
 
 def _squares(rows: Rows) -> tuple[Tensor, Tensor]:
     """Squares of x + 5, and the sum that they are divided by."""
-    shifted = rows.x + 5.0
+    scores, visible = (rows.x, None) if rows.bare is None else rows.bare()
+    shifted = scores + 5.0
     weights = rows.masked(shifted * shifted)
-    if rows.visible is not None:
-        weights = weights.where(rows.visible())
+    if visible is not None:
+        weights = weights.where(visible)
     return weights, weights.sum(rows.axes) + LEAST_SQUARES
 
 

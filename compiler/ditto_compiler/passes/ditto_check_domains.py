@@ -19,9 +19,14 @@ from ditto_compiler.ops import OPS
 from ditto_compiler.ops.functions import is_approximated
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.spu.domains import Domain
+from ditto_compiler.structure import REPEATING
 
 SCALED = ("divide", "log", "log_plus_one", "rsqrt", "sqrt")
 """Functions whose known arguments ditto-expand-functions brings into the domain."""
+
+
+_MOVES = REPEATING | {"stablehlo.transpose"}
+"""Ops whose result has all elements of their operand, and no other."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,7 @@ class _Arguments:
         """The least number seen in calibration; inf if there was none."""
         value = self.op.operands[index]
         op = defining_op(value)
-        while op is not None and op.name in names.CASTS:
+        while op is not None and (op.name in names.CASTS or op.name in _MOVES):
             value = op.operands[0]
             op = defining_op(value)
         measured = value in self.measured if op is None else names.RANGE in op.attributes

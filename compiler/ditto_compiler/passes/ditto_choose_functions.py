@@ -6,15 +6,18 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
 from ditto_compiler import building
 from ditto_compiler.analyses.ranges import TOLERANCE, Known, RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.beside.functions import why_not
+from ditto_compiler.beside.functions import evaluator, why_not
 from ditto_compiler.calibration import wider
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
 from ditto_compiler.intervals import Interval, Range
 from ditto_compiler.ir import (
+    attributes_of,
     defining_op,
     drop_unused_functions,
     element_type,
@@ -45,6 +48,9 @@ class DittoChooseFunctions(Pass):
     - calibration measured it: then both ends are further out by `margin` - 1 times the larger magnitude; for
       a function that is not defined there, such as 1/x, ends keep their sign, and the least number is divided
       by `margin`.
+
+    Where arguments of a relative function are far from 1, so that they or its values would have few bits
+    left, it is computed near 1 if powers of two say how: 1/x = 2^-s (1 / (2^-s x)), and likewise for roots.
 
     Of proof and measurement it is what both allow. A clip of an argument that so is known to be idle goes.
     What else there is falls back: its `otherwise` is put in its place; so is, for all, where the policy runs
@@ -132,7 +138,7 @@ class DittoChooseFunctions(Pass):
                 return _Choice(f"is computed as it is: {reason}", names.FUNCTION)
             return _fallback(op, reason)
         stated = _stated(op)
-        if stated is not None and why_not(op, *stated) is None:
+        if stated is not None and _why_not(op, stated) is None:
             return self._on_stated(op, stated, known)
         found = known.interval(op, x)
         if found is None:
@@ -141,10 +147,10 @@ class DittoChooseFunctions(Pass):
             why = f"it has no bounded values on {_text(found.interval)}"
             return _fallback(op, f"{why}, or none that range analysis can tell; state the range")
         idle = _idle_clip(op, x, known)
-        if idle is not None and why_not(op, *idle[1].interval) is None:
+        if idle is not None and _why_not(op, idle[1].interval) is None:
             inner, free = idle
             return _stays(free.interval, f"as {free.by}, without the clip", x=inner)
-        problem = why_not(op, *found.interval)
+        problem = _why_not(op, found.interval)
         if problem is not None:
             return _fallback(op, f"on {_text(found.interval)}, {problem}")
         return _stays(found.interval, f"as {found.by}")
@@ -159,6 +165,47 @@ class DittoChooseFunctions(Pass):
         exceeds = known.may_leave(x, stated)
         clipped = ", behind a clip, for more is possible" if exceeds else ""
         return _stays(stated, f"as the program states{clipped}", clip=exceeds)
+
+
+class _Shift(NamedTuple):
+    """A function of x is that of 2^`before` x, times 2^`after`."""
+
+    before: int
+    after: int
+
+
+STAY = _Shift(0, 0)
+
+FAR = (-8, 16)
+"""Binary logarithms of what is far from 1: what is smaller than the first, and larger than the second."""
+
+MOST = 22
+"""Largest exponent of a factor: what is larger is taken for infinity."""
+
+SAME = 1e-6
+"""By how much, relatively, a function may differ from its multiple by a power of two."""
+
+
+def _shift(op: ir.Operation, low: float, high: float) -> _Shift:
+    """The powers of two that bring arguments in an interval near 1 from far away, if there are any."""
+    exponent = math.frexp(high)[1] if low > 0 else 0
+    if names.RELATIVE not in op.attributes or FAR[0] <= exponent <= FAR[1]:
+        return STAY
+    # Even, so that a square root has a power of two, too.
+    before = 2 * round(max(-MOST, min(-exponent, MOST)) / 2)
+    function, x = evaluator(callee(op)), np.geomspace(low, high, 65)
+    with np.errstate(all="ignore"):
+        ratio = function(x) / function(np.ldexp(x, before))
+    after = math.log2(ratio[0]) if 0 < ratio[0] < math.inf else math.nan
+    if not np.allclose(ratio, ratio[0], rtol=SAME, atol=0) or abs(after - round(after)) > SAME:
+        return STAY
+    return _Shift(before, round(after))
+
+
+def _why_not(op: ir.Operation, interval: Interval) -> str | None:
+    """Why a one-shot function cannot be fitted on an interval."""
+    shift = _shift(op, *interval)
+    return why_not(op, *(math.ldexp(end, shift.before) for end in interval))
 
 
 @dataclass(frozen=True)
@@ -182,8 +229,9 @@ class _Choice:
     def apply(self, op: ir.Operation) -> None:
         """Has an op stay."""
         old = defining_op(op.operands[0])
+        shift = _shift(op, *self.interval)
         for name, end in zip((names.LOW, names.HIGH), self.interval, strict=True):
-            op.attributes[name] = ir.FloatAttr.get_f64(end)
+            op.attributes[name] = ir.FloatAttr.get_f64(math.ldexp(end, shift.before))
         if self.x is not None:
             op.operands[0] = self.x
             if old is not None and not list(old.results[0].uses):
@@ -192,6 +240,29 @@ class _Choice:
             type_ = op.operands[0].type
             low, high = (building.splat(end, type_, before=op) for end in self.interval)
             op.operands[0] = insert_op("clamp", type_, low, op.operands[0], high, before=op)
+        if shift != STAY:
+            _bring_near(op, shift)
+
+
+def _bring_near(op: ir.Operation, shift: _Shift) -> None:
+    """Puts powers of two around a function, and what was measured of its result behind them."""
+    op.operands[0] = _scaled(op.operands[0], shift.before, op)
+    users = [(use.owner.operation, use.operand_number) for use in op.results[0].uses]
+    scaled = _scaled(op.results[0], shift.after, op)
+    op.move_before(scaled.owner)
+    for user, number in users:
+        user.operands[number] = scaled
+    measured = attributes_of(op).get(names.RANGE)
+    if measured is not None:
+        scaled.owner.attributes[names.RANGE] = measured
+        ends = [math.ldexp(end, -shift.after) for end in ir.DenseF64ArrayAttr(measured)]
+        op.attributes[names.RANGE] = ir.DenseF64ArrayAttr.get(ends)
+
+
+def _scaled(value: ir.Value, exponent: int, op: ir.Operation) -> ir.Value:
+    """A value times a power of two, before an op."""
+    factor = building.splat(2.0**exponent, value.type, before=op)
+    return insert_op("multiply", value.type, value, factor, before=op)
 
 
 def _stays(interval: Interval, reason: str, *, clip: bool = False, x: ir.Value | None = None) -> _Choice:
@@ -254,7 +325,7 @@ class _Interval(NamedTuple):
 
 
 LEAST_WIDTH = 2.0**-10
-"""Of an interval: numbers are rounded."""
+"""Of an interval, relative to its numbers where they are below 1: numbers are rounded."""
 
 
 class _Vouched:
@@ -276,8 +347,9 @@ class _Vouched:
             low, high = max(proof.low, low), min(proof.high, high)
             if (low, high) == (proof.low, proof.high):
                 by = "range analysis proves"
-        if high - low < LEAST_WIDTH:
-            low, high = low - LEAST_WIDTH, high + LEAST_WIDTH
+        width = LEAST_WIDTH * min(1.0, max(-low, high) or 1.0)
+        if high - low < width:
+            low, high = low - width, high + width
         return _Interval((low, high), by)
 
     def _with_margin(self, op: ir.Operation, measured: Interval) -> Interval:

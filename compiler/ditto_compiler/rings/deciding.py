@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ditto_compiler.beside.functions import fitted_terms, terms_for
+from ditto_compiler.beside.functions import fitted_terms, least_error, terms_for
 from ditto_compiler.beside.placement import Effect
 from ditto_compiler.diagnostics import ErrorCollector
 from ditto_compiler.dialect import attributes as names
@@ -18,6 +18,7 @@ from ditto_compiler.ir import (
 )
 from ditto_compiler.oneshot.terms import Terms
 from ditto_compiler.ops import is_source
+from ditto_compiler.ops.functions import is_approximated
 from ditto_compiler.ops.scales import (
     dyadic_bits,
     is_constant,
@@ -82,9 +83,14 @@ class Decider:
         if self._known.effect(op) is Effect.LESS and not is_continuous(op):
             # What is cut off two equal numbers apart is not the same; so `x == x.max()` has all bits of x.
             self._need(op.operands[0], max(self._chosen_fracs(op.operands[0]), default=0))
+        if self._known.effect(op) is None and is_approximated(op):
+            self._read_whole(op)
         for result in op.results:
             number = self._numbers.get(result)
-            if number is None or self._known.effect(op) is None:
+            if number is None:
+                continue
+            if self._known.effect(op) is None:
+                number.frac = max(number.frac, min(number.needed, number.home.frac))
                 continue
             worth = [self._worth(use.owner.operation, result) for use in result.uses]
             if worth and number.spare is None:
@@ -93,6 +99,13 @@ class Decider:
             if self._known.effect(op) in (Effect.LOCAL, Effect.SELECT):
                 for operand in op.operands:
                     self._need(operand, number.needed)
+
+    def _read_whole(self, op: ir.Operation) -> None:
+        """The engine's functions are right for arguments with all the bits that they read."""
+        scale = self._known.home(op)
+        if scale is not None:
+            for value in op.operands:
+                self._need(value, scale.frac)
 
     def _chosen_fracs(self, value: ir.Value) -> Iterator[int]:
         """Fraction bits of the numbers that a value, or a difference, was chosen from."""
@@ -207,8 +220,10 @@ class Decider:
             home = self._numbers[op.results[0]].home
             least = [self._known.least_frac(value, home.frac) for value in values]
             if 0 in fracs:
-                # Then nothing has to be truncated.
-                fracs = [min(frac, self._numbers[op.results[0]].frac) for frac in fracs]
+                # Bits that a whole number does not lift into the result are dropped before.
+                lifts = [max(0, magnitude(self._numbers[value].bound)) for value in reversed(values)]
+                most = self._numbers[op.results[0]].frac
+                fracs = [min(frac, most + lift) for frac, lift in zip(fracs, lifts, strict=True)]
             while made + sum(fracs) > room:
                 able = [i for i in (0, 1) if fracs[i] > least[i]]
                 if not able:
@@ -252,6 +267,7 @@ class Decider:
         widest = max(result.least, result.wanted) if numel(op.results[0]) <= FEW else result.least
         choices = [widest, result.least] if result.spare is None else [result.least + result.spare]
         terms: Terms | str = ""
+        best: tuple[int, Terms] | None = None
         for made in dict.fromkeys(choices):
             encoding, core = Fxp(made + result.frac, result.frac), self._known.seen(op.operands[0])
             terms = fitted_terms(op, argument.frac, encoding, core)
@@ -260,12 +276,18 @@ class Decider:
                 error = ir.FloatAttr(op.attributes[names.ERROR]).value
                 tried = (terms_for(op, error * more, argument.frac, encoding, core) for more in LARGER)
                 terms = next((found for found in tried if isinstance(found, Terms)), terms)
-            if isinstance(terms, Terms):
-                result.made, result.frac = made, terms.result_frac
-                self.terms[op.results[0]] = terms
-                self._want(op.operands[0], terms.ring - terms.frac)
-                return
-        self._errors.add(op, str(terms))
+            if isinstance(terms, Terms) and (best is None or terms.result_frac > best[1].result_frac):
+                best = made, terms
+                # A wider ring is not worth fraction bits that show: rounding is a fraction of the last one.
+                if terms.result_frac == result.frac or 2.0 ** -(terms.result_frac + 2) <= least_error(op):
+                    break
+        if best is None:
+            self._errors.add(op, str(terms))
+            return
+        result.made, chosen = best
+        result.frac = chosen.result_frac
+        self.terms[op.results[0]] = chosen
+        self._want(op.operands[0], chosen.ring - chosen.frac)
 
     def _cost(self, value: ir.Value, bits: int, depth: int = DEPTH) -> int:
         """About how many bits it takes to have a value with so many integer bits."""
