@@ -220,6 +220,7 @@ SIZES: dict[str, tuple[Callable[..., Any], float]] = {
     "large shares": (shares, 1e3),
     "huge shares": (shares, 1e4),
     "tiny parts of a mean": (lambda x: x / jnp.mean(jnp.abs(x)), 1e-4),
+    "huge parts of a root": (lambda x: x / jnp.linalg.norm(x, axis=-1, keepdims=True), 3e4),
     "huge parts of a mean": (lambda x: x / jnp.mean(jnp.abs(x)), 1e5),
     "tiny standard scores": (standard, 1e-4),
     "large standard scores": (standard, 1e3),
@@ -236,9 +237,10 @@ def test_calibrated_numbers_of_any_size_keep_their_digits(cluster: ditto.LocalCl
     """One-shot reciprocals err by 1e-3 of themselves, all else by less."""
     fn, scale = SIZES[name]
     x = (np.random.default_rng(0).normal(size=(8, 8)) * scale).astype(np.float32)
-    program = ditto.compile(fn, x, ranges=ditto.calibrate(fn, [(x,)]))
+    ranges = ditto.calibrate(fn, [(x,)])
+    program, guarded = (ditto.compile(fn, x, ranges=ranges, guard=guard) for guard in (False, True))
     expected = np.asarray(fn(x), np.float64)
-    for found in (cluster.run(program, x), ditto.simulate(program, x).outputs):
+    for found in (cluster.run(program, x), *(ditto.simulate(p, x).outputs for p in (program, guarded))):
         assert np.abs(found - expected).max() < 2e-3 * np.abs(expected).max()
 
 

@@ -226,7 +226,7 @@ func.func private @g(%x: tensor<4xf32>) -> tensor<4xf32> {
 // CHECK:         %[[NEAR:.*]] = stablehlo.multiply %arg0, %[[FACTOR]]
 // CHECK:         %[[BACK:.*]] = stablehlo.constant dense<2.38418579E-7> : tensor<4xf32>
 // CHECK:         %[[Y:.*]] = "ditto.oneshot"(%[[NEAR]]) {ditto.range = array<f64: 1.000000e+00, 2.000000e+00>, {{.*}} high = 2.000000e+00 : f64, low = 2.500000e-01 : f64
-// CHECK:         %[[R:.*]] = stablehlo.multiply %[[Y]], %[[BACK]] {ditto.range = array<f64: 2.384185791015625E-7, 4.76837158203125E-7>}
+// CHECK:         %[[R:.*]] = stablehlo.multiply %[[Y]], %[[BACK]] {ditto.max_abs = 9.54627{{.*}}E-7 : f64, ditto.range = array<f64: 2.384185791015625E-7, 4.76837158203125E-7>}
 // CHECK:         %[[Z:.*]] = "ditto.oneshot"(%arg1) {{{.*}}function = @near{{.*}}relative}
 // CHECK:         return %[[R]], %[[Z]]
 func.func @main(%x: tensor<4xf32> {ditto.range = array<f64: 2097152.0, 4194304.0>}, %y: tensor<4xf32> {ditto.range = array<f64: 131072.0, 262144.0>}) -> (tensor<4xf32>, tensor<4xf32>) {

@@ -11,7 +11,7 @@ import numpy as np
 from ditto_compiler import building
 from ditto_compiler.analyses.ranges import TOLERANCE, Known, RangeAnalysis
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.beside.functions import evaluator, why_not
+from ditto_compiler.beside.functions import evaluator, largest_value, why_not
 from ditto_compiler.calibration import wider
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
@@ -252,6 +252,8 @@ def _bring_near(op: ir.Operation, shift: _Shift) -> None:
     op.move_before(scaled.owner)
     for user, number in users:
         user.operands[number] = scaled
+    bound = math.ldexp(largest_value(op), shift.after)
+    scaled.owner.attributes[names.MAX_ABS] = ir.FloatAttr.get_f64(bound)
     measured = attributes_of(op).get(names.RANGE)
     if measured is not None:
         scaled.owner.attributes[names.RANGE] = measured
