@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ditto.compiled_program import Program
     from ditto.distillation.examples import Batches, DistillationError
     from ditto.distillation.stages import Stage
+    from ditto.distillation.starting import quadratic_start
     from ditto.distillation.training import Distilled, distill
     from ditto.fake_quantizing import fake_quant
     from ditto.one_shot import oneshot
@@ -67,6 +68,7 @@ _HOMES = {
     "load_policy": "ditto_compiler.policy",
     "oneshot": "ditto.one_shot",
     "plan": "ditto.planning.planner",
+    "quadratic_start": "ditto.distillation.starting",
     "simulate": "ditto.simulator",
     "simulated": "ditto.simulator",
 }
@@ -101,6 +103,7 @@ __all__ = [
     "load_policy",
     "oneshot",
     "plan",
+    "quadratic_start",
     "simulate",
     "simulated",
 ]

@@ -81,7 +81,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ditto.distillation": (
         "examples exporting",
         "checkpoints losses stages weights",
-        "comparing",
+        "comparing starting",
         "training",
         "hugging_face",
     ),

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from tokenizers import Tokenizer
 from ditto.distillation.examples import Batch, Batches, DistillationError
 from ditto.distillation.exporting import save_bert, save_gpt2
 from ditto.distillation.stages import Stage
+from ditto.distillation.starting import quadratic_start
 from ditto.distillation.training import Distilled, distill
-from ditto.models.bert import bert_classify, load_bert, sentence_embedding
+from ditto.models.bert import BertConfig, bert_classify, load_bert, sentence_embedding
 from ditto.models.checkpoint import read_checkpoint
-from ditto.models.gpt2 import gpt2_logits, load_gpt2
+from ditto.models.gpt2 import Gpt2Config, gpt2_logits, load_gpt2
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import write_whole
-from ditto_compiler.policy import Policy
+from ditto_compiler.policy import Policy, form_of, load_policy
 
 COLUMNS = (
     ("sentence",),
@@ -33,6 +35,12 @@ COLUMNS = (
     ("premise", "hypothesis"),
 )
 """Of GLUE's files."""
+
+GELUS = ("gelu", "gelu_new", "gelu_pytorch_tanh")
+"""Activations that quadratic GeLU stands for."""
+
+STARTING = 512
+"""Examples for which weights to start from are fitted."""
 
 RANGES, HISTORY = "ranges.json", "distillation.json"
 """What is written beside the weights."""
@@ -95,6 +103,9 @@ class _Subject:
         params: its weights.
         arrays: what `inputs` takes, for some texts.
         inputs: of a batch of these.
+        quadratic: the model with quadratic GeLU; None if it has another activation.
+        scope: of its layers.
+        counted: which positions of examples count, given their arrays; None for all.
         frozen: weights that inputs are made with.
         loss, agreement: of what it gives.
         save: writes new weights, given a folder.
@@ -104,6 +115,9 @@ class _Subject:
     params: Any
     arrays: Callable[[Sequence[Text]], list[NDArray[Any]]]
     inputs: Callable[..., Batch]
+    quadratic: Callable[..., Any] | None
+    scope: str
+    counted: Callable[..., Any] | None
     frozen: str
     loss: str
     agreement: str
@@ -167,12 +181,26 @@ def distill_folder(
         subject.inputs(*(array[:count][np.arange(start, start + size) % count] for array in arrays))
         for start in range(0, count, size)
     ]
+    chosen = load_policy(policy)
+    params = subject.params
+    if subject.quadratic is not None and _has_quadratics(chosen, subject):
+        first = [array[count : count + STARTING] for array in arrays]
+        counted = None if subject.counted is None else subject.counted(*first)
+        params = quadratic_start(
+            subject.model,
+            subject.quadratic,
+            params,
+            *subject.inputs(*first),
+            post_norm=subject.counted is not None,
+            counted=counted,
+        )
     found = distill(
         subject.model,
         subject.model,
-        subject.params,
+        params,
         lambda step: subject.inputs(*batches(step)),
-        policy=policy,
+        teacher_params=subject.params,
+        policy=chosen,
         held_out=aside,
         stages=stages,
         frozen=subject.frozen,
@@ -188,6 +216,14 @@ def distill_folder(
     except OSError as error:
         raise DittoError(f"cannot write '{output / HISTORY}': {error}") from None
     return found
+
+
+def _has_quadratics(policy: Policy, subject: _Subject) -> bool:
+    """Whether the policy has quadratic GeLU in every layer."""
+    scopes = (
+        f"{subject.scope}/layer{number}/mlp/activation" for number in range(len(subject.params["layers"]))
+    )
+    return all(form_of(policy.forms, "gelu", scope) == "quad" for scope in scopes)
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
@@ -229,17 +265,22 @@ def _bert(source: Path, tokenizer: Tokenizer, length: int, together: int) -> _Su
         one_hot = np.eye(config.type_vocab_size, dtype=np.float32)
         return (*known, one_hot[types]) if classifies else known
 
-    def classify(weights: Any, tokens: Any, mask: Any, types: Any) -> Any:
+    def classify(weights: Any, tokens: Any, mask: Any, types: Any, *, config: BertConfig) -> Any:
         return bert_classify(weights, config, tokens, mask, types)
 
-    def embed(weights: Any, tokens: Any, mask: Any) -> Any:
+    def embed(weights: Any, tokens: Any, mask: Any, *, config: BertConfig) -> Any:
         return sentence_embedding(weights, config, tokens, mask)
 
+    model = classify if classifies else embed
+    quadratic = partial(model, config=dataclasses.replace(config, hidden_act="quad"))
     return _Subject(
-        classify if classifies else embed,
+        partial(model, config=config),
         params,
         arrays,
         inputs,
+        quadratic if config.hidden_act in GELUS else None,
+        "encoder",
+        lambda ids, mask, types: mask > 0,
         "embeddings/word",
         "divergence" if classifies else "squares",
         "top1" if classifies else "cosine",
@@ -266,14 +307,18 @@ def _gpt2(source: Path, tokenizer: Tokenizer, length: int, together: int) -> _Su
             raise DistillationError(f"the texts have {stream.size} tokens, too few for {length} a text")
         return [stream[: rows * length].reshape(rows, length)]
 
-    def logits(weights: Any, tokens: Any) -> Any:
+    def logits(weights: Any, tokens: Any, *, config: Gpt2Config) -> Any:
         return gpt2_logits(weights, config, tokens)
 
+    quadratic = partial(logits, config=dataclasses.replace(config, hidden_act="quad"))
     return _Subject(
-        logits,
+        partial(logits, config=config),
         params,
         arrays,
         lambda ids: (word[ids],),
+        quadratic if config.hidden_act in GELUS else None,
+        "decoder",
+        None,
         "word",
         "divergence",
         "top1",

@@ -40,9 +40,10 @@ ACTIVATIONS: Final[Mapping[str, Callable[[jax.Array], jax.Array]]] = MappingProx
         "silu": jax.nn.silu,
         "swish": jax.nn.silu,
         "tanh": jnp.tanh,
+        "quad": lambda x: 0.125 * x**2 + 0.25 * x + 0.5,
     }
 )
-"""Activation functions by the name that config.json gives them."""
+"""Activation functions by the name that config.json gives them; `quad` is MPCFormer's (Li et al., 2022)."""
 
 
 def activation(name: str) -> Callable[[jax.Array], jax.Array]:

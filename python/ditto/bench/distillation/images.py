@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from ditto.bench.distillation.quadratic import quadratic_on_shares, quantized
 from ditto.bench.distillation.teachers import trained
 from ditto.distillation.examples import Batches
 from ditto.distillation.stages import Stage
+from ditto.distillation.starting import quadratic_start
 from ditto.distillation.training import distill
 from ditto.models.layers import Params
 from ditto.models.vit import VitConfig, init_vit, vit_classify
@@ -67,6 +69,11 @@ def classify(params: Params, image: jax.Array) -> jax.Array:
     return vit_classify(params, CONFIG, image)
 
 
+def quadratic(params: Params, image: jax.Array) -> jax.Array:
+    """The same with quadratic GeLU."""
+    return vit_classify(params, dataclasses.replace(CONFIG, hidden_act="quad"), image)
+
+
 def classify_all(params: Params, images: jax.Array) -> jax.Array:
     """Logits of several images, in one run."""
     return jax.vmap(classify, (None, 0))(params, images)
@@ -100,8 +107,9 @@ def distilled(
     found = distill(
         classify,
         classify,
-        params,
+        quadratic_start(classify, quadratic, params, data.images, post_norm=False),
         Batches(data.images, size=BATCH),
+        teacher_params=params,
         policy=policy,
         held_out=[(data.images[:256],)],
         stages=STAGES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ditto.bench.distillation.teachers import trained
 from ditto.bench.distillation.texts import sentences
 from ditto.distillation.examples import Batches
 from ditto.distillation.stages import Stage
+from ditto.distillation.starting import quadratic_start
 from ditto.distillation.training import distill
 from ditto.generation import generate, gpt2
 from ditto.models.gpt2 import Gpt2Config, gpt2_logits, init_gpt2
@@ -46,6 +48,9 @@ STAGES = (
 )
 
 ATTENTION = "*/attention/context"
+
+STARTING = 512
+"""Texts for which weights to start from are fitted."""
 
 PROMPT, TOKENS = "If the object is", 16
 """What the generated text starts with, and how many tokens it goes on for."""
@@ -79,6 +84,11 @@ class Texts:
 def logits(params: Params, tokens: jax.Array) -> jax.Array:
     """Of the next token after each of some tokens, one-hot."""
     return gpt2_logits(params, CONFIG, tokens)
+
+
+def quadratic(params: Params, tokens: jax.Array) -> jax.Array:
+    """The same with quadratic GeLU."""
+    return gpt2_logits(params, dataclasses.replace(CONFIG, hidden_act="quad"), tokens)
 
 
 def one_hot(ids: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -142,7 +152,7 @@ def distilled(
 def measure(*, folder: Path | None = None, progress: bool = True) -> tuple[list[dict[str, Any]], str]:
     """Perplexity of held-out text under each policy, and a text that was generated privately.
 
-    Distilled first for quadratic GeLU, and from there for 2Quad softmax as well.
+    Quadratic GeLU comes first, from weights that least squares give; from there 2Quad softmax as well.
 
     Args:
         folder: for checkpoints, from which an earlier run is resumed.
@@ -156,7 +166,8 @@ def measure(*, folder: Path | None = None, progress: bool = True) -> tuple[list[
         {"policy": "plaintext", "weights": "original", "perplexity": perplexity(plain, texts.held_out)}
     ]
     weights = {"original": teacher}
-    best = teacher
+    best = quadratic_start(logits, quadratic, teacher, one_hot(texts.training[:STARTING]), post_norm=False)
+    weights["start"] = best
     for policy in (load_policy("ditto-quad"), quadratic_on_shares()):
         own = None if folder is None else folder / policy.name
         best = distilled(best, teacher, texts, policy, checkpoint=own, progress=progress)
@@ -165,6 +176,7 @@ def measure(*, folder: Path | None = None, progress: bool = True) -> tuple[list[
         (load_policy("puma"), "original"),
         (load_policy("ditto"), "original"),
         (load_policy("ditto-quad"), "original"),
+        (load_policy("ditto-quad"), "start"),
         (load_policy("ditto-quad"), "ditto-quad"),
         (quadratic_on_shares(), "original"),
         (quadratic_on_shares(), "ditto-2quad"),
