@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from case_builders import is_float
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jax import lax
 from random_modules import random_modules
@@ -195,6 +195,7 @@ def loops(draw):
 def test_ranges_of_random_loops(loop, shape, seed):
     run, _ = loop
     x = np.random.default_rng(seed).uniform(-3, 3, shape).astype(np.float32)
+    assume(np.isfinite(run(x)).all())  # what overflows floats is of unknown magnitude, not infinite
     assert_sound(module_of(run, x), x)
 
 

@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import ditto
 from ditto import _native
 from ditto.runtime.protocols.sharing import raw_shape, word_dtype
+from ditto.runtime.transport.installation import installed_file
 
 N = 300  # more than a block of the kernels
 NOTHING = np.empty(0, np.uint8)
@@ -332,7 +331,7 @@ def test_arrays_that_kernels_cannot_read_or_write_are_refused():
         _native.shift_p0(slots_of(32), 32, 32, 0, 0, frozen)
 
 
-MALLOC = Path(ditto.__file__).with_name("libditto_malloc.so")
+MALLOC = installed_file("libditto_malloc.so")
 
 ALLOCATIONS = """
 import ctypes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from ditto_compiler.beside.functions import MOST_FRAC
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import (
     drop_unused_functions,
@@ -16,6 +15,9 @@ from ditto_compiler.pass_base import Pass
 from ditto_compiler.rings.deciding import Decider
 from ditto_compiler.rings.numbers import Limits, Numbers, prepare
 from ditto_compiler.rings.writing import Writer
+
+MOST_BITS = 30
+"""What options in bits may be at most."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,10 @@ class DittoAssignRings(Pass):
 
     def __post_init__(self) -> None:
         for name in ("significant_bits", "fraction_bits", "least_bits"):
-            if not 1 <= getattr(self, name) <= MOST_FRAC:
-                raise DittoError(f"{name} must be from 1 to {MOST_FRAC}, got {getattr(self, name)}")
-        if not 0 <= self.margin_bits <= MOST_FRAC:
-            raise DittoError(f"margin_bits must be from 0 to {MOST_FRAC}, got {self.margin_bits}")
+            if not 1 <= getattr(self, name) <= MOST_BITS:
+                raise DittoError(f"{name} must be from 1 to {MOST_BITS}, got {getattr(self, name)}")
+        if not 0 <= self.margin_bits <= MOST_BITS:
+            raise DittoError(f"margin_bits must be from 0 to {MOST_BITS}, got {self.margin_bits}")
         for name in ("large", "round_bits"):
             if getattr(self, name) < 0:
                 raise DittoError(f"{name} must be at least 0, got {getattr(self, name)}")
