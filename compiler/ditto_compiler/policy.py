@@ -84,6 +84,9 @@ class Rule:
     they are an error."""
     nth: tuple[int, ...] = ()
     """Beside the engine: which of the ops of a name in a scope, counted from 0."""
+    count: int | None = None
+    """How many ops are counted with `nth`; in a scope with more or fewer, rules with `nth` are left out: a
+    plan is of the ops that it was made for."""
     fraction: int | None = None
     """Fraction bits of the result beside the engine."""
     spare: int | None = None
@@ -143,6 +146,11 @@ class Rule:
             )
         if any(number < 0 for number in self.nth):
             raise PolicyError(f"rule '{self.name}': nth counts from 0, got {list(self.nth)}")
+        if self.count is not None and self.count <= max(self.nth, default=self.count):
+            raise PolicyError(
+                f"rule '{self.name}': count is how many ops nth counts, so more than each of these, "
+                f"got {self.count} with nth = {list(self.nth)}"
+            )
 
     @property
     def is_beside(self) -> bool:
@@ -500,6 +508,7 @@ _RULE_KEYS: dict[str, type | tuple[type, ...]] = {
     "frac": int,
     "fallback": int,
     "nth": (int, list),
+    "count": int,
     "fraction": int,
     "spare": int,
     "factors": list,

@@ -1,5 +1,7 @@
 // RUN: ditto-opt %s --ditto-apply-rules='policy=%S/Inputs/planned.toml' | filecheck %s
 // RUN: ditto-opt %s --ditto-apply-rules='policy=ditto' | filecheck %s --check-prefix=PRESET
+// RUN: ditto-opt %s --ditto-apply-rules='policy=%S/Inputs/planned_count.toml' 2>/dev/null | filecheck %s --check-prefix=COUNT
+// RUN: ditto-opt %s --ditto-apply-rules='policy=%S/Inputs/planned_count.toml' 2>&1 >/dev/null | filecheck %s --check-prefix=OTHERS
 // RUN: not ditto-opt %s --ditto-apply-rules='policy=nowhere.toml' 2>&1 | filecheck %s --check-prefix=POLICY
 
 // POLICY: [ditto-apply-rules] 'builtin.module' op: cannot read policy file 'nowhere.toml'
@@ -15,6 +17,19 @@
 // A preset says nothing of numbers beside the engine.
 // PRESET-LABEL: func.func @main(
 // PRESET-NOT:     ditto.fraction
+
+// Rules that count on two ops of a scope say nothing where there is one; other rules do.
+// COUNT-LABEL: func.func @main(
+// COUNT-NEXT:    %[[A:.*]] = stablehlo.multiply %arg0, %arg0 {ditto.fraction = 9 : i32, ditto.spare = 1 : i32}
+// COUNT-NEXT:    %[[B:.*]] = stablehlo.multiply %[[A]], %[[A]] {ditto.spare = 1 : i32}
+// COUNT-NEXT:    %[[C:.*]] = stablehlo.multiply %[[B]], %[[B]] {ditto.spare = 1 : i32}
+// COUNT-NEXT:    %[[D:.*]] = stablehlo.multiply %[[C]], %[[C]] {ditto.spare = 1 : i32}
+// COUNT-NEXT:    "ditto.oneshot"(%[[D]]) {error = 1.000000e-02 : f64
+
+// OTHERS-NOT:  'layer0'
+// OTHERS:      warning: [ditto-apply-rules] 'stablehlo.multiply' op: rule 'one of two' of policy 'planned_count' is for 2 such ops in a scope, found 1: the program, or its ranges, are not those that were planned; what it says of single ops of 'layer1' is left out. Plan again
+// OTHERS:      what it says of single ops of 'head' is left out
+// OTHERS-NOT:  warning
 module attributes {ditto.stage = "cast"} {
   func.func @main(%x: tensor<4xf32, #ditto.fxp<64, 18>>) -> tensor<4xf32, #ditto.fxp<64, 18>> {
     %0 = stablehlo.multiply %x, %x : tensor<4xf32, #ditto.fxp<64, 18>> loc("jit(f)/jit(main)/layer0/mul")

@@ -16,8 +16,11 @@ import ditto
 from ditto.frontend import trace
 from ditto.planning.plan_page import text as page_text
 from ditto.planning.result import Plan, PlanningError
+from ditto_compiler.ir import entry_function, parse_module
 from ditto_compiler.network import NetworkError
+from ditto_compiler.planning.keys import by_key, counts_of, keys_of
 from ditto_compiler.policy import PolicyError, parse_policy
+from ditto_compiler.rings.numbers import ops_with_results
 from ditto_tools.cli import cli
 
 
@@ -214,6 +217,9 @@ def test_the_command(tmp_path: Path) -> None:
         ("loose = 0", "loose must be in"),
         ("ring = 32\nnth = 0", "nth counts ops beside the engine"),
         ("fraction = 3\nnth = -1", "nth counts from 0"),
+        ("fraction = 3\nnth = [0, 4]\ncount = 4", "count is how many ops nth counts, so more than each"),
+        ("fraction = 3\ncount = 4", "count is how many ops nth counts"),
+        ("fraction = 3\nnth = 0\ncount = 0", "count is how many ops nth counts"),
         ("fraction = 3.5", "fraction must be an integer"),
         ("nth = 3", "sets neither ring nor frac"),
     ],
@@ -232,7 +238,9 @@ def test_a_plan_holds_for_other_ranges_too(plan: Plan, cluster: ditto.LocalClust
         return 10 * x, weights
 
     ranges = ditto.calibrate(layers, [larger(seed) for seed in range(3)])
-    program = ditto.compile(layers, *larger(5), policy=plan, ranges=ranges)
+    # Its functions are other ops then: rules of these scopes are left out.
+    with pytest.warns(ditto.DittoWarning, match="Plan again"):
+        program = ditto.compile(layers, *larger(5), policy=plan, ranges=ranges)
     exact = np.asarray(layers(*larger(5)))
     assert np.abs(np.asarray(cluster.run(program, *larger(5))) - exact).max() < 0.3
 
@@ -275,3 +283,24 @@ def test_layers_of_other_magnitudes_are_decided_alike() -> None:
     plan = ditto.plan(apart, samples, error=0.1)
     assert plan.measured.error <= 0.1
     assert plan.measured.bytes < 0.8 * plan.presets["ditto"].bytes
+
+
+def test_constants_are_named_apart_from_what_is_decided() -> None:
+    """Both are broadcast in one scope: what a rule says of the first broadcast is not about a constant."""
+    module = parse_module(
+        """
+        module {
+          func.func @main(%x: tensor<3xf32>) -> (tensor<2x3xf32>, tensor<2x3xf32>) {
+            %c = stablehlo.constant dense<2.0> : tensor<3xf32>
+            %0 = stablehlo.broadcast_in_dim %c, dims = [1] : (tensor<3xf32>) -> tensor<2x3xf32>
+            %1 = stablehlo.broadcast_in_dim %x, dims = [1] : (tensor<3xf32>) -> tensor<2x3xf32>
+            return %0, %1 : tensor<2x3xf32>, tensor<2x3xf32>
+          }
+        }
+        """
+    )
+    ops = ops_with_results(entry_function(module))
+    named = by_key(ops)
+    assert len(named) == len(ops) == 3
+    assert [key.nth for key in keys_of(ops)] == [-1, -1, 0]
+    assert counts_of(ops) == [1, 1, 1]

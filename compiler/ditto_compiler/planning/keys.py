@@ -23,7 +23,7 @@ _MAGIC = re.compile(r"([*?[])")
 
 
 class Key(NamedTuple):
-    """What an op is called."""
+    """What an op is called; constants, of which rules do not speak, are numbered down from -1."""
 
     op: str
     scope: str
@@ -40,14 +40,32 @@ def by_key(ops: Sequence[ir.Operation]) -> dict[Key, ir.Operation]:
 
 def keys_of(ops: Iterable[ir.Operation]) -> list[Key]:
     """The names of the ops of an entry function, in order."""
-    counts: Counter[tuple[str, str, bool]] = Counter()
+    counts: Counter[_Place] = Counter()
     found = []
     for op in ops:
-        # Equal constants of several layers stand in the first.
-        place = (op.name, scope_of(op), is_constant(op.results[0]))
-        found.append(Key(op.name, place[1], counts[place]))
+        place = _place(op)
+        nth = counts[place]
+        found.append(Key(place.op, place.scope, -1 - nth if place.is_constant else nth))
         counts[place] += 1
     return found
+
+
+def counts_of(ops: Sequence[ir.Operation]) -> list[int]:
+    """For each op of an entry function, how many are numbered together with it."""
+    counts = Counter(map(_place, ops))
+    return [counts[_place(op)] for op in ops]
+
+
+class _Place(NamedTuple):
+    """Where ops are numbered. Equal constants of several layers stand in the first, so they are apart."""
+
+    op: str
+    scope: str
+    is_constant: bool
+
+
+def _place(op: ir.Operation) -> _Place:
+    return _Place(op.name, scope_of(op), is_constant(op.results[0]))
 
 
 def tied(ops: Sequence[ir.Operation], keys: Sequence[Key]) -> list[Key]:

@@ -16,7 +16,7 @@ from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import defining_op, ir, numel
 from ditto_compiler.ops.scales import dyadic_bits, is_constant
 from ditto_compiler.planning.functions import NOISE, Choice, Gains, choices, least_fraction
-from ditto_compiler.planning.keys import Key, keys_of, tied
+from ditto_compiler.planning.keys import Key, counts_of, keys_of, tied
 from ditto_compiler.planning.objective import Objective
 from ditto_compiler.rings.numbers import (
     Number,
@@ -131,6 +131,8 @@ class Problem:
         self.loose = loose
         self.ops = ops_with_results(known.entry)
         self.keys = keys_of(self.ops)
+        self.counts = dict(zip(self.keys, counts_of(self.ops), strict=True))
+        """How many ops each is numbered with."""
         ties = tied(self.ops, self.keys) if tie else self.keys
         self.key_of = {op.results[0]: key for op, key in zip(self.ops, ties, strict=True)}
         self.instances: defaultdict[Key, list[ir.Operation]] = defaultdict(list)

@@ -23,6 +23,7 @@ class PlannedRule:
         op: that it is about.
         scopes: patterns of these.
         nth: which of the ops of a name.
+        count: how many there are of these.
         decision: what it says.
         loose: of a function, how many times as large errors may be in the margin.
         bound: the largest number there.
@@ -33,6 +34,7 @@ class PlannedRule:
     op: str
     scopes: tuple[str, ...]
     nth: tuple[int, ...]
+    count: int
     decision: Decision
     loose: int
     bound: float
@@ -50,6 +52,7 @@ class PlannedRule:
             f"op = {_quoted(self.op)}",
             f"scope = {_texts(self.scopes)}",
             f"nth = {_numbers(self.nth)}",
+            f"count = {self.count}",
         ]
         decision = self.decision
         if decision.frac is not None:
@@ -74,12 +77,13 @@ def planned_rules(problem: Problem, decided: Decided) -> list[PlannedRule]:
         others = [key.scope for key in problem.keys if key[::2] == first[::2] and key not in set(keys)]
         scopes = patterns([key.scope for key in keys], others)
         number = problem.number(first)
-        same = (first.op, scopes, decision[1:5])
+        same = (first.op, scopes, problem.counts[first], decision[1:5])
         known = rules.get(same)
         rules[same] = PlannedRule(
             first.op,
             scopes,
             (*known.nth, first.nth) if known else (first.nth,),
+            problem.counts[first],
             decision,
             problem.loose,
             max(number.bound, known.bound if known else 0.0),

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+import ditto
 from ditto.bench.distillation.measuring import calibrated, run_privately, simulate_all
 from ditto.bench.distillation.quadratic import quadratic_on_shares
-from ditto.bench.distillation.texts import sentences
-from ditto.demo.search import PLAN
+from ditto.bench.distillation.texts import docstrings, sentences
 from ditto.distillation.examples import Batches
 from ditto.distillation.stages import Stage
 from ditto.distillation.starting import quadratic_start
@@ -23,7 +23,8 @@ from ditto.models.bert import sentence_embedding
 from ditto.models.layers import Params
 from ditto.models.minilm import MiniLM, load_minilm
 from ditto.runtime.caller.cluster import LocalCluster
-from ditto_compiler.policy import load_policy
+from ditto_compiler.calibration import Ranges
+from ditto_compiler.policy import Policy, load_policy
 
 LENGTH = 24
 """Tokens of a sentence, padded or cut."""
@@ -44,6 +45,9 @@ STARTING = 2048
 
 SAMPLES, CHECKED = 64, 64
 """Sentences to calibrate on, and to choose the best weights by."""
+
+PLANNED, LEAST = 24, 0.9995
+"""Sentences to plan with, and the cosine to keep: the demo's."""
 
 
 class Encoder:
@@ -101,12 +105,16 @@ def retrieval(queries: NDArray[Any], index: NDArray[Any]) -> tuple[float, float]
     return float((mine[:, 0] == other[:, 0]).mean()), float(np.mean(common))
 
 
+def cosine(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Of the angle between two embeddings."""
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
 def quality(found: NDArray[Any], index: NDArray[Any]) -> dict[str, float]:
     """Mean cosine to the original, and retrieval, of the first rows."""
-    other = index[: len(found)]
-    sizes = np.linalg.norm(found, axis=1) * np.linalg.norm(other, axis=1)
     first, five = retrieval(found, index)
-    return {"cosine": float(np.mean(np.sum(found * other, axis=1) / sizes)), "top 1": first, "top 5": five}
+    mean = float(np.mean([cosine(*pair) for pair in zip(found, index, strict=False)]))
+    return {"cosine": mean, "top 1": first, "top 5": five}
 
 
 def stages(steps: int) -> tuple[Stage, Stage]:
@@ -162,30 +170,39 @@ def measure(*, folder: Path | None = None, progress: bool = True) -> list[dict[s
     samples = list(zip(*encoder.inputs(split.training[:SAMPLES]), strict=True))
     examples = list(zip(*aside, strict=True))[:PRIVATE]
     # Of the training topics, too: what is held out is for measuring alone.
-    training = (*split.training[:-CHECKED], *split.running)
+    training = (*split.training[:-CHECKED], *split.running, *docstrings())
     checked = split.training[-CHECKED:]
     chosen = np.random.default_rng(0).choice(len(training), STARTING, replace=False)
     best = encoder.start([training[number] for number in chosen])
     weights = {"original": encoder.params, "start": best}
     rows = []
     with LocalCluster() as cluster:
-        for functions, policy, runs in CONFIGURATIONS:
-            if functions not in weights:
-                own = None if folder is None else folder / functions
-                best = distilled(
-                    encoder, functions, best, training, checked, checkpoint=own, progress=progress
-                )
-                weights[functions] = best
-            params = weights[functions]
-            ranges = calibrated(encoder, policy, params, samples)
+
+        def add(policy: Policy, label: str, ranges: Ranges, runs: bool) -> None:
+            params = weights[label]
             found = quality(simulate_all(encoder, policy, ranges, params, *aside), index)
-            row: dict[str, Any] = {"policy": policy.name, "weights": functions, **found}
+            row: dict[str, Any] = {"policy": policy.name, "weights": label, **found}
             if runs:
                 private = run_privately(cluster, encoder, policy, ranges, params, examples)
                 same = quality(private.outputs, index)
                 row |= {"private cosine": same["cosine"], "private top 1": same["top 1"]}
                 row |= {"MB": private.megabytes, "s": private.seconds}
             rows.append(row)
+
+        for label, policy, runs in CONFIGURATIONS:
+            if label not in weights:
+                own = None if folder is None else folder / label
+                best = distilled(encoder, label, best, training, checked, checkpoint=own, progress=progress)
+                weights[label] = best
+            add(policy, label, calibrated(encoder, policy, weights[label], samples), runs)
+        plan = ditto.plan(
+            encoder,
+            [(encoder.params, *sample) for sample in samples[:PLANNED]],
+            quality=cosine,
+            least=LEAST,
+            progress=progress,
+        )
+        add(plan.policy, "original", plan.ranges, True)
     return rows
 
 
@@ -195,7 +212,6 @@ POLICIES = {"ditto-quad": load_policy("ditto-quad"), "ditto-2quad": quadratic_on
 CONFIGURATIONS = (
     ("original", load_policy("puma"), True),
     ("original", load_policy("ditto"), True),
-    ("original", dataclasses.replace(load_policy(PLAN), name="plan"), True),
     ("original", POLICIES["ditto-quad"], False),
     ("start", POLICIES["ditto-quad"], False),
     ("ditto-quad", POLICIES["ditto-quad"], True),

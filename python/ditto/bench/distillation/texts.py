@@ -1,8 +1,12 @@
-"""Text that every Python has: the sentences of its reference, as `pydoc_data.topics` ships them."""
+"""Text that every Python has: sentences of its reference, as `pydoc_data.topics` ships it, and docstrings."""
 
 from __future__ import annotations
 
+import ast
 import re
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
 from pydoc_data import topics
 from typing import NamedTuple
 
@@ -14,6 +18,9 @@ _HELD_OUT = 5
 
 _PIECE, _STRIDE = 16, 7
 """Words of a piece of running text, and from the start of one to that of the next."""
+
+_NOT_THE_LIBRARY = frozenset({"site-packages", "dist-packages", "test", "tests", "pydoc_data"})
+"""Folders beside the standard library's modules, or in them."""
 
 
 class Split(NamedTuple):
@@ -44,6 +51,28 @@ def sentences() -> Split:
         for piece in _pieces(topics.topics[name])
     ]
     return Split(tuple(training), tuple(held_out), tuple(dict.fromkeys(pieces)))
+
+
+def docstrings() -> tuple[str, ...]:
+    """English sentences of the standard library's docstrings, none of which is held out."""
+    held_out = set(sentences().held_out)
+    found = dict.fromkeys(sentence for text in _documentation() for sentence in _sentences(text))
+    return tuple(sentence for sentence in found if sentence not in held_out)
+
+
+def _documentation() -> Iterator[str]:
+    folder = Path(sysconfig.get_path("stdlib"))
+    for path in sorted(folder.rglob("*.py")):
+        if _NOT_THE_LIBRARY.intersection(path.relative_to(folder).parts):
+            continue
+        try:
+            tree = ast.parse(path.read_bytes())
+        except SyntaxError:
+            # lib2to3 has files of Python 2.
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield ast.get_docstring(node) or ""
 
 
 def _pieces(text: str) -> list[str]:
