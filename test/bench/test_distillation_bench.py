@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from ditto.bench.distillation import command, images, language
 from ditto.bench.distillation.quadratic import quadratic_on_shares, quantized
 from ditto.bench.distillation.sentences import quality, retrieval
-from ditto.bench.distillation.texts import sentences
+from ditto.bench.distillation.texts import docstrings, sentences
 from ditto_compiler.policy import form_of
 from ditto_tools.cli import cli
 
@@ -26,6 +26,14 @@ def test_sentences_are_split_by_topic_and_none_is_in_both():
         assert 4 <= len(sentence.split()) <= 40
         assert sentence[0].isupper()
     assert sentences() == split
+
+
+def test_docstrings_are_sentences_that_are_not_held_out():
+    found, split = docstrings(), sentences()
+    assert len(found) > 5000
+    assert not set(found) & set(split.held_out)
+    assert all(4 <= len(sentence.split()) <= 40 for sentence in found)
+    assert docstrings() == found
 
 
 def test_retrieval_is_of_other_rows():

@@ -31,8 +31,16 @@ LENGTH = 24
 
 BATCH = 16
 
-STEPS = {"ditto-quad": 3000, "ditto-2quad": 1500}
-"""Of the first stage: the second model starts where the first one ended."""
+
+def _stage(name: str, steps: int, rate: float) -> Stage:
+    return Stage(name, steps, rate, hidden=1.0, attention=1.0, outputs=2.0, rings=False)
+
+
+STAGES = {
+    "ditto-quad": (_stage("layers", 2400, 3e-4), _stage("again", 2000, 1.5e-4)),
+    "ditto-2quad": (_stage("softmax", 1000, 2e-4),),
+}
+"""The second model starts where the first one ended."""
 
 ATTENTION = "*/attention/context"
 """What attention gives: scores that softmax turns into the same are not those for another function."""
@@ -40,7 +48,7 @@ ATTENTION = "*/attention/context"
 PRIVATE = 24
 """Queries that are embedded among parties."""
 
-STARTING = 2048
+STARTING = 4096
 """Sentences for which weights to start from are fitted."""
 
 SAMPLES, CHECKED = 64, 64
@@ -117,14 +125,6 @@ def quality(found: NDArray[Any], index: NDArray[Any]) -> dict[str, float]:
     return {"cosine": mean, "top 1": first, "top 5": five}
 
 
-def stages(steps: int) -> tuple[Stage, Stage]:
-    """So many steps by layers, then some on the embeddings."""
-    return (
-        Stage("layers", steps, 3e-4, hidden=1.0, attention=1.0, rings=False),
-        Stage("outputs", 200, 3e-5, hidden=0.1, outputs=1.0),
-    )
-
-
 def distilled(
     encoder: Encoder,
     functions: str,
@@ -144,10 +144,10 @@ def distilled(
         teacher_params=encoder.params,
         policy=POLICIES[functions],
         held_out=[encoder.inputs(checked)],
-        stages=stages(STEPS[functions]),
+        stages=STAGES[functions],
         attention=ATTENTION,
         frozen="embeddings/*",
-        samples=64,
+        every=200,
         checkpoint=checkpoint,
         progress=progress,
     )

@@ -19,8 +19,13 @@ _HELD_OUT = 5
 _PIECE, _STRIDE = 16, 7
 """Words of a piece of running text, and from the start of one to that of the next."""
 
-_NOT_THE_LIBRARY = frozenset({"site-packages", "dist-packages", "test", "tests", "pydoc_data"})
-"""Folders beside the standard library's modules, or in them."""
+_NOT_THE_LIBRARY = frozenset(
+    {
+        *("site-packages", "dist-packages", "test", "tests"),
+        *("pydoc_data", "idlelib", "lib2to3", "turtledemo"),
+    }
+)
+"""Folders beside the standard library's modules, and of what not every Python has."""
 
 
 class Split(NamedTuple):
@@ -65,13 +70,8 @@ def _documentation() -> Iterator[str]:
     for path in sorted(folder.rglob("*.py")):
         if _NOT_THE_LIBRARY.intersection(path.relative_to(folder).parts):
             continue
-        try:
-            tree = ast.parse(path.read_bytes())
-        except SyntaxError:
-            # lib2to3 has files of Python 2.
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
                 yield ast.get_docstring(node) or ""
 
 
