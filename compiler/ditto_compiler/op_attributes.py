@@ -6,6 +6,7 @@ printed form.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -100,6 +101,17 @@ def convolution_layout(op: ir.Operation) -> ConvolutionLayout:
     return ConvolutionLayout(
         *([word.strip() for word in part.strip("[] ").split(",")] for part in (left, middle, right))
     )
+
+
+def terms_of(op: ir.Operation) -> int:
+    """How many products each element of a product sums: 1 for one element by element."""
+    if op.name in ("stablehlo.dot", "stablehlo.dot_general"):
+        left = shape_of(op.operands[0])
+        return math.prod(left[axis] for axis in dot_dimensions(op).left_contracted)
+    if op.name == "stablehlo.convolution":
+        kernel, layout = shape_of(op.operands[1]), convolution_layout(op).kernel
+        return math.prod(extent for extent, what in zip(kernel, layout, strict=True) if what != "o")
+    return 1
 
 
 _FIRST_INDEX: Mapping[str, int] = {

@@ -28,7 +28,13 @@ _LEFT_BY: Mapping[str, tuple[Callable[[ir.Module], bool], str]] = {
 """How to tell that a pass has run, and what to say when it has not."""
 
 
-_AFTER_RINGS = ("ditto-check-constants", "ditto-outline-regions", "ditto-to-pphlo", "ditto-print-ranges")
+_AFTER_RINGS = (
+    "ditto-check-constants",
+    "ditto-check-digits",
+    "ditto-outline-regions",
+    "ditto-to-pphlo",
+    "ditto-print-ranges",
+)
 """Passes that take rings of any width."""
 
 

@@ -15,6 +15,7 @@ from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
+from ditto_compiler.passes.ditto_check_digits import DittoCheckDigits
 from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
@@ -101,6 +102,8 @@ def precision_pipeline(
         *measured,
         *chosen,
         *_encoding_passes(text, policy),
+        # Functions are still themselves, and encodings are final.
+        *((DittoCheckDigits(),) if policy.beside == "none" and policy.rescale == "engine" else ()),
         # Depends on encodings; and products are not exact yet.
         DittoExpandFunctions(),
         # Formulas repeat constants.
@@ -120,6 +123,8 @@ def precision_pipeline(
             DittoAssignRings(),
             MlirPass("cse"),
             DittoCheckConstants(),
+            # A plan has measured what each rounding does to the results.
+            *(() if policy.is_planned else (DittoCheckDigits(),)),
         )
     if policy.rescale == "engine":
         return (*encoded, DittoCheckConstants(), *guards)
@@ -133,6 +138,7 @@ def precision_pipeline(
         MlirPass("cse"),
         # Every constant has the scale that it is held at.
         DittoCheckConstants(),
+        DittoCheckDigits(),
         *guards,
     )
 

@@ -10,6 +10,7 @@ from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.passes.ditto_assign_fractions import DittoAssignFractions
 from ditto_compiler.passes.ditto_assign_rings import DittoAssignRings
 from ditto_compiler.passes.ditto_check_constants import DittoCheckConstants
+from ditto_compiler.passes.ditto_check_digits import DittoCheckDigits
 from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.passes.ditto_check_policy import DittoCheckPolicy
 from ditto_compiler.passes.ditto_check_supported import DittoCheckSupported
@@ -55,6 +56,7 @@ PASSES: dict[str, type[Pass]] = {
         DittoInsertCasts,
         DittoOptimizeCasts,
         DittoCheckDomains,
+        DittoCheckDigits,
         DittoExpandFunctions,
         DittoLegalizeConstants,
         DittoExpandRescale,

@@ -229,7 +229,7 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         return None if isinstance(value, ir.UnitAttr) else f"must be a unit attribute, got {value}"
     if name == names.LOW_BITS:
         return None if op.name == "stablehlo.compare" else "may stand only on a comparison"
-    if name in (names.INFINITY, names.REACH):
+    if name in (names.INFINITY, names.REACH, names.LEAST):
         return None if _is_magnitude(value) else f"must be a non-negative f64, got {value}"
     if name == names.GUARDS:
         return _guards_problem(op, value)

@@ -21,6 +21,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.table import DEFAULTS, ENGINE_FORMS, FORM_NAMES, FORMS
 from ditto_compiler.ir import entry_function, ir, ops_of
+from ditto_compiler.ops import is_layout
 from ditto_compiler.options import option_docs
 from ditto_compiler.pass_manager import PassManager, parse_pipeline
 from ditto_compiler.passes.ditto_approximate import DittoApproximate
@@ -118,8 +119,10 @@ def _exp_at_zero(name: str) -> float:
 
 def rows() -> list[np.ndarray]:
     """Scores of 1 to 512 keys, flat to peaked."""
+    # The same ones whichever tests ran before: the errors that are stated are of these.
+    rng = np.random.default_rng(11)
     spreads = np.repeat([0.0, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0], 100)[:, None]
-    return [(RNG.normal(size=(800, 2**k)) * spreads).astype(np.float32) for k in range(10)]
+    return [(rng.normal(size=(800, 2**k)) * spreads).astype(np.float32) for k in range(10)]
 
 
 @pytest.mark.parametrize("name", [name for name, form in ENGINE_FORMS["softmax"].items() if form.max_error])
@@ -310,17 +313,21 @@ def test_declared_magnitudes_hold(function: str, name: str) -> None:
     entry = entry_function(module)
     assert entry is not None
     keys = result_keys(entry)
-    declared = {
-        keys[op.results[0]]: ir.FloatAttr(op.attributes[names.MAX_ABS]).value
+    declared = [
+        # What only moves numbers is not measured.
+        (
+            keys[op.operands[0] if is_layout(op) else op.results[0]],
+            ir.FloatAttr(op.attributes[names.MAX_ABS]).value,
+        )
         for op in ops_of(entry.entry_block)
         if names.MAX_ABS in op.attributes
-    }
+    ]
     if name not in ("quad", "2quad", "2relu", "rsqrt", "wide"):
         assert declared
     order = instrument(module)
     ends = np.abs(np.array(XlaFunction(module)(x)).reshape(-1, 2)).max(axis=1)
     largest = dict(zip(order, ends, strict=True))
-    for key, bound in declared.items():
+    for key, bound in declared:
         assert largest[key] <= bound * (1 + 1e-6), key
 
 

@@ -140,7 +140,10 @@ def test_parties_that_cannot_be_started(more):
             ditto.LocalCluster(timeout=60, network="lan").start()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert children() == before and len(os.listdir("/proc/self/fd")) == opened
+    assert children() == before
+    # Older ones leave pipes open when they cannot start a process (CPython's issue 87474).
+    if sys.version_info >= (3, 11, 4):
+        assert len(os.listdir("/proc/self/fd")) == opened
 
 
 def test_an_error_of_the_engine_reaches_the_caller(program):

@@ -10,6 +10,7 @@
 | `ditto.frac`       | likewise                 | i32                  | likewise the fraction bits       |
 | `ditto.stage`      | the module               | one of `STAGES`      | which invariants hold            |
 | `ditto.max_abs`    | operations, arguments    | f64, or one a result | a bound on the magnitude         |
+| `ditto.least`      | operations               | f64                  | where a form stops to be exact   |
 | `ditto.range`      | operations, arguments    | two f64              | least and largest, as calibrated |
 | `ditto.known_range` | operations, arguments   | string, or one a result | what ditto-print-ranges found |
 | `ditto.explicit_rescale` | the module         | unit                 | c3 holds: products are exact     |
@@ -43,6 +44,7 @@ RING = "ditto.ring"
 FRAC = "ditto.frac"
 STAGE = "ditto.stage"
 MAX_ABS = "ditto.max_abs"
+LEAST = "ditto.least"
 RANGE = "ditto.range"
 KNOWN_RANGE = "ditto.known_range"
 EXPLICIT = "ditto.explicit_rescale"
@@ -59,7 +61,7 @@ SAMPLES = "ditto.samples"
 FRACTION, SPARE, FACTORS = "ditto.fraction", "ditto.spare", "ditto.factors"
 
 NAMES: tuple[str, ...] = (
-    *(VISIBILITY, OWNER, INPUT, RING, FRAC, STAGE, MAX_ABS, RANGE, KNOWN_RANGE, EXPLICIT),
+    *(VISIBILITY, OWNER, INPUT, RING, FRAC, STAGE, MAX_ABS, LEAST, RANGE, KNOWN_RANGE, EXPLICIT),
     *(LOW_BITS, INFINITY, GUARDS, BESIDE, SLACK, REACH),
     *(GAIN, SAMPLES, FRACTION, SPARE, FACTORS),
 )

@@ -225,11 +225,16 @@ class Tensor:
         """This where `predicate` does not hold, and `otherwise` elsewhere."""
         return self._elementwise("select", predicate.value, self._same(otherwise), self.value)
 
-    def within(self, bound: float) -> Tensor:
-        """This, with what the formula knows of it: |x| <= bound. Scales are then chosen by it."""
+    def within(self, bound: float, least: float | None = None) -> Tensor:
+        """This, with what the formula knows of it: |x| <= bound. Scales are then chosen by it.
+
+        Smaller positive numbers than `least` are ones that the formula takes for larger ones.
+        """
         op = defining_op(self.value)
         assert op is not None
         op.attributes[names.MAX_ABS] = ir.FloatAttr.get_f64(bound)
+        if least is not None:
+            op.attributes[names.LEAST] = ir.FloatAttr.get_f64(least)
         return self
 
     def clamped(self, low: float, high: float) -> Tensor:

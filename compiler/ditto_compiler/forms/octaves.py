@@ -52,7 +52,7 @@ def _inverse(t: Tensor) -> tuple[Tensor, Tensor]:
 
 def rsqrt(x: Tensor, low: int, high: int) -> Tensor:
     """1/sqrt(x) for 2^low <= x < 2^(high + 1), to 1e-7 and 2^-19: y (1 + h/2 + 3/8 h^2), h = 1 - t y^2."""
-    octave = _octave(x, low, high)
+    octave = _octave(x, low, high, least=2.0**low)
     t = (x * _pick(octave, x, low, high, lambda k: 2.0**-k)).within(2.0)
     y = _quadratic(t, RSQRT).within(1.6)
     h = (1.0 - (t * (y * y).within(2.6)).within(1.1)).within(1.0)
@@ -60,11 +60,11 @@ def rsqrt(x: Tensor, low: int, high: int) -> Tensor:
     return (root * y) * ((h * h).within(1.0) * 0.375 + h * 0.5 + 1.0).within(1.9)
 
 
-def _octave(x: Tensor, low: int, high: int) -> Tensor:
+def _octave(x: Tensor, low: int, high: int, least: float | None = None) -> Tensor:
     """For each element, whether it is below the powers of two from low + 1 to high."""
     shape = (*x.shape, high - low)
     powers = x.builder.vector([2.0**k for k in range(low + 1, high + 1)], x).spread(shape, [len(x.shape)])
-    return x.spread(shape, range(len(x.shape))) < powers
+    return x.spread(shape, range(len(x.shape))).within(2.0 ** (high + 1), least) < powers
 
 
 def _pick(octave: Tensor, like: Tensor, low: int, high: int, number: Callable[[int], float]) -> Tensor:

@@ -22,6 +22,7 @@ WIDE = "any x; ring 64"
 TRAINED = "models trained for it"
 ROWS = "rows up to 512"
 SPREAD = "variance < 2^17"
+OCTAVES = "2^-17 <= variance < 2^17"
 IDS = "any ids"
 KNOWN = "known ranges"
 ONESHOT = "oneshot"
@@ -107,9 +108,7 @@ FORMS: dict[str, dict[str, Form]] = {
     ),
     "log_softmax": _by_name(
         Form("puma", "x - max - log(sum(exp(x - max)))", PUMA, ROWS, 0.22, softmax.log_plain, "taylor5"),
-        Form(
-            "narrow", "the same, only log in ring 64", OURS, ROWS, 0.0055, softmax.log_narrow, "quadratic16"
-        ),
+        Form("narrow", "the same, only log in ring 64", OURS, ROWS, 0.007, softmax.log_narrow, "quadratic16"),
         _oneshot("the same, exp and log one-shot", 0.0065, softmax.log_oneshot, "narrow", "quadratic16"),
     ),
     "layer_norm": _by_name(
@@ -119,7 +118,7 @@ FORMS: dict[str, dict[str, Form]] = {
             "octaves",
             "the same, rsqrt by octaves",
             OURS,
-            SPREAD,
+            OCTAVES,
             0.0,
             norm.wide(norm.layer_norm, norm.octave_rsqrt),
         ),
@@ -132,7 +131,7 @@ FORMS: dict[str, dict[str, Form]] = {
             "octaves",
             "the same, rsqrt by octaves",
             OURS,
-            SPREAD,
+            OCTAVES,
             0.0,
             norm.wide(norm.rms_norm, norm.octave_rsqrt),
         ),

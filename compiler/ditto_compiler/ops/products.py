@@ -9,7 +9,14 @@ from ditto_compiler import intervals
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.intervals import Range, exactly, join
 from ditto_compiler.ir import encoding_of, ir
-from ditto_compiler.op_attributes import convolution_layout, dot_dimensions, get_i64s, get_padding, shape_of
+from ditto_compiler.op_attributes import (
+    convolution_layout,
+    dot_dimensions,
+    get_i64s,
+    get_padding,
+    shape_of,
+    terms_of,
+)
 from ditto_compiler.ops.base import (
     IsSecret,
     Kind,
@@ -162,19 +169,15 @@ def _multiply_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
 
 
 def _dot_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
-    left = shape_of(op.operands[0])
-    terms = math.prod(left[d] for d in dot_dimensions(op).left_contracted)
     product = intervals.multiply(*(ranges.of(v) for v in op.operands))
-    return [ranges.fitted(intervals.scaled(product, terms), op.results[0])]
+    return [ranges.fitted(intervals.scaled(product, terms_of(op)), op.results[0])]
 
 
 def _convolution_range(ranges: Ranges, op: ir.Operation) -> Sequence[Range]:
-    kernel, layout = shape_of(op.operands[1]), convolution_layout(op)
-    terms = math.prod(extent for extent, what in zip(kernel, layout.kernel, strict=True) if what != "o")
     image, weights = (ranges.of(v) for v in op.operands)
     # Padding and dilation put zeros in.
     product = intervals.multiply(join(image, exactly(0)), weights)
-    return [ranges.fitted(intervals.scaled(product, terms), op.results[0])]
+    return [ranges.fitted(intervals.scaled(product, terms_of(op)), op.results[0])]
 
 
 _PRODUCT = Op(

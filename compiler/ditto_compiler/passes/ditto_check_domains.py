@@ -62,7 +62,7 @@ class DittoCheckDomains(Pass):
         measured = frozenset(argument for argument, known in about_arguments if names.RANGE in known)
         unknown: Counter[tuple[str, str]] = Counter()
         for op in nested_ops(entry.operation):
-            _check_form(op, errors)
+            self._check_form(op, errors)
             encoding = encoding_of(op.results[0]) if len(op.results) else None
             if not isinstance(encoding, Fxp) or not is_approximated(op):
                 continue
@@ -88,20 +88,43 @@ class DittoCheckDomains(Pass):
                 "(ditto.simulate)",
             )
 
+    def _check_form(self, op: ir.Operation, errors: ErrorCollector) -> None:
+        """What a form says of its values must be true of those that were measured."""
+        stated = names.get_attribute(op, names.MAX_ABS)
+        if not isinstance(stated, ir.FloatAttr):
+            return
+        _, source = _source(op.results[0])
+        measured = None if source is None else names.get_attribute(source, names.RANGE)
+        if measured is None:
+            return
+        low, high = ir.DenseF64ArrayAttr(measured)
+        if max(-low, high) > stated.value * SLACK:
+            errors.add(
+                op,
+                f"it was measured in {_text((low, high))}, but the form that it belongs to is right for "
+                f"magnitudes up to {stated.value:.4g}; choose another form (docs/forms.md says where each is "
+                "right)",
+            )
+        least = names.get_float(op, names.LEAST)
+        if least is not None and 0 < low < least / SLACK:
+            self.note(
+                "warning",
+                op,
+                f"it was measured in {_text((low, high))}, but the form that it belongs to takes what is "
+                f"below {least:.4g} for more; choose another form (docs/forms.md says where each is right), "
+                "or scale what it is computed from",
+            )
 
-def _check_form(op: ir.Operation, errors: ErrorCollector) -> None:
-    """What a form says of its values must be true of those that were measured."""
-    measured, stated = names.get_attribute(op, names.RANGE), names.get_attribute(op, names.MAX_ABS)
-    if measured is None or not isinstance(stated, ir.FloatAttr):
-        return
-    low, high = ir.DenseF64ArrayAttr(measured)
-    bound = stated.value
-    if max(-low, high) > bound * SLACK:
-        errors.add(
-            op,
-            f"it was measured in {_text((low, high))}, but the form that it belongs to is right for "
-            f"magnitudes up to {bound:.4g}; choose another form (docs/forms.md says where each is right)",
-        )
+
+def _source(value: ir.Value) -> tuple[ir.Value, ir.Operation | None]:
+    """What a value has the numbers of, and the op that it comes from."""
+    op = defining_op(value)
+    while (
+        op is not None and names.RANGE not in op.attributes and (op.name in names.CASTS or op.name in _MOVES)
+    ):
+        value = op.operands[0]
+        op = defining_op(value)
+    return value, op
 
 
 @dataclass(frozen=True)
@@ -185,11 +208,7 @@ class _Arguments:
 
     def _measured_least(self, index: int) -> float:
         """The least number seen in calibration; inf if there was none."""
-        value = self.op.operands[index]
-        op = defining_op(value)
-        while op is not None and (op.name in names.CASTS or op.name in _MOVES):
-            value = op.operands[0]
-            op = defining_op(value)
+        value, op = _source(self.op.operands[index])
         measured = value in self.measured if op is None else names.RANGE in op.attributes
         return self.ranges.of(value).low if measured else math.inf
 

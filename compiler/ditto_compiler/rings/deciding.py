@@ -27,12 +27,14 @@ from ditto_compiler.ops.scales import (
 from ditto_compiler.rings.numbers import (
     Number,
     Numbers,
+    balancing_bits,
     factors,
     is_continuous,
     magnitude,
     multiplications,
     needed_bits,
     product_readers,
+    summing_bits,
 )
 
 FEW = 1 << 11
@@ -85,6 +87,8 @@ class Decider:
             self._need(op.operands[0], max(self._chosen_fracs(op.operands[0]), default=0))
         if self._known.effect(op) is None and is_approximated(op):
             self._read_whole(op)
+        if self._known.effect(op) is Effect.PRODUCT and op.results[0] in self._numbers:
+            self._need_digits(op)
         for result in op.results:
             number = self._numbers.get(result)
             if number is None:
@@ -99,6 +103,16 @@ class Decider:
             if self._known.effect(op) in (Effect.LOCAL, Effect.SELECT):
                 for operand in op.operands:
                     self._need(operand, number.needed)
+                    self._quieten(operand, number.quiet)
+
+    def _need_digits(self, op: ir.Operation) -> None:
+        """Asks for the digits of factors that have more than their largest numbers tell."""
+        for value, bits in zip(factors(op), balancing_bits(op, self._numbers), strict=True):
+            if not self._known.is_whole(value):
+                self._need(value, bits)
+                self._quieten(value, bits)
+        for value, bits in zip(factors(op), summing_bits(op, self._numbers), strict=True):
+            self._need(value, bits)
 
     def _read_whole(self, op: ir.Operation) -> None:
         """The engine's functions are right for arguments with all the bits that they read."""
@@ -124,6 +138,11 @@ class Decider:
         number = self._numbers.get(value)
         if number is not None:
             number.needed = max(number.needed, bits)
+
+    def _quieten(self, value: ir.Value, bits: int) -> None:
+        number = self._numbers.get(value)
+        if number is not None:
+            number.quiet = max(number.quiet, bits)
 
     def _worth(self, user: ir.Operation, value: ir.Value) -> int:
         """The most fraction bits of `value` that `user` reads."""
@@ -215,10 +234,15 @@ class Decider:
     def _product_scales(self, op: ir.Operation, made: int) -> tuple[int, int] | None:
         """Fraction bits of a product's operands, so that the exact product fits; None if there are none."""
         values = factors(op)
-        for room in dict.fromkeys((self._room(op), WIDEST)):
+        quiet = summing_bits(op, self._numbers)
+        # At last as exact as it can be had: ditto-check-digits says what that is worth.
+        for room, kept in dict.fromkeys(((self._room(op), quiet), (WIDEST, quiet), (WIDEST, (0, 0)))):
             fracs = [self._known.operand_frac(value) for value in values]
             home = self._numbers[op.results[0]].home
-            least = [self._known.least_frac(value, home.frac) for value in values]
+            least = [
+                self._known.least_frac(value, home.frac, bits)
+                for value, bits in zip(values, kept, strict=True)
+            ]
             if 0 in fracs:
                 # Bits that a whole number does not lift into the result are dropped before.
                 lifts = [max(0, magnitude(self._numbers[value].bound)) for value in reversed(values)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ditto_compiler.analyses.ranges import RangeAnalysis
@@ -24,7 +24,7 @@ from ditto_compiler.ir import (
     ops_of,
     set_encoding,
 )
-from ditto_compiler.op_attributes import dot_dimensions, shape_of
+from ditto_compiler.op_attributes import shape_of, terms_of
 from ditto_compiler.ops import OPS, is_layout
 from ditto_compiler.ops.scales import (
     dyadic_bits,
@@ -51,6 +51,7 @@ class Number:
         wanted: integer bits that its most demanding use needs.
         is_known: whether its magnitude is, so that it may do with fewer fraction bits than the policy says.
         needed: fraction bits that it has at least, whatever its magnitude.
+        quiet: the same of what it is computed from: its own say nothing if its operands' are cut off.
         spare: integer bits that its ring is to have beyond `least`; None where that is still to be decided.
     """
 
@@ -62,8 +63,15 @@ class Number:
     is_known: bool
     wanted: int = 0
     needed: int = 0
+    quiet: int = 0
     spare: int | None = None
 
+
+PRODUCT_BITS = 8
+"""Significant bits of a product of two numbers, of which one is small where the other is large."""
+
+CANCELLED_BITS = 3
+"""By so many fewer does what a sum of products is made of: its roundings partly cancel."""
 
 ROUNDING = 2.0**-10
 """By how much, relatively, a value may exceed how large it gets."""
@@ -157,12 +165,16 @@ class Numbers:
         worth = self.limits.significant_bits - 2 - magnitude(number.bound)
         return max(0, min(dyadic_bits(value, WIDEST), worth))
 
-    def least_frac(self, value: ir.Value, in_engine: int) -> int:
+    def least_frac(self, value: ir.Value, in_engine: int, quiet: int) -> int:
         """Fraction bits that a product's operand keeps at least; as in the engine if it may be large."""
         number, frac = self.of[value], self.operand_frac(value)
         if not number.is_known:
             return min(frac, number.home.frac, in_engine)
-        return min(frac, max(0, self.limits.least_bits - magnitude(number.bound)))
+        return min(frac, max(0, quiet, self.limits.least_bits - magnitude(number.bound)))
+
+    def is_whole(self, value: ir.Value) -> bool:
+        """Whether a number has no fraction, so that none of it is ever rounded."""
+        return value in self._whole
 
     def moves(self, op: ir.Operation) -> bool:
         """Whether the elements of the result are elements of operands, and who is which is public."""
@@ -345,7 +357,7 @@ class Numbers:
                 possible = min(known) * self.of[op.operands[0 if known[1] < math.inf else 1]].bound
                 room = 2.0 ** (WIDEST - 2 - sum(self.operand_frac(v) for v in factors(op)))
                 bound = min(possible, max(bound, room))
-            room = 2.0 ** (WIDEST - 2 - sum(self.least_frac(v, home.frac) for v in factors(op)))
+            room = 2.0 ** (WIDEST - 2 - sum(self.least_frac(v, home.frac, 0) for v in factors(op)))
             return min(whole, bound, room)
         bounds = [self.of[v].bound for v in op.operands if v in self.of]
         if op.name in ("stablehlo.add", "stablehlo.subtract"):
@@ -365,6 +377,35 @@ def needed_bits(op: ir.Operation) -> int:
     if names.RELATIVE not in op.attributes or low is None or error is None or low <= 0:
         return 0
     return max(0, 2 - math.floor(math.log2(low * error)))
+
+
+def balancing_bits(op: ir.Operation, numbers: Mapping[ir.Value, Number]) -> tuple[int, int]:
+    """Fraction bits of two factors that keep the digits of a product smaller than theirs would be.
+
+    Where one factor is large the other is small, so both need digits where their largest numbers have none:
+    in x / norm(x), small rows are multiplied by the inverses of small norms. What rounding takes from one
+    factor, the other makes larger by its own largest number.
+    """
+    if op.name != "stablehlo.multiply" or len(op.operands) != 2 or op.operands[0] == op.operands[1]:
+        return 0, 0
+    result, left, right = (numbers[value] for value in (op.results[0], *op.operands))
+    if not (result.is_known and left.is_known and right.is_known) or result.spare is not None:
+        return 0, 0
+    size = magnitude(result.bound)
+    return PRODUCT_BITS + magnitude(right.bound) - size, PRODUCT_BITS + magnitude(left.bound) - size
+
+
+def summing_bits(op: ir.Operation, numbers: Mapping[ir.Value, Number]) -> tuple[int, int]:
+    """Fraction bits of the factors of a matrix product that keep its result as quiet as it is to be."""
+    result = numbers[op.results[0]]
+    left, right = (numbers[value] for value in factors(op))
+    quiet = result.quiet - CANCELLED_BITS
+    known = left.is_known and right.is_known and result.spare is None
+    if quiet <= 0 or not known or not multiplications(op):
+        return 0, 0
+    # Roundings add up like the steps of a random walk.
+    bits = quiet + math.ceil(math.log2(terms_of(op)) / 2)
+    return bits + magnitude(right.bound), bits + magnitude(left.bound)
 
 
 def factors(op: ir.Operation) -> tuple[ir.Value, ir.Value]:
@@ -399,9 +440,7 @@ def product_readers(value: ir.Value) -> list[tuple[ir.Operation, int]] | None:
 def multiplications(op: ir.Operation) -> int:
     """Of a matrix product or convolution; 0 for one element by element."""
     if op.name in ("stablehlo.dot", "stablehlo.dot_general"):
-        contracted = dot_dimensions(op).left_contracted
-        shape = shape_of(op.operands[0])
-        return numel(op.results[0]) * math.prod(shape[axis] for axis in contracted)
+        return numel(op.results[0]) * terms_of(op)
     if op.name == "stablehlo.convolution":
         return numel(op.results[0]) * numel(op.operands[1])
     return 0

@@ -297,7 +297,7 @@ def _no_tls(error: OSError, address: Address) -> tuple[str, str]:
             f"{address} does not speak TLS",
             "look which program has that port, or correct the address in the hosts file",
         )
-    if isinstance(error, (ssl.SSLEOFError, ConnectionError)):
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
         return (
             f"{address} ended the connection within the handshake",
             "look which program has that port; a server with too many connections does that, too",
