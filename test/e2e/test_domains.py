@@ -319,8 +319,8 @@ def test_masks_hide_under_every_preset(cluster: ditto.LocalCluster, policy: str,
     for one in found:
         one = one.astype(np.float64)
         np.testing.assert_allclose(one, expected, atol=SOFTMAX_ERROR.get(policy, 1e-4) + rough, rtol=0)
-        # The smallest weight of `narrow` is 2^-14.
-        assert np.abs(one[~MASK]).max() <= rough / 2 + 2.0**-13
+        # The smallest weight of `narrow` is 2^-14; rounding on shares adds a unit of it, and two of 2^-18.
+        assert np.abs(one[~MASK]).max() <= rough / 2 + 2.0**-13 + 2.0**-17
 
 
 def layer_norm(x: Any) -> Any:
