@@ -7,6 +7,7 @@ looks through:
   the root's shape (a `View`), so a row statistic and its use are compared dimension by dimension, and
   a statistic of one axis that is spread along another does not match;
 - ops that change nothing: a conversion to the same type, `x + 0`, a selection by a constant;
+- conversions between float types, which JAX writes around each sum in half precision;
 - the order and grouping of products and sums, negation, and scaling by constants (`Product`, `Sum`).
 
 Matching backtracks: `match` gives every way in which a pattern fits, lazily. The variables of a pattern are
@@ -24,7 +25,7 @@ from typing import NamedTuple
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import defining_op, element_type, ir
 from ditto_compiler.op_attributes import shape_of
-from ditto_compiler.structure import IDENTITIES, constant, reducer
+from ditto_compiler.structure import IDENTITIES, constant, is_float, reducer
 
 TOLERANCE: dict[str, float] = {"f64": 2e-4, "f32": 2e-4, "f16": 2e-3, "bf16": 1e-2}
 """How much a constant may differ, relatively: front ends round them to four digits, and to the dtype."""
@@ -96,7 +97,7 @@ class View:
             if [old[at] for at in olds] != [new[at] for at in news]:
                 return None
             return self._through(op.operands[0], dict(zip(news, olds, strict=True)))
-        if op.name in names.CASTS:
+        if op.name in names.CASTS or is_float_conversion(op):
             return replace(self, value=op.operands[0])
         same = unchanged_operand(op)
         return None if same is None else replace(self, value=op.operands[same])
@@ -104,6 +105,11 @@ class View:
     def _through(self, inner: ir.Value, source: dict[int, int]) -> View:
         dims = tuple(None if dim is None else source.get(dim) for dim in self.dims)
         return replace(self, value=inner, dims=dims)
+
+
+def is_float_conversion(op: ir.Operation) -> bool:
+    """Whether `op` converts one float type to another: the same numbers, but for how they are rounded."""
+    return op.name == "stablehlo.convert" and is_float(op.operands[0]) and is_float(op.results[0])
 
 
 def unchanged_operand(op: ir.Operation) -> int | None:

@@ -129,6 +129,9 @@ CAPTURES: dict[str, Capture] = {
         gone="stablehlo.exponential stablehlo.divide",
     ),
     "softmax": plain("jax.nn.softmax", jax.nn.softmax, CUBE, **SOFTMAX),
+    "softmax_bf16": plain(
+        "jax.nn.softmax in bf16, summed in f32", jax.nn.softmax, array(2, 8, dtype=jnp.bfloat16), **SOFTMAX
+    ),
     "softmax_middle_axis": plain(
         "jax.nn.softmax over axis 1", partial(jax.nn.softmax, axis=1), CUBE, **SOFTMAX
     ),
@@ -147,6 +150,12 @@ CAPTURES: dict[str, Capture] = {
         **LOG_SOFTMAX,
     ),
     "standardize": plain("jax.nn.standardize", jax.nn.standardize, X, **LAYER_NORM),
+    "standardize_bf16": plain(
+        "jax.nn.standardize in bf16, its means in f32",
+        jax.nn.standardize,
+        array(2, 8, dtype=jnp.bfloat16),
+        **LAYER_NORM,
+    ),
     "variance": plain(
         "(x - mean) / sqrt(var + eps) by jnp.mean and jnp.var",
         lambda x: (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-5),

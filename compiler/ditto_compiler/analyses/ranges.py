@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.intervals import INFINITE, Interval, Range, join
-from ditto_compiler.ir import defining_op, func, functions_beside, ir, ops_of
+from ditto_compiler.ir import defining_op, element_type, func, functions_beside, ir, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.ops.base import anything, fitted
 from ditto_compiler.structure import is_float
@@ -29,6 +29,9 @@ from ditto_compiler.supported import op_problem, type_problem
 
 TOLERANCE = 1e-3
 """By how much, relatively, rounding may take a measurement out of what is proved."""
+
+_HALF_TOLERANCE: dict[str, float] = {"f16": 4e-3, "bf16": 1.6e-2}
+"""The same where a program calculates in half precision: eight of its rounding errors, 2^-11 and 2^-9."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class RangeAnalysis:
         self._entry = entry
         self._ranges: dict[ir.Value, Range] = {}
         self._shared: dict[ir.Type, bool] = {}
+        self._tolerance = TOLERANCE
         self._functions = {f.name.value: f for f in functions_beside(entry)}
         self._calling: list[str] = [entry.name.value]
         arguments = [
@@ -116,6 +120,8 @@ class RangeAnalysis:
     def _sharpened(self, op: ir.Operation, value: ir.Value, proved: Range, known: Known) -> Range:
         """What proof, stated bound and measurement know together of a value that `op` makes."""
         found = proved
+        # What was rounded coarsely before goes on into wider dtypes.
+        self._tolerance = max(self._tolerance, _HALF_TOLERANCE.get(element_type(value), 0.0))
         if known.bound is not None:
             bound = known.bound if is_float(value) else math.floor(known.bound)
             low, high = max(found.low, -bound), min(found.high, bound)
@@ -126,7 +132,7 @@ class RangeAnalysis:
                 found = found.numbers(-bound, bound)
         if known.measured is not None:
             low, high = known.measured
-            slack = TOLERANCE * max(-low, high, high - low) + 1e-6
+            slack = self._tolerance * max(-low, high, high - low) + 1e-6
             # Both ends have been seen, up to rounding.
             if found.has_numbers and not (found.low - slack <= low and high <= found.high + slack):
                 self.contradictions.append(Contradiction(op, found, Range(low, high)))

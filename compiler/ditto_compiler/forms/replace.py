@@ -14,10 +14,10 @@ from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.norm import Normalized
 from ditto_compiler.forms.softmax import Rows
 from ditto_compiler.forms.table import Form
-from ditto_compiler.ir import erase_unused, ir, numel
-from ditto_compiler.matcher import View
+from ditto_compiler.ir import defining_op, element_type, erase_unused, ir, numel
+from ditto_compiler.matcher import View, is_float_conversion
 from ditto_compiler.recognizers import Found
-from ditto_compiler.structure import constant, constant_numbers, constant_through_layout
+from ditto_compiler.structure import constant, constant_numbers, constant_through_layout, is_float
 
 Results = list[Tensor]
 
@@ -57,7 +57,21 @@ class Replacer:
         return self._new.get(value, value)
 
     def _tensor(self, builder: Builder, found: Found, name: str) -> Tensor:
-        return builder.tensor(self.current(found.value(name)))
+        return self._like_root(builder, found, found.value(name))
+
+    def _like_root(self, builder: Builder, found: Found, value: ir.Value) -> Tensor:
+        """An input of the function; numbers in the dtype of its result."""
+        value = self.current(value)
+        root = found.root.results[0]
+        if not is_float(value) or not is_float(root):
+            return builder.tensor(value)
+        op = defining_op(value)
+        # Pattern: convert(convert(x: bf16) : f32) : bf16 -> x
+        if op is not None and is_float_conversion(op) and element_type(value) != element_type(root):
+            inner = self.current(op.operands[0])
+            if element_type(inner) == element_type(root):
+                return builder.tensor(inner)
+        return builder.tensor(value).converted(ir.RankedTensorType(root.type).element_type)
 
     def _elementwise(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         return [form.build(self._tensor(builder, found, "x"))]
@@ -65,10 +79,10 @@ class Replacer:
     def _softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         x = found.match.views["x"]
         rows = Rows(
-            builder.tensor(self.current(x.source)),
+            self._like_root(builder, found, x.source),
             found.match.axes or (),
             self._tensor(builder, found, "mask") if "mask" in found.match.views else None,
-            self._bare(builder, x),
+            self._bare(builder, found, x),
         )
         return [form.build(rows, EXPONENTIALS[exp or form.exp or "engine"])]
 
@@ -91,7 +105,7 @@ class Replacer:
 
     def _division(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         y = found.match.views["y"]
-        inverse = form.build(self._small(builder, y))
+        inverse = form.build(self._small(builder, found, y))
         return [self._tensor(builder, found, "x") * self._spread(inverse, y)]
 
     def _argmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
@@ -110,9 +124,9 @@ class Replacer:
         rows: Tensor = form.build(table, ids.reshaped((math.prod(ids.shape),)))
         return [rows.reshaped(ir.RankedTensorType(found.root.results[0].type).shape)]
 
-    def _small(self, builder: Builder, view: View) -> Tensor:
+    def _small(self, builder: Builder, found: Found, view: View) -> Tensor:
         """What a view repeats, without dimensions of extent 1."""
-        value = builder.tensor(self.current(view.value))
+        value = self._like_root(builder, found, view.value)
         shape = [extent for extent in value.shape if extent != 1]
         return value if list(value.shape) == shape else value.reshaped(shape)
 
@@ -122,7 +136,7 @@ class Replacer:
         places = [view.dims.index(dim) for dim in kept]
         return small.spread(view.shape, places)
 
-    def _bare(self, builder: Builder, x: View) -> Callable[[], tuple[Tensor, Tensor]] | None:
+    def _bare(self, builder: Builder, found: Found, x: View) -> Callable[[], tuple[Tensor, Tensor]] | None:
         """Scores without the mask in them, and where it leaves them visible; None if there is no mask.
 
         Pattern: x + m, m smaller or a table with huge numbers; select(mask, x, -huge)
@@ -132,25 +146,27 @@ class Replacer:
         if x.op.name == "stablehlo.add":
             for index in range(2):
                 if _is_mask(x.operand(index), x):
-                    return partial(self._without_sum, builder, x.operand(1 - index), x.operand(index))
+                    scores, mask = x.operand(1 - index), x.operand(index)
+                    return partial(self._without_sum, builder, found, scores, mask)
         if x.op.name == "stablehlo.select":
             for index in (1, 2):
                 number = constant(x.operand(index).value)
                 if number is not None and number <= VISIBLE:
-                    return partial(self._without_choice, builder, x, index)
+                    return partial(self._without_choice, builder, found, x, index)
         return None
 
-    def _without_sum(self, builder: Builder, x: View, mask: View) -> tuple[Tensor, Tensor]:
-        added = self._small(builder, mask)
+    def _without_sum(self, builder: Builder, found: Found, x: View, mask: View) -> tuple[Tensor, Tensor]:
+        added = self._small(builder, found, mask)
         visible = added > VISIBLE
         # What a mask adds to scores that it leaves visible counts, and its huge numbers go nowhere.
         bias = added.larger(VISIBLE).where(visible)
-        scores = self._spread(self._small(builder, x), x) + self._spread(bias, mask)
+        scores = self._spread(self._small(builder, found, x), x) + self._spread(bias, mask)
         return scores, self._spread(visible, mask)
 
-    def _without_choice(self, builder: Builder, x: View, hidden: int) -> tuple[Tensor, Tensor]:
+    def _without_choice(self, builder: Builder, found: Found, x: View, hidden: int) -> tuple[Tensor, Tensor]:
         predicate, scores = (
-            self._spread(self._small(builder, view), view) for view in (x.operand(0), x.operand(3 - hidden))
+            self._spread(self._small(builder, found, view), view)
+            for view in (x.operand(0), x.operand(3 - hidden))
         )
         return scores, predicate if hidden == 2 else predicate.inverted()
 
