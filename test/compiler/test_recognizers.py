@@ -171,6 +171,14 @@ SPELLINGS: dict[str, list[tuple[Callable[..., Any], tuple[Any, ...]]]] = {
         (lambda x, y: x / y, (X, X[0])),
         (lambda x, y: x / y, (X, X[0, 0])),
     ],
+    "adaptive_step": [
+        (lambda x, v: x / (jnp.sqrt(v) + 1e-8), (X, X)),
+        (lambda x, v: x / (jnp.sqrt(v + 1e-12) + 1e-3), (X, X)),
+        (lambda x, v: x / jnp.sqrt(v + 1e-6), (X, X)),
+        (lambda x, v: x * lax.rsqrt(v + 1e-6), (X, X)),
+        (lambda x, v: 0.1 * x * lax.rsqrt(1e-6 + v), (X, X)),
+        (lambda x: x / (jnp.sqrt(x * x) + 1e-8), (X,)),
+    ],
     "argmax": [(lambda x: jnp.argmax(x, 0), (X,))],
     "argmin": [(lambda x: jnp.argmin(x, 1), (X,))],
     "embedding": [
@@ -255,6 +263,15 @@ NEAR_MISSES: dict[str, list[tuple[Callable[..., Any], tuple[Any, ...]]]] = {
         (lambda x: x / 7.0, (X,)),
         (lambda x: x / np.arange(1, 9, dtype=np.float32), (X,)),
         (lambda x, y: x * y[0], (X, X)),
+    ],
+    "adaptive_step": [
+        (lambda x, v: x / jnp.sqrt(v), (X, X)),
+        (lambda x, v: x / (jnp.sqrt(v) + 0.1), (X, X)),
+        (lambda x, v: x / (jnp.sqrt(v) - 1e-8), (X, X)),
+        (lambda x, v: x / (v + 1e-8), (X, X)),
+        (lambda x, v: x / (jnp.sqrt(v) + 1e-8), (X, X[0])),
+        (lambda x: x / (jnp.sqrt((x * x).sum(-1, keepdims=True)) + 1e-8), (X,)),
+        (lambda x, v: (jnp.sqrt(v) + 1e-8) / x, (X, X)),
     ],
     "argmax": [
         (lambda x: x.max(-1), (X,)),

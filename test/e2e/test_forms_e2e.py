@@ -30,7 +30,7 @@ def inputs_of(function: str) -> list[np.ndarray]:
             # No ties, also with 10 fraction bits.
             rows = np.tile(np.arange(shape[1], dtype=np.float32) / 16 - 4, (shape[0], 1))
             arrays.append(rng.permuted(rows, axis=1))
-        elif function in ("division", "embedding"):
+        elif function in ("division", "embedding", "adaptive_step"):
             arrays.append((np.round(rng.uniform(0.5, 4.0, shape) * 16) / 16).astype(np.float32))
         elif len(shape) == 1:
             arrays.append(np.linspace(-20.0, 20.0, *shape, dtype=np.float32))

@@ -1,6 +1,7 @@
 // RUN: ditto-opt %s --split-input-file --ditto-approximate='gelu=quad silu=quartic tanh=cubic logistic=sextic softmax=ditto layer-norm=rsqrt division=reciprocal argmax=tournament embedding=one-hot' | filecheck %s
 // RUN: ditto-opt %s --split-input-file --ditto-approximate='softmax=narrow exp=taylor4 embedding=digits' | filecheck %s --check-prefix=NARROW
 // RUN: ditto-opt %s --split-input-file --ditto-approximate='policy=%S/Inputs/forms.toml' | filecheck %s --check-prefix=SCOPES
+// RUN: ditto-opt %s --split-input-file --ditto-approximate='adaptive-step=wide' | filecheck %s --check-prefix=STEP
 
 // x/2 (1 + erf(x/sqrt 2)) -> ((x + 1)^2 + 3) / 8
 // CHECK-LABEL: func.func @gelu(
@@ -210,4 +211,30 @@ func.func @scopes(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4x
   %1 = stablehlo.tanh %x : tensor<4xf32> loc("jit(f)/layer1/tanh")
   %2 = stablehlo.tanh %x : tensor<4xf32> loc("jit(f)/layer2/tanh")
   return %0, %1, %2 : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
+}
+
+// -----
+
+// A step of Adam: what adds up to its moments is in ring 128, the square of the gradient too, but not the gradient.
+// STEP-LABEL: func.func @adaptive_step(
+// STEP-NEXT:    %[[G:.*]] = stablehlo.multiply %arg0, %arg1 : tensor<4xf32>
+// STEP:         stablehlo.multiply %[[G]], %[[G]] {ditto.frac = 50 : i32, ditto.ring = 128 : i32}
+// STEP:         %[[V:.*]] = stablehlo.add %{{.*}} {ditto.frac = 50 : i32, ditto.ring = 128 : i32}
+// STEP:         %[[LEAST:.*]] = stablehlo.constant dense<9.09494702E-13>
+// STEP:         %[[SUM:.*]] = stablehlo.add %[[V]], %[[LEAST]] {ditto.frac = 50 : i32, ditto.ring = 128 : i32}
+// STEP:         stablehlo.sqrt %[[SUM]] {ditto.frac = 50 : i32, ditto.ring = 128 : i32}
+// STEP:         stablehlo.divide %[[G]], %{{.*}} {ditto.frac = 50 : i32, ditto.ring = 128 : i32}
+func.func @adaptive_step(%x: tensor<4xf32>, %v: tensor<4xf32>) -> tensor<4xf32> {
+  %g = stablehlo.multiply %x, %v : tensor<4xf32>
+  %decay = stablehlo.constant dense<0.999> : tensor<4xf32>
+  %rest = stablehlo.constant dense<0.001> : tensor<4xf32>
+  %eps = stablehlo.constant dense<1.0e-8> : tensor<4xf32>
+  %0 = stablehlo.multiply %g, %g : tensor<4xf32>
+  %1 = stablehlo.multiply %rest, %0 : tensor<4xf32>
+  %2 = stablehlo.multiply %decay, %v : tensor<4xf32>
+  %3 = stablehlo.add %1, %2 : tensor<4xf32>
+  %4 = stablehlo.sqrt %3 : tensor<4xf32>
+  %5 = stablehlo.add %4, %eps : tensor<4xf32>
+  %6 = stablehlo.divide %g, %5 : tensor<4xf32>
+  return %6 : tensor<4xf32>
 }

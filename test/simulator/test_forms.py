@@ -43,6 +43,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "argmax": lambda x: jnp.argmax(x, -1),
     "argmin": lambda x: jnp.argmin(x, -1),
     "embedding": lambda x: jnp.take(x, IDS, axis=0, mode="clip"),
+    "adaptive_step": lambda x: x / (jnp.sqrt(x * x) + 1e-3),
     "division": lambda x: x / (jnp.abs(x).sum(-1, keepdims=True) + 1),
 }
 DTYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f64": np.float64}

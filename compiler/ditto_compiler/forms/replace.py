@@ -8,7 +8,9 @@ from functools import partial
 
 import numpy as np
 
+from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import numpy_dtype
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.norm import Normalized
@@ -105,8 +107,18 @@ class Replacer:
 
     def _division(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         y = found.match.views["y"]
-        inverse = form.build(self._small(builder, found, y))
-        return [self._tensor(builder, found, "x") * self._spread(inverse, y)]
+        pin = _pinned(found.root)
+        with builder.pinned(pin):
+            small = self._small(builder, found, y)
+            # A one-shot function has a ring of its own.
+            inverse = form.build(small) if pin is None else small.reciprocal()
+            return [self._tensor(builder, found, "x") * self._spread(inverse, y)]
+
+    def _adaptive_step(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
+        numbers = found.match.numbers
+        x, v = (self._tensor(builder, found, name) for name in "xv")
+        eps, root, gain = (numbers.get(name, default) for name, default in _STEP_NUMBERS)
+        return [form.build(x, v, eps, root, gain)]
 
     def _argmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         (axis,) = found.match.axes or (0,)
@@ -171,6 +183,12 @@ class Replacer:
         return scores, predicate if hidden == 2 else predicate.inverted()
 
 
+def _pinned(op: ir.Operation) -> Fxp | None:
+    """The encoding that an op's result must have, if it is fixed."""
+    ring, frac = names.get_int(op, names.RING), names.get_int(op, names.FRAC)
+    return None if ring is None or frac is None else Fxp(ring, frac)
+
+
 def _is_mask(part: View, x: View) -> bool:
     """Whether what is added to scores hides some, or can be told from them by having fewer elements."""
     if constant(part.value) is not None:
@@ -181,6 +199,8 @@ def _is_mask(part: View, x: View) -> bool:
     )
 
 
+_STEP_NUMBERS = (("eps", 0.0), ("root", 0.0), ("gain", 1.0))
+
 _WRITERS: dict[str, Callable[[Replacer, Builder, Found, Form, str], Results]] = {
     **{name: Replacer._elementwise for name in ("gelu", "silu", "tanh", "logistic")},
     "softmax": Replacer._softmax,
@@ -188,6 +208,7 @@ _WRITERS: dict[str, Callable[[Replacer, Builder, Found, Form, str], Results]] = 
     "layer_norm": Replacer._norm,
     "rms_norm": Replacer._norm,
     "division": Replacer._division,
+    "adaptive_step": Replacer._adaptive_step,
     "argmax": Replacer._argmax,
     "argmin": Replacer._argmax,
     "embedding": Replacer._embedding,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ditto_compiler.forms import activations, argmax, embedding, norm, octaves, softmax
+from ditto_compiler.forms import activations, argmax, embedding, moments, norm, octaves, softmax
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.exponential import EXPONENTIALS
 from ditto_compiler.forms.sources import DITTO, MPCFORMER, OURS, PUMA, SPU
@@ -25,6 +25,7 @@ SPREAD = "variance < 2^17"
 OCTAVES = "2^-17 <= variance < 2^17"
 IDS = "any ids"
 KNOWN = "known ranges"
+MOMENTS = "gradients from 2^-17 to 2^12"
 ONESHOT = "oneshot"
 """The form that runs beside the engine, where the policy allows it."""
 
@@ -150,6 +151,9 @@ FORMS: dict[str, dict[str, Form]] = {
     "division": _by_name(
         Form("reciprocal", "x (1/y), 1/y once per row", PUMA, "y ≠ 0", 0.0, Tensor.reciprocal),
         _oneshot("the same, 1/y one-shot", 0.001, octaves.oneshot_reciprocal, "reciprocal"),
+    ),
+    "adaptive_step": _by_name(
+        Form("wide", "x / (sqrt(v + 2⁻⁴⁰) + eps), ring 128", OURS, MOMENTS, 0.0, moments.adaptive_step),
     ),
 }
 """By function, then by name."""

@@ -9,12 +9,14 @@ from ditto_compiler import building
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.encoding import Fxp
+from ditto_compiler.forms.moments import pin_moments
 from ditto_compiler.forms.replace import Replacer
 from ditto_compiler.forms.table import COLLECTED, EXACT, FORM_NAMES, FORMS
-from ditto_compiler.ir import func, functions, ir, nested_ops
+from ditto_compiler.ir import element_type, func, functions, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, policy_for
+from ditto_compiler.policy import FormRule, Policy, PolicyError, features_of, form_of, policy_for
 from ditto_compiler.private_functions import referred_to
 from ditto_compiler.recognizers import COSTLY, Found, recognize
 from ditto_compiler.recognizers.embedding import filled_lookup
@@ -78,6 +80,8 @@ class DittoApproximate(Pass):
     """exact, rsqrt, wide, octaves, oneshot."""
     division: str = ""
     """Division by a value that is repeated along an axis: exact, reciprocal, oneshot."""
+    adaptive_step: str = ""
+    """The step of Adam and its kin, x / (sqrt(v) + eps): exact, wide."""
     argmax: str = ""
     """exact, tournament."""
     argmin: str = ""
@@ -107,11 +111,16 @@ class DittoApproximate(Pass):
         found = [one for one in every if visibility.is_secret(_what_costs(one))]
         replacer = Replacer()
         kept: list[Found] = []
-        for one in found:
+        forms = [form_of(rules, one.function, source_location(one.root.location).scope) for one in found]
+        for one, name in zip(found, forms, strict=True):
+            if one.function == "adaptive_step" and name != EXACT:
+                pin_moments(one.value("x"), one.value("v"))
+        for one, name in zip(found, forms, strict=True):
             scope = source_location(one.root.location).scope
-            name = form_of(rules, one.function, scope)
             if name == EXACT:
                 kept.append(one)
+                if one.function == "adaptive_step" and policy is not None:
+                    self._warn_of_steps(one.root, policy)
                 continue
             form = FORMS[one.function][name]
             if engine_alone and form.engine is not None:
@@ -134,6 +143,19 @@ class DittoApproximate(Pass):
             errors.add(module.operation, str(error))
             return ()
 
+    def _warn_of_steps(self, root: ir.Operation, policy: Policy) -> None:
+        frac = policy.choose(features_of(root)).frac
+        encoding = policy.dtypes[element_type(root.results[0])]
+        if frac is None and isinstance(encoding, Fxp):
+            frac = encoding.frac
+        if frac is not None and frac < FINE_ENOUGH:
+            self.note(
+                "warning",
+                root,
+                f"the square of a number below 2^-{frac // 2} is nothing in steps of 2^-{frac}, and a "
+                "quotient by its root is any number: choose the form 'wide' of adaptive_step, or ring 128",
+            )
+
     def _remark(
         self,
         function: func.FuncOp,
@@ -151,6 +173,10 @@ class DittoApproximate(Pass):
             if op in holders:
                 reason = f"it belongs to {holders[op]}, whose form is exact"
             self.note("remark", op, f"stays exact: {reason}")
+
+
+FINE_ENOUGH = 40
+"""Fraction bits with which quotients by roots of squares are right where numbers are above 2^-18."""
 
 
 def _fill_with_zeros(root: ir.Operation) -> None:

@@ -10,7 +10,7 @@ from ditto_compiler.analyses.headroom import Headroom
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dialect.cast_ops import insert_cast_after, insert_casts
-from ditto_compiler.encoding import Fxp
+from ditto_compiler.encoding import RINGS, Fxp
 from ditto_compiler.ir import encoding_of, ir, ops_of, set_encoding
 from ditto_compiler.ops.scales import dyadic_bits, is_free, is_product
 from ditto_compiler.pass_base import Pass
@@ -29,7 +29,8 @@ class DittoAssignFractions(Pass):
 
     A constant that is a small multiple of a power of two gets just the bits it needs, none for an
     integer; multiplying by 1/8 is then a change of fraction, without a rescale. One of different numbers,
-    a table, keeps the policy's bits at least: its largest number says nothing of its smallest.
+    a table, keeps the policy's bits at least: its largest number says nothing of its smallest. So does what
+    is in ring 128.
 
     Magnitudes come from the attribute `ditto.max_abs` and from range analysis. Where neither knows, a product
     is assumed to be as small as the policy's own scale asks of the engine: under 2^(ring - 2 - 2 * frac).
@@ -79,7 +80,8 @@ class DittoAssignFractions(Pass):
             budget = headroom.product(op, own.frac) - other.frac
             room = min(budget, headroom.value(supplied, own.frac), dyadic_bits(supplied, own.ring))
             frac = self._whole_bytes(room, headroom.ranges.bound(supplied))
-            if _is_table(supplied):
+            if _is_table(supplied) or own.ring == max(RINGS):
+                # Who asks for the widest ring asks for its digits.
                 frac = max(frac, min(room, own.frac))
             if frac < min(self.min_bits, dyadic_bits(supplied, own.ring)):
                 bound = headroom.ranges.bound(op.results[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ditto_compiler.ir import BARE_REGIONS, func, ir, nested_ops
+from ditto_compiler.recognizers.adaptive_step import ADAPTIVE_STEP
 from ditto_compiler.recognizers.argmax import ARGMAX, ARGMIN
 from ditto_compiler.recognizers.base import Finder, Found, Recognizer
 from ditto_compiler.recognizers.division import DIVISION
@@ -31,6 +32,7 @@ RECOGNIZERS: tuple[Finder, ...] = (
     ARGMAX,
     ARGMIN,
     EMBEDDING,
+    ADAPTIVE_STEP,
     # After everything that divides.
     DIVISION,
 )
