@@ -44,7 +44,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "program_file",
         "ir program",
         "diagnostics dialect op_attributes",
-        "calibration pass_base scopes source structure verify_diagnostics xla",
+        "calibration pass_base recurrences scopes source structure verify_diagnostics xla",
         "building cost matcher private_functions spu",
         "beside folds logic quartic_exp",
         "extract ops recognizers report",

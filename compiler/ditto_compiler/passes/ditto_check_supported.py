@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import ml_dtypes
+import numpy as np
+
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
-from ditto_compiler.diagnostics import ErrorCollector
+from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.dtypes import FLOAT_TYPES, numpy_dtype
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import element_type, entry_function, func, functions, ir, nested_ops, numel
+from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.recognizers.embedding import is_lookup
-from ditto_compiler.structure import splat_of
+from ditto_compiler.recurrences import numbers_in
+from ditto_compiler.structure import constant_numbers, splat_of
 from ditto_compiler.supported import function_problems, op_problem, result_problem
 
 
@@ -32,7 +37,8 @@ class DittoCheckSupported(Pass):
       condition is secret, a lookup by a secret index, a grouped convolution, ...);
     - a dtype other than f16, bf16, f32, f64, i1 and 8- to 64-bit integers;
     - a dynamic or unranked shape: the schedule and the bytes sent must not depend on data;
-    - a large float constant: data closed over by the traced function would be public to all parties.
+    - a large float constant: data closed over by the traced function would be public to all parties. Tables
+      that few numbers determine, such as the angles of rotary embeddings, count as so many.
 
     Example:
 
@@ -82,13 +88,25 @@ class DittoCheckSupported(Pass):
                 errors.add(op, reason)
         if op.name == "stablehlo.constant" and element_type(op.results[0]) in FLOAT_TYPES:
             size = numel(op.results[0])
-            if 0 <= self.max_public_constant < size and splat_of(op) is None:
+            if 0 <= self.max_public_constant < min(size, _numbers_in(op)):
+                uses = [use.owner.operation for use in op.results[0].uses]
+                place = source_location(op.location)
                 errors.add(
                     op,
                     f"a constant of {size} floats would be public to all parties: is it a weight that the "
                     "function closes over? Pass it as an argument, or allow constants of this size "
                     "by max-public-constant",
+                    *(((uses[0], "it is used here"),) if uses and place.file is None else ()),
                 )
+
+
+def _numbers_in(op: ir.Operation) -> int:
+    """How many numbers determine a constant."""
+    if splat_of(op) is not None:
+        return 1
+    dtype = numpy_dtype(element_type(op.results[0]))
+    table = np.array(constant_numbers(op), np.float64).reshape(shape_of(op.results[0]))
+    return numbers_in(table, float(ml_dtypes.finfo(dtype).eps))
 
 
 def _described(function: func.FuncOp) -> str:

@@ -20,6 +20,7 @@ from ditto_compiler.ir import (
     numel,
     ops_of,
 )
+from ditto_compiler.op_attributes import index_operands
 from ditto_compiler.ops import is_layout, is_source
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import constant_of_array
@@ -105,8 +106,8 @@ def _users(value: ir.Value) -> list[ir.Operation]:
 
 
 def _computes(op: ir.Operation) -> bool:
-    """Whether there is more to do than to move constants."""
-    return not is_source(op) and not is_layout(op)
+    """Whether there is more to do than to move constants; a lookup in a table takes the part of it."""
+    return not is_source(op) and (not is_layout(op) or bool(index_operands(op)))
 
 
 def _known(entry: func.FuncOp) -> dict[ir.Operation, None]:
