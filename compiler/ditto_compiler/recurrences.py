@@ -21,7 +21,7 @@ MOST_DEVIATION = 1e-3
 """Of a column's largest number: angles of t are rounded by t units of the dtype's precision."""
 
 
-def numbers_in(table: NDArray[np.floating], epsilon: float) -> int:
+def numbers_in(table: NDArray[np.float64], epsilon: float) -> int:
     """How many numbers determine a table: its size, if no recurrence makes its columns, along any axis.
 
     Args:
