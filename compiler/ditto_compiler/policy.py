@@ -232,7 +232,7 @@ class Choice:
 class FormRule:
     """Which forms of non-linear functions to use, everywhere or in some scopes.
 
-    Functions and forms are those of `forms.table.FORM_NAMES`; docs/forms.md describes them.
+    Functions and forms are those of `forms.table.FORM_NAMES`; docs/reference/forms.md describes them.
     """
 
     name: str

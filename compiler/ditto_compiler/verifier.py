@@ -1,6 +1,6 @@
 """The verifier of the ditto dialect: what MLIR would generate for a registered one, and the invariants.
 
-The rules, by number; `docs/attributes.md` is their normative text and lit tests name them.
+The rules, by number; `docs/reference/attributes.md` is their normative text and lit tests name them.
 
 - d1: every `ditto.*` attribute and op is known, stands where it may, and holds a value it may.
 - d2: every tensor encoding is a canonical `#ditto.fxp<..>` or `#ditto.int<..>` that fits the

@@ -1,6 +1,6 @@
 // RUN: ditto-opt %s --split-input-file --verify-diagnostics
 
-// Each function breaks the rule that its name begins with; docs/attributes.md numbers the rules.
+// Each function breaks the rule that its name begins with; docs/reference/attributes.md numbers the rules.
 
 func.func @d1_unknown_attribute(%x: tensor<4xf32>) -> tensor<4xf32> {
   // expected-error @+1 {{[verify] 'stablehlo.add' op: d1: attribute 'ditto.rnig' is unknown; did you mean 'ditto.ring'?}}

@@ -93,7 +93,7 @@ def compile_command(
 def party(hosts: Path, rank: int) -> None:
     """Be one of three parties on hosts of their own, until interrupted.
 
-    HOSTS is a hosts file, see docs/hosts.md.
+    HOSTS is a hosts file, see docs/howto/hosts.md.
     """
     from ditto.runtime.party.serve import serve
 

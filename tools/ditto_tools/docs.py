@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/: `python -m ditto_tools.docs`.
+"""Writes the generated pages of docs/reference/: `python -m ditto_tools.docs`.
 
 passes.md comes from the docstrings of passes and pipelines, forms.md from the table of forms,
 functions.md from the domains of ops.
@@ -38,7 +38,7 @@ line, and what to do.
 
 
 def passes_page() -> str:
-    """The text of docs/passes.md."""
+    """The text of docs/reference/passes.md."""
     sections = [HEADER, "## Pipelines\n"]
     for name, pipeline in PIPELINES.items():
         sections.append(f"### --{name}[=POLICY]\n\n{inspect.cleandoc(pipeline.__doc__ or '')}\n")
@@ -71,7 +71,7 @@ def _pass_section(cls: type[Pass]) -> str:
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    default="docs",
+    default="docs/reference",
     show_default=True,
     help="Where the pages are.",
 )

@@ -1,4 +1,4 @@
-"""docs/forms.md: the table of forms, with what each costs."""
+"""docs/reference/forms.md: the table of forms, with what each costs."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def cost_of(function: str, ring: int, forms: dict[str, str]) -> FormCost | None:
 
 @functools.cache
 def forms_page() -> str:
-    """The text of docs/forms.md."""
+    """The text of docs/reference/forms.md."""
     sections = [HEADER, "## Presets\n", _presets(), COLUMNS]
     for function in FORMS:
         if function == "argmin":

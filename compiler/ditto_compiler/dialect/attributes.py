@@ -85,7 +85,7 @@ BITS, DIVISOR, LIMIT = "bits", "divisor", "limit"
 INTEGER_OPS: tuple[str, ...] = (WRAP, QUOTIENT)
 ONESHOT = "ditto.oneshot"
 """`"ditto.oneshot"(%x) {function = @f, otherwise = @g, error = 1.0e-3 : f64}`: f of each element, or g where
-nothing is known of x; see docs/attributes.md."""
+nothing is known of x; see docs/reference/attributes.md."""
 TERMS, OF = "terms", "of"
 """Of a one-shot function that has been fitted: its integers (see `oneshot/terms.py`), and its name."""
 FUNCTION, OTHERWISE, ERROR, RELATIVE, LOW, HIGH, WORDS, LOOSE = (

@@ -52,7 +52,7 @@ def examine(path: str | Path, rank: int | None = None, timeout: float = 10.0) ->
             raise HostsError(f"there are parties 0 to {PARTIES - 1}, got {rank}")
         hosts = load_hosts(path)
     except HostsError as error:
-        return [failed(HERE, "hosts file", f"{error}", "correct it; docs/hosts.md describes it")]
+        return [failed(HERE, "hosts file", f"{error}", "correct it; docs/howto/hosts.md describes it")]
     findings = [ok(HERE, "hosts file", f"{path}")]
     findings += _own_certificate(hosts, rank)
     if rank is not None:
@@ -182,12 +182,12 @@ def _access(hosts: Hosts) -> Finding:
             HERE,
             "access file",
             "the hosts file has no 'access'",
-            'add access = "access.toml" to it, and write that file; docs/hosts.md describes it',
+            'add access = "access.toml" to it, and write that file; docs/howto/hosts.md describes it',
         )
     try:
         access = load_access(hosts.access)
     except AccessError as error:
-        return failed(HERE, "access file", f"{error}", "correct it; docs/hosts.md describes it")
+        return failed(HERE, "access file", f"{error}", "correct it; docs/howto/hosts.md describes it")
     kept = "deposits end with the process" if access.store is None else f"deposits in '{access.store}'"
     return ok(HERE, "access file", f"'{hosts.access}'; {kept}")
 
