@@ -271,10 +271,10 @@ def bench_transformer(
 
 
 @bench.command("paper")
-@click.option("--table", "number", type=int, required=True, help="1 to 4, see below.")
+@click.option("--table", "number", type=int, required=True, help="1 to 5, see below.")
 @click.option("--models", default="", help="Of the table's models, separated by commas; default: all.")
 @click.option("--policies", default="", help="Presets or files, separated by commas; default: the table's.")
-@click.option("--rounds", default=1, show_default=True, help="Runs over each network, of table 4.")
+@click.option("--rounds", default=1, show_default=True, help="Runs over each network, of tables 4 and 5.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
 def bench_paper(number: int, models: str, policies: str, rounds: int, json_path: Path | None) -> None:
     """What papers on private Transformers report, for our programs.
@@ -283,7 +283,8 @@ def bench_paper(number: int, models: str, policies: str, rounds: int, json_path:
     1  BERT-base and -large on 128 tokens, GPT-2 base and medium on 32: whole models, all presets
     2  BERT-base on 64, 128 and 256 tokens
     3  LLaMA-7B on 4 and 8 tokens, projected from two layers
-    4  one layer of each among three real parties, over lan and wan
+    4  one layer of each of these but LLaMA among three real parties, over lan and wan
+    5  one layer of LLaMA-7B likewise, under ditto
 
     Tables 1 to 3 run nothing: bytes and rounds are counted by the cost model, which is exact, and
     seconds are projected. Behind a number, p is projected and m is measured; all else is counted.

@@ -15,17 +15,16 @@ HEADER = """\
 
 # The papers' tables
 
-PUMA (Dong et al., 2023) and Ditto (Wu et al., ICML 2024) report BERT, GPT-2 and LLaMA-7B, over `lan` (5
-Gbit/s, 0.4 ms) and `wan` (400 Mbit/s, 40 ms). These are our numbers for the same models, each table by
-one command. The tables are numbered here; the papers number theirs in other ways. Weights are random:
-bytes and rounds do not depend on them, but for the ranges that `ditto-engine`, `ditto` and `ditto-quad`
+PUMA (Dong et al., 2023) and Ditto (Wu et al., ICML 2024) report BERT and GPT-2, PUMA also LLaMA-7B. These
+are our numbers for the same models, each table by one command, over the networks of Ditto's code: `lan` has
+5 Gbit/s and 0.4 ms, `wan` 400 Mbit/s and 40 ms. The numbering of the tables is ours. Weights are random: bytes and rounds do not depend on them, but for the ranges that `ditto-engine`, `ditto` and `ditto-quad`
 calibrate, on two random texts.
 
 How each number is known:
 
 - **counted** (no mark): by the cost model from the whole program, with embedding, all layers and head.
-  Bytes, messages and rounds are sums over the three parties. They are exact without a run; table 4 holds
-  them to real runs.
+  Bytes, messages and rounds are sums over the three parties. They are exact without a run; tables 4
+  and 5 are errors if a run sends anything else.
 - **projected** (p): seconds from the cost model, for three hosts with one processor each, over the
   network. For LLaMA-7B also bytes, messages and rounds: counted for one layer and for two, of which each
   further layer costs what the second adds.
