@@ -16,9 +16,10 @@ HEADER = """\
 # The papers' tables
 
 PUMA (Dong et al., 2023) and Ditto (Wu et al., ICML 2024) report BERT and GPT-2, PUMA also LLaMA-7B. These
-are our numbers for the same models, each table by one command, over the networks of Ditto's code: `lan` has
-5 Gbit/s and 0.4 ms, `wan` 400 Mbit/s and 40 ms. The numbering of the tables is ours. Weights are random: bytes and rounds do not depend on them, but for the ranges that `ditto-engine`, `ditto` and `ditto-quad`
-calibrate, on two random texts.
+are our numbers for the same models, each table by one command, over the networks of Ditto's code: `lan`
+has 5 Gbit/s and 0.4 ms, `wan` 400 Mbit/s and 40 ms. The numbering of the tables is ours. Weights are
+random: bytes and rounds do not depend on them, but for the ranges that `ditto-engine`, `ditto` and
+`ditto-quad` calibrate, on two random texts.
 
 How each number is known:
 
