@@ -159,7 +159,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Guard:
-    """What a guarded program's last output, a boolean that all parties reveal to the caller, vouches for.
+    """What a guarded program's last output, a boolean that all parties reveal to the caller, guarantees.
 
     Attributes:
         assumptions: values that were compared with their ranges, as text.

@@ -525,7 +525,7 @@ def _callee_problem(
         return f"must be the symbol of a function, got {value}"
     callee = callees.get(value.value)
     if callee is None or callee.is_external:
-        return f"speaks of @{value.value}, which is no function with a body"
+        return f"speaks of @{value.value}, which is not a function with a body"
     if not is_private(callee):
         return f"speaks of @{value.value}, which must be private"
     inputs, results = list(callee.type.inputs), list(callee.type.results)

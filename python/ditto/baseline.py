@@ -1,6 +1,6 @@
 """Stock SPU as the baseline: its own compiler's program, run by the same parties in the same way.
 
-    program = compile_stock(f, *example_args)                     # SPU as it comes
+    program = compile_stock(f, *example_args)                     # stock SPU
     program = compile_stock(f, *example_args, forms="puma")       # its compiler after Ditto's rewrites
 
 The result is a program of one region in one ring, so a cluster runs it like any other. Its code is what

@@ -529,7 +529,7 @@ func.func private @same(%x: tensor<4xf32>) -> tensor<4xf32> {
 // -----
 
 func.func @d6_functions(%x: tensor<4xf32>) {
-  // expected-error @+1 {{d6: attribute 'function' speaks of @nowhere, which is no function with a body}}
+  // expected-error @+1 {{d6: attribute 'function' speaks of @nowhere, which is not a function with a body}}
   %0 = "ditto.oneshot"(%x) {function = @nowhere, otherwise = @same, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>
   // expected-error @+1 {{d6: attribute 'otherwise' must be the symbol of a function, got None}}
   %1 = "ditto.oneshot"(%x) {function = @same, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>

@@ -16,7 +16,7 @@
 | `ditto.explicit_rescale` | the module         | unit                 | c3 holds: products are exact     |
 | `ditto.low_bits`   | comparisons of integers  | unit                 | reads only their own bits        |
 | `ditto.infinity`   | operations               | f64                  | from here on, numbers are infinite |
-| `ditto.guards`     | the entry function       | strings              | what its last result vouches for |
+| `ditto.guards`     | the entry function       | strings              | what its last result guarantees  |
 | `ditto.beside`     | operations               | unit                 | runs beside the engine, on shares |
 | `ditto.slack`      | reductions, comparisons  | f64                  | how far off their result may be  |
 | `ditto.reach`      | operations               | f64                  | how large a value can get         |

@@ -77,7 +77,7 @@ def plan(
         progress: show what is being done.
 
     Raises:
-        PlanningError: samples or bounds that do not do, or a bound that no plan keeps; says which op adds
+        PlanningError: samples or bounds that do not fit, or a bound that no plan keeps; says which op adds
             most.
         CompileError, TraceError, PolicyError: as for `ditto.compile`.
     """
