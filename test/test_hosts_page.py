@@ -1,4 +1,4 @@
-"""docs/hosts.md is true of the code: its files can be read, its commands exist, its limits are those."""
+"""The page on hosts is true of the code: its files can be read, its commands exist, its limits are those."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from ditto.runtime.transport.hosts import load_hosts
 from ditto_compiler import program_file
 from ditto_tools.cli import cli
 
-PAGE = (Path(__file__).parents[1] / "docs" / "hosts.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "howto" / "hosts.md").read_text()
 HOSTS, ACCESS = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = re.findall(r"(?:^    (?:\w+ \d? ?\$ )?|`)(ditto [a-z].*?)(?:  +#.*)?(?:$|`)", PAGE, re.MULTILINE)
 

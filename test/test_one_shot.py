@@ -213,7 +213,7 @@ def test_functions_that_are_not_elementwise(fn: Any, x: Any, message: str) -> No
 
 
 def test_functions_that_mix_elements() -> None:
-    with pytest.raises(CompileError, match=r"'centred': it is no function of each number alone"):
+    with pytest.raises(CompileError, match=r"'centred': it is not a function of each number alone"):
         ditto.compile(ditto.oneshot(centred), X)
 
 
@@ -317,7 +317,7 @@ def test_two_quad_divides_in_one_go(cluster: ditto.LocalCluster) -> None:
         found = cluster.run(program, scores)
         rest = [0, 1, 2, 3, 5]
         np.testing.assert_allclose(found[rest], expected[rest], atol=2e-3)
-        # A last place of nought times 2^10.
+        # A last place of zero times 2^10.
         assert np.abs(found[4]).max() < 0.1
         assert cluster.stats is not None
         messages[form] = cluster.stats.messages

@@ -1,4 +1,4 @@
-"""docs/wire.md is true of the code: its example, its commands, its limits."""
+"""docs/reference/wire.md is true of the code: its example, its commands, its limits."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from ditto.runtime.party import admission, links, serve, session, tunnel
 from ditto.runtime.transport import wire
 from ditto_compiler import program_file
 
-PAGE = (Path(__file__).parents[1] / "docs" / "wire.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "wire.md").read_text()
 ROWS = re.findall(r"^\| `(\w+)` \|(.*?)\|(.*?)\|", PAGE, re.MULTILINE)
 
 

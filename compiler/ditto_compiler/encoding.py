@@ -117,7 +117,7 @@ class Cast:
     """A move of a secret value between two encodings, as arithmetic on shares.
 
     `source` and `target` are both `Fxp` or both `Int`. Costs are sums over the three parties, per
-    element; the protocols and their proofs are in docs/protocols.md.
+    element; the protocols and their proofs are in docs/explanation/protocols.md.
 
     Raises:
         EncodingError: from the constructor, when no protocol offers the pair.

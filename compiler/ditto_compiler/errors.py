@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class DittoError(Exception):
-    """Something the user can mend; the message says what was found and what to do."""
+    """Something the user can fix; the message says what was found and what to do."""
 
 
 class DittoWarning(UserWarning):

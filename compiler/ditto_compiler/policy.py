@@ -66,7 +66,7 @@ class Rule:
     op: tuple[str, ...] = ()
     """Op names, e.g. `stablehlo.dot_general`."""
     scope: tuple[str, ...] = ()
-    """JAX name stacks: `jax.named_scope`s and function names, e.g. `*/layer0/*`; or just the scopes, e.g.
+    """JAX's name stacks, of `jax.named_scope`s and function names, e.g. `*/layer0/*`; or just scopes, e.g.
     `encoder/layer0/mlp`. One that a program does not have is an error when that is compiled, see
     ditto-check-policy."""
     dtype: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class Rule:
     rank: int | None = None
     """Rank of the first result."""
     reducer: tuple[str, ...] = ()
-    """For reductions: `add`, `maximum`, ...; empty for all other ops."""
+    """What a reduction reduces with, `add`, `maximum`, ...; empty for all other ops."""
     ring: int | str | None = None
     """32, 64, 128, or "operands"."""
     frac: int | None = None
@@ -83,7 +83,7 @@ class Rule:
     """A wider ring for results whose known range does not fit `ring`, or that of their operands; without it
     they are an error."""
     nth: tuple[int, ...] = ()
-    """Beside the engine: which of the ops of a name in a scope, counted from 0."""
+    """Which of the ops of a name in a scope, counted from 0; beside the engine only."""
     count: int | None = None
     """How many ops are counted with `nth`; in a scope with more or fewer, rules with `nth` are left out: a
     plan is of the ops that it was made for."""
@@ -232,7 +232,7 @@ class Choice:
 class FormRule:
     """Which forms of non-linear functions to use, everywhere or in some scopes.
 
-    Functions and forms are those of `forms.table.FORM_NAMES`; docs/forms.md describes them.
+    Functions and forms are those of `forms.table.FORM_NAMES`; docs/reference/forms.md describes them.
     """
 
     name: str

@@ -159,7 +159,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Guard:
-    """What a guarded program's last output, a boolean that all parties reveal to the caller, vouches for.
+    """What a guarded program's last output, a boolean that all parties reveal to the caller, guarantees.
 
     Attributes:
         assumptions: values that were compared with their ranges, as text.
@@ -250,7 +250,7 @@ class Program:
 
     @functools.cached_property
     def executable(self) -> bytes:
-        """What parties get: a program file without the StableHLO, which says where the source was.
+        """The program file that parties get, without the StableHLO, which says where the source was.
 
         It is not compressed, so the same source gives the same bytes wherever it is compiled.
 
@@ -261,7 +261,7 @@ class Program:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of what parties get, in hexadecimal: what they know the program by."""
+        """What parties know the program by, in hexadecimal; the SHA-256 of `executable`."""
         return hashlib.sha256(self.executable).hexdigest()
 
     def to_bytes(self) -> bytes:

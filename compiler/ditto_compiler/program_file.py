@@ -205,7 +205,7 @@ def _check_sizes(sizes: Mapping[str, int]) -> None:
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _check(document: Mapping[str, Any], members: Mapping[str, str]) -> None:

@@ -1,6 +1,6 @@
 """The verifier of the ditto dialect: what MLIR would generate for a registered one, and the invariants.
 
-The rules, by number; `docs/attributes.md` is their normative text and lit tests name them.
+The rules, by number; `docs/reference/attributes.md` is their normative text and lit tests name them.
 
 - d1: every `ditto.*` attribute and op is known, stands where it may, and holds a value it may.
 - d2: every tensor encoding is a canonical `#ditto.fxp<..>` or `#ditto.int<..>` that fits the
@@ -525,7 +525,7 @@ def _callee_problem(
         return f"must be the symbol of a function, got {value}"
     callee = callees.get(value.value)
     if callee is None or callee.is_external:
-        return f"speaks of @{value.value}, which is no function with a body"
+        return f"speaks of @{value.value}, which is not a function with a body"
     if not is_private(callee):
         return f"speaks of @{value.value}, which must be private"
     inputs, results = list(callee.type.inputs), list(callee.type.results)

@@ -1,12 +1,12 @@
 """Stock SPU as the baseline: its own compiler's program, run by the same parties in the same way.
 
-    program = compile_stock(f, *example_args)                     # SPU as it comes
+    program = compile_stock(f, *example_args)                     # stock SPU
     program = compile_stock(f, *example_args, forms="puma")       # its compiler after Ditto's rewrites
 
 The result is a program of one region in one ring, so a cluster runs it like any other. Its code is what
 `libspu.compile` makes of the StableHLO, but for masks: SPU's exponential is right from -480 on only, and any
 number below -530, so what masks bring into the argument of an exponential is raised to `LOWEST`. Its
-functions have their other limits too (the engine's, in docs/functions.md), and nobody checks them here.
+functions have their other limits too (the engine's: docs/reference/functions.md); nobody checks them here.
 
 That compiler can end its process on input that it does not know, so it works in a process of its own, which
 is what this module is when it is run.

@@ -1,5 +1,5 @@
 // Local steps of the comparison in any ring, and of bits times numbers. The protocols, with their
-// proofs, are in docs/protocols.md; the code here follows its names.
+// proofs, are in docs/explanation/protocols.md; the code here follows its names.
 //
 // Ring elements of k bits stand in words of 32 bits (k <= 32) or 64; bits of a word above the k-th are
 // arbitrary. *Rows* hold one bit of each of n elements in R = ceil(n / 8) bytes: element i in bit i / R

@@ -1,4 +1,4 @@
-// Local steps of the comparison. The protocol, with its proofs, is in docs/protocols.md; the code
+// Local steps of the comparison. The protocol, with its proofs, is in docs/explanation/protocols.md; the code
 // here follows its names.
 //
 // A *query* holds D words for each element, D = k/4 the number of digits: a plane of 16-bit words for

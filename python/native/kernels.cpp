@@ -1,5 +1,5 @@
 // Local steps of the casts and of client-side sharing. The protocols, with their proofs, are in
-// docs/protocols.md; the code here follows its names.
+// docs/explanation/protocols.md; the code here follows its names.
 //
 // Ring elements are little-endian unsigned integers of 32, 64 or 128 bits. A party's *slots* are
 // (x_i, x_{i+1}) for each element, interleaved. A *section* holds one word for each element: an

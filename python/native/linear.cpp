@@ -1,5 +1,5 @@
 // Linear algebra on replicated shares: products with their truncation, matrix products of words, and
-// ring elements of any width on the wire. The protocols, with their proofs, are in docs/protocols.md.
+// ring elements of any width on the wire. The protocols, with their proofs, are in docs/explanation/protocols.md.
 //
 // Ring elements of k bits stand in words of 32 bits (k <= 32) or 64; bits of a word above the k-th are
 // arbitrary. *Packed*, n elements of r bits are exactly ceil(n r / 8) bytes: bit b of element i is bit
@@ -225,7 +225,7 @@ DITTO_KERNEL unpack(const u8* source, std::size_t elements, unsigned bits, u8* _
 
 // Shifts of slots -----------------------------------------------------------------------------------
 
-// What the slot that centres the error adds before its floor and after it (docs/protocols.md: h, e).
+// What the slot that centres the error adds before its floor and after it (docs/explanation/protocols.md: h, e).
 template <class S>
 struct Centring {
     S half, unit;

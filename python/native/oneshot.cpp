@@ -1,4 +1,4 @@
-// Local steps of one-shot functions. The protocol, with its proofs, is in docs/protocols.md; the code here
+// Local steps of one-shot functions. The protocol, with its proofs, is in docs/explanation/protocols.md; the code here
 // follows its names. The formulas are those of compiler/ditto_compiler/oneshot/terms.py.
 //
 // A *table* has a row of six numbers for each term: rate, coefficients, what is kept of the product of a

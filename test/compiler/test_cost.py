@@ -87,7 +87,7 @@ def test_loop_of_unknown_length_is_reported():
 
 
 def test_constant_below_the_grid_truncates_by_more():
-    """x * 2^-17 is known to the engine as a truncation by 18 + 16 bits, which is dearer above 32 bits."""
+    """x * 2^-17 is known to the engine as a truncation by 18 + 16 bits, which costs more above 32 bits."""
     assert cost_of(lambda x: x * 2.0**-17, f32()).total.bytes == 40
     assert cost_of(lambda x: x * 2.0**-15, f32()).total.bytes == 28
 

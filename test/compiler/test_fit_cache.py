@@ -78,7 +78,7 @@ def test_what_was_tampered_with_is_not_believed(place, monkeypatch, change):
     kept.write_text(json.dumps(content))
     forget(monkeypatch, searches=True)
     assert tanh() == terms
-    assert json.loads(kept.read_text())["terms"] == terms.to_attributes(), "it is mended"
+    assert json.loads(kept.read_text())["terms"] == terms.to_attributes(), "it is repaired"
 
 
 def test_terms_of_another_function_are_not_believed(place, monkeypatch):

@@ -153,8 +153,8 @@ def test_flipped_bytes_are_noticed_or_harmless() -> None:
         (zip_of({"program.json": "{}"}), "is a zip archive but not a ditto program file"),
         (zip_of({"program.json": "[" * 10**5}), "or it is damaged (maximum recursion depth exceeded"),
         (zip_of({"program.json": "9" * 5000}), "or it is damaged (Exceeds the limit"),
-        (zip_of({"program.json": "[NaN]"}), "or it is damaged (NaN is no number)"),
-        (zip_of({"program.json": "[-Infinity]"}), "or it is damaged (-Infinity is no number)"),
+        (zip_of({"program.json": "[NaN]"}), "or it is damaged (NaN is not a number)"),
+        (zip_of({"program.json": "[-Infinity]"}), "or it is damaged (-Infinity is not a number)"),
         (
             edited(version=999),
             "has format version 999, this ditto reads version 4; compile the program again",

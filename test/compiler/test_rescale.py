@@ -17,7 +17,7 @@ from ditto_compiler.policy import load_policy
 
 PRODUCT_BYTES = {32: 12, 64: 24, 128: 48}
 TRUNCATION_BYTES = {32: 20, 64: 28, 128: 44}
-"""Per element over all parties, of the engine's own protocols (measured, see docs/protocols.md)."""
+"""Per element over all parties, of the engine's own protocols (measured: docs/explanation/protocols.md)."""
 
 
 def compiled(function, *arguments, policy="uniform64", **changes):

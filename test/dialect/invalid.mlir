@@ -1,6 +1,6 @@
 // RUN: ditto-opt %s --split-input-file --verify-diagnostics
 
-// Each function breaks the rule that its name begins with; docs/attributes.md numbers the rules.
+// Each function breaks the rule that its name begins with; docs/reference/attributes.md numbers the rules.
 
 func.func @d1_unknown_attribute(%x: tensor<4xf32>) -> tensor<4xf32> {
   // expected-error @+1 {{[verify] 'stablehlo.add' op: d1: attribute 'ditto.rnig' is unknown; did you mean 'ditto.ring'?}}
@@ -529,7 +529,7 @@ func.func private @same(%x: tensor<4xf32>) -> tensor<4xf32> {
 // -----
 
 func.func @d6_functions(%x: tensor<4xf32>) {
-  // expected-error @+1 {{d6: attribute 'function' speaks of @nowhere, which is no function with a body}}
+  // expected-error @+1 {{d6: attribute 'function' speaks of @nowhere, which is not a function with a body}}
   %0 = "ditto.oneshot"(%x) {function = @nowhere, otherwise = @same, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>
   // expected-error @+1 {{d6: attribute 'otherwise' must be the symbol of a function, got None}}
   %1 = "ditto.oneshot"(%x) {function = @same, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>

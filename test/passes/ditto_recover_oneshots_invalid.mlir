@@ -32,9 +32,9 @@ func.func private @ditto_oneshot_of_integers_within_0p001(%x: tensor<4xi32>) -> 
 
 // What keeps the shape may yet mix numbers.
 func.func @main(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
-  // expected-error @+1 {{ditto.oneshot of 'centred': it is no function of each number alone: it has 'stablehlo.reduce' on f32 numbers}}
+  // expected-error @+1 {{ditto.oneshot of 'centred': it is not a function of each number alone: it has 'stablehlo.reduce' on f32 numbers}}
   %0 = call @ditto_oneshot_of_centred_within_0p001(%x) : (tensor<4xf32>) -> tensor<4xf32>
-  // expected-error @+1 {{ditto.oneshot of 'reversed': it is no function of each number alone: it has 'stablehlo.reverse' on f32 numbers}}
+  // expected-error @+1 {{ditto.oneshot of 'reversed': it is not a function of each number alone: it has 'stablehlo.reverse' on f32 numbers}}
   %1 = call @ditto_oneshot_of_reversed_within_0p001(%x) : (tensor<4xf32>) -> tensor<4xf32>
   return %0, %1 : tensor<4xf32>, tensor<4xf32>
 }

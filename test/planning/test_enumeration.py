@@ -17,7 +17,7 @@ COUNT = 4096
 """Elements of each tensor; of few, each would keep more bits."""
 
 SHARES, ROUNDED = 1 / 4, 1 / 12
-"""Variances of truncation on shares and of rounding inputs (docs/protocols.md, "The error")."""
+"""Variances of truncation on shares and of rounding inputs (docs/explanation/protocols.md, "The error")."""
 
 
 def chain(gains: tuple[tuple[float, float, float], tuple[float, float, float]]) -> str:

@@ -246,7 +246,7 @@ def test_keys_that_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(AccessError, match=r"there is no store key .*; make one by `\(umask 077; head -c 32"):
         read_store_key(tmp_path / "key")
     os.mkfifo(tmp_path / "pipe", 0o600)
-    with pytest.raises(AccessError, match="is no file"):
+    with pytest.raises(AccessError, match="is not a file"):
         read_store_key(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     with pytest.raises(AccessError, match=r"cannot read store key .*: Is a directory"):

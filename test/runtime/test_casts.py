@@ -233,8 +233,8 @@ def test_costs_are_those_promised():
 
 
 def test_the_table_of_costs_in_the_docs_is_fresh():
-    page = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
-    assert cost_table() in page, f"put this into docs/protocols.md:\n\n{cost_table()}"
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "protocols.md").read_text()
+    assert cost_table() in page, f"put this into docs/explanation/protocols.md:\n\n{cost_table()}"
 
 
 def test_the_benchmark_counts_what_the_formulas_say():

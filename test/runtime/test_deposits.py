@@ -255,7 +255,7 @@ def test_public_deposits_and_deposits_of_ones_own(cluster_of):
         (lambda c: c.withdraw("weights"), "may not deposit 'weights'"),
         (lambda c: c.deposited("table"), "'lab.test' may not use deposit 'table'"),
         (lambda c: c.deposited("nothing"), "'lab.test' may not use deposit 'nothing'"),
-        (lambda c: c.program("weights"), "deposit 'weights' is no program"),
+        (lambda c: c.program("weights"), "deposit 'weights' is not a program"),
         (lambda c: c.program("clinic/x"), "may not use deposit 'clinic/x'"),
         (lambda c: c.receive("none", sender="clinic.test"), "no result 'none'"),
         (lambda c: c.receive("../x", sender="clinic.test"), "a label is of letters"),

@@ -51,7 +51,7 @@ def line(findings, where, check, state="failed"):
     """The only finding of a check."""
     found = [f for f in findings if (f.where, f.check, f.state) == (where, check, state)]
     assert len(found) == 1, findings
-    assert found[0].mend or state == "ok"
+    assert found[0].remedy or state == "ok"
     return found[0].found
 
 

@@ -199,7 +199,7 @@ def test_costs_are_those_promised(ring, thresholds, rounds, bytes_, of):
 
 
 def row_of_costs(ring, thresholds, rounds=None):
-    """A row of the table in docs/protocols.md."""
+    """A row of the table in docs/explanation/protocols.md."""
     tree, cost = comparison_tree(ring, thresholds, rounds), less_cost(ring, 8000, thresholds, rounds)
     joins = "; ".join(" ".join(str(made.runs) for made in level) for level in tree.levels)
     digits = " ".join(map(str, tree.sizes))
@@ -207,7 +207,7 @@ def row_of_costs(ring, thresholds, rounds=None):
 
 
 def test_the_table_of_costs_in_the_docs_is_fresh():
-    page = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "protocols.md").read_text()
     one = [row_of_costs(ring, 1) for ring in (4, 8, 12, 16, 24, 32, 64)]
     many = [row_of_costs(8, 2), row_of_costs(8, 4), row_of_costs(12, 2), row_of_costs(16, 2)]
     for row in [*one, *many, row_of_costs(16, 1, 4), row_of_costs(64, 1, 5)]:

@@ -344,7 +344,7 @@ def test_programs_make_room_for_others(server):
     [
         ("progress", "the run took longer than 1 s"),
         ("waits", "the run took longer than 1 s"),
-        ("junk", "its process sent something that is no answer"),
+        ("junk", "its process sent something that is not an answer"),
         ("dies", "its process died by signal 11; it last said: Ouch"),
     ],
 )

@@ -176,7 +176,7 @@ def reversed_bits(value, count):
 
 
 def compare_words(u, ring):
-    """The words of every digit of u, as docs/protocols.md has them."""
+    """The words of every digit of u, as docs/explanation/protocols.md has them."""
     digits = ring // 4
     words = [[(1 << (v >> 4 * j & 15)) - 1 for v in u] for j in range(digits - 1)]
     return [*words, [(1 << (v >> ring - 4 & 7)) - 1 ^ 255 * (v >> ring - 1) for v in u]]

@@ -396,7 +396,7 @@ def test_pipes_and_links_in_place_of_entries(folder: Path, tmp_path: Path) -> No
     (path,) = entry_files(folder)
     path.rename(tmp_path / "elsewhere")
     os.mkfifo(path)
-    with pytest.raises(StoreError, match="is no file"):
+    with pytest.raises(StoreError, match="is not a file"):
         Store(folder, KEY)
     path.unlink()
     path.symlink_to(tmp_path / "elsewhere")

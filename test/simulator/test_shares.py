@@ -55,7 +55,7 @@ def test_a_seed_gives_the_same_again_and_another_does_not() -> None:
 
 @pytest.mark.parametrize("bits", [1, 2, 5, 20])
 def test_truncation_on_shares_is_unbiased(bits: int) -> None:
-    """E[y] = x / 2^t + 2^-(t+1), and the deviation is half a place (docs/protocols.md, "The error")."""
+    """E[y] = x / 2^t + 2^-(t+1), deviation half a place (docs/explanation/protocols.md, "The error")."""
     numbers = np.full(200_000, 12345 << bits >> 3, np.int64)
     lost = np.random.default_rng(1).integers(0, 1 << bits, (2, len(numbers))).sum(axis=0)
     off = rings.shift_right_on_shares(numbers, bits, lost) - numbers / 2.0**bits

@@ -25,7 +25,7 @@ import click
 def certify_command(folder: Path, names: tuple[str, ...], days: int, renew: bool) -> None:
     """Make the certificates of parties and callers, and the authority that signs them.
 
-    The authority is in FOLDER, and is made if there is none. Each NAME gets a folder of its own therein, with
+    The authority is in FOLDER, and is made if there is none. Each NAME gets a folder of its own in it, with
     the files that its machine needs. A NAME is an address of IP, a URI (with ://) or a host name; it is the
     one name in the certificate, and what hosts and access files call its holder. Nothing is overwritten
     without --renew, for which NAME's key need not be in FOLDER any more.

@@ -93,7 +93,7 @@ def compile_command(
 def party(hosts: Path, rank: int) -> None:
     """Be one of three parties on hosts of their own, until interrupted.
 
-    HOSTS is a hosts file, see docs/hosts.md.
+    HOSTS is a hosts file, see docs/howto/hosts.md.
     """
     from ditto.runtime.party.serve import serve
 
@@ -268,6 +268,34 @@ def bench_transformer(
         plot_path,
         project_layers,
     )
+
+
+@bench.command("paper")
+@click.option("--table", "number", type=int, required=True, help="1 to 5, see below.")
+@click.option("--models", default="", help="Of the table's models, separated by commas; default: all.")
+@click.option("--policies", default="", help="Presets or files, separated by commas; default: the table's.")
+@click.option("--rounds", default=1, show_default=True, help="Runs over each network, of tables 4 and 5.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the numbers here too.")
+def bench_paper(number: int, models: str, policies: str, rounds: int, json_path: Path | None) -> None:
+    """What papers on private Transformers report, for our programs.
+
+    \b
+    1  BERT-base and -large on 128 tokens, GPT-2 base and medium on 32: whole models, all presets
+    2  BERT-base on 64, 128 and 256 tokens
+    3  LLaMA-7B on 4 and 8 tokens, projected from two layers
+    4  one layer of each of these but LLaMA among three real parties, over lan and wan
+    5  one layer of LLaMA-7B likewise, under ditto
+
+    Tables 1 to 3 run nothing: bytes and rounds are counted by the cost model, which is exact, and
+    seconds are projected. Behind a number, p is projected and m is measured; all else is counted.
+    """
+    from ditto.bench.paper import main as run_bench
+
+    run_bench(number, _names(models), _names(policies), rounds, json_path)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @bench.command("layers")

@@ -1,7 +1,7 @@
-"""Writes the generated pages of docs/: `python -m ditto_tools.docs`.
+"""Writes the generated pages of docs/reference/: `python -m ditto_tools.docs`.
 
 passes.md comes from the docstrings of passes and pipelines, forms.md from the table of forms,
-functions.md from the domains of ops.
+functions.md from the domains of ops, paper.md from the numbers in paper/.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ditto_compiler.pipelines import PIPELINES
 from ditto_compiler.registry import PASSES
 from ditto_tools.forms_page import forms_page
 from ditto_tools.functions_page import functions_page
+from ditto_tools.paper_page import paper_page
 
 HEADER = """\
 <!-- Written by `python -m ditto_tools.docs` from the docstrings; change those. -->
@@ -38,7 +39,7 @@ line, and what to do.
 
 
 def passes_page() -> str:
-    """The text of docs/passes.md."""
+    """The text of docs/reference/passes.md."""
     sections = [HEADER, "## Pipelines\n"]
     for name, pipeline in PIPELINES.items():
         sections.append(f"### --{name}[=POLICY]\n\n{inspect.cleandoc(pipeline.__doc__ or '')}\n")
@@ -71,14 +72,19 @@ def _pass_section(cls: type[Pass]) -> str:
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    default="docs",
+    default="docs/reference",
     show_default=True,
     help="Where the pages are.",
 )
 def main(check: bool, folder: Path) -> None:
-    """Write passes.md, forms.md and functions.md from their sources."""
+    """Write passes.md, forms.md, functions.md and paper.md from their sources."""
     stale = False
-    pages = {"passes.md": passes_page(), "forms.md": forms_page(), "functions.md": functions_page()}
+    pages = {
+        "passes.md": passes_page(),
+        "forms.md": forms_page(),
+        "functions.md": functions_page(),
+        "paper.md": paper_page(folder / "paper"),
+    }
     for name, text in pages.items():
         path = folder / name
         if not check:

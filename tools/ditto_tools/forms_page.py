@@ -1,4 +1,4 @@
-"""docs/forms.md: the table of forms, with what each costs."""
+"""docs/reference/forms.md: the table of forms, with what each costs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ each id and row of the table), with the engine truncating every product; explici
 (division, erf, ...) runs in ring 64 in either case, casts included. A dash: its values do not fit.
 
 `oneshot` forms rest on [one-shot functions](attributes.md#one-shot-functions), which run beside the engine
-where the policy says `beside = "shares"` and something vouches for their arguments: range analysis,
+where the policy says `beside = "shares"` and something guarantees their arguments: range analysis,
 calibration, or a clip. See [`ditto-choose-functions`](passes.md#ditto-choose-functions). Otherwise the parts
 fall back, and under any other policy the form named behind *engine* stands for the whole. Their errors are
 those of the fits; for the norms and division, the fit's is relative.
@@ -218,7 +218,7 @@ def cost_of(function: str, ring: int, forms: dict[str, str]) -> FormCost | None:
 
 @functools.cache
 def forms_page() -> str:
-    """The text of docs/forms.md."""
+    """The text of docs/reference/forms.md."""
     sections = [HEADER, "## Presets\n", _presets(), COLUMNS]
     for function in FORMS:
         if function == "argmin":

@@ -1,4 +1,4 @@
-"""docs/functions.md: where functions are right, and how right."""
+"""docs/reference/functions.md: where functions are right, and how right."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ y is the result; of two operands the second is the divisor, or the exponent.
 
 
 def functions_page() -> str:
-    """The text of docs/functions.md."""
+    """The text of docs/reference/functions.md."""
     lines = [
         "| function | ring, fraction bits | right for | error | elsewhere |",
         "| --- | --- | --- | --- | --- |",

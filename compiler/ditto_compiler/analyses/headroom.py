@@ -14,7 +14,7 @@ class Headroom:
     """Largest safe fractions, from ranges.
 
     A value held in ring k must satisfy |x| * 2^frac < 2^(k-2) for comparisons, truncations and upcasts
-    to be right (docs/protocols.md). `margin_bits` more are kept free.
+    to be right (docs/explanation/protocols.md). `margin_bits` more are kept free.
 
     Attributes:
         ranges: known magnitudes.

@@ -88,7 +88,7 @@ def is_integer(value: ir.Value) -> bool:
 
 
 def upcasts_exactly(range_: Range, ring: int) -> bool:
-    """Whether the upcast of integers in a range is right, see docs/protocols.md."""
+    """Whether the upcast of integers in a range is right, see docs/explanation/protocols.md."""
     limit = 1 << (ring - 2)
     return not range_.has_numbers or (-limit <= range_.low and range_.high < limit)
 

@@ -79,7 +79,7 @@ class OpCost:
 
 @dataclass(frozen=True)
 class Phases:
-    """A run whose part of one party was prepared, see docs/protocols.md, "Dealing ahead".
+    """A run whose part of one party was prepared, see docs/explanation/protocols.md, "Dealing ahead".
 
     Attributes:
         ahead_bytes: sent before the inputs are known, in one round.

@@ -16,7 +16,7 @@
 | `ditto.explicit_rescale` | the module         | unit                 | c3 holds: products are exact     |
 | `ditto.low_bits`   | comparisons of integers  | unit                 | reads only their own bits        |
 | `ditto.infinity`   | operations               | f64                  | from here on, numbers are infinite |
-| `ditto.guards`     | the entry function       | strings              | what its last result vouches for |
+| `ditto.guards`     | the entry function       | strings              | what its last result guarantees  |
 | `ditto.beside`     | operations               | unit                 | runs beside the engine, on shares |
 | `ditto.slack`      | reductions, comparisons  | f64                  | how far off their result may be  |
 | `ditto.reach`      | operations               | f64                  | how large a value can get         |
@@ -85,7 +85,7 @@ BITS, DIVISOR, LIMIT = "bits", "divisor", "limit"
 INTEGER_OPS: tuple[str, ...] = (WRAP, QUOTIENT)
 ONESHOT = "ditto.oneshot"
 """`"ditto.oneshot"(%x) {function = @f, otherwise = @g, error = 1.0e-3 : f64}`: f of each element, or g where
-nothing is known of x; see docs/attributes.md."""
+nothing is known of x; see docs/reference/attributes.md."""
 TERMS, OF = "terms", "of"
 """Of a one-shot function that has been fitted: its integers (see `oneshot/terms.py`), and its name."""
 FUNCTION, OTHERWISE, ERROR, RELATIVE, LOW, HIGH, WORDS, LOOSE = (

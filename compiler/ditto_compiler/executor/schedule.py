@@ -184,7 +184,7 @@ def schedule(instructions: Sequence[Instruction], tensors: Tensors, *, ahead: bo
     Args:
         instructions: of one step, in program order.
         tensors: of all values that they use and make.
-        ahead: whether P0 has gone ahead of the others (docs/protocols.md, "Dealing ahead").
+        ahead: whether P0 has gone ahead of the others (docs/explanation/protocols.md, "Dealing ahead").
     """
     whole = [cost_of(one, tensors) for one in instructions]
     costs = [cost.online for cost in whole] if ahead else whole

@@ -1,6 +1,6 @@
 """The table of forms: every way that Ditto knows to compute a non-linear function.
 
-docs/forms.md is this table, with what each form costs.
+docs/reference/forms.md is this table, with what each form costs.
 """
 
 from __future__ import annotations

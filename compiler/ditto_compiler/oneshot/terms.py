@@ -1,7 +1,7 @@
 """One-shot functions as plain integers: what the parties compute, and how far off it is.
 
 f(x) is a sum of terms, each of which splits into what P0 knows and what P1 and P2 know of x = u + v
-(docs/protocols.md, "One-shot functions"). Two kinds:
+(docs/explanation/protocols.md, "One-shot functions"). Two kinds:
 
 * `fourier`: a cos(2 pi n x / 2^ring) + b sin(2 pi n x / 2^ring), with whole n. The period is the ring's size,
   so that the wrap of u + v does not matter.

@@ -68,10 +68,10 @@ class DittoApplyRules(Pass):
             said = policy.choose_beside(features)
             if said.factors is not None and not is_product(op):
                 errors.add(
-                    op, f"{_who(policy, features)} sets the fraction bits of factors; it is no product"
+                    op, f"{_who(policy, features)} sets the fraction bits of factors; it is not a product"
                 )
             if (said.error, said.loose) != (None, None) and op.name != names.ONESHOT:
-                errors.add(op, f"{_who(policy, features)} sets an error; it is no one-shot function")
+                errors.add(op, f"{_who(policy, features)} sets an error; it is not a one-shot function")
             if not errors.diagnostics:
                 state(op, said)
         errors.raise_if_any()

@@ -31,7 +31,7 @@ class DittoApproximate(Pass):
 
     GeLU, softmax, LayerNorm and others are recognised however the front end spells them, and each is
     replaced by the form that the policy chooses for it and its scope: a piecewise polynomial, a reciprocal
-    per row instead of a division per element, and so on. docs/forms.md lists the forms, with formulas,
+    per row instead of a division per element, and so on. [Forms](forms.md) lists the forms, with formulas,
     errors and costs. Options name forms directly and win over the policy; what neither names stays
     exact, and so does everything public, which costs nothing. Where the policy runs nothing beside the
     engine, `oneshot` stands for the form that comes closest there. A logistic function that is spelled out

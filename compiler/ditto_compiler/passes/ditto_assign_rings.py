@@ -24,11 +24,11 @@ MOST_BITS = 30
 class DittoAssignRings(Pass):
     """Move what can run on shares beside the engine, and give its numbers the narrowest rings they fit.
 
-    Beside the engine (docs/protocols.md) a ring may have any width up to 64 bits, a product truncates for
-    nothing, and widening costs by the bit. So each number gets as many fraction bits as make
-    `significant_bits` of its magnitude, or `fraction_bits` if that is more, and a ring of just the bits that
-    its magnitude needs, with `margin_bits` to spare; where nothing is known of its magnitude, what the policy
-    gives it in the engine. Ops that run there get the attribute `ditto.beside`.
+    Beside the engine ([protocols](../explanation/protocols.md)) a ring may have any width up to 64 bits, a
+    product truncates for nothing, and widening costs by the bit. So each number gets as many fraction bits
+    as make `significant_bits` of its magnitude, or `fraction_bits` if that is more, and a ring of just the
+    bits that its magnitude needs, with `margin_bits` to spare; where nothing is known of its magnitude,
+    what the policy gives it in the engine. Ops that run there get the attribute `ditto.beside`.
 
     - a product of numbers with a and b fraction bits in ring k has a result with f in ring k - (a + b - f):
       the dropped bits and their place in the ring go together

@@ -34,9 +34,9 @@ class DittoCheckDomains(Pass):
     """Check the arguments of functions that are right for some arguments only.
 
     Secret exponentials, roots, quotients and so on are approximated, and beyond some argument their results
-    are 0, saturated, or any number: docs/functions.md lists the domains, which follow from ring and fraction
-    bits. Where range analysis proves that arguments stay inside, or calibration or a form says so, nothing is
-    said; one remark lists the functions of whose arguments too little is known.
+    are 0, saturated, or any number: [functions](functions.md) lists the domains, which follow from ring and
+    fraction bits. Where range analysis proves that arguments stay inside, or calibration or a form says so,
+    nothing is said; one remark lists the functions of whose arguments too little is known.
 
     Changes nothing.
 
@@ -102,8 +102,8 @@ class DittoCheckDomains(Pass):
             errors.add(
                 op,
                 f"it was measured in {_text((low, high))}, but the form that it belongs to is right for "
-                f"magnitudes up to {stated.value:.4g}; choose another form (docs/forms.md says where each is "
-                "right)",
+                f"magnitudes up to {stated.value:.4g}; choose another form (docs/reference/forms.md says "
+                "where each is right)",
             )
         least = names.get_float(op, names.LEAST)
         if least is not None and 0 < low < least / SLACK:
@@ -111,8 +111,8 @@ class DittoCheckDomains(Pass):
                 "warning",
                 op,
                 f"it was measured in {_text((low, high))}, but the form that it belongs to takes what is "
-                f"below {least:.4g} for more; choose another form (docs/forms.md says where each is right), "
-                "or scale what it is computed from",
+                f"below {least:.4g} for more; choose another form (docs/reference/forms.md says "
+                "where each is right), or scale what it is computed from",
             )
 
 

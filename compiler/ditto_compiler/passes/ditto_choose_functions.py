@@ -40,7 +40,7 @@ from ditto_compiler.supported import op_problem
 class DittoChooseFunctions(Pass):
     """Decide which functions the parties compute in one go, and for which arguments.
 
-    A `ditto.oneshot` is right in one interval and any number outside of it, so something must vouch for its
+    A `ditto.oneshot` is right in one interval and any number outside of it, so something must guarantee its
     arguments. It stays, with that interval as `low` and `high`, if
 
     - the user stated the range; if more is known to be possible, a `clamp` goes first;
@@ -320,7 +320,7 @@ class _Proof(RangeAnalysis):
 
 
 class _Interval(NamedTuple):
-    """An interval that something vouches for, and what."""
+    """An interval that something guarantees, and what."""
 
     interval: Interval
     by: str

@@ -26,12 +26,12 @@ _EQUAL = ("EQ", "NE")
 
 @dataclass(frozen=True)
 class DittoExpandComparisons(Pass):
-    """Compare secret fixed-point numbers outside of the engine, by the protocol of docs/protocols.md.
+    """Compare secret fixed-point numbers outside of the engine.
 
     The engine compares at 60 bytes per element in 7 rounds (ring 32; 108 in 8 in ring 64), and takes most
     of a Transformer's time for it. `ditto.less` takes 23 bytes in 5 rounds (49 in 6) and a tenth of the
     processor time. It tells where a value is below public thresholds; each one more is 8 bytes (18) and no
-    round. So
+    round ([protocols](../explanation/protocols.md#comparison)). So
 
     - `x < c` for a constant c, and `|x| < c`, become thresholds of x; all those of one x are one op
     - `x < y` -> `x - y < 0`

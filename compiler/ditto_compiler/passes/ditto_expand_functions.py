@@ -38,7 +38,8 @@ class DittoExpandFunctions(Pass):
 
     It runs where encodings are known, since formulas and domains depend on them, and before products are made
     exact, so that the policy's rescaling and comparisons apply to what it writes; and the simulator and the
-    cost model see what runs. What a reduction's body computes stays. docs/functions.md has the errors.
+    cost model see what runs. What a reduction's body computes stays.
+    [Functions](functions.md) has the errors.
 
     Requires: casts inserted, rescaling not explicit yet. Keeps: c2.
 

@@ -90,7 +90,7 @@ def _check(call: ir.Operation, mark: Mark, callee: func.FuncOp, errors: ErrorCol
         dependent.update(op.results)
         mixes = op.name in MOVING or any(shape_of(result) != shape_of(x) for result in op.results)
         if mixes and op.name != "stablehlo.while":
-            add(f"it is no function of each number alone: it has '{op.name}' on {element_type(x)} numbers")
+            add(f"it is not a function of each number alone: it has '{op.name}' on {element_type(x)} numbers")
             return
 
 

@@ -1,4 +1,4 @@
-"""How a batch of casts is sent: in which of the modes of docs/protocols.md."""
+"""How a batch of casts is sent: in which of the modes of docs/explanation/protocols.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from ditto_compiler.network import PARTIES, Network
 
 Mode = Literal["two-round", "one-round"]
-"""Of the protocols in docs/protocols.md."""
+"""Of the protocols in docs/explanation/protocols.md."""
 
 
 def choose_mode(cast_bytes: int, network: Network | None) -> Mode:

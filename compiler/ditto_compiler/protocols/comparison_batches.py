@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ditto_compiler.protocols.chunks import Slice, cut
 
 DIGIT_BITS = 4
-"""Of the digits that the comparison in docs/protocols.md cuts a value into."""
+"""Of the digits that the comparison in docs/explanation/protocols.md cuts a value into."""
 
 
 class Group(NamedTuple):

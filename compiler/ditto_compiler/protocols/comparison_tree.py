@@ -1,4 +1,4 @@
-"""How a comparison is cut into digits, and how the digits' answers are joined: docs/protocols.md.
+"""How a comparison is cut into digits, and how the digits' answers are joined: docs/explanation/protocols.md.
 
 A *run* is one digit or several neighbours. Of a run, G tells whether the one number is greater there than the
 other, P whether they are equal there. Joining runs 0 (the lowest) to a - 1 (the highest) into one,

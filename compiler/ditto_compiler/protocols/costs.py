@@ -1,7 +1,7 @@
 """What the protocols on shares cost, exactly: bytes over all three parties, and rounds.
 
 Elements of r bits travel packed, n of them in ceil(n r / 8) bytes. Large tensors are cut into parts (`parts`)
-whose messages share rounds. See docs/protocols.md.
+whose messages share rounds. See docs/explanation/protocols.md.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ COSTLY: frozenset[str] = frozenset(
         *("stablehlo.power", "stablehlo.rsqrt", "stablehlo.sqrt", "stablehlo.tanh"),
     }
 )
-"""Ops that are dear under MPC: what forms are there to avoid."""
+"""Ops that are expensive under MPC: what forms are there to avoid."""
 
 __all__ = ["COSTLY", "RECOGNIZERS", "WHOLE", "Finder", "Found", "Recognizer", "recognize"]
 

@@ -1,7 +1,8 @@
 """What forms of non-linear functions do to the real sentence encoder: `python -m ditto.bench.forms`.
 
-Writes docs/forms_minilm.md. A policy is judged twice: the program with its forms is evaluated in plaintext,
-which shows what the forms alone lose, and run among three parties, which adds fixed point and costs.
+Writes docs/reference/forms_minilm.md. A policy is judged twice: the program with its forms is evaluated in
+plaintext, which shows what the forms alone lose, and run among three parties, which adds fixed point and
+costs.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def _line(cells: Sequence[str]) -> str:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    default=Path("docs/forms_minilm.md"),
+    default=Path("docs/reference/forms_minilm.md"),
     show_default=True,
     help="Where to write.",
 )

@@ -472,7 +472,7 @@ def print_comparisons(costs: list[ComparisonCost], console: Console) -> None:
 
 
 def cost_table() -> str:
-    """The costs that the formulas give, as the Markdown table of docs/protocols.md."""
+    """The costs that the formulas give, as the Markdown table of docs/explanation/protocols.md."""
     lines = [
         "| cast | word, bits | two rounds, bytes | one round, bytes |",
         "|---|---|---|---|",
@@ -485,7 +485,7 @@ def cost_table() -> str:
 
 
 def comparison_table() -> str:
-    """The costs of comparisons that the formulas give, as the Markdown table of docs/protocols.md."""
+    """The costs of comparisons by the formulas, as the Markdown table of docs/explanation/protocols.md."""
     lines = ["| ring | thresholds | bytes | rounds |", "|---|---|---|---|"]
     for ring, thresholds in COMPARISONS:
         # A multiple of eight, of which nothing is padded.

@@ -1,4 +1,4 @@
-"""`ditto bench transformer`: a transformer under several policies, beside SPU as it comes.
+"""`ditto bench transformer`: a transformer under several policies, beside stock SPU.
 
 All policies run on the same parties, thread limits, allocator and network, and take turns, so that what
 else the machine does disturbs all of them alike. `spu` is the program of SPU's own compiler; `spu+puma` the

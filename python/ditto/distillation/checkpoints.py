@@ -65,7 +65,7 @@ def load_state(path: Path, settings: Mapping[str, Any]) -> State | None:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise DistillationError(f"'{path}' is no checkpoint of a distillation")
+                raise DistillationError(f"'{path}' is not a checkpoint of a distillation")
             document = json.loads(metadata["state"])
             arrays = {
                 name: [file.get_tensor(f"{name}.{number}") for number in range(count)]

@@ -18,7 +18,7 @@ BatchSource: TypeAlias = Callable[[int], Batch] | Sequence[Batch]
 
 
 class DistillationError(DittoError):
-    """What cannot be distilled: models that do not match, data that do not do, a loss that is no number."""
+    """What cannot be distilled: models that do not match, data that do not fit, a loss of NaN."""
 
 
 class Batches:

@@ -155,7 +155,7 @@ def distill_folder(
         options: others of `ditto.distill`.
 
     Raises:
-        DistillationError: texts or options do not do. DittoError: the folder does not.
+        DistillationError: texts or options do not fit. DittoError: the folder does not.
     """
     source, output = Path(source), Path(output)
     if output.exists() and any(output.iterdir() if output.is_dir() else [output]):

@@ -135,7 +135,7 @@ def distill(
         The weights that were best on what is held out, of the last stage, and their ranges.
 
     Raises:
-        DistillationError: models that do not match, data that do not do, a loss that is not a number.
+        DistillationError: models that do not match, data that do not fit, a loss that is not a number.
         ScopeError: patterns that the models have no scopes for. All that `ditto.compile` raises.
     """
     chosen = tuple(two_stages() if stages is None else stages)

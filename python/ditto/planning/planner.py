@@ -77,8 +77,9 @@ def plan(
         progress: show what is being done.
 
     Raises:
-        PlanningError: samples or bounds that do not do, or a bound that no plan keeps; says which op adds
-        most. CompileError, TraceError, PolicyError: as for `ditto.compile`.
+        PlanningError: samples or bounds that do not fit, or a bound that no plan keeps; says which op adds
+            most.
+        CompileError, TraceError, PolicyError: as for `ditto.compile`.
     """
     wanted = _Bound.of(error, rel_error, quality, least, max_bytes)
     target = Objective.parse(network or objective)

@@ -14,7 +14,7 @@ from ditto_compiler.policy import Policy
 
 
 class PlanningError(DittoError):
-    """What cannot be planned: samples, bounds or policies that do not do."""
+    """What cannot be planned: samples, bounds or policies that do not fit."""
 
 
 @dataclass(frozen=True)

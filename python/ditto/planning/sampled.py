@@ -52,7 +52,7 @@ class Sampled:
         largest: magnitude of the outputs that are floats.
 
     Raises:
-        PlanningError: samples that do not do. CompileError, TraceError: as for `ditto.compile`.
+        PlanningError: samples that do not fit. CompileError, TraceError: as for `ditto.compile`.
     """
 
     def __init__(

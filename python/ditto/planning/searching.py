@@ -239,8 +239,8 @@ class Search:
             if kept:
                 return self._base_stands(str(problem))
             raise
-        dearer = self.cost(found.measured) > self.cost(self.base)
-        return self._base_stands("nothing cheaper was found") if kept and dearer else found
+        costlier = self.cost(found.measured) > self.cost(self.base)
+        return self._base_stands("nothing cheaper was found") if kept and costlier else found
 
     def _base_stands(self, why: str) -> Candidate:
         self.remarks.append(f"{why}; so the base policy stands as it is")

@@ -6,9 +6,9 @@ far the parties' result can be from it, in units of its last place (ulp):
 | operation                         | the parties' - the real result   | the parties' - the simulated |
 |-----------------------------------|----------------------------------|------------------------------|
 | sum, move, integer product        | 0                                | what the operands have       |
-| cast that drops bits              | below 3/2 ulp, docs/protocols.md | below 2 ulp                  |
+| cast that drops bits              | below 3/2 ulp (protocols.md)     | below 2 ulp                  |
 | product that the engine truncates | below 1 ulp                      | below 3/2 ulp                |
-| product beside it that drops bits | below 3/2 ulp, docs/protocols.md | below 2 ulp                  |
+| product beside it that drops bits | below 3/2 ulp (protocols.md)     | below 2 ulp                  |
 | one-shot function                 | `Terms.error`, and `rounding`    | `rounding`                   |
 | 1/x, log, other approximations    | `ditto_compiler.spu.domains`     | `engine_functions.ULPS`      |
 | the same, out of their domain     | any number                       | infinite                     |

@@ -99,7 +99,7 @@ def shift_right(raw: Raw, bits: int) -> Raw:
 
 
 def shift_right_on_shares(raw: Raw, bits: int, lost: Raw) -> Raw:
-    """x / 2^bits, as parties truncate it: off by 3/2 at most (docs/protocols.md, downcast).
+    """x / 2^bits, as parties truncate it: off by 3/2 at most (docs/explanation/protocols.md, downcast).
 
     Two slots lose their low bits, together `lost`; the third makes up for what all three lose in the mean.
     """

@@ -10,7 +10,7 @@ MAX_ITERATIONS = 1_000_000
 
 
 def _if(rules: Rules, op: ir.Operation, forms: Forms, copies: int) -> tuple[Cost, Forms]:
-    # The condition is public, but not known here: the dearer branch counts.
+    # The condition is public, but not known here: the more expensive branch counts.
     sides = [rules.block(region.blocks[0], [], copies) for region in op.regions]
     cost = max((cost for cost, _ in sides), key=lambda c: (c.bytes, c.rounds))
     return cost, [joined_form(pair) for pair in zip(*(results for _, results in sides), strict=True)]

@@ -1,4 +1,4 @@
-"""Runs that are prepared before their inputs are known: docs/protocols.md, "Dealing ahead"."""
+"""Runs that are prepared before their inputs are known: docs/explanation/protocols.md, "Dealing ahead"."""
 
 from __future__ import annotations
 

@@ -621,7 +621,7 @@ class Cluster(ABC):
 
 
 class LocalCluster(Cluster):
-    """Three parties as processes on this machine, connected over Unix sockets.
+    """Three parties as processes on this machine, connected over Unix sockets::
 
         with LocalCluster() as cluster:
             y = cluster.run(program, x, w)

@@ -164,7 +164,7 @@ def find_arrays(
     if digest is not None and digest != found:
         raise ClusterError(f"deposit '{name}' has digest {found}, not {digest}: its owner made another one")
     if about.get("kind") != "arrays":
-        raise ClusterError(f"deposit '{name}' is no arrays; a program is had by program('{name}')")
+        raise ClusterError(f"deposit '{name}' is not arrays; get a program with program('{name}')")
     try:
         return about["about"]["tree"], _handles(name, found, about["about"])
     except (KeyError, TypeError, ValueError, EncodingError) as error:

@@ -52,7 +52,7 @@ def examine(path: str | Path, rank: int | None = None, timeout: float = 10.0) ->
             raise HostsError(f"there are parties 0 to {PARTIES - 1}, got {rank}")
         hosts = load_hosts(path)
     except HostsError as error:
-        return [failed(HERE, "hosts file", f"{error}", "correct it; docs/hosts.md describes it")]
+        return [failed(HERE, "hosts file", f"{error}", "correct it; docs/howto/hosts.md describes it")]
     findings = [ok(HERE, "hosts file", f"{path}")]
     findings += _own_certificate(hosts, rank)
     if rank is not None:
@@ -61,8 +61,8 @@ def examine(path: str | Path, rank: int | None = None, timeout: float = 10.0) ->
         tls = hosts.tls(server=False)
         hosts.tls(server=True)
     except HostsError as error:
-        mend = "correct what failed above; the files must be PEM, and the key without a password"
-        return [*findings, failed(HERE, "TLS", f"{error}", mend)]
+        remedy = "correct what failed above; the files must be PEM, and the key without a password"
+        return [*findings, failed(HERE, "TLS", f"{error}", remedy)]
     return [*findings, *_others(hosts, rank, tls, deadline)]
 
 
@@ -98,8 +98,8 @@ def _certificates(path: Path, what: str, findings: list[Finding]) -> list[x509.C
         return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds no certificate in PEM"
-        mend = "copy the files that ditto certify made for this machine beside the hosts file"
-        findings.append(failed(HERE, what, f"cannot read '{path}': {reason}", mend))
+        remedy = "copy the files that ditto certify made for this machine beside the hosts file"
+        findings.append(failed(HERE, what, f"cannot read '{path}': {reason}", remedy))
         return []
 
 
@@ -182,12 +182,12 @@ def _access(hosts: Hosts) -> Finding:
             HERE,
             "access file",
             "the hosts file has no 'access'",
-            'add access = "access.toml" to it, and write that file; docs/hosts.md describes it',
+            'add access = "access.toml" to it, and write that file; docs/howto/hosts.md describes it',
         )
     try:
         access = load_access(hosts.access)
     except AccessError as error:
-        return failed(HERE, "access file", f"{error}", "correct it; docs/hosts.md describes it")
+        return failed(HERE, "access file", f"{error}", "correct it; docs/howto/hosts.md describes it")
     kept = "deposits end with the process" if access.store is None else f"deposits in '{access.store}'"
     return ok(HERE, "access file", f"'{hosts.access}'; {kept}")
 
@@ -238,8 +238,8 @@ class _Job:
         self._thread.join(max(deadline - time.monotonic(), 0.0))
         found = list(self._probe.findings)
         if self._thread.is_alive():
-            mend = "look what listens there, and whether names resolve quickly; --timeout gives it longer"
-            found.append(failed(self._probe.where, "answer", "it did not end in time", mend))
+            remedy = "look what listens there, and whether names resolve quickly; --timeout gives it longer"
+            found.append(failed(self._probe.where, "answer", "it did not end in time", remedy))
         return found
 
 
@@ -248,9 +248,9 @@ def _understood(where: str, read: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return read()
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        mend = "install the same ditto on all machines"
+        remedy = "install the same ditto on all machines"
         found = f"it answers as no party of this version does: {error!r}"
-        return [failed(where, "answer", found, mend)]
+        return [failed(where, "answer", found, remedy)]
 
 
 def _of_status(hosts: Hosts, rank: int, status: dict[str, Any]) -> list[Finding]:
@@ -281,8 +281,8 @@ def _of_status(hosts: Hosts, rank: int, status: dict[str, Any]) -> list[Finding]
         findings.append(ok(where, "versions", text(**ours)))
     else:
         found = f"{text(**theirs)}; here: {text(**ours)}"
-        mend = "install the same ditto on all machines"
-        findings.append(failed(where, "versions", found, mend))
+        remedy = "install the same ditto on all machines"
+        findings.append(failed(where, "versions", found, remedy))
     running, waiting, limit = (int(status[key]) for key in ("sessions", "waiting", "limit"))
     findings.append(
         ok(where, "sessions", f"{running} running, {waiting} waiting, {limit} at most side by side")
@@ -293,11 +293,11 @@ def _of_status(hosts: Hosts, rank: int, status: dict[str, Any]) -> list[Finding]
 def _of_link(hosts: Hosts, rank: int, peer: int, status: dict[str, Any]) -> list[Finding]:
     where, link = f"P{rank} -> P{peer}", status["links"][str(peer)]
     if "error" in link:
-        mend = (
+        remedy = (
             f"have `ditto party` run as P{peer}, let P{rank}'s host reach {hosts.links[peer]}, and give both "
             f"the same `parties` and `ca`; `ditto doctor --rank {rank}` on P{rank}'s host says more"
         )
-        return [failed(where, "link", str(link["error"]), mend)]
+        return [failed(where, "link", str(link["error"]), remedy)]
     findings = [ok(where, "link", f"{float(link['rtt_s']) * 1e3:.1f} ms there and back")]
     if link["version"] != VERSION and status["version"] == VERSION:
         found = f"the other end speaks version {link['version']} of the protocol"

@@ -34,14 +34,14 @@ class Finding:
         check: what was checked.
         state: how it is. What is `failed` stands in the way of runs; what is a `warning` soon will.
         found: what there is.
-        mend: what to do about it; empty if all is well.
+        remedy: what to do about it; empty if all is well.
     """
 
     where: str
     check: str
     state: Literal["ok", "warning", "failed"]
     found: str
-    mend: str = ""
+    remedy: str = ""
 
 
 def ok(where: str, check: str, found: str) -> Finding:
@@ -49,19 +49,19 @@ def ok(where: str, check: str, found: str) -> Finding:
     return Finding(where, check, "ok", one_line(found))
 
 
-def failed(where: str, check: str, found: str, mend: str) -> Finding:
+def failed(where: str, check: str, found: str, remedy: str) -> Finding:
     """A check that failed."""
-    return Finding(where, check, "failed", one_line(found), one_line(mend))
+    return Finding(where, check, "failed", one_line(found), one_line(remedy))
 
 
 class _Failed(Exception):
     """A step that failed, so that there is no next one."""
 
-    def __init__(self, check: str, found: str, mend: str) -> None:
+    def __init__(self, check: str, found: str, remedy: str) -> None:
         super().__init__(found)
         self.check = check
         self.found = found
-        self.mend = mend
+        self.remedy = remedy
 
 
 class Probe:
@@ -101,7 +101,7 @@ class Probe:
                     self._check_certificate(secure)
                     answer = self._ask(secure, question)
         except _Failed as failure:
-            self.findings.append(failed(self.where, failure.check, failure.found, failure.mend))
+            self.findings.append(failed(self.where, failure.check, failure.found, failure.remedy))
         else:
             self.answer = answer
 

@@ -38,7 +38,7 @@ class RemoteCluster(Cluster):
             y = cluster.run(program, x, w)
 
     What each caller may do is in the parties' access files; what is not allowed is a ClusterError that says
-    what would allow it. docs/hosts.md shows owners, callers and receivers at work.
+    what would allow it. docs/howto/hosts.md shows owners, callers and receivers at work.
 
     Args:
         hosts: path of the hosts file, see `ditto.runtime.transport.hosts`.

@@ -245,7 +245,7 @@ def read_store_key(path: Path) -> bytes:
         with open(descriptor, "rb") as file:
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
-                raise AccessError(f"store key '{path}' is no file")
+                raise AccessError(f"store key '{path}' is not a file")
             if mode & 0o077:
                 raise AccessError(f"others can read store key '{path}'; run `chmod 600 '{path}'`")
             # A line's end, and one byte more than it may have.

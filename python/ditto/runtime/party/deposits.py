@@ -121,7 +121,7 @@ class Deposits:
         """
         entry = self._entry(name, caller)
         if entry.about["kind"] != "program":
-            raise DepositError(f"deposit '{name}' is no program")
+            raise DepositError(f"deposit '{name}' is not a program")
         return {"digest": entry.digest}, Piece(self._store, entry, 0, entry.pieces[0][1], entry.owner, False)
 
     async def withdraw(self, name: str, caller: str) -> None:

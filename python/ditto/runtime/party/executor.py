@@ -6,7 +6,7 @@ needs it, and values are let go of after their last use. All parties take the sa
 on the program alone.
 
 P0 can go ahead of the others: it then plays its part of all protocols before the inputs are known, and the
-others keep what it sends (docs/protocols.md, "Dealing ahead").
+others keep what it sends (docs/explanation/protocols.md, "Dealing ahead").
 """
 
 from __future__ import annotations

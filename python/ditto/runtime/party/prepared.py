@@ -1,4 +1,4 @@
-"""What parties hold of a run in which P0 has gone ahead: docs/protocols.md, "Dealing ahead"."""
+"""What parties hold of a run in which P0 has gone ahead: docs/explanation/protocols.md, "Dealing ahead"."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class PartyServer:
         if hosts.access is None:
             raise HostsError(
                 f"hosts file '{path}' has no 'access', the path of the file that says what callers may do; "
-                "a party needs one, see docs/hosts.md"
+                "a party needs one, see docs/howto/hosts.md"
             )
         self._hosts: Hosts = hosts
         self._access: Access = load_access(hosts.access)

@@ -322,7 +322,7 @@ class Session:
         deadline = time.monotonic() + _DEATH_S
         while (status := self._process.process.poll()) is None:
             if time.monotonic() > deadline:
-                return SessionError("its process sent something that is no answer")
+                return SessionError("its process sent something that is not an answer")
             await asyncio.sleep(0.01)
         return SessionError(f"its process died {cause_of_death(status)}{self._process.last_words()}")
 

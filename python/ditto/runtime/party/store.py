@@ -307,7 +307,7 @@ class Store:
             # One byte more than it should have.
             header = file.read(size + _TAG_BYTES + 1)
         if not header.startswith(_MAGIC):
-            raise StoreError(f"'{path}' is no header of a store that this version of Ditto can read")
+            raise StoreError(f"'{path}' is not a header of a store that this version of Ditto can read")
         if not hmac.compare_digest(header[size:], self._check(header[:size])):
             raise StoreError(
                 f"the key is not that of store '{self._folder}', or its file '{_HEADER}' was changed; "
@@ -626,7 +626,7 @@ def _open_file(path: Path) -> io.FileIO:
     file = io.FileIO(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise StoreError(f"'{path}' is no file")
+        raise StoreError(f"'{path}' is not a file")
     return file
 
 

@@ -1,5 +1,6 @@
-"""Shared bits: joined with each other, made into numbers, multiplied with numbers. Proofs: docs/protocols.md.
+"""Shared bits: joined with each other, made into numbers, multiplied with numbers.
 
+Proofs: docs/explanation/protocols.md.
 A bit is b = b_0 ^ b_1 ^ b_2. P0 knows beta = b_0 ^ b_1, P1 and P2 both know gamma = b_2; as a number, b is
 gamma + (1 - 2 gamma) beta.
 """

@@ -1,7 +1,7 @@
 """Comparisons of replicated shares with public thresholds, by message passing among the parties.
 
 Party P_i holds the slots (x_i, x_{i+1}) of every x = x_0 + x_1 + x_2 mod 2^k. The protocol, why it
-leaks nothing and what it costs are in docs/protocols.md; names here are the ones used there.
+leaks nothing and what it costs are in docs/explanation/protocols.md; names here are the ones used there.
 """
 
 from __future__ import annotations

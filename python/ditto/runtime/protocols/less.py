@@ -1,5 +1,6 @@
-"""Comparison of a shared number with public ones, in any ring: docs/protocols.md, "Comparison in any ring".
+"""Comparison of a shared number with public ones, in any ring.
 
+The protocol is in docs/explanation/protocols.md, "Comparison in any ring".
 P0 knows u = x_0 + x_1; P1 and P2 both know v = x_2 - c. P0 sends digits of u as masked words, of which P1 and
 P2 take the bits that v tells, and deals what it takes to join them. From then on only P1 and P2 speak.
 """

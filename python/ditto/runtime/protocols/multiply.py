@@ -2,7 +2,7 @@
 
 Party i computes z_i = x_i (y_i + y_{i+1}) + x_{i+1} y_i mod 2^k, and z_0 + z_1 + z_2 = xy. It drops the low t
 bits of its z_i, adds a share of zero mod 2^(k-t), and sends that to party i - 1. The result is in ring k - t,
-within 3/2 units of xy / 2^t. Proofs and bias: docs/protocols.md, "Products with free truncation".
+within 3/2 units of xy / 2^t. Proofs and bias: docs/explanation/protocols.md, "Products with free truncation".
 """
 
 from __future__ import annotations

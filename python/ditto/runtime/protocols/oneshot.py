@@ -1,6 +1,6 @@
 """One-shot functions of shared numbers: any function that is a short sum of products, in two rounds.
 
-The protocol, and why it leaks nothing, is in docs/protocols.md; names here are the ones used there.
+The protocol, and why it leaks nothing, is in docs/explanation/protocols.md; names here are those of it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each party sends one additive share of every element, re-randomised by a sharing of zero, and a tag of
 either of its slots, by which the receiver notices slots whose two copies contradict each other. Protocol,
-who knows what, and proof: docs/protocols.md, "Outputs".
+who knows what, and proof: docs/explanation/protocols.md, "Outputs".
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ The counter discipline, all of it:
   by the same count of chunks; so the sizes below are known to all and depend on nothing secret.
 * Casts, comparisons and the opening of outputs have streams of their own, from three calls of `agree_streams`
   on three channels: none can put another's out of step.
-* Per chunk of casts, with B bytes of wrap words and the roles P0, P1, P2 as in docs/protocols.md:
+* Per chunk of casts, with B bytes of wrap words and the roles P0, P1, P2 as in docs/explanation/protocols.md:
 
       stream        drawn by     two-round            one-round
       P0 and P2     P0 and P2    q_0, q_1, W_0: 3 B   kappa_0, kappa_1, W_0: 3 B

@@ -6,7 +6,7 @@ message for each peer, however many protocols have something for it. All parties
 tensors of the same public shapes in the same order, so the messages need no headers.
 
 Large tensors are cut into three parts, in which the parties trade the roles of P0, P1 and P2 of
-docs/protocols.md, so that each sends and computes a third of all.
+docs/explanation/protocols.md, so that each sends and computes a third of all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Casts between rings of any width: local where the ring narrows, in two rounds where it widens.
 
-The protocol, its proofs and the names are those of docs/protocols.md, "Upcast and truncation", with wrap
-words of exactly as many bits as reach the result.
+The protocol, its proofs and the names are those of docs/explanation/protocols.md, "Upcast and truncation",
+with wrap words of exactly as many bits as reach the result.
 """
 
 from __future__ import annotations

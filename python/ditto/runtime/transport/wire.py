@@ -2,7 +2,7 @@
 
 A frame is a little-endian u32 header length, the header, and then the buffers back to back; the
 header's `sizes` gives their lengths in bytes. Whoever reads a frame has checked every length before it
-allocates anything, and allocates as data comes. docs/wire.md is the reference.
+allocates anything, and allocates as data comes. docs/reference/wire.md is the reference.
 """
 
 from __future__ import annotations

@@ -1,0 +1,105 @@
+"""docs/reference/paper.md: the tables of `ditto bench paper`, from the numbers that were committed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ditto.bench.paper import TABLES, cells
+from ditto_compiler.network import PRESETS as NETWORKS
+
+HEADER = """\
+<!-- Written by `python -m ditto_tools.docs` from the files of numbers in paper/; measure those anew. -->
+
+# The papers' tables
+
+PUMA (Dong et al., 2023) and Ditto (Wu et al., ICML 2024) report BERT and GPT-2, PUMA also LLaMA-7B. These
+are our numbers for the same models, each table by one command, over the networks of Ditto's code: `lan`
+has 5 Gbit/s and 0.4 ms, `wan` 400 Mbit/s and 40 ms. The numbering of the tables is ours. Weights are
+random: bytes and rounds do not depend on them, but for the ranges that `ditto-engine`, `ditto` and
+`ditto-quad` calibrate, on two random texts.
+
+How each number is known:
+
+- **counted** (no mark): by the cost model from the whole program, with embedding, all layers and head.
+  Bytes, messages and rounds are sums over the three parties. They are exact without a run; tables 4
+  and 5 are errors if a run sends anything else.
+- **projected** (p): seconds from the cost model, for three hosts with one processor each, over the
+  network. For LLaMA-7B also bytes, messages and rounds: counted for one layer and for two, of which each
+  further layer costs what the second adds.
+- **measured** (m): a run among three real parties on the machine that stands below the table, over the
+  imitated network. All three parties share its processors.
+
+A row that says *cannot* is a preset under which the model does not compile, with the reason.
+"""
+
+REPORTED = """\
+## What PUMA reports
+
+From its tables (arXiv 2307.12533): ring 64, three machines with 32 virtual processors each, 5 Gbit/s and
+about 1 ms; for LLaMA-7B 128 threads, 20 GB/s and 0.1 ms. Bytes are sums over the parties, with the
+engine of 2023, whose truncation sends more than twice what that of SPU 0.9.5 does: so compare its bytes
+with those of `puma` above to see what the engine gained, and those of `puma` with `ditto` to see what
+Ditto gains. MPCFormer was run by PUMA's authors on the same machines.
+
+| model | tokens | MPCFormer GB | MPCFormer s | PUMA GB | PUMA s |
+|---|---|---|---|---|---|
+| BERT-base | 64 | 5.707 | 36.4 | 4.881 | 21.1 |
+| BERT-base | 128 | 12.089 | 55.3 | 10.773 | 33.9 |
+| BERT-base | 256 | 29.927 | 112.5 | 26.004 | 61.2 |
+| BERT-large | 128 | 32.577 | 141.2 | 27.246 | 73.7 |
+| GPT2-base | 32, 1 generated | 4.999 | 34.9 | 3.774 | 15.5 |
+| GPT2-medium | 32, 1 generated | 11.766 | 73.1 | 7.059 | 30.3 |
+| LLaMA-7B | 4, 1 generated | | | 0.907 | 122.0 |
+| LLaMA-7B | 8, 1 generated | | | 1.794 | 200.5 |
+
+Ditto's abstract reports 1.44 to 2.35 times PUMA's speed, and 3.14 to 4.40 times MPCFormer's.
+"""
+
+_HEAD = ("model", "tokens", "policy", "MB", "messages", "rounds", *(f"{name}, s" for name in NETWORKS))
+
+
+def paper_page(folder: Path) -> str:
+    """The text of docs/reference/paper.md, of those tables that `folder` has as table1.json and so on."""
+    sections = [HEADER]
+    for number in TABLES:
+        path = folder / f"table{number}.json"
+        if path.exists():
+            sections.append(_section(json.loads(path.read_text())))
+    return "\n".join([*sections, REPORTED])
+
+
+def _section(document: Mapping[str, Any]) -> str:
+    rows = document["rows"]
+    errors = any("error" in row for row in rows)
+    head = [*_HEAD, "error"] if errors else list(_HEAD)
+    lines = [f"## Table {document['table']}: {document['title']}", "", f"    {document['command']}", ""]
+    lines += [_line(head), _line(["---"] * len(head))]
+    for row in rows:
+        about = [row["model"], str(row["tokens"]), f"`{row['policy']}`"]
+        numbers = ["*cannot*"] if "cannot" in row else cells(row)
+        lines.append(_line((about + numbers + [""] * len(head))[: len(head)]))
+    reasons = dict.fromkeys((row["policy"], row["cannot"]) for row in rows if "cannot" in row)
+    lines += [
+        "",
+        *(f"`{policy}` cannot: {reason}." for policy, reason in reasons),
+        "",
+        _machine(document),
+        "",
+    ]
+    return "\n".join(lines).replace("\n\n\n", "\n\n")
+
+
+def _line(values: list[str]) -> str:
+    return f"| {' | '.join(values)} |"
+
+
+def _machine(document: Mapping[str, Any]) -> str:
+    about = document["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"{document['date']}: {about['cpu']}, {about['cores']} processors, {about['memory_gb']} GB, "
+        f"with a load of {about['load']} by this and other work; {versions}."
+    )
