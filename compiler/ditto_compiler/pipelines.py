@@ -25,6 +25,7 @@ from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparison
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
+from ditto_compiler.passes.ditto_expand_sorts import DittoExpandSorts
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
@@ -60,6 +61,8 @@ def front_end_pipeline(
         DittoCheckSupported(max_public_constant),
         # Before ops are merged, and their scopes with them.
         DittoCheckPolicy(text, policy),
+        # Before constants are folded, of which it makes some.
+        DittoExpandSorts(),
         # Before ranges are asked for, which know more of numbers than of how they came about.
         DittoFoldConstants(),
         DittoFoldRanges(),

@@ -20,6 +20,7 @@ from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparison
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
+from ditto_compiler.passes.ditto_expand_sorts import DittoExpandSorts
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
@@ -45,6 +46,7 @@ PASSES: dict[str, type[Pass]] = {
         LegalizeChlo,
         DittoCheckSupported,
         DittoCheckPolicy,
+        DittoExpandSorts,
         DittoFoldConstants,
         DittoFoldRanges,
         DittoApproximate,

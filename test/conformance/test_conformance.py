@@ -39,7 +39,6 @@ REJECTED: dict[str, str] = {
     r"dynamic_slice_i32_of_scalar": "a slice of a scalar is the scalar",
     r"convolution_(i32|f32)_[03]d": r"convolutions with 1 or 2 spatial dimensions run, this one has [03]",
     r"reduce_window_add_.*(padded|base_holes|with_everything)_from_2": "must start from the constant 0",
-    r"sort_.*_by_(absolute_value|negative|difference|selected_key|two_keys)": "the comparator must compare",
     r"(select_drops_constant|compare_.*_with)_nan": "uses NaN, which cannot be shared",
     r"select_drops_constant_(minus_)?infinity": "uses the constant -?inf",
     r"maximum_with_f32": "uses the constant",
