@@ -73,6 +73,8 @@ REMEDIES: dict[str, str] = {
     "stablehlo.rng_bit_generator": _RANDOM,
     "stablehlo.scatter": "select by a mask (jnp.where), or write at a public index "
     "(jax.lax.dynamic_update_slice)",
+    "stablehlo.select_and_scatter": "it runs where it gives each window's number to its "
+    " largest or smallest element, and windows do not reach beyond the tensor: pad it first",
     "stablehlo.tan": "write jnp.sin(x) / jnp.cos(x)",
 }
 """What to do instead of some ops that have no home."""
