@@ -57,8 +57,8 @@ def front_end_pipeline(
         # The only calls that are left.
         DittoRecoverOneshots(),
         # Before the check, which knows the expansions' ops but not what they are of.
-        LegalizeChlo(),
         DittoExpandOps(),
+        LegalizeChlo(),
         # Before anything else is rewritten, so that errors speak of the user's own ops.
         DittoCheckSupported(max_public_constant),
         # Before ops are merged, and their scopes with them.

@@ -140,3 +140,68 @@ POOLS = {
 def test_gradients_of_pools(cluster: ditto.LocalCluster, name: str, policy: str) -> None:
     """Of equals the first one gets all, as in JAX."""
     check(cluster, POOLS[name], (sixteenths(2, 5, 6, 3),), 1e-4, policy)
+
+
+def by_sixteenths(low: float, high: float) -> np.ndarray[Any, Any]:
+    return np.arange(low, high, 1 / 16, np.float32)
+
+
+def tan_error(x: Any, y: Any) -> Any:
+    return 6e-4 * (1 + y**2)
+
+
+def cbrt_error(x: Any, y: Any) -> Any:
+    return np.where(np.abs(x) < 2**-17, 0.02, 1e-4 + 3e-4 * np.abs(y))
+
+
+def erf_inv_error(x: Any, y: Any) -> Any:
+    return np.minimum(3e-4 + 2e-6 / (1 - x.astype(np.float64) ** 2), 0.7)
+
+
+ULP = 2.0**-18
+NEAR_ONE = np.float32([1 - 2**-k for k in range(4, 18)])
+CUBES = np.float32([0, ULP, 2 * ULP, 8 * ULP, 2**-8, 0.125, 1, 27, 1000, 2**18, 524000])
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], np.ndarray[Any, Any], Callable[..., Any]]] = {
+    "tan": (jnp.tan, np.concatenate([by_sixteenths(-1.56, 1.56), by_sixteenths(98, 100)]), tan_error),
+    "cbrt": (jnp.cbrt, np.concatenate([CUBES, -CUBES]), cbrt_error),
+    "erf_inv": (
+        jax.scipy.special.erfinv,
+        np.concatenate([by_sixteenths(-15 / 16, 1), NEAR_ONE, -NEAR_ONE]),
+        erf_inv_error,
+    ),
+}
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_as_right_as_is_stated(cluster: ditto.LocalCluster, name: str, policy: str) -> None:
+    function, x, error = FUNCTIONS[name]
+    program = ditto.compile(function, x, policy=policy)
+    expected = np.asarray(function(x), np.float64)
+    off = np.abs(cluster.run(program, x) - expected)
+    assert (off <= error(x, expected)).all(), x[off > error(x, expected)]
+
+
+def test_where_an_inverse_is_infinite_is_a_finding() -> None:
+    """The parties' logarithm of 0 is finite."""
+    x = np.float32([-1, 0.5, 1])
+    program = ditto.compile(jax.scipy.special.erfinv, x)
+    assert "log" in str(ditto.simulate(program, x).overflows)
+
+
+SIGNED = np.float32([-3.5, -(2.0**-6), 0, 2.0**-6, 3.5, -1e3])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+def test_signs(cluster: ditto.LocalCluster, policy: str, dtype: Any) -> None:
+    check(cluster, jnp.signbit, (SIGNED.astype(dtype),), 0, policy)
+    check(cluster, jnp.copysign, (SIGNED.astype(dtype), SIGNED[::-1].astype(dtype)), 1e-3, policy)
+
+
+def test_other_bits_of_floats_are_refused() -> None:
+    with pytest.raises(ditto.DittoError, match=r"bitcast_convert.*no bits to look at but its sign"):
+        ditto.compile(lambda x: lax.bitcast_convert_type(x, jnp.int32) >> 23, SIGNED)
+    with pytest.raises(ditto.DittoError, match=r"bitcast_convert.*no bits to look at but its sign"):
+        ditto.compile(lambda x: lax.bitcast_convert_type(x, jnp.float32), np.int32([1, 2]))
