@@ -23,8 +23,10 @@ from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
 from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
+from ditto_compiler.passes.ditto_expand_ops import DittoExpandOps
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
+from ditto_compiler.passes.ditto_expand_sorts import DittoExpandSorts
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
@@ -54,12 +56,15 @@ def front_end_pipeline(
         InlineCalls(),
         # The only calls that are left.
         DittoRecoverOneshots(),
-        # Before the check, which knows the expansions' ops but not every CHLO op.
+        # Before the check, which knows the expansions' ops but not what they are of.
+        DittoExpandOps(),
         LegalizeChlo(),
         # Before anything else is rewritten, so that errors speak of the user's own ops.
         DittoCheckSupported(max_public_constant),
         # Before ops are merged, and their scopes with them.
         DittoCheckPolicy(text, policy),
+        # Before constants are folded, of which it makes some.
+        DittoExpandSorts(),
         # Before ranges are asked for, which know more of numbers than of how they came about.
         DittoFoldConstants(),
         DittoFoldRanges(),

@@ -18,8 +18,10 @@ from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
 from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
+from ditto_compiler.passes.ditto_expand_ops import DittoExpandOps
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
+from ditto_compiler.passes.ditto_expand_sorts import DittoExpandSorts
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
 from ditto_compiler.passes.ditto_insert_casts import DittoInsertCasts
@@ -43,8 +45,10 @@ PASSES: dict[str, type[Pass]] = {
         InlineCalls,
         DittoRecoverOneshots,
         LegalizeChlo,
+        DittoExpandOps,
         DittoCheckSupported,
         DittoCheckPolicy,
+        DittoExpandSorts,
         DittoFoldConstants,
         DittoFoldRanges,
         DittoApproximate,

@@ -197,14 +197,14 @@ def sort_key(op: ir.Operation) -> tuple[int, str] | None:
 
 def _sort_argument(value: ir.Value, block: ir.Block) -> int | None:
     while (op := defining_op(value)) is not None:
-        if op.name != "stablehlo.select" or not _keeps_order(op):
+        if op.name != "stablehlo.select" or not keeps_order(op):
             return None
         value = op.operands[2]
     arguments = list(block.arguments)
     return arguments.index(value) if value in arguments else None
 
 
-def _keeps_order(select: ir.Operation) -> bool:
+def keeps_order(select: ir.Operation) -> bool:
     """Pattern: select(x == 0, 0, x), or select(x != x, NaN, ..), which is never chosen."""
     predicate, chosen, other = select.operands
     compare, number = defining_op(predicate), constant(chosen)

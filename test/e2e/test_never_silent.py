@@ -176,11 +176,6 @@ def test_a_maximum_along_the_other_axis_bounds_nothing(cluster: ditto.LocalClust
 
 
 REFUSED: dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]] = {
-    "an ambiguous order": (
-        lambda x: lax.sort((jnp.where(x < 0, -x, x), x), num_keys=2),
-        (X,),
-        "comparator",
-    ),
     "powers of integers by integers": (lax.pow, (I32, I32), "power of integers|pow"),
     "NaN among the results": (lambda x: jnp.where(x > 0, x, jnp.nan), (X,), "NaN"),
 }
@@ -341,6 +336,52 @@ def test_sorts_of_integers_at_the_ends_of_their_range(
     program = ditto.compile(both, x, visibility=visibility)
     for ours, jaxs in zip(cluster.run(program, x), both(x), strict=True):
         np.testing.assert_array_equal(ours, jaxs)
+
+
+DRAWN = np.random.default_rng(5).normal(size=(3, 6)).astype(np.float32)
+DRAWN[0, 4] = DRAWN[0, 1]
+KEYS = np.random.default_rng(6).integers(0, 3, (3, 6)).astype(np.int32)
+
+SORTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "two keys": (lambda k, x: lax.sort((k, x, k + 1), num_keys=2), (KEYS, DRAWN)),
+    "lexsort": (lambda x, k: jnp.lexsort((x, k)), (DRAWN, KEYS)),
+    "one key of two": (lambda k, x: lax.sort((k, x), num_keys=1), (KEYS, DRAWN)),
+    "every axis": (lambda x: (jnp.sort(x, 0), jnp.sort(x, 1), jnp.sort(x, None)), (DRAWN,)),
+    "descending": (lambda k: (jnp.sort(k, descending=True), jnp.argsort(k, 1, descending=True)), (KEYS,)),
+    "ties": (lambda k: (jnp.argsort(k, 0), jnp.argsort(k, 1), jnp.argsort(k < 1, 1)), (KEYS,)),
+    "top_k": (lambda x, k: (lax.top_k(x, 2), lax.top_k(k, 6)), (DRAWN, KEYS)),
+    "medians": (lambda x: (jnp.median(x, 1), jnp.median(x), jnp.percentile(x, 30, axis=0)), (DRAWN,)),
+    "half precision": (lambda x: jnp.sort(x, 1), (DRAWN.astype(np.float16),)),
+    "64 bits": (jnp.sort, (np.array([[2**31 - 1, -(2**31), 0, -1]], np.int32),)),
+    "rows of one": (lambda x: (jnp.sort(x[:, :1], 1), jnp.argsort(x[:1], 0)), (DRAWN,)),
+    "none": (lambda x: jnp.sort(x[:, :0]), (DRAWN,)),
+    "used twice": (lambda x: (jnp.sort(x, 1)[:, 1:3], jnp.sort(x, 1)[:, 4:]), (DRAWN,)),
+}
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+@pytest.mark.parametrize("name", SORTS)
+def test_sorts(cluster: ditto.LocalCluster, name: str, policy: str) -> None:
+    """Equal keys keep their order, so indices are JAX's; of numbers, medians alone are calculated with."""
+    function, arguments = SORTS[name]
+    program = ditto.compile(function, *arguments, policy=policy)
+    expected = jax.tree.leaves(jax.jit(function)(*arguments))
+    for found in (cluster.run(program, *arguments), ditto.simulate(program, *arguments).outputs):
+        for ours, jaxs in zip(jax.tree.leaves(found), expected, strict=True):
+            assert (ours.dtype, ours.shape) == (jaxs.dtype, jaxs.shape)
+            off = (2e-3 if ours.dtype == np.float16 else 2e-4) if ours.dtype.kind == "f" else 0
+            np.testing.assert_allclose(ours.astype(float), np.asarray(jaxs, float), atol=off, rtol=0)
+
+
+def test_rows_are_sorted_together(cluster: ditto.LocalCluster) -> None:
+    """In the rounds that one row takes."""
+    x = np.random.default_rng(7).normal(size=(8, 16)).astype(np.float32)
+    rounds = []
+    for rows in (x[:1], x):
+        program = ditto.compile(lambda x: jnp.sort(x, 1), rows)
+        np.testing.assert_allclose(cluster.run(program, rows), np.sort(rows, 1), atol=2e-5)
+        rounds.append(cluster.stats.beside_rounds)
+    assert rounds[0] == rounds[1] > 0
 
 
 def test_a_softmax_in_a_loop(cluster: ditto.LocalCluster) -> None:

@@ -72,7 +72,7 @@ func.func @batched_lookup(%x: tensor<4x8xf32>, %i: tensor<4x1x1xi32> {ditto.visi
 // -----
 
 func.func @grouped_convolution(%x: tensor<1x4x6x6xf32>, %w: tensor<4x2x3x3xf32>) -> tensor<1x4x4x4xf32> {
-  // expected-error @+1 {{feature_group_count must be 1; split the convolution by groups}}
+  // expected-error @+1 {{feature_group_count must be 1; run ditto-expand-ops}}
   %0 = stablehlo.convolution(%x, %w) dim_numbers = [b, f, 0, 1]x[o, i, 0, 1]->[b, f, 0, 1],
     window = {stride = [1, 1]} {batch_group_count = 1 : i64, feature_group_count = 2 : i64}
     : (tensor<1x4x6x6xf32>, tensor<4x2x3x3xf32>) -> tensor<1x4x4x4xf32>

@@ -16,7 +16,7 @@ module attributes {ditto.stage = "annotated"} {
 
 // It could be computed in one go, if the range of its argument were known.
 func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
-  // expected-error @+1 {{[ditto-choose-functions] 'stablehlo.tan' op: the engine has no private implementation of it; write jnp.sin(x) / jnp.cos(x); a one-shot function is computed as @tan: the range of its argument is not known; calibrate (ditto.calibrate)}}
+  // expected-error @+1 {{[ditto-choose-functions] 'stablehlo.tan' op: the engine has no private implementation of it; a one-shot function is computed as @tan: the range of its argument is not known; calibrate (ditto.calibrate)}}
   %0 = "ditto.oneshot"(%x) {function = @tan, otherwise = @tan, error = 1.0e-3 : f64} : (tensor<4xf32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }

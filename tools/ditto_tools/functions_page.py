@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ditto_compiler.ops import OPS
+from ditto_compiler.written.functions import ACCURACY
 
 ENCODINGS = ((32, 10), (64, 18), (128, 40))
 """Those of the presets."""
@@ -48,4 +49,14 @@ def functions_page() -> str:
             if not law.is_empty:
                 error, outside = law.error_text, law.outside or "what does not fit"
                 lines.append(f"| `{name}` | {ring}, {frac} | {law} | {error} | {outside} |")
+    lines += [
+        "",
+        "These are written out as others (`ditto-expand-ops`), so what is checked is whether the others",
+        "are in their domains. In ring 64 with 18 fraction bits:",
+        "",
+        "| function | computed as | right for | error | elsewhere |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, of in ACCURACY.items():
+        lines.append(f"| `{name}` | {of.formula} | {of.domain} | {of.error} | {of.outside} |")
     return _HEAD + "\n".join(lines) + "\n"

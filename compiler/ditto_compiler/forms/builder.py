@@ -217,6 +217,17 @@ class Tensor:
         """Booleans that are true where one of two is."""
         return self._elementwise("or", self.value, other.value)
 
+    def both(self, other: Tensor) -> Tensor:
+        """Booleans that are true where two are."""
+        return self._elementwise("and", self.value, other.value)
+
+    def any(self, axes: Sequence[int]) -> Tensor:
+        """Whether one of the booleans over `axes`, which are gone from the result, is true."""
+        (result,) = self.builder.reduction(
+            [self], [0.0], axes, lambda left, right: [left[0].either(right[0])]
+        )
+        return result
+
     def where(self, predicate: Tensor, otherwise: Tensor | float = 0.0) -> Tensor:
         """This where `predicate` holds, and `otherwise` elsewhere."""
         return self._elementwise("select", predicate.value, self.value, self._same(otherwise))
@@ -392,8 +403,20 @@ class Tensor:
         """Integers divided by 2^bits, rounded down."""
         return self._elementwise("shift_right_arithmetic", self.value, self._same(bits))
 
+    def transposed(self, order: Sequence[int]) -> Tensor:
+        """Dimension i of the result is dimension order[i] of this."""
+        if list(order) == sorted(order):
+            return self
+        type_ = ir.RankedTensorType.get([self.shape[axis] for axis in order], self.type.element_type)
+        attributes = {"permutation": ir.DenseI64ArrayAttr.get(list(order))}
+        return Tensor(
+            self.builder, self.builder.op("transpose", [type_], [self.value], attributes).results[0]
+        )
+
     def reshaped(self, shape: Sequence[int]) -> Tensor:
         """The same elements in another shape."""
+        if self.shape == tuple(shape):
+            return self
         type_ = ir.RankedTensorType.get(list(shape), self.type.element_type)
         return Tensor(self.builder, self.builder.op("reshape", [type_], [self.value]).results[0])
 

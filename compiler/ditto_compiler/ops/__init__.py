@@ -67,12 +67,13 @@ FAMILIES = (
 _RANDOM = "draw random numbers outside the program and pass them in"
 
 REMEDIES: dict[str, str] = {
-    "stablehlo.bitcast_convert": f"a shared float has no bits to look at; {_RANDOM}",
-    "stablehlo.cbrt": "write jnp.sign(x) * jnp.abs(x) ** (1 / 3)",
+    "stablehlo.bitcast_convert": "a shared float has no bits to look at but its sign; compare it, "
+    "or calculate with it",
     "stablehlo.rng": _RANDOM,
     "stablehlo.rng_bit_generator": _RANDOM,
     "stablehlo.scatter": "select by a mask (jnp.where), or write at a public index "
     "(jax.lax.dynamic_update_slice)",
-    "stablehlo.tan": "write jnp.sin(x) / jnp.cos(x)",
+    "stablehlo.select_and_scatter": "it runs where it gives each window's number to its "
+    " largest or smallest element, and windows do not reach beyond the tensor: pad it first",
 }
 """What to do instead of some ops that have no home."""

@@ -153,10 +153,10 @@ def _convolution(e: Emitter, op: ir.Operation) -> Values:
 def _plain_convolution(op: ir.Operation, _: IsSecret) -> str | None:
     spatial = len(shape_of(op.results[0])) - 2
     if spatial not in (1, 2):
-        return f"convolutions with 1 or 2 spatial dimensions run, this one has {spatial}"
+        return f"the engine has 1 or 2 spatial dimensions, this one has {spatial}; run ditto-expand-ops"
     for name in ("feature_group_count", "batch_group_count"):
         if name in op.attributes and ir.IntegerAttr(op.attributes[name]).value != 1:
-            return f"{name} must be 1; split the convolution by groups"
+            return f"{name} must be 1; run ditto-expand-ops"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ditto_compiler.folds import is_elementwise
 from ditto_compiler.ir import ir, numel
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops.base import IsSecret, Kind, Op, Share, Values, always, any_scale, register, same_range
@@ -37,9 +38,8 @@ def _sort(e: Emitter, op: ir.Operation) -> Values:
 
 
 def _plain_sort(op: ir.Operation, _: IsSecret) -> str | None:
-    key = sort_key(op)
-    if key is None:
-        return "the comparator must compare the elements of one operand by LT or GT, and nothing else"
+    if sort_key(op) is None and not is_elementwise(op.regions[0].blocks[0]):
+        return "the comparator must compute with the elements that it is given, and with constants, alone"
     return None
 
 

@@ -439,10 +439,8 @@ def product_readers(value: ir.Value) -> list[tuple[ir.Operation, int]] | None:
 
 def multiplications(op: ir.Operation) -> int:
     """Of a matrix product or convolution; 0 for one element by element."""
-    if op.name in ("stablehlo.dot", "stablehlo.dot_general"):
+    if op.name in ("stablehlo.dot", "stablehlo.dot_general", "stablehlo.convolution"):
         return numel(op.results[0]) * terms_of(op)
-    if op.name == "stablehlo.convolution":
-        return numel(op.results[0]) * numel(op.operands[1])
     return 0
 
 

@@ -1,0 +1,41 @@
+"""Putting a JAX function in the place of an op."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.experimental import enable_x64
+
+from ditto_compiler.dtypes import numpy_dtype
+from ditto_compiler.ir import clone_op, element_type, ir, ops_of, parse_module
+from ditto_compiler.op_attributes import shape_of
+
+Function = Callable[..., Any]
+"""Of the op's operands as JAX arrays; gives its result, or a tuple of its results."""
+
+Writing = Callable[[ir.Operation], Function | None]
+
+
+def write(op: ir.Operation, function: Function) -> None:
+    """Replaces `op` by what JAX makes of a function of its operands, at the op's location."""
+    arguments = [
+        jax.ShapeDtypeStruct(shape_of(value), numpy_dtype(element_type(value))) for value in op.operands
+    ]
+    wide = any(element_type(value).endswith("64") for value in (*op.operands, *op.results))
+    # Not jitted, what the function calls is part of it and no function of its own.
+    with jax.disable_jit(), enable_x64() if wide else contextlib.nullcontext():
+        lowered = jax.jit(function, keep_unused=True).lower(*arguments)
+    made = parse_module(lowered.as_text(), op.context)
+    (main,) = made.body.operations
+    block = main.regions[0].blocks[0]
+    mapping = dict(zip(block.arguments, op.operands, strict=True))
+    *body, end = ops_of(block)
+    here = ir.InsertionPoint(op)
+    for inner in body:
+        clone_op(inner, mapping, here, lambda _: op.location)
+    for old, new in zip(op.results, end.operands, strict=True):
+        old.replace_all_uses_with(mapping[new])
+    op.erase()
