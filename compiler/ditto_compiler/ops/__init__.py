@@ -71,8 +71,6 @@ REMEDIES: dict[str, str] = {
     "stablehlo.cbrt": "write jnp.sign(x) * jnp.abs(x) ** (1 / 3)",
     "stablehlo.rng": _RANDOM,
     "stablehlo.rng_bit_generator": _RANDOM,
-    "stablehlo.scatter": "select by a mask (jnp.where), or write at a public index "
-    "(jax.lax.dynamic_update_slice)",
     "stablehlo.tan": "write jnp.sin(x) / jnp.cos(x)",
 }
 """What to do instead of some ops that have no home."""
