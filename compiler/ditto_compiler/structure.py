@@ -107,9 +107,7 @@ def integers_of(value: ir.Value) -> NDArray[np.int64] | None:
         return np.full(shape, numbers[0]) if numbers.size == 1 else numbers.reshape(shape)
     if op.name == "stablehlo.iota":
         along = get_i64(op, "iota_dimension")
-        return np.broadcast_to(
-            np.arange(shape[along]).reshape([-1, *(1 for _ in shape[along + 1 :])]), shape
-        )
+        return np.broadcast_to(np.arange(shape[along]).reshape([-1, *(1 for _ in shape[along + 1 :])]), shape)
     if op.name not in _MOVES:
         return None
     parts = [integers_of(operand) for operand in op.operands]

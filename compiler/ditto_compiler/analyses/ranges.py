@@ -95,7 +95,7 @@ class RangeAnalysis:
         return OPS[op.name].range(self, op)
 
     def _scattered(self, op: ir.Operation) -> Range:
-        """An element and updates of it, set or compared; of what is computed from them, no number is known."""
+        """Elements and updates; of what is computed from them, no number is known."""
         old, _, new = (self.of(operand) for operand in op.operands)
         found = join(old, new)
         block = op.regions[0].blocks[0]

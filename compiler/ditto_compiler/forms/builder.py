@@ -411,7 +411,9 @@ class Tensor:
             return self
         type_ = ir.RankedTensorType.get([self.shape[axis] for axis in order], self.type.element_type)
         attributes = {"permutation": ir.DenseI64ArrayAttr.get(list(order))}
-        return Tensor(self.builder, self.builder.op("transpose", [type_], [self.value], attributes).results[0])
+        return Tensor(
+            self.builder, self.builder.op("transpose", [type_], [self.value], attributes).results[0]
+        )
 
     def padded(self, axis: int, low: int, high: int, number: float) -> Tensor:
         """With some more elements before and after those along an axis."""

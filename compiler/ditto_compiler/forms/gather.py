@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import math
 
-from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.places import Places, as_numbers, inverse, is_one_hot, outer_and, take
 from ditto_compiler.intervals import INFINITE
+from ditto_compiler.ops.base import Ranges
 
 
-def windows(x: Tensor, places: Places, ranges: RangeAnalysis) -> Tensor:
+def windows(x: Tensor, places: Places, ranges: Ranges) -> Tensor:
     """The window at each place: [*shape of the index vectors, *sizes of a window].
 
     A window that would not fit is the nearest one that does. Along dimensions with known starts elements are
     only moved; where these differ, products are batched. For n index vectors, c places where a window may
-    start and w elements of a window that costs n c equalities of log2(c) bits, and then n w sums of c products
-    of a bit and a number, without truncation. With several secret dimensions, c is their product, and so
-    many conjunctions for each index vector join their equalities. Sources: Ditto's own; see forms.embedding.
+    start and w elements of a window that costs n c equalities, and then n w sums of c products of a bit and a
+    number, without truncation. With several secret dimensions, c is the product of theirs, the equalities are
+    n times their sum, and n c conjunctions join them.
     """
     places = places.limited()
     known, computed, whole = places.known, places.computed, places.whole
@@ -28,7 +28,7 @@ def windows(x: Tensor, places: Places, ranges: RangeAnalysis) -> Tensor:
     free = [axis for axis in range(len(places.shape)) if axis not in over]
     batch, vectors = ([places.shape[axis] for axis in axes] for axes in (over, free))
     sizes, spans = places.sizes(known), places.extents(whole)
-    bound = ranges.bound(x.value)
+    bound = ranges.of(x.value).bound
 
     table = x.transposed([*known, *computed, *whole])
     inner = places.extents(computed)

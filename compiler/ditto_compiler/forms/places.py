@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.dtypes import integer_limits, numpy_dtype
 from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.intervals import Range
-from ditto_compiler.ir import defining_op, element_type, ir
+from ditto_compiler.ir import defining_op, ir
 from ditto_compiler.op_attributes import dimension_field, get_i64, get_i64s, shape_of
+from ditto_compiler.ops.base import Ranges
 from ditto_compiler.structure import integers_of
 
 Known = NDArray[np.int64]
@@ -112,7 +111,9 @@ class Places:
         """Dimensions of the index vectors along which known starts differ."""
         every = [self.starts(d) for d in self.known]
         return [
-            a for a in range(len(self.shape)) if any((s != s.take([0], axis=a)).any() for s in every if s.size)
+            a
+            for a in range(len(self.shape))
+            if any((s != s.take([0], axis=a)).any() for s in every if s.size)
         ]
 
     def rows(self, over: Sequence[int]) -> Known:
@@ -173,9 +174,7 @@ def scatter_dropped(op: ir.Operation) -> list[int]:
 def of_slice(op: ir.Operation, builder: Builder, sizes: Sequence[int], first: int) -> Places:
     """Of a dynamic slice or its update, whose operands are starts from number `first` on."""
     axes = []
-    for extent, size, value in zip(
-        shape_of(op.operands[0]), sizes, list(op.operands)[first:], strict=True
-    ):
+    for extent, size, value in zip(shape_of(op.operands[0]), sizes, list(op.operands)[first:], strict=True):
         number = integers_of(value)
         axes.append(Axis(extent, size, builder.tensor(value) if number is None else number))
     return Places((), tuple(axes))
@@ -234,7 +233,7 @@ def _part(value: ir.Value, axis: int, index: int) -> tuple[ir.Value, int]:
     return value, index
 
 
-def is_one_hot(axis: Axis, order: Sequence[int], ranges: RangeAnalysis, *, clamps: bool) -> Tensor:
+def is_one_hot(axis: Axis, order: Sequence[int], ranges: Ranges, *, clamps: bool) -> Tensor:
     """[index vectors, places]: whether a window starts there along a dimension.
 
     All comparisons can run at once; from `DIGITS` places on, two digits of the index are compared instead, so

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.folds import identity
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.places import (
@@ -21,11 +20,11 @@ from ditto_compiler.forms.places import (
     as_numbers,
     inverse,
     is_one_hot,
-    outer_and,
     take,
 )
 from ditto_compiler.intervals import INFINITE
 from ditto_compiler.ir import ir
+from ditto_compiler.ops.base import Ranges
 from ditto_compiler.structure import constant
 
 Combine = Callable[[Tensor, Tensor], Tensor]
@@ -124,7 +123,7 @@ def at_computed_places(
     updates: Tensor,
     places: Places,
     name: str | None,
-    ranges: RangeAnalysis,
+    ranges: Ranges,
     *,
     unique: bool,
     clamps: bool,
@@ -197,7 +196,7 @@ def _all_computed(places: Places, x: Tensor) -> Places:
     return replace(places, axes=tuple(axes))
 
 
-def _covers(places: Places, order: Sequence[int], ranges: RangeAnalysis, *, clamps: bool) -> Tensor:
+def _covers(places: Places, order: Sequence[int], ranges: Ranges, *, clamps: bool) -> Tensor:
     """[index vectors and elements of a window, places]: whether an element is written there."""
     hots = []
     for d in places.computed:
@@ -215,26 +214,23 @@ def _covers(places: Places, order: Sequence[int], ranges: RangeAnalysis, *, clam
     return found
 
 
-def _set(old: Tensor, new: Tensor, hot: Tensor, ranges: RangeAnalysis, *, unique: bool) -> Tensor:
+def _set(old: Tensor, new: Tensor, hot: Tensor, ranges: Ranges, *, unique: bool) -> Tensor:
     batch, count, depth = hot.shape
     width = old.shape[2]
     number = constant(new.value)
-    if count == 1:
-        written = hot.reshaped((batch, depth))
-        value = new.reshaped((batch, width)).spread(old.shape, (0, 2))
-    else:
-        (written,) = hot.builder.reduction([hot], [0], [1], lambda x, y: [x[0].either(y[0])])
-    written = written.spread(old.shape, (0, 1))
+    written = _written(hot).spread(old.shape, (0, 1))
     if number is not None:
         value = old.builder.full(number, old.shape, old.type.element_type)
-    elif count > 1:
+    elif count == 1:
+        value = new.reshaped((batch, width)).spread(old.shape, (0, 2))
+    else:
         last = hot if unique else hot.both(_alive(hot).spread(hot.shape, (0, 1)))
         if str(old.type.element_type) == "i1":
             shape = (batch, count, depth, width)
             chosen = last.spread(shape, (0, 1, 2)).both(new.spread(shape, (0, 1, 3)))
             (value,) = hot.builder.reduction([chosen], [0], [1], lambda x, y: [x[0].either(y[0])])
         else:
-            bound = ranges.bound(new.value)
+            bound = ranges.of(new.value).bound
             value = _product(as_numbers(last.transposed([0, 2, 1]), old.type.element_type), new)
             value = value.within(bound) if bound < INFINITE else value
     return value.where(written, old)
@@ -246,8 +242,8 @@ def _alive(hot: Tensor) -> Tensor:
     element = ir.IntegerType.get_signless(32)
     numbers = as_numbers(hot, element)
     meet = _product(numbers, numbers.transposed([0, 2, 1])).within(1)
-    later = np.triu(np.ones((count, count), np.int32), 1)
-    later = hot.builder.array(later, element).spread((batch, count, count), (1, 2))
+    after = np.triu(np.ones((count, count), np.int32), 1)
+    later = hot.builder.array(after, element).spread((batch, count, count), (1, 2))
     (undone,) = hot.builder.reduction([meet * later], [0], [2], lambda x, y: [x[0] + y[0]])
     return undone.compare("EQ", 0)
 
@@ -273,8 +269,20 @@ def _tournament(old: Tensor, new: Tensor, hot: Tensor, name: str) -> Tensor:
     ):
         # What stands for infinity stays only where nothing was chosen, and must be seen to stay there.
         return found
-    # Elsewhere every update may be for one place.
-    return combine(old, found)
+    combined = combine(old, found)
+    if name != "multiply":
+        return combined
+    # Times 1 is not exact in fixed point.
+    return combined.where(_written(hot).spread(old.shape, (0, 1)), old)
+
+
+def _written(hot: Tensor) -> Tensor:
+    """[batch, places]: whether anything is written there."""
+    batch, count, depth = hot.shape
+    if count == 1:
+        return hot.reshaped((batch, depth))
+    (written,) = hot.builder.reduction([hot], [0], [1], lambda x, y: [x[0].either(y[0])])
+    return written
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:

@@ -12,9 +12,8 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms import places as reading
 from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.forms.gather import windows
-from ditto_compiler.forms.places import Places
 from ditto_compiler.forms.scatter import at_computed_places, at_known_places
-from ditto_compiler.ir import entry_function, ir, nested_ops
+from ditto_compiler.ir import entry_function, ir, nested_ops, numel
 from ditto_compiler.op_attributes import dimension_field, get_i64s, index_operands
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.recognizers.embedding import filled_gather, is_lookup
@@ -103,7 +102,9 @@ def _dynamic_slice(op: ir.Operation, ranges: RangeAnalysis) -> Tensor:
 def _dynamic_update_slice(op: ir.Operation, ranges: RangeAnalysis) -> Tensor:
     builder = Builder.before(op)
     x, update = (builder.tensor(operand) for operand in list(op.operands)[:2])
-    places: Places = reading.of_slice(op, builder, update.shape, first=2).limited()
+    if not numel(op.operands[1]):
+        return x
+    places = reading.of_slice(op, builder, update.shape, first=2).limited()
     if not places.computed:
         return at_known_places(x, update, places, None, associative=True)
     return at_computed_places(x, update, places, None, ranges, unique=True, clamps=True)

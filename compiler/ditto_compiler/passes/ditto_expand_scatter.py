@@ -105,9 +105,7 @@ def _expanded(op: ir.Operation, ranges: RangeAnalysis, errors: ErrorCollector) -
         )
         return None
     unique = "unique_indices" in op.attributes and ir.BoolAttr(op.attributes["unique_indices"]).value
-    return at_computed_places(
-        x, updates, places, None if sets else name, ranges, unique=unique, clamps=False
-    )
+    return at_computed_places(x, updates, places, None if sets else name, ranges, unique=unique, clamps=False)
 
 
 def _windows(op: ir.Operation, updates: Tensor, places: reading.Places) -> Tensor:
