@@ -475,6 +475,8 @@ class Tensor:
 
     def reshaped(self, shape: Sequence[int]) -> Tensor:
         """The same elements in another shape."""
+        if tuple(shape) == self.shape:
+            return self
         type_ = ir.RankedTensorType.get(list(shape), self.type.element_type)
         return Tensor(self.builder, self.builder.op("reshape", [type_], [self.value]).results[0])
 

@@ -343,12 +343,10 @@ def _runs(numbers: Sequence[int], bounds: Sequence[int]) -> list[tuple[int, int,
         start = numbers[position]
         limit = next(bound for bound in bounds if bound > start)
         rest = np.asarray(numbers[position + 1 :], np.int64)
-        step = int(rest[0]) - start if rest.size else 1
-        if step < 1:
-            step = 1
+        step = max(1, int(rest[0]) - start) if rest.size else 1
         expected = start + step * np.arange(1, rest.size + 1)
         differs = (rest != expected) | (expected >= limit)
         count = 1 + (int(differs.argmax()) if differs.any() else rest.size)
-        runs.append((start, count, step))
+        runs.append((start, count, step if count > 1 else 1))
         position += count
     return runs
