@@ -23,9 +23,11 @@ from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
 from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
+from ditto_compiler.passes.ditto_expand_gather import DittoExpandGather
 from ditto_compiler.passes.ditto_expand_ops import DittoExpandOps
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
+from ditto_compiler.passes.ditto_expand_scatter import DittoExpandScatter
 from ditto_compiler.passes.ditto_expand_sorts import DittoExpandSorts
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
@@ -70,6 +72,10 @@ def front_end_pipeline(
         DittoFoldRanges(),
         # Equal constants and dead code would only be cast and outlined for nothing.
         MlirPass("canonicalize"),
+        MlirPass("cse"),
+        # Once all indices that are known are constants, and before values are measured.
+        DittoExpandScatter(),
+        DittoExpandGather(),
         MlirPass("cse"),
         DittoApproximate(text, policy_object=policy),
         *((DittoNormalizeLate(),) if policy.beside == "shares" else engine_alone),

@@ -18,9 +18,11 @@ from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
 from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
+from ditto_compiler.passes.ditto_expand_gather import DittoExpandGather
 from ditto_compiler.passes.ditto_expand_ops import DittoExpandOps
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
+from ditto_compiler.passes.ditto_expand_scatter import DittoExpandScatter
 from ditto_compiler.passes.ditto_expand_sorts import DittoExpandSorts
 from ditto_compiler.passes.ditto_fold_constants import DittoFoldConstants
 from ditto_compiler.passes.ditto_fold_ranges import DittoFoldRanges
@@ -51,6 +53,8 @@ PASSES: dict[str, type[Pass]] = {
         DittoExpandSorts,
         DittoFoldConstants,
         DittoFoldRanges,
+        DittoExpandScatter,
+        DittoExpandGather,
         DittoApproximate,
         DittoNormalizeLate,
         DittoApplyRanges,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ditto_compiler.dtypes import FLOAT_TYPES, numpy_dtype
+from ditto_compiler.dtypes import FLOAT_TYPES, INT_TYPES, numpy_dtype
 from ditto_compiler.ir import defining_op, element_type, ir
-from ditto_compiler.op_attributes import MIRRORED, direction_of
+from ditto_compiler.op_attributes import MIRRORED, direction_of, get_i64, get_i64s, shape_of
 
 REPEATING: frozenset[str] = frozenset(("stablehlo.broadcast_in_dim", "stablehlo.reshape"))
 """Ops that give every element of their operand, some perhaps more than once, and no other."""
@@ -94,6 +94,49 @@ def constant_through_layout(value: ir.Value) -> ir.Operation | None:
     """The constant that `value` is, seen through broadcasts and reshapes, or None."""
     op = defining_op(through_repeating(value))
     return op if op is not None and op.name == "stablehlo.constant" else None
+
+
+def integers_of(value: ir.Value) -> NDArray[np.int64] | None:
+    """The integers that constants alone decide, where they are only moved; else None."""
+    op = defining_op(value)
+    if op is None or element_type(value) not in INT_TYPES:
+        return None
+    shape = shape_of(value)
+    if op.name == "stablehlo.constant":
+        numbers = np.array([int(number) for number in constant_numbers(op)], np.int64)
+        return np.full(shape, numbers[0]) if numbers.size == 1 else numbers.reshape(shape)
+    if op.name == "stablehlo.iota":
+        along = get_i64(op, "iota_dimension")
+        return np.broadcast_to(np.arange(shape[along]).reshape([-1, *(1 for _ in shape[along + 1 :])]), shape)
+    if op.name not in _MOVES:
+        return None
+    parts = [integers_of(operand) for operand in op.operands]
+    known = [part for part in parts if part is not None]
+    return _moved(op, known) if len(known) == len(parts) else None
+
+
+_MOVES = frozenset(
+    f"stablehlo.{name}" for name in ("broadcast_in_dim", "reshape", "transpose", "slice", "concatenate")
+)
+
+
+def _moved(op: ir.Operation, parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    shape = shape_of(op.results[0])
+    if op.name == "stablehlo.broadcast_in_dim":
+        dims = get_i64s(op, "broadcast_dimensions")
+        axes = [1] * len(shape)
+        for d, extent in zip(dims, parts[0].shape, strict=True):
+            axes[d] = extent
+        order = np.argsort(dims)
+        return np.broadcast_to(parts[0].transpose(order).reshape(axes), shape)
+    if op.name == "stablehlo.transpose":
+        return parts[0].transpose(get_i64s(op, "permutation"))
+    if op.name == "stablehlo.slice":
+        fields = (get_i64s(op, name) for name in ("start_indices", "limit_indices", "strides"))
+        return parts[0][tuple(slice(*bounds) for bounds in zip(*fields, strict=True))]
+    if op.name == "stablehlo.concatenate":
+        return np.concatenate(parts, get_i64(op, "dimension"))
+    return parts[0].reshape(shape)
 
 
 def constant(value: ir.Value, depth: int = 8) -> float | None:

@@ -5,8 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ditto_compiler.dtypes import DTYPES
+from ditto_compiler.folds import is_elementwise
 from ditto_compiler.ir import func, ir, is_tensor, nested_ops
 from ditto_compiler.ops import OPS, REMEDIES
+
+SCATTER = "stablehlo.scatter"
+"""What ditto-expand-scatter replaces, whatever its indices are."""
+
+
+def scatter_problem(op: ir.Operation) -> str | None:
+    """Why a scatter cannot be replaced; None when it can, at least where constants decide its indices."""
+    if len(op.results) != 1:
+        return "it writes to several tensors at once; write to one after the other"
+    if not is_elementwise(op.regions[0].blocks[0]):
+        return (
+            "what it does to an element is not made of ops of scalars; compute the new elements, and set them"
+        )
+    return None
 
 
 def type_problem(type_: ir.Type) -> str | None:

@@ -5,6 +5,7 @@ from case_builders import Case
 from control_cases import CONTROL_CASES
 from conversion_cases import CONVERSION_CASES, LARGE_CONVERSIONS
 from elementwise_cases import ELEMENTWISE_CASES
+from indexing_cases import INDEXING_CASES
 from integer_cases import INTEGER_CASES
 from movement_cases import MOVEMENT_CASES
 from product_cases import PRODUCT_CASES
@@ -16,6 +17,7 @@ FAMILIES = {
     "control": CONTROL_CASES,
     "conversion": CONVERSION_CASES,
     "elementwise": ELEMENTWISE_CASES,
+    "indexing": INDEXING_CASES,
     "integer": INTEGER_CASES,
     "movement": MOVEMENT_CASES,
     "product": PRODUCT_CASES,

@@ -52,21 +52,13 @@ func.func @condition_becomes_secret(%x: tensor<i32>) -> tensor<i32> {
 
 // -----
 
-func.func @secret_index(%x: tensor<8xf32>, %i: tensor<i32>) -> tensor<2xf32> {
-  // expected-error @+1 {{the index is secret; multiply by a one-hot matrix instead}}
-  %0 = stablehlo.dynamic_slice %x, %i, sizes = [2] : (tensor<8xf32>, tensor<i32>) -> tensor<2xf32>
-  return %0 : tensor<2xf32>
-}
-
-// -----
-
-func.func @batched_lookup(%x: tensor<4x8xf32>, %i: tensor<4x1x1xi32> {ditto.visibility = "public"}) -> tensor<4x1xf32> {
-  // expected-error @+1 {{'stablehlo.gather' op: each batch is looked up by its own indices, which the engine cannot do}}
-  %0 = "stablehlo.gather"(%x, %i) <{
-    dimension_numbers = #stablehlo.gather<collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 2>,
-    indices_are_sorted = false, slice_sizes = array<i64: 1, 1>
-  }> : (tensor<4x8xf32>, tensor<4x1x1xi32>) -> tensor<4x1xf32>
-  return %0 : tensor<4x1xf32>
+func.func @two_scatters(%x: tensor<8xf32>, %i: tensor<1xi32>, %u: tensor<f32>) -> (tensor<8xf32>, tensor<8xf32>) {
+  // expected-error @+1 {{'stablehlo.scatter' op: it writes to several tensors at once; write to one after the other}}
+  %0:2 = "stablehlo.scatter"(%x, %x, %i, %u, %u) <{scatter_dimension_numbers = #stablehlo.scatter<inserted_window_dims = [0], scatter_dims_to_operand_dims = [0]>}> ({
+  ^bb0(%a: tensor<f32>, %b: tensor<f32>, %c: tensor<f32>, %d: tensor<f32>):
+    stablehlo.return %c, %d : tensor<f32>, tensor<f32>
+  }) : (tensor<8xf32>, tensor<8xf32>, tensor<1xi32>, tensor<f32>, tensor<f32>) -> (tensor<8xf32>, tensor<8xf32>)
+  return %0#0, %0#1 : tensor<8xf32>, tensor<8xf32>
 }
 
 // -----

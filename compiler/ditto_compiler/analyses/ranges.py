@@ -24,8 +24,8 @@ from ditto_compiler.intervals import INFINITE, Interval, Range, join
 from ditto_compiler.ir import defining_op, element_type, func, functions_beside, ir, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.ops.base import anything, fitted
-from ditto_compiler.structure import is_float
-from ditto_compiler.supported import op_problem, type_problem
+from ditto_compiler.structure import is_float, reducer
+from ditto_compiler.supported import SCATTER, op_problem, scatter_problem, type_problem
 
 TOLERANCE = 1e-3
 """By how much, relatively, rounding may take a measurement out of what is proved."""
@@ -92,9 +92,21 @@ class RangeAnalysis:
             name = ir.FlatSymbolRefAttr(op.attributes["callee"]).value
             found = self.call(name, [self.of(operand) for operand in op.operands])
             return [anything(result) for result in op.results] if found is None else found
+        if op.name == SCATTER and scatter_problem(op) is None:
+            return [self._scattered(op)]
         if op_problem(op) or not all(self._is_shared(value.type) for value in (*op.operands, *op.results)):
             return [anything(result) for result in op.results]
         return OPS[op.name].range(self, op)
+
+    def _scattered(self, op: ir.Operation) -> Range:
+        """Elements and updates; of what is computed from them, no number is known."""
+        old, _, new = (self.of(operand) for operand in op.operands)
+        found = join(old, new)
+        block = op.regions[0].blocks[0]
+        sets = ops_of(block)[-1].operands[0] == block.arguments[1]
+        if sets or reducer(op) in ("maximum", "minimum"):
+            return found
+        return self.fitted(found.numbers(-math.inf, math.inf), op.results[0])
 
     def _is_shared(self, type_: ir.Type) -> bool:
         """Whether values of a type can be shared, looked at once: a program has many values and few types."""

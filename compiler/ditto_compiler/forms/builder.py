@@ -6,13 +6,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dtypes import is_unsigned
 from ditto_compiler.encoding import Encoding, Fxp, Int
 from ditto_compiler.ir import defining_op, element_type, encode_type, encoding_of, ir
 from ditto_compiler.op_attributes import comparison_attributes
 from ditto_compiler.private_functions import add_function, module_of
-from ditto_compiler.structure import is_float, splat_attribute
+from ditto_compiler.structure import constant_of_array, is_float, splat_attribute
 
 
 class Builder:
@@ -100,6 +104,23 @@ class Builder:
         literals = ", ".join(f"{number:.12e}" for number in numbers)
         value = ir.Attribute.parse(f"dense<[{literals}]> : {tensor}")
         return self.tensor(self.op("constant", [tensor], [], {"value": value}).results[0])
+
+    def array(self, numbers: NDArray[Any], element: ir.Type) -> Tensor:
+        """A constant tensor; the array is of the numpy type of `element`."""
+        type_ = ir.RankedTensorType.get(list(numbers.shape), element)
+        value = constant_of_array(numbers, type_)
+        return self.tensor(self.op("constant", [type_], [], {"value": value}).results[0])
+
+    def joined(self, parts: Sequence[Tensor], axis: int) -> Tensor:
+        """Tensors one after the other along an axis."""
+        if len(parts) == 1:
+            return parts[0]
+        shape = list(parts[0].shape)
+        shape[axis] = sum(part.shape[axis] for part in parts)
+        type_ = ir.RankedTensorType.get(shape, parts[0].type.element_type)
+        dimension = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), axis)
+        op = self.op("concatenate", [type_], [part.value for part in parts], {"dimension": dimension})
+        return self.tensor(op.results[0])
 
     def reduction(
         self,
@@ -195,9 +216,14 @@ class Tensor:
         """The elementwise maximum."""
         return self._elementwise("maximum", self.value, self._same(other))
 
+    def smaller(self, other: Tensor | float) -> Tensor:
+        """The elementwise minimum."""
+        return self._elementwise("minimum", self.value, self._same(other))
+
     def compare(self, direction: str, other: Tensor | float) -> Tensor:
         """The booleans of an elementwise comparison: EQ, NE, LT, LE, GT, GE."""
-        kind = "FLOAT" if is_float(self.value) else "SIGNED"
+        signed = "UNSIGNED" if is_unsigned(element_type(self.value)) else "SIGNED"
+        kind = "FLOAT" if is_float(self.value) else signed
         attributes = comparison_attributes(direction, kind)
         encoding = encoding_of(self.value)
         booleans = _tensor_type(
@@ -379,23 +405,78 @@ class Tensor:
         op = self.builder.op("dot_general", [type_], operands, {"dot_dimension_numbers": numbers})
         return Tensor(self.builder, op.results[0])
 
+    def batched_dot(self, other: Tensor) -> Tensor:
+        """[batch, m, n] of this [batch, m, k] and another [batch, k, n]."""
+        fields = (
+            "lhs_batching_dimensions = [0], rhs_batching_dimensions = [0], "
+            "lhs_contracting_dimensions = [2], rhs_contracting_dimensions = [1]"
+        )
+        type_ = ir.RankedTensorType.get([*self.shape[:2], other.shape[2]], other.type.element_type)
+        attributes = {"dot_dimension_numbers": ir.Attribute.parse(f"#stablehlo.dot<{fields}>")}
+        op = self.builder.op("dot_general", [type_], [self.value, other.value], attributes)
+        return Tensor(self.builder, op.results[0])
+
+    def transposed(self, order: Sequence[int]) -> Tensor:
+        """Dimension i of the result is dimension `order[i]` of this."""
+        if list(order) == list(range(len(self.shape))):
+            return self
+        type_ = ir.RankedTensorType.get([self.shape[axis] for axis in order], self.type.element_type)
+        attributes = {"permutation": ir.DenseI64ArrayAttr.get(list(order))}
+        return Tensor(
+            self.builder, self.builder.op("transpose", [type_], [self.value], attributes).results[0]
+        )
+
+    def padded(self, axis: int, low: int, high: int, number: float) -> Tensor:
+        """With some more elements before and after those along an axis."""
+        if not low and not high:
+            return self
+        shape, none = list(self.shape), [0] * len(self.shape)
+        shape[axis] += low + high
+        amounts = {
+            "edge_padding_low": [*none[:axis], low, *none[axis + 1 :]],
+            "edge_padding_high": [*none[:axis], high, *none[axis + 1 :]],
+            "interior_padding": none,
+        }
+        fill = self.builder.full(number, [], self.type.element_type)
+        op = self.builder.op(
+            "pad",
+            [ir.RankedTensorType.get(shape, self.type.element_type)],
+            [self.value, fill.value],
+            {name: ir.DenseI64ArrayAttr.get(amount) for name, amount in amounts.items()},
+        )
+        return Tensor(self.builder, op.results[0])
+
+    def both(self, other: Tensor) -> Tensor:
+        """Booleans that are true where two are."""
+        return self._elementwise("and", self.value, other.value)
+
     def part(self, index: int) -> Tensor:
         """`self[index]`, along the first dimension."""
         shape = self.shape
         start, limit = [index, *(0 for _ in shape[1:])], [index + 1, *shape[1:]]
-        return self._sliced(start, limit).reshaped(shape[1:])
+        return self.sliced(start, limit).reshaped(shape[1:])
 
     def columns(self, count: int) -> Tensor:
         """The first `count` columns of a matrix."""
-        return self._sliced([0, 0], [self.shape[0], count])
+        return self.sliced([0, 0], [self.shape[0], count])
 
-    def _sliced(self, start: list[int], limit: list[int]) -> Tensor:
+    def along_axis(self, axis: int, start: int, limit: int, step: int = 1) -> Tensor:
+        """Every so many elements along an axis."""
+        if (start, limit, step) == (0, self.shape[axis], 1):
+            return self
+        first, last, steps = [0] * len(self.shape), list(self.shape), [1] * len(self.shape)
+        first[axis], last[axis], steps[axis] = start, limit, step
+        return self.sliced(first, last, steps)
+
+    def sliced(self, start: list[int], limit: list[int], steps: Sequence[int] = ()) -> Tensor:
+        """The elements from `start` to before `limit`, every so many of them."""
+        steps = list(steps) or [1] * len(start)
         attributes = {
             "start_indices": ir.DenseI64ArrayAttr.get(start),
             "limit_indices": ir.DenseI64ArrayAttr.get(limit),
-            "strides": ir.DenseI64ArrayAttr.get([1] * len(start)),
+            "strides": ir.DenseI64ArrayAttr.get(steps),
         }
-        shape = [stop - first for first, stop in zip(start, limit, strict=True)]
+        shape = [math.ceil((b - a) / step) for a, b, step in zip(start, limit, steps, strict=True)]
         type_ = ir.RankedTensorType.get(shape, self.type.element_type)
         return Tensor(self.builder, self.builder.op("slice", [type_], [self.value], attributes).results[0])
 

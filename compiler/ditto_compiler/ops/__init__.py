@@ -71,9 +71,7 @@ REMEDIES: dict[str, str] = {
     "or calculate with it",
     "stablehlo.rng": _RANDOM,
     "stablehlo.rng_bit_generator": _RANDOM,
-    "stablehlo.scatter": "select by a mask (jnp.where), or write at a public index "
-    "(jax.lax.dynamic_update_slice)",
     "stablehlo.select_and_scatter": "it runs where it gives each window's number to its "
-    " largest or smallest element, and windows do not reach beyond the tensor: pad it first",
+    "largest or smallest element, and windows do not reach beyond the tensor: pad it first",
 }
 """What to do instead of some ops that have no home."""

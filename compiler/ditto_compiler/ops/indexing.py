@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ditto_compiler.ir import ir
 from ditto_compiler.op_attributes import dimension_field, get_i64s, shape_of
 from ditto_compiler.ops.base import (
@@ -47,42 +45,16 @@ def _gather(e: Emitter, op: ir.Operation) -> Values:
     return [e.one("custom_call", e.type_of(op.results[0]), *e.operands(op), call_target_name=target, **extra)]
 
 
-def _no_secret_indices(first: int) -> Callable[[ir.Operation, IsSecret], str | None]:
-    def check(op: ir.Operation, is_secret: IsSecret) -> str | None:
-        if any(is_secret(operand) for operand in list(op.operands)[first:]):
-            return (
-                "the index is secret; multiply by a one-hot matrix instead "
-                "(jax.nn.one_hot(ids, n) @ table), or make the index public"
-            )
-        return None
-
-    return check
-
-
-def _slice_of_tensor(op: ir.Operation, is_secret: IsSecret) -> str | None:
+def _slice_of_tensor(op: ir.Operation, _: IsSecret) -> str | None:
     if not shape_of(op.operands[0]):
         return "a slice of a scalar is the scalar, and MLIR cannot read what it prints for it; leave it out"
-    return _no_secret_indices(1)(op, is_secret)
-
-
-def _plain_gather(op: ir.Operation, is_secret: IsSecret) -> str | None:
-    if dimension_field(op.attributes["dimension_numbers"], "operand_batching_dims"):
-        return (
-            "each batch is looked up by its own indices, which the engine cannot do; "
-            "look up in one table, or multiply by one-hot vectors (jax.nn.one_hot)"
-        )
-    return _no_secret_indices(1)(op, is_secret)
+    return None
 
 
 _LOOKUP = Op("", __name__, Kind.LAYOUT, any_scale, same_range, _gather, share=Share.MOVED, modular=always)
 
 register(
     _LOOKUP.named("stablehlo.dynamic_slice", emit=_dynamic_slice, unsupported=_slice_of_tensor),
-    _LOOKUP.named(
-        "stablehlo.dynamic_update_slice",
-        emit=_dynamic_update_slice,
-        range=joined_range,
-        unsupported=_no_secret_indices(2),
-    ),
-    _LOOKUP.named("stablehlo.gather", unsupported=_plain_gather),
+    _LOOKUP.named("stablehlo.dynamic_update_slice", emit=_dynamic_update_slice, range=joined_range),
+    _LOOKUP.named("stablehlo.gather"),
 )

@@ -17,10 +17,9 @@ from ditto_compiler.ir import element_type, entry_function, func, functions, ir,
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.recognizers.embedding import is_lookup
 from ditto_compiler.recurrences import numbers_in
 from ditto_compiler.structure import constant_numbers, splat_of
-from ditto_compiler.supported import function_problems, op_problem, result_problem
+from ditto_compiler.supported import SCATTER, function_problems, op_problem, result_problem, scatter_problem
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class DittoCheckSupported(Pass):
     Errors: each names the op and the user's source line, and says what to do:
 
     - an op that the engine has no private implementation of, or not in this form (a loop whose
-      condition is secret, a lookup by a secret index, a grouped convolution, ...);
+      condition is secret, a grouped convolution, ...);
     - a dtype other than f16, bf16, f32, f64, i1 and 8- to 64-bit integers;
     - a dynamic or unranked shape: the schedule and the bytes sent must not depend on data;
     - a large float constant: data closed over by the traced function would be public to all parties. Tables
@@ -76,13 +75,13 @@ class DittoCheckSupported(Pass):
         errors.raise_if_any()
 
     def _check(self, op: ir.Operation, visibility: VisibilityAnalysis | None, errors: ErrorCollector) -> None:
-        problem = result_problem(op) or op_problem(op)
+        own_problem = scatter_problem if op.name == SCATTER else op_problem
+        problem = result_problem(op) or own_problem(op)
         if problem is not None:
             errors.add(op, problem)
             return
-        unsupported = OPS[op.name].unsupported
-        # ditto-approximate replaces lookups by secret ids.
-        if unsupported is not None and visibility is not None and not is_lookup(op):
+        unsupported = OPS[op.name].unsupported if op.name in OPS else None
+        if unsupported is not None and visibility is not None:
             reason = unsupported(op, visibility.is_secret)
             if reason:
                 errors.add(op, reason)
