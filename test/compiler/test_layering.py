@@ -30,13 +30,14 @@ DATA_MODULES = (
     "processes",
     "program",
     "program_file",
+    "showing",
 )
 """Modules of the compiler that a machine without JAX imports."""
 
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors intervals owners processes",
+        "dtypes errors intervals owners processes showing",
         "encoding files oneshot options",
         "network",
         "protocols",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from ditto.distillation.weights import Weights
 from ditto.fake_quantizing import Rounding
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.policy import Policy, load_policy
+from ditto_compiler.showing import counted, quoted
 
 HIDDEN = "*/layer[0-9]*"
 """Scopes that hidden states leave, in `ditto.models`."""
@@ -55,7 +55,7 @@ class Evaluation:
     agreement: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Distilled:
     """A student that was trained.
 
@@ -70,6 +70,11 @@ class Distilled:
     ranges: Ranges
     policy: Policy
     history: tuple[Evaluation, ...]
+
+    def __repr__(self) -> str:
+        weights = sum(np.size(leaf) for leaf in jax.tree_util.tree_leaves(self.params))
+        last = f", agreement {self.history[-1].agreement:.4g}" if self.history else ""
+        return f"<Distilled for {quoted(self.policy.name)}: {counted(weights, 'weight')}{last}>"
 
 
 def distill(
@@ -163,7 +168,7 @@ def distill(
     models.check(params)
     weights = Weights(params, frozen)
     settings = {
-        "policy": hashlib.sha256(repr(precision.policy).encode()).hexdigest(),
+        "policy": precision.policy.digest,
         "stages": [dataclasses.asdict(stage) for stage in chosen],
         "weights": [f"{leaf.dtype} {list(leaf.shape)}" for leaf in weights.trained],
         "patterns": patterns,
