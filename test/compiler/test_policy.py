@@ -328,11 +328,11 @@ def test_other_policies_have_other_digests() -> None:
     ditto = load_policy("ditto")
     rule = Rule("wide", op=("stablehlo.add",), ring=64)
     changed = [
-        replace(ditto, rules=(*ditto.rules, rule)),
-        replace(ditto, rules=(*ditto.rules, replace(rule, frac=18))),
-        replace(ditto, rules=ditto.rules[::-1]),
-        replace(ditto, rescale="engine"),
-        replace(ditto, forms=()),
-        replace(ditto, dtypes={**ditto.dtypes, "f32": Fxp(64, 17)}),
+        dataclasses.replace(ditto, rules=(*ditto.rules, rule)),
+        dataclasses.replace(ditto, rules=(*ditto.rules, dataclasses.replace(rule, frac=18))),
+        dataclasses.replace(ditto, rules=ditto.rules[::-1]),
+        dataclasses.replace(ditto, rescale="engine"),
+        dataclasses.replace(ditto, forms=()),
+        dataclasses.replace(ditto, dtypes={**ditto.dtypes, "f32": Fxp(64, 17)}),
     ]
     assert len({policy.digest for policy in (ditto, *changed)}) == 1 + len(changed)
