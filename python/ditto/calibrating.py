@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ditto import tree
 from ditto.frontend import Source, Visibility, positions, to_stablehlo
+from ditto.progress import bar
 from ditto.runtime.caller.inputs import InputError, as_array, is_number_for
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.building import joined
@@ -55,6 +56,7 @@ def calibrate(
     visibility: Visibility = "secret",
     static_argnums: int | Sequence[int] = (),
     max_public_constant: int = 1024,
+    progress: bool = False,
 ) -> Ranges:
     """Runs `fn` in plaintext and records the least and the largest number in every tensor.
 
@@ -73,6 +75,7 @@ def calibrate(
         visibility: as for `ditto.compile`.
         static_argnums: as for `ditto.compile`.
         max_public_constant: as for `ditto.compile`.
+        progress: show which batch is being measured, on a terminal or in a notebook.
 
     Raises:
         InputError: no batches, or one that does not fit the first.
@@ -82,18 +85,21 @@ def calibrate(
     if not isinstance(batches, Iterable):
         raise InputError(f"calibration takes an iterable of tuples of arguments, got {batches!r}")
     probe: _Probe | None = None
-    for number, arguments in enumerate(batches):
-        if not isinstance(arguments, (tuple, list)):
-            raise InputError(
-                f"calibration: batch {number} must be a tuple of arguments, got a {type(arguments).__name__}"
-            )
+    count = len(batches) if isinstance(batches, Sized) else None
+    with bar(progress, None if count is None else count + 1) as told:
+        for number, arguments in enumerate(batches):
+            if not isinstance(arguments, (tuple, list)):
+                kind = type(arguments).__name__
+                raise InputError(f"calibration: batch {number} must be a tuple of arguments, got a {kind}")
+            if probe is None:
+                told("compiling what measures")
+                runs = MANY if count is None else count
+                probe = _Probe(fn, arguments, policy, visibility, static_argnums, max_public_constant, runs)
+            told(f"measuring batch {number + 1}")
+            probe.add(arguments, number)
         if probe is None:
-            runs = len(batches) if isinstance(batches, Sized) else MANY
-            probe = _Probe(fn, arguments, policy, visibility, static_argnums, max_public_constant, runs)
-        probe.add(arguments, number)
-    if probe is None:
-        raise InputError("calibration needs at least one batch of sample inputs")
-    ranges = probe.ranges()
+            raise InputError("calibration needs at least one batch of sample inputs")
+        ranges = probe.ranges()
     _check_domains(probe.module, policy, ranges)
     return ranges
 

@@ -71,7 +71,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "functions",
     ),
     "ditto": (
-        "compiled_program models tapping tree",
+        "compiled_program models progress tapping tree",
         "frontend one_shot runtime",
         "baseline calibrating compile_traced simulator",
         "fake_quantizing planning",

@@ -24,6 +24,7 @@ from ditto.distillation.losses import AGREEMENTS, LOSSES, Compared, named
 from ditto.distillation.stages import Optimizer, Stage, adam, two_stages
 from ditto.distillation.weights import Weights
 from ditto.fake_quantizing import Rounding
+from ditto.progress import on_terminal
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.policy import Policy, load_policy
 from ditto_compiler.showing import counted, quoted
@@ -384,7 +385,9 @@ class _Report(Progress):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        super().__init__(*columns, console=Console(stderr=True), disable=not shown)
+        # In a log or a notebook, lines.
+        console = Console(stderr=True, force_terminal=on_terminal(), force_jupyter=False)
+        super().__init__(*columns, console=console, disable=not shown)
         self._last: Evaluation | None = None
 
     def begins(self, stage: Stage) -> None:
