@@ -15,7 +15,8 @@ from ditto_compiler.cost.model import estimate
 from ditto_compiler.encoding import Fxp, Int
 from ditto_compiler.network import Network, NetworkError
 from ditto_compiler.report import ReportError, make_report
-from ditto_compiler.report.summary import format_bytes, format_seconds, split_scope
+from ditto_compiler.report.summary import split_scope
+from ditto_compiler.showing import format_bytes, format_seconds
 from ditto_tools.report_command import report_command
 
 MIXED = ditto.Policy(

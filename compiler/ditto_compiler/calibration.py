@@ -19,6 +19,7 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.files import as_path, parse_json, write_whole
 from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import element_type, func, ir, is_tensor, ops_of
+from ditto_compiler.showing import counted
 
 FORMAT = "ditto-ranges"
 VERSION = 2
@@ -29,7 +30,7 @@ class RangesError(DittoError):
     """A file of ranges that cannot be read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ranges:
     """What was seen of values, by name.
 
@@ -40,6 +41,10 @@ class Ranges:
 
     values: Mapping[str, float]
     intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        largest = f", none above {max(self.values.values()):.4g} in magnitude" if self.values else ""
+        return f"<Ranges of {counted(len(self.values), 'tensor')}{largest}>"
 
     @staticmethod
     def of(intervals: Mapping[str, Interval]) -> Ranges:

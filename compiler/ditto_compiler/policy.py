@@ -8,6 +8,7 @@ dataclasses; `policies/*.toml` are the presets.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import math
 import os
 import re
@@ -31,6 +32,7 @@ from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import did_you_mean
 from ditto_compiler.scopes import scope_path
+from ditto_compiler.showing import counted, quoted, set_fields
 from ditto_compiler.structure import REDUCERS, reducer
 
 RESCALES: tuple[str, ...] = ("engine", "explicit")
@@ -52,7 +54,7 @@ class PolicyError(DittoError):
     """A policy that cannot be read, or that asks for what does not exist."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rule:
     """Sets the ring and the fraction bits of the ops that match all its patterns, in the engine or beside it.
 
@@ -97,6 +99,9 @@ class Rule:
     """Largest error of a one-shot function, for arguments in the range that was measured."""
     loose: int | None = None
     """How many times as large it may be in the margin around that range."""
+
+    def __repr__(self) -> str:
+        return set_fields(self)
 
     def __post_init__(self) -> None:
         if self.ring is None and self.frac is None and not self.is_beside:
@@ -270,7 +275,7 @@ def form_of(rules: Sequence[FormRule], function: str, scope: str) -> str:
     return chosen
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Policy:
     """A precision policy.
 
@@ -297,7 +302,21 @@ class Policy:
     compare: str = "engine"
     beside: str = "none"
     forms: tuple[FormRule, ...] = ()
-    _fracs: dict[int, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _fracs: dict[int, int] = field(init=False, compare=False, default_factory=dict)
+
+    def __repr__(self) -> str:
+        parts = (
+            counted(len(self.rules), "rule"),
+            counted(len(self.forms), "choice") + " of forms",
+            f"rescale={self.rescale!r}, compare={self.compare!r}, beside={self.beside!r}",
+        )
+        return f"<Policy {quoted(self.name)}: {', '.join(parts)}>"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of all that the policy says; other policies have others."""
+        said = [(each.name, getattr(self, each.name)) for each in fields(self) if each.compare]
+        return hashlib.sha256(repr(said).encode()).hexdigest()
 
     def __post_init__(self) -> None:
         for key, value, allowed in (

@@ -24,6 +24,7 @@ from ditto_compiler.program_file import (
     region_member,
     unpack,
 )
+from ditto_compiler.showing import counted, quoted
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Region:
     name: str
     ring: int
     frac: int
-    code: str
-    scopes: tuple[tuple[str, int], ...] = ()
+    code: str = field(repr=False)
+    scopes: tuple[tuple[str, int], ...] = field(default=(), repr=False)
 
     def op_scopes(self) -> list[str]:
         """One scope per op of the code; ops inside another come after it."""
@@ -185,7 +186,7 @@ class CallerTensor:
     owner: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
     """A compiled program.
 
@@ -223,7 +224,17 @@ class Program:
     annotated: str = ""
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
     remarks: tuple[str, ...] = field(default=(), compare=False)
-    nest: Callable[[Sequence[Any]], Any] | None = field(default=None, compare=False, repr=False)
+    nest: Callable[[Sequence[Any]], Any] | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        parts = (
+            f"policy {quoted(self.policy)}",
+            counted(len(self.caller_inputs), "input"),
+            counted(self.results, "output"),
+            counted(len(self.steps), "step"),
+            *(("guarded",) if self.guard is not None else ()),
+        )
+        return f"<Program {quoted(self.name)}: {', '.join(parts)}>"
 
     @property
     def results(self) -> int:

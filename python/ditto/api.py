@@ -11,6 +11,7 @@ from ditto.compiled_program import Program
 from ditto.frontend import Source, Visibility, to_stablehlo
 from ditto.planning.planner import plan
 from ditto.planning.result import Plan
+from ditto.progress import bar
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.policy import Policy
 
@@ -25,6 +26,7 @@ def compile(
     max_public_constant: int = 1024,
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
+    progress: bool = False,
 ) -> Program:
     """Compiles a function for private execution among three parties.
 
@@ -50,6 +52,7 @@ def compile(
         guard: have the parties check what calibration assumes, and reveal one bit with each run: whether it
             held. A run for which it did not is a `GuardError`. Ranges are taken a quarter wider than they
             were seen, so that inputs a little more extreme than the samples pass.
+        progress: show what is being done, on a terminal or in a notebook.
 
     What the compiler warns of goes to Python's warnings, as a `DittoWarning`; all that it remarks on is in
     the program's `remarks`.
@@ -67,11 +70,20 @@ def compile(
             static_argnums=static_argnums,
             donate_argnums=donate_argnums,
             max_public_constant=max_public_constant,
+            progress=progress,
         )
     if isinstance(policy, Plan):
         ranges = policy.ranges if ranges is None else ranges
         policy = policy.policy
-    traced = to_stablehlo(
-        fn, example_args, visibility=visibility, static_argnums=static_argnums, donate_argnums=donate_argnums
-    )
-    return compile_traced(traced, policy, max_public_constant=max_public_constant, ranges=ranges, guard=guard)
+    with bar(progress) as told:
+        told("tracing")
+        traced = to_stablehlo(
+            fn,
+            example_args,
+            visibility=visibility,
+            static_argnums=static_argnums,
+            donate_argnums=donate_argnums,
+        )
+        return compile_traced(
+            traced, policy, max_public_constant=max_public_constant, ranges=ranges, guard=guard, told=told
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ditto.compiled_program import Program
 from ditto.frontend import Traced
+from ditto.progress import Bar
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.diagnostics import named
 from ditto_compiler.errors import DittoWarning
@@ -27,16 +28,27 @@ def compile_traced(
     max_public_constant: int = 1024,
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
+    told: Bar | None = None,
 ) -> Program:
-    """The program of a traced function, whose module is changed; all else as for `ditto.compile`."""
+    """The program of a traced function, whose module is changed; all else as for `ditto.compile`.
+
+    `told` is told of each pass.
+    """
     measured = ranges if ranges is None or isinstance(ranges, Ranges) else Ranges.load(ranges)
     if guard and measured is not None:
         measured = measured.widened(GUARD_MARGIN)
     passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured, guard=guard)
     start = time.perf_counter()
     module = traced.module
-    precision = PassManager(passes, verify_each=False)
-    lowering = PassManager(lowering_pipeline(policy), verify_each=False)
+    last = lowering_pipeline(policy)
+
+    def tell(doing: str) -> None:
+        if told is not None:
+            # Without the options of the pass. Each pipeline is verified first.
+            told(doing.partition("{")[0].replace("'", ""), len(passes) + len(last) + 2)
+
+    precision = PassManager(passes, verify_each=False, progress=tell)
+    lowering = PassManager(last, verify_each=False, progress=tell)
     with named(traced.file):
         precision.run(module)
         # With locations, for the simulator's diagnostics.

@@ -12,7 +12,7 @@ from ditto_compiler.network import Network
 from ditto_compiler.report import render
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program(ditto_compiler.program.Program):
     """A compiled program, see `ditto_compiler.program.Program`."""
 
@@ -25,7 +25,7 @@ class Program(ditto_compiler.program.Program):
         """What the program will cost and where: rings, casts, bytes, rounds and time per scope.
 
         Args:
-            format: `text`, `json` or `html` (a page of its own).
+            format: `text`, which a notebook shows as a page; `json`; or `html`, that page as text.
             networks: that times are predicted for, by name or as `ditto_compiler.network.Network`.
 
         Raises:

@@ -30,13 +30,14 @@ DATA_MODULES = (
     "processes",
     "program",
     "program_file",
+    "showing",
 )
 """Modules of the compiler that a machine without JAX imports."""
 
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors intervals owners processes",
+        "dtypes errors intervals owners processes showing",
         "encoding files oneshot options",
         "network",
         "protocols",
@@ -71,7 +72,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "functions",
     ),
     "ditto": (
-        "compiled_program models tapping tree",
+        "compiled_program models progress tapping tree",
         "frontend one_shot runtime",
         "baseline calibrating compile_traced simulator",
         "fake_quantizing planning",

@@ -319,3 +319,20 @@ def test_rings_of_presets_exist() -> None:
         policy = load_policy(name)
         assert {encoding.ring for encoding in policy.dtypes.values()} <= set(RINGS)
         assert {rule.ring for rule in policy.rules} <= {*RINGS, OPERANDS, None}
+
+
+def test_other_policies_have_other_digests() -> None:
+    presets = [load_policy(name) for name in PRESETS]
+    assert len({policy.digest for policy in presets}) == len(PRESETS)
+    assert load_policy("ditto").digest == load_policy("ditto").digest
+    ditto = load_policy("ditto")
+    rule = Rule("wide", op=("stablehlo.add",), ring=64)
+    changed = [
+        dataclasses.replace(ditto, rules=(*ditto.rules, rule)),
+        dataclasses.replace(ditto, rules=(*ditto.rules, dataclasses.replace(rule, frac=18))),
+        dataclasses.replace(ditto, rules=ditto.rules[::-1]),
+        dataclasses.replace(ditto, rescale="engine"),
+        dataclasses.replace(ditto, forms=()),
+        dataclasses.replace(ditto, dtypes={**ditto.dtypes, "f32": Fxp(64, 17)}),
+    ]
+    assert len({policy.digest for policy in (ditto, *changed)}) == 1 + len(changed)

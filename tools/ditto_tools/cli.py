@@ -118,7 +118,9 @@ def calibrate(source: Path, batches: tuple[Path, ...], output: Path, policy: str
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DittoWarning)
-        ranges = measure(source, [tuple(read_arrays((path,))) for path in batches], policy=policy)
+        ranges = measure(
+            source, [tuple(read_arrays((path,))) for path in batches], policy=policy, progress=True
+        )
     for warning in caught:
         click.echo(f"warning: {warning.message}", err=True)
     ranges.save(output)

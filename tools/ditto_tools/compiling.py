@@ -26,5 +26,10 @@ def compile_source(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DittoWarning)
         return ditto.compile(
-            source, policy=policy, max_public_constant=max_public_constant, ranges=ranges, guard=guard
+            source,
+            policy=policy,
+            max_public_constant=max_public_constant,
+            ranges=ranges,
+            guard=guard,
+            progress=True,
         )

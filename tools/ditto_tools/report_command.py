@@ -28,14 +28,14 @@ from ditto_compiler.files import write_whole
 def report_command(program: Path, form: str, output: Path | None, networks: tuple[str, ...]) -> None:
     """Predict what a program costs: bytes, rounds and time, per scope, ring and kind of op."""
     from ditto_compiler.report import render
-    from ditto_compiler.report.summary import make_report
+    from ditto_compiler.report.summary import WIDTH, make_report
 
     loaded = Program.load(program)
     if output is not None:
         write_whole(output, render(loaded, form, networks).encode())
     elif form == "text":
-        console = Console()
+        report = make_report(loaded, networks)
         # A table that is too narrow loses its numbers; a long line is only wrapped.
-        Console(width=max(console.width, 118)).print(make_report(loaded, networks))
+        Console(width=report.least_width(max(Console().width, WIDTH))).print(report)
     else:
         click.echo(render(loaded, form, networks), nl=False)

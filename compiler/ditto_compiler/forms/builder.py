@@ -446,10 +446,6 @@ class Tensor:
         )
         return Tensor(self.builder, op.results[0])
 
-    def both(self, other: Tensor) -> Tensor:
-        """Booleans that are true where two are."""
-        return self._elementwise("and", self.value, other.value)
-
     def part(self, index: int) -> Tensor:
         """`self[index]`, along the first dimension."""
         shape = self.shape
@@ -484,16 +480,6 @@ class Tensor:
         """Integers divided by 2^bits, rounded down."""
         return self._elementwise("shift_right_arithmetic", self.value, self._same(bits))
 
-    def transposed(self, order: Sequence[int]) -> Tensor:
-        """Dimension i of the result is dimension order[i] of this."""
-        if list(order) == sorted(order):
-            return self
-        type_ = ir.RankedTensorType.get([self.shape[axis] for axis in order], self.type.element_type)
-        attributes = {"permutation": ir.DenseI64ArrayAttr.get(list(order))}
-        return Tensor(
-            self.builder, self.builder.op("transpose", [type_], [self.value], attributes).results[0]
-        )
-
     def reshaped(self, shape: Sequence[int]) -> Tensor:
         """The same elements in another shape."""
         if self.shape == tuple(shape):
@@ -509,12 +495,14 @@ def _tensor_type(shape: Sequence[int], element: ir.Type, encoding: Encoding | No
 
 def combination(coefficients: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
     """The sum of coefficient times tensor, as one product with a constant vector: one truncation for all."""
-    first = tensors[0]
-    builder = first.builder
-    rows = [tensor.reshaped((1, math.prod(first.shape))) for tensor in tensors]
-    type_ = ir.RankedTensorType.get([len(rows), math.prod(first.shape)], first.type.element_type)
+    first, rows = tensors[0], stacked(tensors)
+    return first.builder.vector(coefficients, first).dot(rows).reshaped(first.shape)
+
+
+def stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors of one shape as the rows of a matrix."""
+    builder, size = tensors[0].builder, math.prod(tensors[0].shape)
+    rows = [tensor.reshaped((1, size)).value for tensor in tensors]
+    type_ = ir.RankedTensorType.get([len(rows), size], tensors[0].type.element_type)
     dimension = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
-    operands = [row.value for row in rows]
-    stack = builder.op("concatenate", [type_], operands, {"dimension": dimension})
-    stacked = builder.tensor(stack.results[0])
-    return builder.vector(coefficients, first).dot(stacked).reshaped(first.shape)
+    return builder.tensor(builder.op("concatenate", [type_], rows, {"dimension": dimension}).results[0])

@@ -19,11 +19,10 @@ from ditto_compiler.report.summary import (
     Stage,
     cast_label,
     fold,
-    format_bytes,
-    format_seconds,
     span,
     width_name,
 )
+from ditto_compiler.showing import format_bytes, format_seconds
 
 
 @dataclass(frozen=True)

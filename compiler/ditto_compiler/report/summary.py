@@ -12,17 +12,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Column, Table
 from rich.text import Text
 
 from ditto_compiler.cost.measured import Cost
 from ditto_compiler.cost.model import OpCost, ProgramCost, estimate, seconds_on, total
 from ditto_compiler.network import Network, load_network
 from ditto_compiler.program import Call, Program
+from ditto_compiler.showing import format_bytes, format_seconds, printable
 
 OUTSIDE = "(no scope)"
 """Shown for ops that the user put in no scope."""
+
+WIDTH = 118
+"""Characters of a line of text that go into a report, where nothing else is asked for."""
+
+NAME_WIDTH, CASTS_WIDTH = 24, 9
+"""Least characters of columns that may go on in further lines; `128→64×12` is a long kind of cast."""
 
 RING_STYLES = {32: "green", 64: "blue", 128: "magenta"}
 
@@ -157,21 +165,25 @@ class Report:
         """Predicted wall time on each network."""
         return {network.name: seconds_on(cost, network) for network in self.networks}
 
-    def __rich__(self) -> RenderableType:
-        widths = [self._width_table()] if self.widths else []
-        return Group(
-            Text(self._headline(), style="bold"),
-            self._scope_table(),
-            self._op_table(),
-            *widths,
-            self._notes(),
-        )
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(self._headline(), style="bold")
+        for table in self._tables():
+            yield _fitted(table, options.max_width)
+        yield Text("\n".join(self.notes()), style="dim")
 
-    def text(self, width: int = 118) -> str:
-        """Tables for a terminal, without colours."""
+    def text(self, width: int = WIDTH) -> str:
+        """Tables for a terminal, without colours; wider than `width` only if their numbers are."""
         stream = io.StringIO()
-        Console(file=stream, width=width, color_system=None).print(self)
+        Console(file=stream, width=self.least_width(width), color_system=None).print(self)
         return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+    def least_width(self, width: int) -> int:
+        """`width`, or what the tables need to show all of their numbers, with names on several lines."""
+        return max(width, *map(_least_width, self._tables()))
+
+    def _tables(self) -> list[Table]:
+        widths = [self._width_table()] if self.widths else []
+        return [self._scope_table(), self._op_table(), *widths]
 
     def json(self) -> str:
         """Everything, for programs to read."""
@@ -225,15 +237,15 @@ class Report:
         cost = self.cost.total
         times = ", ".join(f"{format_seconds(s)} on {name}" for name, s in self.seconds(cost).items())
         return (
-            f"{self.program} under policy {self.policy}: {format_bytes(cost.bytes)} "
+            f"{printable(self.program)} under policy {printable(self.policy)}: {format_bytes(cost.bytes)} "
             f"in {cost.messages:.0f} messages, {cost.rounds:.0f} rounds; {times}"
         )
 
     def _scope_table(self) -> Table:
         table = Table(box=SIMPLE_HEAD, title="By scope", title_justify="left", pad_edge=False)
-        table.add_column("scope", no_wrap=True, min_width=24)
+        table.add_column("scope", overflow="fold", min_width=NAME_WIDTH)
         table.add_column("rings", no_wrap=True)
-        table.add_column("casts", overflow="fold")
+        table.add_column("casts", overflow="fold", min_width=CASTS_WIDTH)
         numbers = (
             "ops",
             "truncated",
@@ -248,13 +260,13 @@ class Report:
         shown = ""
         for group, name, parts in fold(self.parts):
             if name and group != shown:
-                table.add_row(Text(group, style="bold"))
+                table.add_row(Text(printable(group), style="bold"))
             shown = group
             cost = total(part.cost for part in parts)
             casts = sum((part.casts for part in parts), Counter[str]())
             seconds = self.seconds(cost).values()
             table.add_row(
-                f"  {name}" if name else Text(group, style="bold"),
+                Text(f"  {printable(name)}") if name else Text(printable(group), style="bold"),
                 _rings_text(parts),
                 " ".join(f"{label}×{count}" for label, count in sorted(casts.items())),
                 f"{sum(part.computing for part in parts)}",
@@ -268,7 +280,7 @@ class Report:
 
     def _op_table(self) -> Table:
         table = Table(box=SIMPLE_HEAD, title="By op", title_justify="left", pad_edge=False)
-        table.add_column("op", no_wrap=True, min_width=24)
+        table.add_column("op", overflow="fold", min_width=NAME_WIDTH)
         for name in (
             "count",
             "MB",
@@ -280,21 +292,19 @@ class Report:
         for op, count, cost in self.by_op():
             if cost.messages or op.startswith("beside: "):
                 cells = (f"{cost.bytes / 1e6:.3f}", f"{cost.messages:.0f}", f"{cost.rounds:.0f}")
-                table.add_row(op, f"{count}", *cells, *(f"{s:.3f}" for s in self.seconds(cost).values()))
+                seconds = self.seconds(cost).values()
+                table.add_row(Text(printable(op)), f"{count}", *cells, *(f"{s:.3f}" for s in seconds))
         return table
 
     def _width_table(self) -> Table:
         table = Table(box=SIMPLE_HEAD, title="Rings beside the engine", title_justify="left", pad_edge=False)
-        table.add_column("ring", no_wrap=True, min_width=24)
+        table.add_column("ring", no_wrap=True, min_width=NAME_WIDTH)
         for name in ("elements", "%"):
             table.add_column(name, justify="right", no_wrap=True)
         whole = sum(self.widths.values())
         for ring, elements in self.widths.items():
             table.add_row(width_name(ring), f"{elements:,}", f"{100 * elements / whole:.1f}")
         return table
-
-    def _notes(self) -> Text:
-        return Text("\n".join(self.notes()), style="dim")
 
     def notes(self) -> list[str]:
         """How the numbers came about."""
@@ -387,6 +397,34 @@ def fold(parts: Sequence[Part]) -> list[tuple[str, str, list[Part]]]:
     return [(titles[kind], name, rows[kind, name]) for kind, name in ordered]
 
 
+def _natural_width(column: Column) -> int:
+    cells = [column.header, *column.cells]
+    shown = (cell.cell_len if isinstance(cell, Text) else cell_len(str(cell)) for cell in cells)
+    return max(column.min_width or 0, *shown)
+
+
+def _least_width(table: Table) -> int:
+    """Characters of a line with all columns at their least, three spaces in between, and one at each end."""
+    least = sum(
+        _natural_width(column) if column.no_wrap else (column.min_width or 0) for column in table.columns
+    )
+    return least + 3 * len(table.columns) - 1
+
+
+def _fitted(table: Table, width: int) -> Table:
+    """A table of that width, in which names go on in further lines, and no number is cut.
+
+    Rich would shorten all columns alike, and a number without its end is another number.
+    """
+    excess = sum(map(_natural_width, table.columns)) + 3 * len(table.columns) - 1 - width
+    for column in table.columns:
+        column.width = natural = _natural_width(column)
+        if not column.no_wrap:
+            column.width = max(column.min_width or 0, natural - max(excess, 0))
+            excess -= natural - column.width
+    return table
+
+
 def _widths(ops: Iterable[OpCost]) -> Counter[int]:
     """Elements that are made beside the engine, by ring."""
     found: Counter[int] = Counter()
@@ -412,18 +450,3 @@ def span(widths: Iterable[int]) -> str:
 def width_name(ring: int) -> str:
     """A ring beside the engine."""
     return "booleans" if ring == 1 else f"{ring} bits"
-
-
-def format_bytes(count: float) -> str:
-    """`12.3 MB`."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}" if count < 100 * factor else f"{count / factor:.0f} {unit}"
-    return f"{count:.0f} B"
-
-
-def format_seconds(seconds: float) -> str:
-    """`1.23 s`, `45 ms` or `0.12 ms`."""
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.01 or not seconds else f"{seconds * 1e3:.2g} ms"

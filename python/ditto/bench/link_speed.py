@@ -33,7 +33,7 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.network import PARTIES, Network, load_network
 from ditto_compiler.processes import child_environment, python_command
 from ditto_compiler.program import Program
-from ditto_compiler.report.summary import format_bytes
+from ditto_compiler.showing import format_bytes
 
 _CALLER = "caller.bench"
 _ACCESS = f'[[allow]]\nprograms = "any"\ncallers = ["{_CALLER}"]\n'

@@ -38,7 +38,8 @@ from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.pipelines import front_end_pipeline
 from ditto_compiler.policy import load_policy
 from ditto_compiler.program import Program
-from ditto_compiler.report.summary import OUTSIDE, Report, fold, format_bytes, format_seconds, make_report
+from ditto_compiler.report.summary import OUTSIDE, Report, fold, make_report
+from ditto_compiler.showing import format_bytes, format_seconds
 from ditto_compiler.xla import XlaFunction
 
 STOCK = "spu"

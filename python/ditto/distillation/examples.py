@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto_compiler.errors import DittoError
+from ditto_compiler.showing import counted
 
 Batch: TypeAlias = tuple[Any, ...]
 """Arguments of the student after its weights; in every array the first axis counts examples."""
@@ -53,6 +54,9 @@ class Batches:
     def epoch(self) -> int:
         """Steps in an epoch."""
         return self._count // self._size
+
+    def __repr__(self) -> str:
+        return f"<Batches of {self._size} of {counted(self._count, 'example')}>"
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""

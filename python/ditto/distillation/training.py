@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,8 +24,10 @@ from ditto.distillation.losses import AGREEMENTS, LOSSES, Compared, named
 from ditto.distillation.stages import Optimizer, Stage, adam, two_stages
 from ditto.distillation.weights import Weights
 from ditto.fake_quantizing import Rounding
+from ditto.progress import on_terminal
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.policy import Policy, load_policy
+from ditto_compiler.showing import counted, quoted
 
 HIDDEN = "*/layer[0-9]*"
 """Scopes that hidden states leave, in `ditto.models`."""
@@ -55,7 +56,7 @@ class Evaluation:
     agreement: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Distilled:
     """A student that was trained.
 
@@ -70,6 +71,11 @@ class Distilled:
     ranges: Ranges
     policy: Policy
     history: tuple[Evaluation, ...]
+
+    def __repr__(self) -> str:
+        weights = sum(np.size(leaf) for leaf in jax.tree_util.tree_leaves(self.params))
+        last = f", agreement {self.history[-1].agreement:.4g}" if self.history else ""
+        return f"<Distilled for {quoted(self.policy.name)}: {counted(weights, 'weight')}{last}>"
 
 
 def distill(
@@ -163,7 +169,7 @@ def distill(
     models.check(params)
     weights = Weights(params, frozen)
     settings = {
-        "policy": hashlib.sha256(repr(precision.policy).encode()).hexdigest(),
+        "policy": precision.policy.digest,
         "stages": [dataclasses.asdict(stage) for stage in chosen],
         "weights": [f"{leaf.dtype} {list(leaf.shape)}" for leaf in weights.trained],
         "patterns": patterns,
@@ -379,7 +385,9 @@ class _Report(Progress):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        super().__init__(*columns, console=Console(stderr=True), disable=not shown)
+        # In a log or a notebook, lines.
+        console = Console(stderr=True, force_terminal=on_terminal(), force_jupyter=False)
+        super().__init__(*columns, console=console, disable=not shown)
         self._last: Evaluation | None = None
 
     def begins(self, stage: Stage) -> None:

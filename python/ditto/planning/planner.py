@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-
 from ditto.frontend import Source, Visibility
 from ditto.planning.other_forms import other_forms
 from ditto.planning.policies import Base
 from ditto.planning.result import Measured, Plan, PlanningError
 from ditto.planning.sampled import Quality, Sampled
 from ditto.planning.searching import ATTEMPTS, Candidate, Search, Settings
+from ditto.progress import bar
 from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.planning.objective import Objective
 
@@ -74,7 +72,7 @@ def plan(
         seconds: for each linear program, after which the best that was found is taken.
         gap: within which, relatively, of the least cost there is the answer may be.
         presets: other policies to measure on the same samples.
-        progress: show what is being done.
+        progress: show what is being done, on a terminal or in a notebook.
 
     Raises:
         PlanningError: samples or bounds that do not fit, or a bound that no plan keeps; says which op adds
@@ -89,8 +87,8 @@ def plan(
             f"plans are for policies that run beside the engine, which '{base.policy.name}' does not: take "
             '"ditto", or one with beside = "shares"'
         )
-    with _Bar(progress) as bar:
-        bar("tracing")
+    with bar(progress, ATTEMPTS + 3) as told:
+        told("tracing")
         program = Sampled(
             fn,
             samples,
@@ -99,7 +97,7 @@ def plan(
             donate_argnums=donate_argnums,
             max_public_constant=max_public_constant,
         )
-        settings = Settings(target, tie, loose, seconds, gap, bar)
+        settings = Settings(target, tie, loose, seconds, gap, told)
         search = Search(program, base, settings)
         if not program.held_out:
             search.remarks.append("there is one sample, so none was held out: errors are of this one")
@@ -207,24 +205,3 @@ class _Bound:
         if self.max_bytes is not None:
             return one.error < other.error
         return search.cost(one) < search.cost(other)
-
-
-class _Bar:
-    """What is being done, for a person to see."""
-
-    def __init__(self, shown: bool) -> None:
-        columns = (SpinnerColumn(), TextColumn("{task.description:<46}"), BarColumn(), TimeElapsedColumn())
-        self._bars = Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown)
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> _Bar:
-        self._bars.start()
-        self._task = self._bars.add_task("planning", total=ATTEMPTS + 3)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def __call__(self, doing: str) -> None:
-        assert self._task is not None
-        self._bars.update(self._task, description=doing, advance=1)

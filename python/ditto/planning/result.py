@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 from ditto.planning.policies import PlannedRule
@@ -11,6 +12,7 @@ from ditto_compiler.calibration import Ranges
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import as_path, write_whole
 from ditto_compiler.policy import Policy
+from ditto_compiler.showing import counted, format_bytes
 
 
 class PlanningError(DittoError):
@@ -57,7 +59,7 @@ class Point:
     cost: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """A policy that was chosen for a program.
 
@@ -106,6 +108,16 @@ class Plan:
             write_whole(file, self.text.encode())
         except OSError as error:
             raise PlanningError(f"cannot write '{path}': {error}") from None
+
+    def __repr__(self) -> str:
+        found = self.measured
+        return (
+            f"<Plan: {counted(len(self.rules), 'rule')}, error {found.error:.3g} "
+            f"of {self.asked:.3g} asked for, {format_bytes(found.bytes)} in {found.rounds:.0f} rounds>"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         rows = [("plan", self.measured), *self.presets.items()]

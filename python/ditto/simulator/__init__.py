@@ -24,11 +24,15 @@ from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import element_type, encoding_of, ir
 from ditto_compiler.program import Program
+from ditto_compiler.showing import counted
 
 __all__ = ["OutOfDomain", "Overflow", "Simulation", "SimulationError", "simulate", "simulated"]
 
+SHOWN = 4
+"""Outputs whose shapes a simulation shows; of more it says how many."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Simulation:
     """What a simulated run gives.
 
@@ -43,6 +47,17 @@ class Simulation:
     outputs: Any
     overflows: tuple[Finding, ...] = ()
     error_bounds: Any = None
+
+    def __repr__(self) -> str:
+        arrays = [np.asarray(leaf) for leaf in jax.tree_util.tree_leaves(self.outputs)]
+        shapes = [f"{array.dtype}[{','.join(map(str, array.shape))}]" for array in arrays]
+        more = [f"{len(shapes) - SHOWN} more"] if len(shapes) > SHOWN else []
+        parts = [" and ".join([", ".join(shapes[:SHOWN]) or "no outputs", *more])]
+        if self.error_bounds is not None:
+            largest = [float(np.max(b, initial=0.0)) for b in jax.tree_util.tree_leaves(self.error_bounds)]
+            parts += [f"errors of at most {max(largest, default=0.0):.3g}"]
+            parts += [counted(len(self.overflows), "overflow") if self.overflows else "no overflows"]
+        return f"<Simulation: {'; '.join(parts)}>"
 
 
 def simulate(

@@ -14,6 +14,7 @@ from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.network import PARTIES
 from ditto_compiler.program import Beside, Call, CastBatch, Program, Step
+from ditto_compiler.showing import counted, format_bytes, format_seconds
 
 _OP = re.compile(r'"pphlo\.(\w+)"')
 
@@ -22,7 +23,7 @@ class PrepareError(DittoError):
     """A program whose runs cannot be prepared, or more of them than the parties may hold."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AheadStats:
     """What the preparation of a run cost, summed over the parties and exact.
 
@@ -41,6 +42,12 @@ class AheadStats:
     seconds: float
     cpu_seconds: float
     peak_memory: int
+
+    def __repr__(self) -> str:
+        return (
+            f"<AheadStats: {format_bytes(self.bytes)} in {counted(self.messages, 'message')}, "
+            f"{format_seconds(self.seconds)}>"
+        )
 
 
 def _keys() -> tuple[bytes, bytes]:

@@ -42,6 +42,7 @@ from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.encoding import Encoding, plan_casts
 from ditto_compiler.network import PARTIES, Network, load_network
 from ditto_compiler.program import CallerTensor, Input, Program, Value
+from ditto_compiler.showing import counted, format_bytes, format_seconds
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunStats:
     """What a run cost, summed over the parties and exact; without sharing inputs and opening outputs.
 
@@ -89,6 +90,14 @@ class RunStats:
     cpu_seconds: float
     peak_memory: int
     ahead: AheadStats | None = None
+
+    def __repr__(self) -> str:
+        ahead = "" if self.ahead is None else f", after {self.ahead!r}"
+        return (
+            f"<RunStats: {format_bytes(self.bytes)} in {counted(self.messages, 'message')}, "
+            f"{format_seconds(self.seconds)}, inputs of {format_bytes(self.input_bytes)}, "
+            f"{format_bytes(self.peak_memory)} of memory a party{ahead}>"
+        )
 
     @property
     def bytes(self) -> int:
@@ -157,6 +166,11 @@ class Cluster(ABC):
         self._closings = 0
         self._worker: ThreadPoolExecutor | None = None
         self._submitting = threading.Lock()
+
+    def __repr__(self) -> str:
+        state = "not running" if self._parties is None else "running"
+        between = "" if self.network is None else f", {self.network.name} between them"
+        return f"<{type(self).__name__} of three parties: {state}{between}>"
 
     @abstractmethod
     def _connect(self) -> Parties:

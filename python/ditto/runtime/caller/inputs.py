@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class SharedArray:
     encodings: tuple[Encoding, ...]
     secret: bool
     key: int
-    generation: object
+    generation: object = field(repr=False)
 
     def __array__(self, *_: Any, **__: Any) -> NDArray[Any]:
         raise TypeError("a SharedArray is held by the parties; pass it to LocalCluster.run")
