@@ -56,6 +56,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "registry",
         "pass_manager",
         "pipelines",
+        "opt",
     ),
     "ditto_compiler.oneshot": ("series terms", "cache series_search", "fit"),
     "ditto_compiler.planning": ("functions keys linear objective", "problem", "equations modules"),
