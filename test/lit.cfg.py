@@ -17,7 +17,7 @@ config.suffixes = [".mlir"]  # noqa: F821
 config.test_source_root = str(root / "test")  # noqa: F821
 config.test_exec_root = str(root / "build" / "lit")  # noqa: F821
 config.substitutions += [  # noqa: F821
-    (r"\bditto-opt\b", f"{python} -m ditto_tools.opt"),
+    (r"\bditto-opt\b", f"{python} -m ditto_compiler.opt"),
     (r"\bfilecheck\b", f"{python} -m filecheck"),
 ]
 # The sources of this tree, whether they are installed or not.

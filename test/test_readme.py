@@ -28,7 +28,7 @@ def test_python_examples(tmp_path):
 def test_ditto_opt_example():
     source, expected = blocks("mlir")
     (pipeline,) = re.findall(r"ditto-opt layer.mlir --pass-pipeline='(.*?)'", README)
-    command = [sys.executable, "-m", "ditto_tools.opt", f"--pass-pipeline={pipeline}"]
+    command = [sys.executable, "-m", "ditto_compiler.opt", f"--pass-pipeline={pipeline}"]
     done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == expected.strip()

@@ -1,5 +1,10 @@
 """Ditto's compiler: from StableHLO to programs that SPU runs among three parties.
 
+    program = compile(jax.jit(fn).lower(*example_args).as_text(), policy="ditto")
+    program.save("fn.ditto")
+
+or step by step:
+
     policy = load_policy("ditto")
     PassManager(precision_pipeline(policy)).run(module)      # rings, scales and casts, as StableHLO
     annotated = str(module)
@@ -15,14 +20,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from ditto_compiler.diagnostics import CompileError as CompileError
+    from ditto_compiler.driver import compile as compile
     from ditto_compiler.encoding import Cast as Cast
     from ditto_compiler.encoding import Encoding as Encoding
     from ditto_compiler.encoding import Fxp as Fxp
     from ditto_compiler.encoding import Int as Int
     from ditto_compiler.errors import DittoError as DittoError
+    from ditto_compiler.errors import DittoWarning as DittoWarning
     from ditto_compiler.errors import InternalError as InternalError
+    from ditto_compiler.errors import TraceError as TraceError
     from ditto_compiler.extract import extract_program as extract_program
     from ditto_compiler.pass_base import Pass as Pass
     from ditto_compiler.pass_manager import PassManager as PassManager
@@ -41,6 +51,7 @@ _HOMES: dict[str, str] = {
     "Cast": "encoding",
     "CompileError": "diagnostics",
     "DittoError": "errors",
+    "DittoWarning": "errors",
     "Encoding": "encoding",
     "Fxp": "encoding",
     "Int": "encoding",
@@ -50,6 +61,8 @@ _HOMES: dict[str, str] = {
     "Policy": "policy",
     "Program": "program",
     "Rule": "policy",
+    "TraceError": "errors",
+    "compile": "driver",
     "default_pipeline": "pipelines",
     "extract_program": "extract",
     "load_policy": "policy",

@@ -7,6 +7,10 @@ class DittoError(Exception):
     """Something the user can fix; the message says what was found and what to do."""
 
 
+class TraceError(DittoError):
+    """What is to be compiled is no program, or what is said of its arguments does not fit them."""
+
+
 class DittoWarning(UserWarning):
     """Something in a program that compiles which the user should know."""
 

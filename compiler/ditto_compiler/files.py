@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import tomllib
+import sys
 from pathlib import Path
 from typing import Any
 
 from ditto_compiler.errors import DittoError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def as_path(path: object, what: str, error: type[DittoError]) -> Path:

@@ -1,10 +1,11 @@
 """The one module that touches jaxlib's MLIR bindings.
 
 Everything else imports `ir`, `func` and `stablehlo` from here, so that a change of bindings is a
-change of this file. It runs on the bindings of jaxlib 0.4.34 and of 0.10, which differ: the newer have no
-`Type.isinstance`, give attributes as (name, value) pairs, and `Value.owner` is an `OpView`. They also hash an
-operation by its content, so a table that outlives a change of its operations must not be keyed by them;
-values are hashed by identity in both.
+change of this file. It runs on the bindings of jaxlib 0.4.34 to 0.12, which differ. The newer have no
+`Type.isinstance`, and `Value.owner` is an `OpView`. In the newest, to compare a value, operation or attribute
+with None, or with an operation that has been erased, is an error. They also hash an operation by its content,
+so a table that outlives a change of its operations must not be keyed by them; values are hashed by identity
+in all.
 """
 
 from __future__ import annotations
@@ -205,10 +206,14 @@ def nested_ops(root: ir.Operation, skip: Container[str] = ()) -> list[ir.Operati
 
 
 def attributes_of(op: ir.Operation | func.FuncOp) -> dict[str, ir.Attribute]:
-    """The operation's attributes by name."""
+    """The operation's attributes by name.
+
+    Raises:
+        RuntimeError, TypeError: the bindings cannot read one, which has complex numbers.
+    """
     attributes = op.attributes
-    entries = [attributes[index] for index in range(len(attributes))]
-    return {entry.name: entry.attr for entry in entries}
+    # By index for the names alone: to read an attribute this way can end the process.
+    return {name: attributes[name] for name in [attributes[index].name for index in range(len(attributes))]}
 
 
 def block_values(root: ir.Operation) -> Iterator[ir.Value]:

@@ -15,7 +15,19 @@ _LAST_BYTES = 2000
 
 def python_command(module: str, *arguments: str) -> list[str]:
     """Runs a module as a program, in `child_environment`."""
+    if sys.version_info < (3, 11):
+        return [sys.executable, "-c", _RUN_MODULE, module, *arguments]
     return [sys.executable, "-P", "-m", module, *arguments]
+
+
+_RUN_MODULE = """\
+import sys
+sys.path.remove("")
+import runpy
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""What `-P -m` does from Python 3.11 on."""
 
 
 def cause_of_death(status: int) -> str:

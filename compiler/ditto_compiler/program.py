@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ditto_compiler.encoding import Cast, Encoding, parse_encoding
 from ditto_compiler.executor.instruction import Instruction, Tensor, from_json, to_json
@@ -25,6 +25,9 @@ from ditto_compiler.program_file import (
     unpack,
 )
 from ditto_compiler.showing import counted, quoted
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)

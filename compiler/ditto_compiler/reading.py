@@ -53,7 +53,7 @@ def _read_in_child(content: bytes, file: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=child_environment(),
-        process_group=0,
+        start_new_session=True,
     )
     if done.returncode < 0:
         raise death_error(file, "reading it", -done.returncode)

@@ -188,12 +188,12 @@ def _verify_names(op: ir.Operation, errors: ErrorCollector, *, is_entry: bool) -
     try:
         attributes = attributes_of(op)
         signature = [
-            (which, index, entry.name, entry.attr)
+            (which, index, entry.name, entries[entry.name])
             for which, key in (("argument", "arg_attrs"), ("result", "res_attrs"))
             for index, entries in enumerate(attributes.get(key, ()) if op.name == "func.func" else ())
             for entry in entries
         ]
-    except RuntimeError:  # the bindings have no class for an array of complex numbers
+    except (RuntimeError, TypeError):  # the bindings have no class for an array of complex numbers
         unreadable = "it has an attribute of complex numbers, which cannot be read; remove it"
         problems = (problem for result in op.results if (problem := type_problem(result.type)))
         errors.add(op, next(problems, unreadable))
@@ -498,7 +498,7 @@ def _verify_oneshot(op: ir.Operation, callees: Mapping[str, func.FuncOp], errors
     )
     if error is None or not _is_magnitude(error) or not 0 < error.value < math.inf:
         errors.add(op, f"d6: attribute '{names.ERROR}' must be a positive f64, got {error}")
-    if ends != [None, None] and not _is_interval(ends):
+    if any(end is not None for end in ends) and not _is_interval(ends):
         found_ends = " and ".join("none" if end is None else str(end) for end in ends)
         errors.add(op, f"d6: '{names.LOW}' and '{names.HIGH}' must be f64, low < high, got {found_ends}")
     if not isinstance(attributes.pop(names.RELATIVE, ir.UnitAttr.get(op.context)), ir.UnitAttr):

@@ -41,14 +41,28 @@ class XlaFunction:
         level = int(runs >= MANY)
         options.executable_build_options.debug_options.xla_backend_optimization_level = level
         options.executable_build_options.debug_options.xla_llvm_disable_expensive_passes = True
-        self._executable = self._device.client.compile(str(plain), options)
+        self._executable = _compile(self._device, str(plain), options)
 
     def __call__(self, *arguments: Any) -> list[NDArray[Any]]:
         """Results of `@main` on flat arguments."""
-        # Not `jax.device_put`, which would make f32 of f64.
-        put = self._device.client.buffer_from_pyval
-        buffers: Sequence[Any] = [put(np.asarray(argument), self._device) for argument in arguments]
+        buffers = _put([np.asarray(argument) for argument in arguments], self._device)
         return [np.asarray(result) for result in self._executable.execute(buffers)]
+
+
+def _compile(device: Any, text: str, options: Any) -> Any:
+    """An executable of a module for one device."""
+    client = device.client
+    if hasattr(client, "compile_and_load"):  # from jaxlib 0.6 on
+        return client.compile_and_load(text, xla_client.DeviceList((device,)), options)
+    return client.compile(text, options)
+
+
+def _put(arrays: Sequence[NDArray[Any]], device: Any) -> list[Any]:
+    """Arrays on a device, as they are: JAX by itself makes 32 bits of 64."""
+    if hasattr(device.client, "buffer_from_pyval"):  # up to jaxlib 0.6
+        return [device.client.buffer_from_pyval(array, device) for array in arrays]
+    with jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64():
+        return [jax.device_put(array, device) for array in arrays]
 
 
 def _call(op: ir.Operation) -> None:

@@ -18,14 +18,11 @@ from jax._src import source_info_util
 
 from ditto import tree
 from ditto_compiler.diagnostics import PARSED_TEXT
-from ditto_compiler.dialect import attributes as names
+from ditto_compiler.driver import read_source
 from ditto_compiler.errors import DittoError, InternalError
-from ditto_compiler.ir import copy_module, entry_function, ir, prepare
-from ditto_compiler.options import did_you_mean
-from ditto_compiler.owners import LABEL, is_label
-from ditto_compiler.reading import read_program
-from ditto_compiler.source import decode_source
-from ditto_compiler.verifier import verify_module
+from ditto_compiler.errors import TraceError as TraceError
+from ditto_compiler.ir import copy_module, ir
+from ditto_compiler.visibility_words import WORDS, set_visibility
 
 # The innermost line that is neither JAX's nor ours is the user's. The demo and the benchmarks are users.
 if hasattr(source_info_util, "register_exclusion"):  # JAX does not promise it
@@ -44,12 +41,6 @@ holds one of these, or a module."""
 Visibility = Any
 """One word for all arguments, or a pytree prefix of the arguments with words as leaves: "secret" or "public",
 and behind it, if parties are to see to it, whose data it is: "secret:clinic"."""
-
-WORDS = ", ".join(f'"{word}{owner}"' for owner in ("", ":OWNER") for word in names.VISIBILITIES)
-
-
-class TraceError(DittoError):
-    """The function cannot be traced on these example arguments."""
 
 
 @dataclass(frozen=True)
@@ -214,85 +205,7 @@ def _flat_visibility(visibility: Visibility, args: tuple[Any, ...]) -> list[Any]
 def read_stablehlo(
     source: str | bytes | os.PathLike[str] | ir.Module, *, visibility: Visibility = "secret"
 ) -> Traced:
-    """Reads StableHLO: text, MLIR bytecode, a portable artifact, a file, or a module, which is used as it is.
-
-    Raises:
-        CompileError: it does not parse.
-        TraceError: there is no such file, or `visibility` is neither a string nor a list with an entry for
-            each argument.
-    """
+    """Reads StableHLO, as `ditto_compiler.driver.read_source` does."""
     start = time.perf_counter()
-    file = "<string>"
-    if isinstance(source, ir.Module):
-        module = prepare(source)
-        with module.context:
-            verify_module(module)
-    else:
-        if isinstance(source, os.PathLike):
-            file = os.fspath(source)
-            content = _read(file)
-        else:
-            content = _content(source)
-        module = read_program(decode_source(content, file), file)
-    entry = entry_function(module)
-    if visibility != "secret" and entry is not None:
-        if not isinstance(visibility, (str, list, tuple)):
-            raise TraceError(
-                f"visibility must be one of {WORDS}, or a list of these for the {len(entry.arguments)} "
-                f"arguments, got {visibility!r}"
-            )
-        words = [visibility] * len(entry.arguments) if isinstance(visibility, str) else list(visibility)
-        set_visibility(module, words)
+    module, file = read_source(source, visibility=visibility)
     return Traced(module, None, None, "", time.perf_counter() - start, file=file)
-
-
-def _read(file: str) -> bytes:
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise TraceError(f"cannot read '{file}': {error.strerror}") from None
-
-
-def _content(source: str | bytes) -> bytes:
-    """StableHLO given as a string, unless that is a path."""
-    if isinstance(source, bytes):
-        return source
-    is_word = source.strip() != "" and len(source) < 1000 and not set("\n{(") & set(source)
-    if is_word or os.path.exists(source):
-        raise TraceError(
-            f"'{source}' is no StableHLO; if it is the path of a file, write pathlib.Path({source!r})"
-        )
-    return source.encode(errors="surrogatepass")
-
-
-def set_visibility(module: ir.Module, words: Sequence[Any]) -> None:
-    """Sets `ditto.visibility` of every argument of the entry function, and `ditto.owner` where words say it.
-
-    Raises:
-        TraceError: a word that is none (see `Visibility`), or the wrong number of them.
-    """
-    entry = entry_function(module)
-    if entry is None:
-        return
-    parsed = [_visibility_and_owner(word) for word in words]
-    if len(words) != len(entry.arguments):
-        raise TraceError(
-            f"the program has {len(entry.arguments)} arguments, visibility speaks of {len(words)}"
-        )
-    with module.context:
-        attributes = names.argument_attributes(entry)
-        for entry_attributes, (visibility, owner) in zip(attributes, parsed, strict=True):
-            entry_attributes[names.VISIBILITY] = ir.StringAttr.get(visibility)
-            if owner is not None:
-                entry_attributes[names.OWNER] = ir.StringAttr.get(owner)
-        names.set_argument_attributes(entry, attributes)
-
-
-def _visibility_and_owner(word: Any) -> tuple[str, str | None]:
-    visibility, colon, owner = word.partition(":") if isinstance(word, str) else ("", "", "")
-    if visibility not in names.VISIBILITIES:
-        close = did_you_mean(visibility, names.VISIBILITIES)
-        raise TraceError(f"visibility must be one of {WORDS}, got {word!r}{close}")
-    if colon and not is_label(owner):
-        raise TraceError(f"in visibility {word!r}, the label of the owner must be {LABEL}, got {owner!r}")
-    return visibility, owner if colon else None

@@ -60,7 +60,7 @@ DEADLY = {
 
 def ditto_opt(file: Path, *arguments: str) -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "ditto_tools.opt", str(file), *arguments],
+        [sys.executable, "-m", "ditto_compiler.opt", str(file), *arguments],
         capture_output=True,
         text=True,
         env=child_environment(),

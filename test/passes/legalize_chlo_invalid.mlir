@@ -2,19 +2,11 @@
 
 // Both are reported.
 func.func @shapes_that_do_not_fit(%x: tensor<4xf32>, %y: tensor<3xf32>) -> tensor<4xf32> {
-  // expected-error @+1 {{[legalize-chlo] 'chlo.broadcast_add' op: it cannot be expanded: size of operand dimension 0 (3) is not compatible with size of result dimension 0 (4)}}
+  // expected-error @+1 {{[legalize-chlo] 'chlo.broadcast_add' op: it cannot be expanded:}}
   %0 = chlo.broadcast_add %x, %y : (tensor<4xf32>, tensor<3xf32>) -> tensor<4xf32>
-  // expected-error @+1 {{'chlo.broadcast_multiply' op: it cannot be expanded: size of operand dimension 0 (3)}}
+  // expected-error @+1 {{size of operand dimension 0 (3) is not compatible with size of result dimension 0 (4)}}
   %1 = chlo.broadcast_multiply %0, %y : (tensor<4xf32>, tensor<3xf32>) -> tensor<4xf32>
   return %1 : tensor<4xf32>
-}
-
-// -----
-
-func.func @conjugate_of_reals(%x: tensor<4xf32>) -> tensor<4xf32> {
-  // expected-error @+1 {{'chlo.conj' op: it cannot be expanded: 'stablehlo.complex' op result #0 must be ranked tensor of complex type}}
-  %0 = chlo.conj %x : tensor<4xf32> -> tensor<4xf32>
-  return %0 : tensor<4xf32>
 }
 
 // -----

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import pytest
 from test.support.processes import child_environment
 
+from ditto_compiler import opt
 from ditto_compiler.errors import InternalError
 from ditto_compiler.ir import copy_module, ir, prepare, stablehlo
 from ditto_compiler.options import option_docs
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.registry import PASSES
-from ditto_tools import opt
 
 CALL = """\
 func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
@@ -128,7 +128,7 @@ def test_stdin(run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pipe_between_processes() -> None:
-    command = [sys.executable, "-m", "ditto_tools.opt"]
+    command = [sys.executable, "-m", "ditto_compiler.opt"]
     environment = child_environment()
     done = subprocess.run(
         [*command, "--inline-calls"], input=CALL, capture_output=True, text=True, env=environment

@@ -109,6 +109,7 @@ class DittoApproximate(Pass):
             _collect(function)
         every = [one for function in bodies for one in recognize(function)]
         found = [one for one in every if visibility.is_secret(_what_costs(one))]
+        public = [one for one in every if not visibility.is_secret(_what_costs(one))]
         replacer = Replacer()
         kept: list[Found] = []
         forms = [form_of(rules, one.function, source_location(one.root.location).scope) for one in found]
@@ -127,8 +128,8 @@ class DittoApproximate(Pass):
                 form = FORMS[one.function][form.engine]
             replacer.replace(one, form, form_of(rules, "exp", scope))
         replacer.finish()
-        for one in every:
-            if one.function == "embedding" and one not in found and filled_lookup(one.root) is not None:
+        for one in public:
+            if one.function == "embedding" and filled_lookup(one.root) is not None:
                 _fill_with_zeros(one.root)
         for function in bodies:
             self._remark(function, visibility, kept, set(replacer.ops))

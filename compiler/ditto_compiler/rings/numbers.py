@@ -261,9 +261,10 @@ class Numbers:
     def _selected(self, value: ir.Value, x: ir.Value | None, among: Interval) -> Interval:
         """Where a value lies if x lies `among` some numbers: clips are selections by comparisons."""
         op = defining_op(value)
-        if value == x or op is None or op.name != "stablehlo.select":
+        is_x = x is not None and value == x
+        if is_x or op is None or op.name != "stablehlo.select":
             low, high = self._ranges.interval(value)
-            return (max(low, among[0]), min(high, among[1])) if value == x else (low, high)
+            return (max(low, among[0]), min(high, among[1])) if is_x else (low, high)
         predicate = through_repeating(op.operands[0])
         less = defining_op(predicate)
         if less is None or less.name != names.LESS:
@@ -275,7 +276,7 @@ class Numbers:
         if number is None or names.SLACK in less.attributes:
             return self._ranges.interval(value)
         end = threshold * 2.0**-number.home.frac
-        low, high = among if compared == x else EVERYTHING
+        low, high = among if x is not None and compared == x else EVERYTHING
         below = self._selected(op.operands[1], compared, (low, min(high, end)))
         above = self._selected(op.operands[2], compared, (max(low, end), high))
         return min(below[0], above[0]), max(below[1], above[1])

@@ -192,7 +192,7 @@ def _indent(text: str) -> str:
     return textwrap.indent(text, "    ")
 
 
-_FLAGS = "ditto_tools.opt.flags"
+_FLAGS = "ditto_compiler.opt.flags"
 
 
 class _OptCommand(click.Command):
