@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from ditto_compiler.diagnostics import CompileError, Diagnostic, from_mlir
-from ditto_compiler.errors import InternalError
+from ditto_compiler.errors import DittoError, InternalError
+from ditto_compiler.extensions import PluginError, active, package_of
 from ditto_compiler.ir import PassManager as MlirPassManager
 from ditto_compiler.ir import ir
 from ditto_compiler.options import (
@@ -62,8 +63,23 @@ def parse_pipeline(text: str) -> tuple[Pass, ...]:
         elif element.nested is not None:
             raise PipelineError(f"pass '{element.name}' runs on the module and has no nested pipeline")
         else:
-            passes.append(cls(**parse_options(element.name, cls, element.options)))
+            options = parse_options(element.name, cls, element.options)
+            try:
+                passes.append(cls(**options))
+            except ValueError as error:
+                raise PipelineError(f"pass '{element.name}': {error}") from None
     return tuple(passes)
+
+
+def is_mlir_pass(name: str) -> bool:
+    """Whether MLIR has a pass of this name, which needs no options."""
+    try:
+        _check_mlir_pass(name)
+    except UnknownPassError:
+        return False
+    except PipelineError:
+        return True
+    return True
 
 
 def _check_mlir_pass(text: str) -> None:
@@ -86,6 +102,13 @@ def pipeline_text(passes: Sequence[Pass]) -> str:
 def pass_name(pass_: Pass) -> str:
     """The name alone, without options."""
     return str(pass_).split("{")[0]
+
+
+def _package(pass_: Pass) -> str:
+    """Who a pass is of, if it is not Ditto's own: a package, or else a module."""
+    if isinstance(pass_, MlirPass) or type(pass_) is PASSES.own.get(pass_.name):
+        return ""
+    return package_of("pass", pass_.name) or type(pass_).__module__
 
 
 @dataclass
@@ -120,29 +143,50 @@ class PassManager:
         Raises:
             CompileError: bad input, to the verifier or to a pass.
             InternalError: a pass of ours left the module invalid.
+        PluginError: a plugin's pass did, or raised what no pass may.
         """
         with module.context, ir.Location.unknown(module.context):
             self.progress("verifying it")
+            # What is wrong with a plugin is told before anything is done with the program.
+            active()
             verify_module(module)
             for pass_ in self.passes:
                 self.progress(f"pass '{pass_}'")
                 start = time.perf_counter()
                 self._print(pass_, "Before", self.print_ir_before, module)
                 pass_.remarks.clear()
-                pass_.run(module)
+                package = _package(pass_)
+                if package:
+                    self._run_added(pass_, package, module)
+                else:
+                    pass_.run(module)
                 self.remarks += pass_.remarks
-                if self.verify_each or pass_ is self.passes[-1]:
-                    self._verify(pass_, module)
+                if self.verify_each or package or pass_ is self.passes[-1]:
+                    self._verify(pass_, package, module)
                 self.seconds.append((str(pass_), time.perf_counter() - start))
                 self._print(pass_, "After", self.print_ir_after, module)
 
     @staticmethod
-    def _verify(pass_: Pass, module: ir.Module) -> None:
+    def _run_added(pass_: Pass, package: str, module: ir.Module) -> None:
+        try:
+            pass_.run(module)
+        except (DittoError, InternalError):
+            raise
+        except Exception as error:  # it is somebody else's code, which may raise anything
+            raise PluginError(
+                f"pass '{pass_}' of package '{package}' fails: {type(error).__name__}: {error}"
+            ) from error
+
+    @staticmethod
+    def _verify(pass_: Pass, package: str, module: ir.Module) -> None:
         try:
             verify_module(module)
         except CompileError as error:
             if isinstance(pass_, MlirPass):
                 raise
+            if package:
+                message = f"pass '{pass_}' of package '{package}' left an invalid module:\n{error}"
+                raise PluginError(message) from error
             raise InternalError(f"pass '{pass_}' left an invalid module:\n{error}") from error
 
     def _print(self, pass_: Pass, when: str, wanted: Sequence[str], module: ir.Module) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ditto.compile_traced import compile_traced
@@ -12,6 +13,7 @@ from ditto.frontend import Source, Visibility, to_stablehlo
 from ditto.planning.planner import plan
 from ditto.planning.result import Plan
 from ditto_compiler.calibration import Ranges
+from ditto_compiler.pipelines import MorePasses
 from ditto_compiler.policy import Policy
 
 
@@ -25,6 +27,7 @@ def compile(
     max_public_constant: int = 1024,
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
+    passes: MorePasses = MappingProxyType({}),
 ) -> Program:
     """Compiles a function for private execution among three parties.
 
@@ -50,6 +53,9 @@ def compile(
         guard: have the parties check what calibration assumes, and reveal one bit with each run: whether it
             held. A run for which it did not is a `GuardError`. Ranges are taken a quarter wider than they
             were seen, so that inputs a little more extreme than the samples pass.
+        passes: passes of your own or of plugins, or pipelines of them as text, by where they run: at
+            "before-annotation", "after-casts" or "before-lowering" (see docs/plugins.md). What they leave is
+            verified like what Ditto's own leave.
 
     What the compiler warns of goes to Python's warnings, as a `DittoWarning`; all that it remarks on is in
     the program's `remarks`.
@@ -58,6 +64,8 @@ def compile(
         CompileError: the program cannot be run privately; has one diagnostic per reason.
         TraceError: the arguments are wrong, or the function raises something while JAX traces it.
         PolicyError, RangesError: the policy or the ranges are wrong.
+        PipelineError: `passes` names what there is not.
+        PluginError: a plugin cannot be loaded, or one of `passes` fails or leaves an invalid program.
     """
     if isinstance(policy, str) and policy == "auto":
         policy = plan(
@@ -74,4 +82,11 @@ def compile(
     traced = to_stablehlo(
         fn, example_args, visibility=visibility, static_argnums=static_argnums, donate_argnums=donate_argnums
     )
-    return compile_traced(traced, policy, max_public_constant=max_public_constant, ranges=ranges, guard=guard)
+    return compile_traced(
+        traced,
+        policy,
+        max_public_constant=max_public_constant,
+        ranges=ranges,
+        guard=guard,
+        passes=passes,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from pathlib import Path
+from types import MappingProxyType
 
 from ditto.compiled_program import Program
 from ditto.frontend import Traced
@@ -13,7 +14,7 @@ from ditto_compiler.diagnostics import named
 from ditto_compiler.errors import DittoWarning
 from ditto_compiler.extract import extract_program
 from ditto_compiler.pass_manager import PassManager
-from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
+from ditto_compiler.pipelines import MorePasses, lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
 
 GUARD_MARGIN = 0.25
@@ -27,15 +28,18 @@ def compile_traced(
     max_public_constant: int = 1024,
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
+    passes: MorePasses = MappingProxyType({}),
 ) -> Program:
     """The program of a traced function, whose module is changed; all else as for `ditto.compile`."""
     measured = ranges if ranges is None or isinstance(ranges, Ranges) else Ranges.load(ranges)
     if guard and measured is not None:
         measured = measured.widened(GUARD_MARGIN)
-    passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured, guard=guard)
+    pipeline = precision_pipeline(
+        policy, max_public_constant=max_public_constant, ranges=measured, guard=guard, passes=passes
+    )
     start = time.perf_counter()
     module = traced.module
-    precision = PassManager(passes, verify_each=False)
+    precision = PassManager(pipeline, verify_each=False)
     lowering = PassManager(lowering_pipeline(policy), verify_each=False)
     with named(traced.file):
         precision.run(module)

@@ -37,7 +37,7 @@ DATA_MODULES = (
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
         "dtypes errors intervals owners processes",
-        "encoding files oneshot options",
+        "encoding extensions files oneshot options",
         "network",
         "protocols",
         "executor",
@@ -56,6 +56,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "registry",
         "pass_manager",
         "pipelines",
+        "plugins",
     ),
     "ditto_compiler.oneshot": ("series terms", "cache series_search", "fit"),
     "ditto_compiler.planning": ("functions keys linear objective", "problem", "equations modules"),

@@ -10,7 +10,7 @@ from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms.replace import Replacer
-from ditto_compiler.forms.table import COLLECTED, EXACT, FORM_NAMES, FORMS
+from ditto_compiler.forms.table import COLLECTED, DEFAULTS, EXACT, FORMS
 from ditto_compiler.ir import func, functions, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
@@ -38,6 +38,8 @@ class DittoApproximate(Pass):
 
     Replacements have the location of the op they replace, so they stay in its scope. Some pin the ring
     and the fraction bits of their ops by `ditto.ring` and `ditto.frac`.
+
+    Functions that plugins add are recognised where the policy chooses a form for them, before Ditto's own.
 
     Requires: calls inlined; canonicalized and without common subexpressions, or less is recognised.
 
@@ -103,7 +105,11 @@ class DittoApproximate(Pass):
         bodies = [f for f in functions(module) if not f.is_external and f.name.value not in apart]
         for function in bodies:
             _collect(function)
-        every = [one for function in bodies for one in recognize(function)]
+
+        def wanted(function: str, root: ir.Operation) -> bool:
+            return form_of(rules, function, source_location(root.location).scope) != EXACT
+
+        every = [one for function in bodies for one in recognize(function, wanted=wanted)]
         found = [one for one in every if visibility.is_secret(_what_costs(one))]
         replacer = Replacer()
         kept: list[Found] = []
@@ -127,7 +133,7 @@ class DittoApproximate(Pass):
     def _rules(
         self, module: ir.Module, policy: Policy | None, errors: ErrorCollector
     ) -> tuple[FormRule, ...]:
-        chosen = {name: getattr(self, name) for name in FORM_NAMES if getattr(self, name)}
+        chosen = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name)}
         try:
             return (*(policy.forms if policy else ()), FormRule("the options", chosen))
         except PolicyError as error:

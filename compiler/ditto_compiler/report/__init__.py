@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from ditto_compiler.errors import DittoError
+from ditto_compiler.extensions import Table
 from ditto_compiler.network import Network
 from ditto_compiler.program import Program
 from ditto_compiler.report.page import page
 from ditto_compiler.report.summary import Report, make_report
 
-FORMATS: Mapping[str, Callable[[Report], str]] = {"text": Report.text, "json": Report.json, "html": page}
+FORMATS: Table[Callable[[Report], str]] = Table(
+    "report format", {"text": Report.text, "json": Report.json, "html": page}
+)
+"""What writes each; plugins add to it."""
 
 
 class ReportError(DittoError):
