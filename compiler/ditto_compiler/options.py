@@ -309,8 +309,8 @@ def check_options(pass_name: str, cls: type) -> None:
             raise PipelineError(
                 f"option '{_spelling(one)}' of pass '{pass_name}' is of type {hints[one.name]}; "
                 "an option is a bool, int, float, str, enum or Literal, a tuple or list of the first four, "
-                "or one of these or None (a str or None must be None by default). Metadata NO_TEXT makes a field "
-                "no option"
+                "or one of these or None (a str or None must be None by default). Metadata NO_TEXT makes a "
+                "field no option"
             )
 
 

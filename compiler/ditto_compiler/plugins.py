@@ -27,7 +27,7 @@ from typing import Any
 
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.errors import DittoError
-from ditto_compiler.extensions import ACTIVE, ONLY, Additions, PluginError, Table, active
+from ditto_compiler.extensions import ACTIVE, NONE, ONLY, Additions, PluginError, Table, active
 from ditto_compiler.forms.table import EXACT, FORMS, Form
 from ditto_compiler.ops import OPS, Kind, Op
 from ditto_compiler.options import check_options
@@ -230,6 +230,15 @@ def additions_of(plugins: Sequence[Plugin | str | metadata.EntryPoint]) -> Addit
         PluginError: one cannot be imported, is none, is of another version of the interface, registers what
             is not whole, or two give one name to two things; names the packages.
     """
+    # While they are loaded there are none: who loads them first may be one of them.
+    token = ACTIVE.set(NONE)
+    try:
+        return _loaded(plugins)
+    finally:
+        ACTIVE.reset(token)
+
+
+def _loaded(plugins: Sequence[Plugin | str | metadata.EntryPoint]) -> Additions:
     registry = Registry("")
     loaded: list[str] = []
     specs: list[str] = []
