@@ -119,22 +119,28 @@ class PassManager:
         passes: what to run.
         print_ir_after: print the module to `stream` after these passes (by name); `("all",)` for all.
         print_ir_before: likewise, before.
+        print_ir_after_change: print it after each pass that changed it.
+        print_ir_after_failure: print it after a pass that failed.
         stream: where to print.
         render: what to print of a module.
         verify_each: verify after each pass; otherwise after the last one only, which takes half as long.
         progress: told what is about to be done.
         seconds: wall time of each pass after `run`, verification included, in order.
+        verifying: wall time of verification alone after each.
         remarks: what the passes warned of and remarked, in order.
     """
 
     passes: Sequence[Pass]
     print_ir_after: Sequence[str] = ()
     print_ir_before: Sequence[str] = ()
+    print_ir_after_change: bool = False
+    print_ir_after_failure: bool = False
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     render: Callable[[ir.Module], str] = str
     verify_each: bool = True
     progress: Callable[[str], None] = lambda _: None
     seconds: list[tuple[str, float]] = field(default_factory=list)
+    verifying: list[float] = field(default_factory=list)
     remarks: list[Diagnostic] = field(default_factory=list)
 
     def run(self, module: ir.Module) -> None:
@@ -152,19 +158,32 @@ class PassManager:
             verify_module(module)
             for pass_ in self.passes:
                 self.progress(f"pass '{pass_}'")
-                start = time.perf_counter()
                 self._print(pass_, "Before", self.print_ir_before, module)
+                before = self.render(module) if self.print_ir_after_change else ""
+                start = time.perf_counter()
                 pass_.remarks.clear()
-                package = _package(pass_)
-                if package:
-                    self._run_added(pass_, package, module)
-                else:
-                    pass_.run(module)
+                try:
+                    self._run(pass_, module)
+                except (DittoError, InternalError):
+                    if self.print_ir_after_failure:
+                        self._dump(f"After {pass_} Failed", module)
+                    raise
                 self.remarks += pass_.remarks
-                if self.verify_each or package or pass_ is self.passes[-1]:
-                    self._verify(pass_, package, module)
                 self.seconds.append((str(pass_), time.perf_counter() - start))
                 self._print(pass_, "After", self.print_ir_after, module)
+                if self.print_ir_after_change and self.render(module) != before:
+                    self._dump(f"After {pass_}", module)
+
+    def _run(self, pass_: Pass, module: ir.Module) -> None:
+        package = _package(pass_)
+        if package:
+            self._run_added(pass_, package, module)
+        else:
+            pass_.run(module)
+        start = time.perf_counter()
+        if self.verify_each or package or pass_ is self.passes[-1]:
+            self._verify(pass_, package, module)
+        self.verifying.append(time.perf_counter() - start)
 
     @staticmethod
     def _run_added(pass_: Pass, package: str, module: ir.Module) -> None:
@@ -191,5 +210,8 @@ class PassManager:
 
     def _print(self, pass_: Pass, when: str, wanted: Sequence[str], module: ir.Module) -> None:
         if "all" in wanted or pass_name(pass_) in wanted:
-            print(f"// -----// IR Dump {when} {pass_} //----- //", file=self.stream)
-            print(self.render(module), file=self.stream)
+            self._dump(f"{when} {pass_}", module)
+
+    def _dump(self, when: str, module: ir.Module) -> None:
+        print(f"// -----// IR Dump {when} //----- //", file=self.stream)
+        print(self.render(module), file=self.stream)

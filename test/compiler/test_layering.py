@@ -36,9 +36,9 @@ DATA_MODULES = (
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors intervals owners processes",
+        "dtypes errors intervals owners processes timing",
         "encoding extensions files oneshot options",
-        "network",
+        "network reproducers",
         "protocols",
         "executor",
         "program_file",
