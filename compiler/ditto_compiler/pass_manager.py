@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from ditto_compiler.diagnostics import CompileError, Diagnostic, from_mlir
+from ditto_compiler.diagnostics import CompileError, from_mlir
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.extensions import PluginError, active, package_of
 from ditto_compiler.ir import PassManager as MlirPassManager
@@ -22,6 +22,7 @@ from ditto_compiler.options import (
 )
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.registry import PASSES
+from ditto_compiler.remarks import Remark
 from ditto_compiler.verifier import verify_module
 
 ROOT = "builtin.module"
@@ -141,7 +142,7 @@ class PassManager:
     progress: Callable[[str], None] = lambda _: None
     seconds: list[tuple[str, float]] = field(default_factory=list)
     verifying: list[float] = field(default_factory=list)
-    remarks: list[Diagnostic] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
 
     def run(self, module: ir.Module) -> None:
         """Runs the pipeline on `module`, in place.

@@ -264,11 +264,13 @@ class FormRule:
 
 def form_of(rules: Sequence[FormRule], function: str, scope: str) -> str:
     """The form that rules choose; of two that match, the later wins. The default when none speaks of it."""
-    chosen = DEFAULTS.get(function, EXACT)
-    for rule in rules:
-        if function in rule.forms and rule.matches(scope):
-            chosen = rule.forms[function]
-    return chosen
+    rule = choosing(rules, function, scope)
+    return DEFAULTS.get(function, EXACT) if rule is None else rule.forms[function]
+
+
+def choosing(rules: Sequence[FormRule], function: str, scope: str) -> FormRule | None:
+    """The rule that `form_of` goes by."""
+    return next((rule for rule in reversed(rules) if function in rule.forms and rule.matches(scope)), None)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,6 @@ def compile_traced(
         input_tree=traced.input_tree,
         output_tree=traced.output_tree,
         seconds=seconds,
-        remarks=tuple(map(str, remarks)),
+        remarks=tuple(remarks),
         nest=traced.nest,
     )

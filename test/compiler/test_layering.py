@@ -30,6 +30,7 @@ DATA_MODULES = (
     "processes",
     "program",
     "program_file",
+    "remarks",
 )
 """Modules of the compiler that a machine without JAX imports."""
 
@@ -37,7 +38,7 @@ DATA_MODULES = (
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
         "dtypes errors intervals owners processes timing",
-        "encoding extensions files oneshot options",
+        "encoding extensions files oneshot options remarks",
         "network reproducers",
         "protocols",
         "executor",
@@ -46,7 +47,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "diagnostics dialect op_attributes",
         "calibration pass_base scopes source structure verify_diagnostics xla",
         "building cost matcher private_functions spu",
-        "beside folds logic quartic_exp",
+        "beside check_lines folds logic quartic_exp",
         "extract ops recognizers report",
         "indices supported",
         "analyses forms verifier",

@@ -34,11 +34,11 @@ from ditto_compiler.ir import ir
 from ditto_compiler.options import PipelineElement, PipelineError, UnknownPassError, did_you_mean, option_docs
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import PassManager, parse_pipeline, pass_name, pipeline_text
-from ditto_compiler.passes.ditto_approximate import DittoApproximate
 from ditto_compiler.pipelines import EXTENSION_POINTS, PIPELINES, MorePasses
 from ditto_compiler.plugins import installed, using
 from ditto_compiler.reading import death_error, time_limit
 from ditto_compiler.registry import PASSES
+from ditto_compiler.remarks import Category, Remark, selection
 from ditto_compiler.reproducers import Reproducer, read_reproducer
 from ditto_compiler.source import decode_source, parse_source, split_source
 from ditto_compiler.timing import DISPLAYS, Timing, timing_report
@@ -61,7 +61,7 @@ class Optimizer:
         debug_info: print locations.
         generic: print ops in their generic form.
         report_unmatched: print remarks on costly ops that `ditto-approximate` left exact.
-        remarks: print the remarks of all passes; warnings are always printed.
+        remarks: print the remarks that this selects; warnings are always printed.
         print_ir_after_change: print the program to stderr after each pass that changed it.
         print_ir_after_failure: print it after a pass that failed.
         reproducer: the file to have after a failure.
@@ -80,7 +80,7 @@ class Optimizer:
     debug_info: bool = False
     generic: bool = False
     report_unmatched: bool = False
-    remarks: bool = False
+    remarks: Callable[[Remark], bool] = lambda _: False
     print_ir_after_change: bool = False
     print_ir_after_failure: bool = False
     reproducer: Reproducer | None = None
@@ -150,8 +150,7 @@ class Optimizer:
             text = render(module)
             self._count(-1, time.perf_counter() - start)
             for pass_ in self.passes:
-                every = self.remarks or (self.report_unmatched and isinstance(pass_, DittoApproximate))
-                reported += [one for one in pass_.remarks if every or one.severity == "warning"]
+                reported += [Diagnostic.of(one) for one in pass_.remarks if self._is_wanted(one)]
             errors: tuple[Diagnostic, ...] = ()
         except CompileError as error:
             text, errors = None, error.diagnostics
@@ -166,6 +165,10 @@ class Optimizer:
             self._count(1 + index, seconds)
             self.timings[1 + index].parts[0].seconds += manager.verifying[index]
         return text, [diagnostic.in_file(file) for diagnostic in (*reported, *errors)]
+
+    def _is_wanted(self, remark: Remark) -> bool:
+        unmatched = self.report_unmatched and remark.category is Category.EXACT
+        return remark.severity == "warning" or unmatched or self.remarks(remark)
 
     def _keep_reproducer(self) -> None:
         if self.reproducer is not None and (said := self.reproducer.keep()):
@@ -235,7 +238,9 @@ class _OptCommand(click.Command):
             if argument == "--":
                 rest += args[index:]
                 break
-            if not argument.startswith("--") or flag in _OWN_FLAGS:
+            if argument == "--remarks":
+                rest.append("--remarks=")  # its value is optional, and the next word is not it
+            elif not argument.startswith("--") or flag in _OWN_FLAGS:
                 rest.append(argument)
             else:
                 flags.append((flag, value))
@@ -273,7 +278,12 @@ class _OptCommand(click.Command):
     is_flag=True,
     help="Remark on costly ops on secrets that --ditto-approximate left exact, with their source lines.",
 )
-@click.option("--remarks", is_flag=True, help="Print what passes remark on, besides what they warn of.")
+@click.option(
+    "--remarks",
+    metavar="WHICH",
+    help="Print what passes decided, besides what they warn of: --remarks for all, or --remarks=WHICH, a "
+    f"category ({', '.join(category.value for category in Category)}) or a regular expression.",
+)
 @click.option("--mlir-timing", is_flag=True, help="Print the time that each pass takes, to stderr.")
 @click.option(
     "--mlir-timing-display",
@@ -337,7 +347,7 @@ def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> No
         debug_info=options["mlir_print_debuginfo"],
         generic=options["mlir_print_op_generic"],
         report_unmatched=options["report_unmatched"],
-        remarks=options["remarks"],
+        remarks=(lambda _: False) if options["remarks"] is None else selection(options["remarks"]),
         print_ir_after_change=options["mlir_print_ir_after_change"],
         print_ir_after_failure=options["mlir_print_ir_after_failure"],
         reproducer=None if reproducer is None else Reproducer(Path(reproducer)),

@@ -13,6 +13,7 @@ from ditto_compiler.ir import entry_function, ir, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.remarks import Category
 from ditto_compiler.structure import is_float
 
 
@@ -91,6 +92,7 @@ class DittoApplyRanges(Pass):
                 f"it was measured in {contradiction.measured}, but whatever the inputs it is in "
                 f"{contradiction.proved}; the measurement is believed. Are the ranges of another version of "
                 "the program? Calibrate it again",
+                Category.RANGE,
             )
 
 

@@ -10,16 +10,17 @@ from ditto_compiler.analyses.visibility import VisibilityAnalysis
 from ditto_compiler.diagnostics import ErrorCollector, source_location
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.forms.replace import Replacer
-from ditto_compiler.forms.table import COLLECTED, DEFAULTS, EXACT, FORMS
+from ditto_compiler.forms.table import COLLECTED, DEFAULTS, EXACT, FORMS, Form
 from ditto_compiler.ir import func, functions, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.policy import FormRule, Policy, PolicyError, form_of, policy_for
+from ditto_compiler.policy import FormRule, Policy, PolicyError, choosing, form_of, policy_for
 from ditto_compiler.private_functions import referred_to
 from ditto_compiler.recognizers import COSTLY, Found, recognize
 from ditto_compiler.recognizers.embedding import filled_lookup
 from ditto_compiler.recognizers.logistic import LOGISTIC
 from ditto_compiler.recognizers.silu import SILU
+from ditto_compiler.remarks import Category
 from ditto_compiler.structure import constant
 
 
@@ -116,12 +117,14 @@ class DittoApproximate(Pass):
         for one in found:
             scope = source_location(one.root.location).scope
             name = form_of(rules, one.function, scope)
+            self.note("remark", one.root, f"computes {one.function}, with {_ops(one)}", Category.FUNCTION)
             if name == EXACT:
                 kept.append(one)
                 continue
             form = FORMS[one.function][name]
             if engine_alone and form.engine is not None:
                 form = FORMS[one.function][form.engine]
+            self._note_form(one, name, form, choosing(rules, one.function, scope), policy)
             replacer.replace(one, form, form_of(rules, "exp", scope))
         replacer.finish()
         for one in every:
@@ -129,6 +132,18 @@ class DittoApproximate(Pass):
                 _fill_with_zeros(one.root)
         for function in bodies:
             self._remark(function, visibility, kept, set(replacer.ops))
+
+    def _note_form(
+        self, one: Found, name: str, form: Form, rule: FormRule | None, policy: Policy | None
+    ) -> None:
+        why = "by default" if rule is None else f"by {rule.name}"
+        if policy is not None and rule in policy.forms:
+            why += f" of policy '{policy.name}'"
+        if form.name != name:
+            why += f", in the place of {name}, which nothing runs here"
+        kept = f", at most {form.max_error:g} off" if form.max_error else ""
+        text = f"{one.function} becomes its form {form.name} ({form.formula}){kept}: {why}"
+        self.note("remark", one.root, text, Category.FORM)
 
     def _rules(
         self, module: ir.Module, policy: Policy | None, errors: ErrorCollector
@@ -156,7 +171,11 @@ class DittoApproximate(Pass):
             reason = "it belongs to no function that was recognised"
             if op in holders:
                 reason = f"it belongs to {holders[op]}, whose form is exact"
-            self.note("remark", op, f"stays exact: {reason}")
+            self.note("remark", op, f"stays exact: {reason}", Category.EXACT)
+
+
+def _ops(one: Found) -> str:
+    return "1 op" if len(one.ops) == 1 else f"{len(one.ops)} ops"
 
 
 def _fill_with_zeros(root: ir.Operation) -> None:

@@ -22,6 +22,7 @@ from ditto_compiler.ir import (
 )
 from ditto_compiler.ops import is_layout, is_source
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.remarks import Category
 from ditto_compiler.structure import constant_of_array
 from ditto_compiler.xla import XlaFunction
 
@@ -76,6 +77,7 @@ class DittoFoldConstants(Pass):
             if same or array.size <= self.max_elements:
                 owner = defining_op(root)
                 assert owner is not None
+                self.note("remark", owner, "is a constant, as all is that it depends on", Category.FOLD)
                 _replace(root, constant_of_array(array, root.type), owner)
         for op in reversed(list(known)):
             if not any(list(result.uses) for result in op.results):
