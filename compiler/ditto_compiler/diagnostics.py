@@ -11,28 +11,14 @@ from dataclasses import dataclass, field
 
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import ir
+from ditto_compiler.remarks import Remark
+from ditto_compiler.remarks import SourceLocation as SourceLocation
 
 _FILE = re.compile(r'"((?:[^"\\]|\\.)*)":(\d+):(\d+)')
 _NAME = re.compile(r'"((?:[^"\\]|\\.)*)"(?!:\d)')
 
 PARSED_TEXT = "-"
 """The file name that MLIR gives to a module parsed from a string."""
-
-
-@dataclass(frozen=True)
-class SourceLocation:
-    """Where an operation comes from."""
-
-    file: str | None = None
-    line: int = 0
-    column: int = 0
-    scope: str = ""
-    """JAX's name stack, e.g. `jit(f)/encoder/layer0/dot_general`."""
-
-    def __str__(self) -> str:
-        if self.file is not None:
-            return f"{self.file}:{self.line}:{self.column}"
-        return self.scope or "<unknown location>"
 
 
 def source_location(location: ir.Location) -> SourceLocation:
@@ -70,6 +56,11 @@ class Diagnostic:
     location: SourceLocation
     message: str
     notes: tuple[Diagnostic, ...] = ()
+
+    @staticmethod
+    def of(remark: Remark) -> Diagnostic:
+        """What to print of a remark."""
+        return Diagnostic(remark.severity, remark.location, remark.text)
 
     def in_file(self, file: str) -> Diagnostic:
         """The same, with MLIR's name for parsed text replaced by the source's own."""

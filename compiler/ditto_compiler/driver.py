@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 from ditto_compiler.calibration import Ranges
@@ -14,7 +15,7 @@ from ditto_compiler.errors import DittoWarning, TraceError
 from ditto_compiler.extract import extract_program
 from ditto_compiler.ir import copy_module, entry_function, ir, prepare
 from ditto_compiler.pass_manager import PassManager
-from ditto_compiler.pipelines import lowering_pipeline, precision_pipeline
+from ditto_compiler.pipelines import MorePasses, lowering_pipeline, precision_pipeline
 from ditto_compiler.policy import Policy
 from ditto_compiler.program import Program
 from ditto_compiler.reading import read_program
@@ -37,6 +38,7 @@ def compile(
     max_public_constant: int = 1024,
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
+    passes: MorePasses = MappingProxyType({}),
 ) -> Program:
     """Compiles StableHLO for private execution among three parties, with nothing but JAX installed.
 
@@ -55,6 +57,7 @@ def compile(
             any.
         ranges: calibrated ranges, or a file of them, as for `ditto.compile`.
         guard: have the parties check what calibration assumes, as for `ditto.compile`.
+        passes: of your own or of plugins, by where they run, as for `ditto.compile`.
 
     What the compiler warns of goes to Python's warnings, as a `DittoWarning`; all that it remarks on is in
     the program's `remarks`.
@@ -67,7 +70,13 @@ def compile(
     given = copy_module(source) if isinstance(source, ir.Module) else source
     module, file = read_source(given, visibility=visibility)
     return compile_module(
-        module, policy, max_public_constant=max_public_constant, ranges=ranges, guard=guard, file=file
+        module,
+        policy,
+        max_public_constant=max_public_constant,
+        ranges=ranges,
+        guard=guard,
+        passes=passes,
+        file=file,
     )
 
 
@@ -78,6 +87,7 @@ def compile_module(
     max_public_constant: int = 1024,
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
+    passes: MorePasses = MappingProxyType({}),
     file: str,
     stacklevel: int = 3,
     told: Callable[[str, int], None] | None = None,
@@ -86,7 +96,7 @@ def compile_module(
 
     Args:
         module: StableHLO that is verified.
-        policy, max_public_constant, ranges, guard: as for `compile`.
+        policy, max_public_constant, ranges, guard, passes: as for `compile`.
         file: what to call the source where locations say that it is a text.
         stacklevel: of Python's warnings: whose line they are to name.
         told: told of each pass that begins: its name, and how many things there are to do.
@@ -94,15 +104,17 @@ def compile_module(
     measured = ranges if ranges is None or isinstance(ranges, Ranges) else Ranges.load(ranges)
     if guard and measured is not None:
         measured = measured.widened(GUARD_MARGIN)
-    passes = precision_pipeline(policy, max_public_constant=max_public_constant, ranges=measured, guard=guard)
+    first = precision_pipeline(
+        policy, max_public_constant=max_public_constant, ranges=measured, guard=guard, passes=passes
+    )
     last = lowering_pipeline(policy)
 
     def tell(doing: str) -> None:
         if told is not None:
             # Without the options of the pass. Each pipeline is verified first.
-            told(doing.partition("{")[0].replace("'", ""), len(passes) + len(last) + 2)
+            told(doing.partition("{")[0].replace("'", ""), len(first) + len(last) + 2)
 
-    precision = PassManager(passes, verify_each=False, progress=tell)
+    precision = PassManager(first, verify_each=False, progress=tell)
     lowering = PassManager(last, verify_each=False, progress=tell)
     with named(file):
         precision.run(module)
@@ -115,7 +127,7 @@ def compile_module(
             warnings.warn(str(remark), DittoWarning, stacklevel=stacklevel)
     name = policy.name if isinstance(policy, Policy) else str(policy)
     program = extract_program(module, policy=name, annotated=annotated)
-    return program.replace(remarks=tuple(map(str, remarks)))
+    return program.replace(remarks=tuple(remarks))
 
 
 def read_source(source: Stablehlo, *, visibility: str | Sequence[str] = "secret") -> tuple[ir.Module, str]:

@@ -19,23 +19,29 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 
 from ditto_compiler.diagnostics import CompileError, Diagnostic, captured
 from ditto_compiler.errors import DittoError, InternalError
+from ditto_compiler.extensions import PluginError, active
 from ditto_compiler.files import write_whole
 from ditto_compiler.ir import ir
 from ditto_compiler.options import PipelineElement, PipelineError, UnknownPassError, did_you_mean, option_docs
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import PassManager, parse_pipeline, pass_name, pipeline_text
-from ditto_compiler.passes.ditto_approximate import DittoApproximate
-from ditto_compiler.pipelines import PIPELINES
+from ditto_compiler.pipelines import EXTENSION_POINTS, PIPELINES, MorePasses
+from ditto_compiler.plugins import installed, using
 from ditto_compiler.reading import death_error, time_limit
 from ditto_compiler.registry import PASSES
+from ditto_compiler.remarks import Category, Remark, selection
+from ditto_compiler.reproducers import Reproducer, read_reproducer
 from ditto_compiler.source import decode_source, parse_source, split_source
+from ditto_compiler.timing import DISPLAYS, Timing, timing_report
 from ditto_compiler.verify_diagnostics import check_diagnostics
 
 PROGRAM = "ditto-opt"
@@ -55,10 +61,15 @@ class Optimizer:
         debug_info: print locations.
         generic: print ops in their generic form.
         report_unmatched: print remarks on costly ops that `ditto-approximate` left exact.
-        remarks: print the remarks of all passes; warnings are always printed.
+        remarks: print the remarks that this selects; warnings are always printed.
+        print_ir_after_change: print the program to stderr after each pass that changed it.
+        print_ir_after_failure: print it after a pass that failed.
+        reproducer: the file to have after a failure.
+        told: what to tell the user besides, after a failure.
         progress: told what is about to be done.
         expendable: whether this process may end over a program that cannot be read.
-        seconds: wall time of parsing, of each pass, and of printing, after `run`; sums over all chunks.
+        timings: of parsing, of each pass, and of printing, after `run`; sums over all chunks.
+        seconds: of all.
     """
 
     passes: Sequence[Pass]
@@ -69,10 +80,15 @@ class Optimizer:
     debug_info: bool = False
     generic: bool = False
     report_unmatched: bool = False
-    remarks: bool = False
+    remarks: Callable[[Remark], bool] = lambda _: False
+    print_ir_after_change: bool = False
+    print_ir_after_failure: bool = False
+    reproducer: Reproducer | None = None
+    told: list[str] = field(default_factory=list)
     progress: Callable[[str], None] = lambda _: None
     expendable: bool = False
-    seconds: list[tuple[str, float]] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
+    seconds: float = 0.0
 
     def run(self, content: bytes, file: str) -> tuple[str, list[Diagnostic]]:
         """Runs the passes on a source; `file` is its name in diagnostics.
@@ -84,8 +100,10 @@ class Optimizer:
             CompileError: the input is not a program, or has malformed expectations.
             InternalError: a pass is wrong.
         """
+        start = time.perf_counter()
         source = decode_source(content, file)
-        self.seconds = [(name, 0.0) for name in ("Parser", *map(str, self.passes), "Output")]
+        passes = [Timing(str(pass_), 0.0, [Timing("Verifier")]) for pass_ in self.passes]
+        self.timings = [Timing("Parser"), *passes, Timing("Output")]
         if isinstance(source, bytes) and (self.split or self.verify_diagnostics):
             option = "--split-input-file" if self.split else "--verify-diagnostics"
             raise DittoError(f"{option} needs a text, but '{file}' is binary")
@@ -98,6 +116,7 @@ class Optimizer:
             if self.verify_diagnostics and isinstance(chunk, str):
                 found = check_diagnostics(chunk, file, found)
             diagnostics += found
+        self.seconds = time.perf_counter() - start
         return "// -----\n\n".join(outputs), diagnostics
 
     def _run_chunk(self, source: str | bytes, file: str) -> tuple[str | None, list[Diagnostic]]:
@@ -107,16 +126,23 @@ class Optimizer:
             self.passes,
             print_ir_after=self.print_ir_after,
             print_ir_before=self.print_ir_before,
+            print_ir_after_change=self.print_ir_after_change,
+            print_ir_after_failure=self.print_ir_after_failure,
             render=render,
             progress=self.progress,
         )
         reported: list[Diagnostic] = []
         try:
+            if self.reproducer is not None and isinstance(source, str):
+                self.reproducer.prepare(source, pipeline_text(self.passes))
             start = time.perf_counter()
             self.progress("parsing it")
             with time_limit(len(source)) if self.expendable else nullcontext():
                 module = parse_source(source, file)
             self._count(0, time.perf_counter() - start)
+            if self.reproducer is not None and isinstance(source, bytes):
+                text = module.operation.get_asm(enable_debug_info=True)
+                self.reproducer.prepare(text, pipeline_text(self.passes))
             with captured(module.context) as reported:
                 manager.run(module)
             start = time.perf_counter()
@@ -124,18 +150,32 @@ class Optimizer:
             text = render(module)
             self._count(-1, time.perf_counter() - start)
             for pass_ in self.passes:
-                every = self.remarks or (self.report_unmatched and isinstance(pass_, DittoApproximate))
-                reported += [one for one in pass_.remarks if every or one.severity == "warning"]
+                reported += [Diagnostic.of(one) for one in pass_.remarks if self._is_wanted(one)]
             errors: tuple[Diagnostic, ...] = ()
         except CompileError as error:
             text, errors = None, error.diagnostics
+        except BaseException:
+            self._keep_reproducer()
+            raise
+        if errors and not self.verify_diagnostics:
+            self._keep_reproducer()
+        elif self.reproducer is not None:
+            self.reproducer.discard()
         for index, (_, seconds) in enumerate(manager.seconds):
             self._count(1 + index, seconds)
+            self.timings[1 + index].parts[0].seconds += manager.verifying[index]
         return text, [diagnostic.in_file(file) for diagnostic in (*reported, *errors)]
 
+    def _is_wanted(self, remark: Remark) -> bool:
+        unmatched = self.report_unmatched and remark.category is Category.EXACT
+        return remark.severity == "warning" or unmatched or self.remarks(remark)
+
+    def _keep_reproducer(self) -> None:
+        if self.reproducer is not None and (said := self.reproducer.keep()):
+            self.told.append(said)
+
     def _count(self, index: int, seconds: float) -> None:
-        name, before = self.seconds[index]
-        self.seconds[index] = name, before + seconds
+        self.timings[index].seconds += seconds
 
     def _render(self, file: str, module: ir.Module) -> str:
         text = module.operation.get_asm(enable_debug_info=self.debug_info, print_generic_op_form=self.generic)
@@ -144,25 +184,16 @@ class Optimizer:
         return text if text.endswith("\n") else f"{text}\n"
 
 
-def timing_report(seconds: Sequence[tuple[str, float]]) -> str:
-    """A table of wall times, in the form of `mlir-opt --mlir-timing`."""
-    total = sum(value for _, value in seconds)
-    bar = f"===-{'-' * 73}-==="
-    lines = [bar, "... Execution time report ...".center(len(bar)).rstrip(), bar]
-    lines += [f"  Total Execution Time: {total:.4f} seconds", "", "  ----Wall Time----  ----Name----"]
-    for name, value in (*seconds, ("Total", total)):
-        lines.append(f"  {value:9.4f} ({100 * value / total if total else 100:5.1f}%)  {name}")
-    return "\n".join(lines)
-
-
-def make_passes(flag: str, value: str) -> tuple[Pass, ...]:
+def make_passes(flag: str, value: str, more: MorePasses = MappingProxyType({})) -> tuple[Pass, ...]:
     """The passes that a flag `--flag` or `--flag=value` names: one of ours, one of MLIR's, or a pipeline.
+
+    `more` is run at the extension points of pipelines.
 
     Raises:
         PipelineError: there is no such flag, or the value is wrong for it.
     """
     if flag in PIPELINES:
-        return PIPELINES[flag](value) if value else PIPELINES[flag]()
+        return PIPELINES[flag](*((value,) if value else ()), passes=more)
     try:
         return parse_pipeline(str(PipelineElement(flag, value)))
     except UnknownPassError:
@@ -207,7 +238,9 @@ class _OptCommand(click.Command):
             if argument == "--":
                 rest += args[index:]
                 break
-            if not argument.startswith("--") or flag in _OWN_FLAGS:
+            if argument == "--remarks":
+                rest.append("--remarks=")  # its value is optional, and the next word is not it
+            elif not argument.startswith("--") or flag in _OWN_FLAGS:
                 rest.append(argument)
             else:
                 flags.append((flag, value))
@@ -236,6 +269,8 @@ class _OptCommand(click.Command):
 @click.option("--mlir-print-ir-after-all", is_flag=True, help="Print the program after each pass, to stderr.")
 @click.option("--mlir-print-ir-before", multiple=True, metavar="PASS", help="Print it before this pass.")
 @click.option("--mlir-print-ir-after", multiple=True, metavar="PASS", help="Print it after this pass.")
+@click.option("--mlir-print-ir-after-change", is_flag=True, help="Print it after passes that changed it.")
+@click.option("--mlir-print-ir-after-failure", is_flag=True, help="Print it after a pass that failed.")
 @click.option("--mlir-print-debuginfo", is_flag=True, help="Print the locations of ops.")
 @click.option("--mlir-print-op-generic", is_flag=True, help="Print ops in their generic form.")
 @click.option(
@@ -243,8 +278,40 @@ class _OptCommand(click.Command):
     is_flag=True,
     help="Remark on costly ops on secrets that --ditto-approximate left exact, with their source lines.",
 )
-@click.option("--remarks", is_flag=True, help="Print what passes remark on, besides what they warn of.")
+@click.option(
+    "--remarks",
+    metavar="WHICH",
+    help="Print what passes decided, besides what they warn of: --remarks for all, or --remarks=WHICH, a "
+    f"category ({', '.join(category.value for category in Category)}) or a regular expression.",
+)
 @click.option("--mlir-timing", is_flag=True, help="Print the time that each pass takes, to stderr.")
+@click.option(
+    "--mlir-timing-display",
+    type=click.Choice(DISPLAYS),
+    default="tree",
+    show_default=True,
+    help="In order, with the parts of each pass, or by time.",
+)
+@click.option(
+    "--mlir-pass-pipeline-crash-reproducer",
+    metavar="FILE",
+    help="If anything fails, write a file that replays it.",
+)
+@click.option("--run-reproducer", is_flag=True, help="Run the pipeline that is in the input, on the input.")
+@click.option(
+    "--load-pass-plugin",
+    multiple=True,
+    metavar="MODULE",
+    help="Load a plugin besides those that are installed: MODULE or MODULE:ATTRIBUTE.",
+)
+@click.option("--list-passes", is_flag=True, help="Print the name of every pass, and stop.")
+@click.option("--version", is_flag=True, help="Print Ditto's version and those of its plugins, and stop.")
+@click.option(
+    "--ditto-extend",
+    multiple=True,
+    metavar="POINT=PIPELINE",
+    help=f"Run passes within Ditto's pipelines, at {', '.join(EXTENSION_POINTS)}.",
+)
 @click.pass_context
 def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> None:
     """Run compiler passes on a program.
@@ -253,11 +320,24 @@ def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> No
     or with -, it is read from stdin. Passes are named in a --pass-pipeline, or by flags that run in the
     order given.
     """
-    passes = _passes(ctx.meta[_FLAGS], options["pass_pipeline"])
+    ctx.with_resource(using(*installed(), *options["load_pass_plugin"]))
+    if options["version"] or options["list_passes"]:
+        click.echo(version_text() if options["version"] else "\n".join(PASSES))
+        return
+    name = "<stdin>" if file == STANDARD_STREAM else file
+    pipeline, content = options["pass_pipeline"], None
+    if options["run_reproducer"]:
+        if ctx.meta[_FLAGS] or pipeline is not None:
+            raise PipelineError("--run-reproducer has its pipeline in the input; give no other passes")
+        content = sys.stdin.buffer.read() if file == STANDARD_STREAM else _read(file)
+        source = decode_source(content, name)
+        text, pipeline = read_reproducer(source if isinstance(source, str) else "", name)
+        content = text.encode()
+    passes = _passes(ctx.meta[_FLAGS], pipeline, _more_passes(options["ditto_extend"]))
     if options["show_pipeline"]:
         click.echo(pipeline_text(passes))
         return
-    name = "<stdin>" if file == STANDARD_STREAM else file
+    reproducer = options["mlir_pass_pipeline_crash_reproducer"]
     optimizer = Optimizer(
         passes,
         split=options["split_input_file"],
@@ -267,25 +347,34 @@ def command(ctx: click.Context, /, file: str, output: str, **options: Any) -> No
         debug_info=options["mlir_print_debuginfo"],
         generic=options["mlir_print_op_generic"],
         report_unmatched=options["report_unmatched"],
-        remarks=options["remarks"],
+        remarks=(lambda _: False) if options["remarks"] is None else selection(options["remarks"]),
+        print_ir_after_change=options["mlir_print_ir_after_change"],
+        print_ir_after_failure=options["mlir_print_ir_after_failure"],
+        reproducer=None if reproducer is None else Reproducer(Path(reproducer)),
         progress=lambda doing: ctx.obj and ctx.obj(name, doing),
         expendable=ctx.obj is not None,
     )
-    content = sys.stdin.buffer.read() if file == STANDARD_STREAM else _read(file)
+    if content is None:
+        content = sys.stdin.buffer.read() if file == STANDARD_STREAM else _read(file)
     try:
         text, diagnostics = optimizer.run(content, name)
     except InternalError as error:
         command_line = f"{PROGRAM} --pass-pipeline='{pipeline_text(passes)}' {file}"
-        raise DittoError(f"{error}\nTo reproduce: {command_line}") from error
+        raise DittoError("\n".join([f"{error}\nTo reproduce: {command_line}", *optimizer.told])) from error
+    except PluginError as error:
+        raise PluginError("\n".join([str(error), *optimizer.told])) from error
     for diagnostic in diagnostics:
         click.echo(str(diagnostic), err=True)
+    for said in optimizer.told:
+        click.echo(f"{PROGRAM}: note: {said}", err=True)
     failed = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     if output == STANDARD_STREAM:
         click.echo(text, nl=False)
     elif not failed:
         _write(output, text)
     if options["mlir_timing"]:
-        click.echo(timing_report(optimizer.seconds), err=True)
+        display = options["mlir_timing_display"]
+        click.echo(timing_report(optimizer.timings, optimizer.seconds, display), err=True)
     if failed:
         ctx.exit(1)
 
@@ -298,9 +387,27 @@ _OWN_FLAGS = frozenset(
 ) | {"help"}
 
 
-def _passes(flags: list[tuple[str, str]], pipeline: str | None) -> tuple[Pass, ...]:
+def version_text() -> str:
+    """Ditto's version, and those of the plugins that are loaded."""
+    lines = [f"{PROGRAM} {metadata.version('ditto-mpc')}"]
+    return "\n".join([*lines, *(f"plugin {package}" for package in active().loaded)])
+
+
+def _more_passes(given: Sequence[str]) -> dict[str, list[Pass | str]]:
+    """What to run at each extension point, from `POINT=PIPELINE`."""
+    more: dict[str, list[Pass | str]] = {}
+    for one in given:
+        point, _, pipeline = one.partition("=")
+        more.setdefault(point, []).append(pipeline)
+    return more
+
+
+def _passes(flags: list[tuple[str, str]], pipeline: str | None, more: MorePasses) -> tuple[Pass, ...]:
+    if more and not any(flag in PIPELINES for flag, _ in flags):
+        names = ", ".join(f"--{name}" for name in PIPELINES)
+        raise PipelineError(f"--ditto-extend is for one of {names}, and there is none")
     if pipeline is None:
-        return tuple(pass_ for flag, value in flags for pass_ in make_passes(flag, value))
+        return tuple(pass_ for flag, value in flags for pass_ in make_passes(flag, value, more))
     if flags:
         raise PipelineError(
             f"--pass-pipeline and --{flags[0][0]} exclude each other; put all passes into one"
@@ -355,6 +462,9 @@ def main() -> int:
     if code < 0:
         file, doing, *_ = last[:].decode(errors="replace").split("\0")
         click.echo(str(death_error(file or PROGRAM, doing or "starting", -code)), err=True)
+        reproducer = Reproducer.asked_for(sys.argv[1:])
+        if reproducer is not None and (said := reproducer.keep()):
+            click.echo(f"{PROGRAM}: note: {said}", err=True)
         return 1
     return code
 

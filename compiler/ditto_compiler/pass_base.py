@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ditto_compiler.diagnostics import Diagnostic, ErrorCollector, describe, source_location
+from ditto_compiler.diagnostics import ErrorCollector, place_of
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.ir import entry_function, func, ir, ops_of
 from ditto_compiler.options import PipelineElement, options_text
+from ditto_compiler.remarks import Category, Remark
 
 _LEFT_BY: Mapping[str, tuple[Callable[[ir.Module], bool], str]] = {
     "ditto-annotate": (lambda module: names.has_reached(module, "annotated"), "the module is not annotated"),
@@ -57,7 +58,7 @@ class Pass(ABC):
 
     name: ClassVar[str]
     """The name in pipelines and of the `ditto-opt` flag, in kebab case."""
-    remarks: list[Diagnostic] = field(default_factory=list, init=False, compare=False, repr=False)
+    remarks: list[Remark] = field(default_factory=list, init=False, compare=False, repr=False)
     """After a run: its warnings and remarks, in program order."""
 
     @abstractmethod
@@ -72,10 +73,9 @@ class Pass(ABC):
         """An empty collector whose messages name this pass."""
         return ErrorCollector(self.name)
 
-    def note(self, severity: str, op: ir.Operation, text: str) -> None:
+    def note(self, severity: str, op: ir.Operation, text: str, category: Category = Category.CHECK) -> None:
         """Adds a `warning` or a `remark` about an operation to `remarks`."""
-        message = f"[{self.name}] {describe(op)}: {text}"
-        self.remarks.append(Diagnostic(severity, source_location(op.location), message))
+        self.remarks.append(Remark(category, op.name, place_of(op), text, self.name, severity))
 
     def entry(self, module: ir.Module, after: str) -> func.FuncOp:
         """The entry function of a module that the pass named `after` has seen, and no later stage's.

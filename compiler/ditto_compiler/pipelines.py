@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
 from ditto_compiler.calibration import Ranges
+from ditto_compiler.options import PipelineError, did_you_mean
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.pass_manager import MlirPass
+from ditto_compiler.pass_manager import MlirPass, parse_pipeline
 from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
 from ditto_compiler.passes.ditto_apply_rules import DittoApplyRules
@@ -44,6 +47,53 @@ from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
 from ditto_compiler.policy import Policy, load_policy
+
+MorePasses = Mapping[str, Pass | str | Sequence[Pass | str]]
+"""Passes besides Ditto's own, or texts of pipelines of them, by the extension point where they run."""
+
+EXTENSION_POINTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "before-annotation": "The program is StableHLO of supported ops; functions have their forms, and "
+        "values their measured ranges. ditto-check-supported runs once more afterwards.",
+        "after-casts": "Every value has a ring and fraction bits, and casts are explicit; functions of the "
+        "engine are still themselves.",
+        "before-lowering": "The program is what ditto.simulate computes: functions are written out, and "
+        "rings and fraction bits are final.",
+    }
+)
+"""Where in the default pipeline other passes may run, and what they find there."""
+
+
+def _at(point: str, passes: MorePasses) -> tuple[Pass, ...]:
+    """The passes to run at an extension point, and the checks that make them as safe as Ditto's own."""
+    given = passes.get(point, ())
+    found: list[Pass] = []
+    for one in [given] if isinstance(given, (str, Pass)) else given:
+        found += parse_pipeline(one) if isinstance(one, str) else [one]
+    # Constants that are too large for the user's program may be a pass's own.
+    return (*found, DittoCheckSupported(max_public_constant=-1)) if found else ()
+
+
+def check_points(passes: MorePasses) -> None:
+    """For what a user gave.
+
+    Raises:
+        PipelineError: there is no such extension point, or something there is neither a pass nor text.
+    """
+    if not isinstance(passes, Mapping):
+        raise PipelineError(
+            f"passes must be by extension point ({', '.join(EXTENSION_POINTS)}), got {passes!r}"
+        )
+    for point, given in passes.items():
+        if point not in EXTENSION_POINTS:
+            raise PipelineError(
+                f"there is no extension point {point!r}{did_you_mean(str(point), EXTENSION_POINTS)} "
+                f"(there are: {', '.join(EXTENSION_POINTS)})"
+            )
+        every: Sequence[Any] = given if isinstance(given, (list, tuple)) else [given]
+        for one in every:
+            if not isinstance(one, (str, Pass)):
+                raise PipelineError(f"at {point}: expected passes, or pipelines as text, got {one!r}")
 
 
 def front_end_pipeline(
@@ -96,8 +146,11 @@ def precision_pipeline(
     max_public_constant: int = DittoCheckSupported.max_public_constant,
     ranges: Ranges | None = None,
     guard: bool = False,
+    passes: MorePasses = MappingProxyType({}),
 ) -> tuple[Pass, ...]:
     """From what JAX exports to StableHLO with rings, scales and explicit, few casts."""
+    check_points(passes)
+    lowerable = _at("before-lowering", passes)
     front_end = front_end_pipeline(policy, max_public_constant=max_public_constant)
     text, policy = _text_and_policy(policy)
     # Names of ranges are those of the ops that calibration saw.
@@ -112,7 +165,8 @@ def precision_pipeline(
         *front_end,
         *measured,
         *chosen,
-        *_encoding_passes(text, policy),
+        *_at("before-annotation", passes),
+        *_encoding_passes(text, policy, _at("after-casts", passes)),
         # Functions are still themselves, and encodings are final.
         *((DittoCheckDigits(),) if policy.beside == "none" and policy.rescale == "engine" else ()),
         # Depends on encodings; and products are not exact yet.
@@ -136,9 +190,10 @@ def precision_pipeline(
             DittoCheckConstants(),
             # A plan has measured what each rounding does to the results.
             *(() if policy.is_planned else (DittoCheckDigits(),)),
+            *lowerable,
         )
     if policy.rescale == "engine":
-        return (*encoded, DittoCheckConstants(), *guards)
+        return (*encoded, DittoCheckConstants(), *guards, *lowerable)
     return (
         *encoded,
         DittoExpandRescale(),
@@ -151,16 +206,18 @@ def precision_pipeline(
         DittoCheckConstants(),
         DittoCheckDigits(),
         *guards,
+        *lowerable,
     )
 
 
-def _encoding_passes(text: str, policy: Policy) -> tuple[Pass, ...]:
+def _encoding_passes(text: str, policy: Policy, after_casts: tuple[Pass, ...] = ()) -> tuple[Pass, ...]:
     return (
         DittoAnnotate(text, policy),
         DittoInsertCasts(),
         DittoOptimizeCasts(),
         # Hoisting casts repeats layout ops in the other ring; equal ones are merged again.
         MlirPass("cse"),
+        *after_casts,
         # Before functions are written out, while they still are what the user called.
         DittoCheckDomains(),
     )
@@ -190,9 +247,11 @@ def _elementary_passes(policy: Policy) -> tuple[Pass, ...]:
     )
 
 
-def default_pipeline(policy: str | Path | Policy = "ditto") -> tuple[Pass, ...]:
+def default_pipeline(
+    policy: str | Path | Policy = "ditto", *, passes: MorePasses = MappingProxyType({})
+) -> tuple[Pass, ...]:
     """Everything, as `ditto.compile` runs it."""
-    return precision_pipeline(policy) + lowering_pipeline(policy)
+    return precision_pipeline(policy, passes=passes) + lowering_pipeline(policy)
 
 
 PIPELINES: dict[str, Callable[..., tuple[Pass, ...]]] = {

@@ -24,8 +24,9 @@ from ditto_compiler.dtypes import DTYPES
 from ditto_compiler.encoding import RINGS, Encoding, EncodingError, Fxp, Int, parse_encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import WIDEST
+from ditto_compiler.extensions import Table, package_of
 from ditto_compiler.files import parse_toml
-from ditto_compiler.forms.table import DEFAULTS, FORM_NAMES
+from ditto_compiler.forms.table import DEFAULTS, EXACT, FORM_NAMES
 from ditto_compiler.ir import element_type, ir
 from ditto_compiler.oneshot.terms import MOST_LOOSE
 from ditto_compiler.op_attributes import shape_of
@@ -268,11 +269,13 @@ class FormRule:
 
 def form_of(rules: Sequence[FormRule], function: str, scope: str) -> str:
     """The form that rules choose; of two that match, the later wins. The default when none speaks of it."""
-    chosen = DEFAULTS[function]
-    for rule in rules:
-        if function in rule.forms and rule.matches(scope):
-            chosen = rule.forms[function]
-    return chosen
+    rule = choosing(rules, function, scope)
+    return DEFAULTS.get(function, EXACT) if rule is None else rule.forms[function]
+
+
+def choosing(rules: Sequence[FormRule], function: str, scope: str) -> FormRule | None:
+    """The rule that `form_of` goes by."""
+    return next((rule for rule in reversed(rules) if function in rule.forms and rule.matches(scope)), None)
 
 
 @dataclass(frozen=True, repr=False)
@@ -394,9 +397,12 @@ PRESETS: tuple[str, ...] = (
     *("puma", "mpcformer", "ditto-engine", "ditto", "ditto-quad"),
 )
 
+POLICIES: Table[str] = Table("policy", {name: f"{name}.toml" for name in PRESETS})
+"""Policies by name: of a preset, the file in `policies/`; of a plugin's, its text."""
+
 
 def load_policy(source: str | Path | Policy) -> Policy:
-    """A preset by name, a policy file by path (with a suffix or a folder), or a policy, as it is.
+    """A preset or a plugin's policy by name, a policy file by path (with a suffix), or a policy, as it is.
 
     Raises:
         PolicyError: no such preset or file, or the file is not a policy; names the key that is wrong.
@@ -405,7 +411,7 @@ def load_policy(source: str | Path | Policy) -> Policy:
         return source
     if not isinstance(source, (str, os.PathLike)):
         raise PolicyError(
-            f"a policy is a preset ({', '.join(PRESETS)}), the path of a .toml file or a ditto.Policy, "
+            f"a policy is a preset ({', '.join(POLICIES)}), the path of a .toml file or a ditto.Policy, "
             f"got {source!r}"
         )
     return _load(os.fspath(source), ())
@@ -428,15 +434,20 @@ def policy_for(module: ir.Module, given: Policy | str, errors: ErrorCollector) -
 def _load(text: str, dependents: tuple[str, ...]) -> Policy:
     """The policy `text`, the base of the first of `dependents`, that of the second, and so on."""
     if text in PRESETS:
-        source = resources.files("ditto_compiler").joinpath("policies", f"{text}.toml").read_text()
+        source = resources.files("ditto_compiler").joinpath("policies", POLICIES[text]).read_text()
         return parse_policy(source, f"{text}.toml")
     if text in dependents:
         raise PolicyError(f"policy '{text}' is based on itself")
+    if text in POLICIES:
+        try:
+            return _parse(POLICIES[text], text, dependents)
+        except PolicyError as error:
+            raise PolicyError(f"of {package_of('policy', text)}: {error}") from None
     path = Path(text)
     if path.suffix != ".toml":
         raise PolicyError(
-            f"no policy '{text}'{did_you_mean(text, PRESETS)} "
-            f"(presets: {', '.join(PRESETS)}; or the path of a .toml file)"
+            f"no policy '{text}'{did_you_mean(text, POLICIES)} "
+            f"(presets: {', '.join(POLICIES)}; or the path of a .toml file)"
         )
     try:
         return _parse(path.read_text(), text, dependents)
@@ -481,7 +492,7 @@ def _parse(text: str, file: str, dependents: tuple[str, ...]) -> Policy:
 
 
 def _base_path(base: str, file: str) -> str:
-    return base if base in PRESETS or not base.endswith(".toml") else str(Path(file).parent / base)
+    return base if base in POLICIES or not base.endswith(".toml") else str(Path(file).parent / base)
 
 
 def _dtypes_of(key: str) -> list[str]:

@@ -24,6 +24,7 @@ from ditto_compiler.program_file import (
     region_member,
     unpack,
 )
+from ditto_compiler.remarks import Remark
 from ditto_compiler.showing import counted, quoted
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class Program:
         guard: what is guarded, or None.
         annotated: StableHLO with encodings and casts, before outlining.
         seconds: wall time of each compilation stage, for reports; not saved.
-        remarks: what the compiler warned of and remarked, in program order; not saved.
+        remarks: what the compiler decided, and what it warned of, in the order of its passes; not saved.
         nest: nests results in the function's own containers; not saved, so a loaded program gives tuples
             for containers that are neither tuple, list nor dict.
     """
@@ -226,7 +227,7 @@ class Program:
     guard: Guard | None = None
     annotated: str = ""
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
-    remarks: tuple[str, ...] = field(default=(), compare=False)
+    remarks: tuple[Remark, ...] = field(default=(), compare=False)
     nest: Callable[[Sequence[Any]], Any] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:

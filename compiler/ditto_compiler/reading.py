@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import importlib
 import json
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ditto_compiler.diagnostics import PARSED_TEXT, CompileError, Diagnostic, SourceLocation
+from ditto_compiler.extensions import ONLY, active
 from ditto_compiler.ir import ir
 from ditto_compiler.processes import child_environment, python_command
 from ditto_compiler.source import decode_source, parse_source
@@ -39,7 +41,7 @@ def read_program(source: str | bytes, file: str) -> ir.Module:
         CompileError: it does not parse, is not valid, or ends MLIR.
     """
     content = source.encode() if isinstance(source, str) else source
-    digest = hashlib.sha256(content).digest()
+    digest = hashlib.sha256("\0".join((*active().specs, "")).encode() + content).digest()
     if digest not in _READABLE:
         _read_in_child(content, file)
         _READABLE.add(digest)
@@ -48,11 +50,12 @@ def read_program(source: str | bytes, file: str) -> ir.Module:
 
 def _read_in_child(content: bytes, file: str) -> None:
     done = subprocess.run(
-        python_command("ditto_compiler.reading"),
+        # It knows the ops that this process knows.
+        python_command("ditto_compiler.reading", *active().specs),
         input=content,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=child_environment(),
+        env=child_environment(**{ONLY: ""}),
         start_new_session=True,
     )
     if done.returncode < 0:
@@ -89,7 +92,13 @@ def main() -> None:
     """Does to the program on standard input what can end the process."""
     content = sys.stdin.buffer.read()
     try:
-        with time_limit(len(content)):
+        specs = sys.argv[1:]
+        added = (
+            importlib.import_module("ditto_compiler.plugins").using(*specs)
+            if specs
+            else contextlib.nullcontext()
+        )
+        with added, time_limit(len(content)):
             module = parse_source(decode_source(content, PARSED_TEXT), PARSED_TEXT)
             with module.context:
                 verify_module(module)

@@ -1,7 +1,8 @@
-"""Every pass, by name, in the order in which the default pipeline runs them."""
+"""Every pass, by name, in the order in which the default pipeline runs them; then those of plugins."""
 
 from __future__ import annotations
 
+from ditto_compiler.extensions import Table
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.passes.ditto_annotate import DittoAnnotate
 from ditto_compiler.passes.ditto_apply_ranges import DittoApplyRanges
@@ -41,45 +42,48 @@ from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
 
-PASSES: dict[str, type[Pass]] = {
-    cls.name: cls
-    for cls in (
-        InlineCalls,
-        DittoRecoverOneshots,
-        LegalizeChlo,
-        DittoExpandOps,
-        DittoCheckSupported,
-        DittoCheckPolicy,
-        DittoExpandSorts,
-        DittoFoldConstants,
-        DittoFoldRanges,
-        DittoExpandScatter,
-        DittoExpandGather,
-        DittoApproximate,
-        DittoNormalizeLate,
-        DittoApplyRanges,
-        DittoChooseFunctions,
-        DittoPrintRanges,
-        DittoAnnotate,
-        DittoInsertCasts,
-        DittoOptimizeCasts,
-        DittoCheckDomains,
-        DittoCheckDigits,
-        DittoExpandFunctions,
-        DittoLegalizeConstants,
-        DittoExpandRescale,
-        DittoAssignFractions,
-        DittoApplyRules,
-        DittoPlan,
-        DittoAssignRings,
-        DittoOptimizeRescale,
-        DittoCheckConstants,
-        DittoInsertGuards,
-        DittoExpandReductions,
-        DittoLegalizeIntegers,
-        DittoExpandBounds,
-        DittoExpandComparisons,
-        DittoOutlineRegions,
-        DittoToPphlo,
-    )
-}
+PASSES: Table[type[Pass]] = Table(
+    "pass",
+    {
+        cls.name: cls
+        for cls in (
+            InlineCalls,
+            DittoRecoverOneshots,
+            LegalizeChlo,
+            DittoExpandOps,
+            DittoCheckSupported,
+            DittoCheckPolicy,
+            DittoExpandSorts,
+            DittoFoldConstants,
+            DittoFoldRanges,
+            DittoExpandScatter,
+            DittoExpandGather,
+            DittoApproximate,
+            DittoNormalizeLate,
+            DittoApplyRanges,
+            DittoChooseFunctions,
+            DittoPrintRanges,
+            DittoAnnotate,
+            DittoInsertCasts,
+            DittoOptimizeCasts,
+            DittoCheckDomains,
+            DittoCheckDigits,
+            DittoExpandFunctions,
+            DittoLegalizeConstants,
+            DittoExpandRescale,
+            DittoAssignFractions,
+            DittoApplyRules,
+            DittoPlan,
+            DittoAssignRings,
+            DittoOptimizeRescale,
+            DittoCheckConstants,
+            DittoInsertGuards,
+            DittoExpandReductions,
+            DittoLegalizeIntegers,
+            DittoExpandBounds,
+            DittoExpandComparisons,
+            DittoOutlineRegions,
+            DittoToPphlo,
+        )
+    },
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ditto.compile_traced import compile_traced
@@ -13,6 +14,7 @@ from ditto.planning.planner import plan
 from ditto.planning.result import Plan
 from ditto.progress import bar
 from ditto_compiler.calibration import Ranges
+from ditto_compiler.pipelines import MorePasses
 from ditto_compiler.policy import Policy
 
 
@@ -27,6 +29,7 @@ def compile(
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
     progress: bool = False,
+    passes: MorePasses = MappingProxyType({}),
 ) -> Program:
     """Compiles a function for private execution among three parties.
 
@@ -53,6 +56,9 @@ def compile(
             held. A run for which it did not is a `GuardError`. Ranges are taken a quarter wider than they
             were seen, so that inputs a little more extreme than the samples pass.
         progress: show what is being done, on a terminal or in a notebook.
+        passes: passes of your own or of plugins, or pipelines of them as text, by where they run: at
+            "before-annotation", "after-casts" or "before-lowering" (see docs/howto/plugins.md). What they leave is
+            verified like what Ditto's own leave.
 
     What the compiler warns of goes to Python's warnings, as a `DittoWarning`; all that it remarks on is in
     the program's `remarks`.
@@ -61,6 +67,8 @@ def compile(
         CompileError: the program cannot be run privately; has one diagnostic per reason.
         TraceError: the arguments are wrong, or the function raises something while JAX traces it.
         PolicyError, RangesError: the policy or the ranges are wrong.
+        PipelineError: `passes` names what there is not.
+        PluginError: a plugin cannot be loaded, or one of `passes` fails or leaves an invalid program.
     """
     if isinstance(policy, str) and policy == "auto":
         policy = plan(
@@ -85,5 +93,11 @@ def compile(
             donate_argnums=donate_argnums,
         )
         return compile_traced(
-            traced, policy, max_public_constant=max_public_constant, ranges=ranges, guard=guard, told=told
+            traced,
+            policy,
+            max_public_constant=max_public_constant,
+            ranges=ranges,
+            guard=guard,
+            passes=passes,
+            told=told,
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import MappingProxyType
 
 from ditto.compiled_program import Program
 from ditto.frontend import Traced
 from ditto.progress import Bar
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.driver import compile_module
+from ditto_compiler.pipelines import MorePasses
 from ditto_compiler.policy import Policy
 
 
@@ -20,6 +22,7 @@ def compile_traced(
     max_public_constant: int = 1024,
     ranges: Ranges | str | Path | None = None,
     guard: bool = False,
+    passes: MorePasses = MappingProxyType({}),
     told: Bar | None = None,
 ) -> Program:
     """The program of a traced function, whose module is changed; all else as for `ditto.compile`.
@@ -33,6 +36,7 @@ def compile_traced(
         max_public_constant=max_public_constant,
         ranges=ranges,
         guard=guard,
+        passes=passes,
         file=traced.file,
         stacklevel=4,
         told=told,

@@ -31,15 +31,16 @@ DATA_MODULES = (
     "program",
     "program_file",
     "showing",
+    "remarks",
 )
 """Modules of the compiler that a machine without JAX imports."""
 
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors intervals owners processes showing",
-        "encoding files oneshot options",
-        "network",
+        "dtypes errors intervals owners processes showing timing",
+        "encoding extensions files oneshot options remarks",
+        "network reproducers",
         "protocols",
         "executor",
         "program_file",
@@ -47,7 +48,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "diagnostics dialect op_attributes",
         "calibration pass_base recurrences scopes source structure verify_diagnostics xla",
         "building cost matcher private_functions spu visibility_words",
-        "beside folds logic quartic_exp",
+        "beside check_lines folds logic quartic_exp",
         "extract ops recognizers report",
         "indices supported written",
         "analyses forms verifier",
@@ -57,7 +58,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "registry",
         "pass_manager",
         "pipelines",
-        "driver opt",
+        "driver plugins",
+        "opt update_checks",
     ),
     "ditto_compiler.oneshot": ("series terms", "cache series_search", "fit"),
     "ditto_compiler.planning": ("functions keys linear objective", "problem", "equations modules"),

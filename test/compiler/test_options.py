@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+import enum
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from ditto_compiler.options import (
     NO_TEXT,
     PipelineElement,
     PipelineError,
+    check_options,
     did_you_mean,
     option_docs,
     options_text,
@@ -20,6 +22,16 @@ from ditto_compiler.options import (
     split_pipeline,
 )
 from ditto_compiler.pass_manager import parse_pipeline, pipeline_text
+
+
+class Mode(enum.Enum):
+    FAST = "fast"
+    EXACT = "exact"
+
+
+class Level(enum.Enum):
+    LOW = 1
+    HIGH = 2
 
 
 @dataclass(frozen=True)
@@ -33,8 +45,19 @@ class Sample:
     limit: int | None = None
     path: str = "x"
     names: tuple[str, ...] = ()
+    rate: float = 0.5
+    most: float | None = 1.0
+    """None for any."""
+    mode: Mode = Mode.FAST
+    level: Level | None = None
+    kind: Literal["left", "right"] = "left"
+    sizes: list[int] = field(default_factory=lambda: [1])
+    shares: tuple[float, ...] = (0.5,)
+    pair: tuple[int, str] = (0, "")
+    title: str | None = None
 
 
+numbers = st.floats(allow_nan=False)
 words = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)
 samples = st.builds(
     Sample,
@@ -42,7 +65,16 @@ samples = st.builds(
     max_uses=st.integers(),
     limit=st.none() | st.integers(),
     path=words,
-    names=st.lists(words.filter(lambda word: word and "," not in word), max_size=3).map(tuple),
+    names=st.lists(words, max_size=3).map(tuple),
+    rate=numbers,
+    most=st.none() | numbers,
+    mode=st.sampled_from(Mode),
+    level=st.none() | st.sampled_from(Level),
+    kind=st.sampled_from(["left", "right"]),
+    sizes=st.lists(st.integers(), max_size=3),
+    shares=st.lists(numbers, max_size=3).map(tuple),
+    pair=st.tuples(st.integers(), words),
+    title=st.none() | words,
 )
 
 
@@ -80,7 +112,8 @@ def test_quotes() -> None:
     [
         (
             "max_uses=1",
-            "pass 'sample' has no option 'max_uses' (it has: flag, max-uses, limit, path, names); "
+            "pass 'sample' has no option 'max_uses' (it has: flag, max-uses, limit, path, names, rate, most, "
+            "mode, level, kind, sizes, shares, pair, title); "
             "did you mean 'max-uses'?",
         ),
         ("max-uses=1 max-uses=2", "option 'max-uses' of pass 'sample' is given twice"),
@@ -98,6 +131,57 @@ def test_bad_options(text: str, message: str) -> None:
     with pytest.raises(PipelineError) as error:
         parse_options("sample", Sample, text)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rate=+.5e1", 5.0),
+        ("rate=2.", 2.0),
+        ("rate=1E3", 1000.0),
+        ("rate=-inf", -float("inf")),
+        ("max-uses=+3", 3),
+        ("most=none", None),
+        ("mode=exact", Mode.EXACT),
+        ("level=HIGH", Level.HIGH),
+        ("sizes=", []),
+        ("sizes=1,-2", [1, -2]),
+        ("""names='"a,b",c,""'""", ("a,b", "c", "")),
+        ("pair=3,x", (3, "x")),
+        ("title=none", "none"),
+    ],
+)
+def test_values_of_every_type(text: str, expected: Any) -> None:
+    (value,) = parse_options("sample", Sample, text).values()
+    assert value == expected and type(value) is type(expected)
+
+
+@dataclass(frozen=True)
+class Needs:
+    count: int
+
+
+@dataclass(frozen=True)
+class Odd:
+    table: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ambiguous:
+    title: str | None = "none"
+
+
+def test_an_option_without_default_must_be_given() -> None:
+    assert parse_options("needs", Needs, "count=2") == {"count": 2}
+    with pytest.raises(PipelineError, match="pass 'needs' needs option 'count'"):
+        parse_options("needs", Needs, "")
+
+
+@pytest.mark.parametrize("cls", [Odd, Ambiguous])
+def test_types_that_no_text_is_read_as(cls: type) -> None:
+    check_options("sample", Sample)
+    with pytest.raises(PipelineError, match="of pass 'odd' is of type"):
+        check_options("odd", cls)
 
 
 def test_python_only_fields_are_no_options() -> None:

@@ -11,9 +11,11 @@ from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.errors import InternalError
+from ditto_compiler.extensions import PluginError
 from ditto_compiler.ir import entry_function, ir, parse_module, set_encoding
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import PassManager
+from ditto_compiler.registry import PASSES
 from ditto_compiler.verifier import verify_module
 
 WIDE = "tensor<4xf32, #ditto.fxp<64, 18>>"
@@ -155,12 +157,26 @@ def negate() -> ir.Module:
     )
 
 
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cls in (Breaks, Mends):
+        monkeypatch.setitem(PASSES.own, cls.name, cls)
+
+
+@pytest.mark.usefixtures("ours")
 def test_a_pass_that_leaves_an_invalid_module_is_a_bug_of_ours() -> None:
     for passes in ([Breaks()], [Breaks(), Mends()]):
         with pytest.raises(InternalError, match="pass 'breaks' left an invalid module"):
             PassManager(passes).run(negate())
 
 
+def test_passes_of_others_are_verified_each_and_blamed_by_name() -> None:
+    for verify_each in (True, False):
+        with pytest.raises(PluginError, match=f"'breaks' of package '{__name__}' left an invalid module"):
+            PassManager([Breaks(), Mends()], verify_each=verify_each).run(negate())
+
+
+@pytest.mark.usefixtures("ours")
 def test_verification_can_wait_for_the_last_pass() -> None:
     PassManager([Breaks(), Mends()], verify_each=False).run(negate())
     with pytest.raises(InternalError, match="pass 'breaks' left an invalid module"):

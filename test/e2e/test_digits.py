@@ -60,7 +60,7 @@ def compiled(function: Callable[..., Any], spread: float, policy: str) -> ditto.
 
 
 def warned(program: ditto.Program) -> list[str]:
-    return [text for text in program.remarks if "warning: [ditto-check-digits]" in text]
+    return [text for text in map(str, program.remarks) if "warning: [ditto-check-digits]" in text]
 
 
 def error(function: Callable[..., Any], found: Any, x: NDArray[np.float32]) -> float:

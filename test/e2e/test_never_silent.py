@@ -295,7 +295,7 @@ def test_functions_of_large_numbers(cluster: ditto.LocalCluster, name: str) -> N
     function, x = LARGE[name]
     unknown = ditto.compile(function, x, policy="uniform64")
     assert ditto.simulate(unknown, x).overflows
-    assert any("[ditto-check-domains]" in remark for remark in unknown.remarks)
+    assert any("[ditto-check-domains]" in str(remark) for remark in unknown.remarks)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ditto.DittoWarning)
         ranges = ditto.calibrate(function, [(x,)], policy="uniform64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -416,6 +417,138 @@ def test_printing_between_passes(run) -> None:
     assert dumps(both) == ["After inline-calls", "Before cse"]
 
 
+def test_printing_what_changed_or_failed(run) -> None:
+    changed = run(CALL, "--cse", "--inline-calls", "--cse", "--mlir-print-ir-after-change").err
+    assert dumps(changed) == ["After inline-calls"]
+    failed = run(CALL, "--cse", "--ditto-insert-casts", "--cse", "--mlir-print-ir-after-failure").err
+    assert dumps(failed) == ["After ditto-insert-casts Failed"]
+    assert "func.func @main" in failed
+
+
+REPRODUCER = "--mlir-pass-pipeline-crash-reproducer"
+
+
+@pytest.mark.parametrize("form", ["text", "bytecode"])
+def test_a_failure_leaves_a_file_that_replays_it(run, form: str, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    module = jax_module()
+    module.operation.write_bytecode(buffer)
+    content = str(module) if form == "text" else buffer.getvalue()
+    (tmp_path / "my policy.toml").write_text('base = "uniform64"\n')
+    passes = ("--inline-calls", "--ditto-annotate=policy='my policy.toml'", "--ditto-approximate")
+    first = run(content, *passes, f"{REPRODUCER}=again.mlir")
+    assert first.code == 1
+    *errors, note = first.err.splitlines()
+    assert note.startswith("ditto-opt: note: reproducer generated at `again.mlir`; ")
+    assert note.endswith("; ditto-opt --run-reproducer again.mlir replays it")
+    again = run(None, "again.mlir", "--run-reproducer")
+    assert again.code == 1
+    assert again.err.replace("again.mlir", "input.mlir").splitlines() == errors
+    # It is a program, too, and its reproducer is itself.
+    assert run(None, "again.mlir", "--inline-calls").code == 0
+    run(None, "again.mlir", "--run-reproducer", f"{REPRODUCER}=third.mlir")
+    assert (tmp_path / "third.mlir").read_text() == (tmp_path / "again.mlir").read_text()
+    assert sorted(os.listdir(tmp_path)) == ["again.mlir", "input.mlir", "my policy.toml", "third.mlir"]
+
+
+def test_no_failure_leaves_no_file(run, tmp_path: Path) -> None:
+    (tmp_path / "again.mlir").write_text("of another run")
+    assert run(CALL, "--inline-calls", f"{REPRODUCER}=again.mlir").code == 0
+    assert (tmp_path / "again.mlir").read_text() == "of another run"
+    assert sorted(os.listdir(tmp_path)) == ["again.mlir", "input.mlir"]
+
+
+def test_a_bug_leaves_a_file_that_replays_it(run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for error in (InternalError("an invariant does not hold"), ZeroDivisionError()):
+
+        def broken(self: Pass, module: ir.Module, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(PASSES["inline-calls"], "run", broken)
+        with contextlib.suppress(ZeroDivisionError):
+            assert (
+                "reproducer generated at `again.mlir`"
+                in run(CALL, "--inline-calls", f"{REPRODUCER}=again.mlir").err
+            )
+        text = (tmp_path / "again.mlir").read_text()
+        assert text.startswith(CALL.rstrip()) and 'pipeline: "builtin.module(inline-calls)"' in text
+        (tmp_path / "again.mlir").unlink()
+
+
+DIES = """
+import os, signal
+from dataclasses import dataclass
+from typing import ClassVar
+from ditto_compiler.pass_base import Pass
+from ditto_compiler.plugins import Plugin
+
+@dataclass(frozen=True)
+class Dies(Pass):
+    "End the process, as MLIR may."
+    name: ClassVar[str] = "die"
+    def run(self, module):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+plugin = Plugin(1, lambda registry: registry.passes(Dies))
+"""
+
+
+def test_the_death_of_the_process_leaves_a_file_that_replays_it(tmp_path: Path) -> None:
+    (tmp_path / "dies.py").write_text(DIES)
+    (tmp_path / "input.mlir").write_text(CALL)
+    environment = child_environment()
+    environment["PYTHONPATH"] = os.pathsep.join([environment.get("PYTHONPATH", ""), str(tmp_path)])
+
+    def go(*arguments: str) -> str:
+        command = [sys.executable, "-m", "ditto_compiler.opt", "--load-pass-plugin=dies", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+        assert done.returncode == 1 and done.stdout == ""
+        return done.stderr
+
+    died = "pass 'die' ends the process (SIGSEGV)"
+    first = go("input.mlir", "--inline-calls", "--die", REPRODUCER, "again.mlir")
+    assert died in first and "reproducer generated at `again.mlir`" in first
+    text = (tmp_path / "again.mlir").read_text()
+    assert "// The passes were run with these plugins: dies" in text
+    assert died in go("again.mlir", "--run-reproducer")
+    # The file itself loads nothing.
+    command = [sys.executable, "-m", "ditto_compiler.opt", "again.mlir", "--run-reproducer"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.stderr.startswith("ditto-opt: error: 'die' is neither a pass of ditto nor one of MLIR")
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        (CALL, ["--run-reproducer"], "'input.mlir' is no reproducer"),
+        (CALL, ["--run-reproducer", "--cse"], "--run-reproducer has its pipeline in the input"),
+        (CALL, ["--cse", f"{REPRODUCER}=no/such/folder.mlir"], "cannot write 'no/such/folder.mlir'"),
+        (CALL, ["--cse", "--ditto-extend=after-casts=cse"], "--ditto-extend is for one of --ditto-precision"),
+        (CALL, ["--ditto-pipeline", "--ditto-extend=casts=cse"], "there is no extension point 'casts'"),
+        (CALL, ["--load-pass-plugin=no_such_module"], "package 'no_such_module': its plugin"),
+    ],
+)
+def test_bad_flags_about_pipelines(run, content: str, arguments: list[str], message: str) -> None:
+    assert message in run(content, *arguments).error()
+
+
+def test_passes_within_a_pipeline(run) -> None:
+    shown = run(
+        None, "--ditto-pipeline=uniform64", "--ditto-extend=after-casts=symbol-dce", "--show-pipeline"
+    )
+    check = "ditto-check-supported{max-public-constant=-1}"
+    assert f"ditto-optimize-casts,cse,symbol-dce,{check},ditto-check-domains" in shown.out
+
+
+def test_listing(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dies.py").write_text(DIES)
+    monkeypatch.syspath_prepend(tmp_path)
+    plain = run(None, "--list-passes").out.split()
+    assert plain == list(PASSES)
+    assert run(None, "--list-passes", "--load-pass-plugin=dies").out.split() == [*plain, "die"]
+    assert run(None, "--version", "--load-pass-plugin=dies").out.splitlines()[1:] == ["plugin dies"]
+
+
 def test_printing_forms(run) -> None:
     generic = run(CALL, "--mlir-print-op-generic").out
     assert '"func.func"()' in generic and '"stablehlo.add"' in generic
@@ -429,8 +562,19 @@ def test_timing(run) -> None:
         f"{CALL}// -----\n{CALL}", "--split-input-file", "--inline-calls", "--cse", "--cse", "--mlir-timing"
     )
     names = re.findall(r"^ +\d+\.\d{4} \( *\d+\.\d%\)  (\S+)$", result.err, re.MULTILINE)
-    assert names == ["Parser", "inline-calls", "cse", "cse", "Output", "Total"]
+    assert names == ["Parser", "inline-calls", "cse", "cse", "Output", "Rest", "Total"]
+    inner = re.findall(r"^ +\d+\.\d{4} \( *\d+\.\d%\)    (\S+)$", result.err, re.MULTILINE)
+    assert inner == ["Verifier"] * 3
     assert "func.func @main" in result.out
+
+
+def test_timing_as_a_list(run) -> None:
+    result = run(CALL, "--inline-calls", "--cse", "--cse", "--mlir-timing", "--mlir-timing-display=list")
+    rows = re.findall(r"^ +(\d+\.\d{4}) \( *(\d+\.\d)%\)  (\S+)$", result.err, re.MULTILINE)
+    assert {row[2] for row in rows[:-1]} == {"Parser", "inline-calls", "cse", "Verifier", "Output", "Rest"}
+    times = [float(row[0]) for row in rows[:-1]]
+    assert times == sorted(times, reverse=True) and rows[-1][1:] == ("100.0", "Total")
+    assert sum(float(row[1]) for row in rows[:-1]) == pytest.approx(100, abs=1)
 
 
 def test_help_documents_every_pass_and_option(run) -> None:

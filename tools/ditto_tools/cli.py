@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ditto_compiler.encoding import RINGS, EncodingError, Fxp
 from ditto_compiler.errors import DittoError, DittoWarning
+from ditto_compiler.remarks import DETAILS, grouped
 from ditto_tools.certify_command import certify_command
 from ditto_tools.compiling import POLICY_HELP, compile_source
 from ditto_tools.deposit_command import deposit_command, digest_command
@@ -79,11 +80,11 @@ def compile_command(
 ) -> None:
     """Compile StableHLO (text, bytecode or portable artifact) to a program file.
 
-    Prints what the compiler warns of and remarks on.
+    Prints what the compiler warns of and what it remarks on, but for details of single ops.
     """
     program = compile_source(source, policy, max_public_constant, ranges, guard=guard)
-    for remark in program.remarks:
-        click.echo(remark, err=True)
+    for line in grouped(remark for remark in program.remarks if remark.category not in DETAILS):
+        click.echo(line, err=True)
     program.save(output)
 
 

@@ -17,6 +17,7 @@ from ditto_compiler.options import option_docs
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.pass_manager import MlirPass, pass_name
 from ditto_compiler.pipelines import PIPELINES
+from ditto_compiler.plugins import using
 from ditto_compiler.registry import PASSES
 from ditto_tools.forms_page import forms_page
 from ditto_tools.functions_page import functions_page
@@ -79,12 +80,13 @@ def _pass_section(cls: type[Pass]) -> str:
 def main(check: bool, folder: Path) -> None:
     """Write passes.md, forms.md, functions.md and paper.md from their sources."""
     stale = False
-    pages = {
-        "passes.md": passes_page(),
-        "forms.md": forms_page(),
-        "functions.md": functions_page(),
-        "paper.md": paper_page(folder / "paper"),
-    }
+    with using():  # Ditto as it comes, whatever plugins are installed here
+        pages = {
+            "passes.md": passes_page(),
+            "forms.md": forms_page(),
+            "functions.md": functions_page(),
+            "paper.md": paper_page(folder / "paper"),
+        }
     for name, text in pages.items():
         path = folder / name
         if not check:

@@ -14,7 +14,7 @@ from ditto_compiler.files import write_whole
 @click.command("report")
 @click.argument("program", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "html"]), default="text", show_default=True
+    "--format", "form", default="text", show_default=True, help="text, json, html, or a plugin's format."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
 @click.option(

@@ -42,7 +42,7 @@ class Replacer:
     def replace(self, found: Found, form: Form, exp: str) -> None:
         """Emits `form` before the function's root and gives its result to the root's users."""
         builder = Builder.before(found.root)
-        results = _WRITERS[found.function](self, builder, found, form, exp)
+        results = _WRITERS.get(found.function, Replacer._added)(self, builder, found, form, exp)
         for old, new in zip(found.root.results, results, strict=True):
             self._new[old] = new.value
             old.replace_all_uses_with(new.value)
@@ -77,6 +77,11 @@ class Replacer:
 
     def _elementwise(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         return [form.build(self._tensor(builder, found, "x"))]
+
+    def _added(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
+        """A plugin's function."""
+        result = form.build(**{name: self._tensor(builder, found, name) for name in found.match.views})
+        return [result] if isinstance(result, Tensor) else list(result)
 
     def _softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         x = found.match.views["x"]

@@ -5,10 +5,11 @@ docs/reference/forms.md is this table, with what each form costs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ditto_compiler.extensions import Table
 from ditto_compiler.forms import activations, argmax, embedding, moments, norm, octaves, softmax
 from ditto_compiler.forms.builder import Tensor
 from ditto_compiler.forms.exponential import EXPONENTIALS
@@ -42,7 +43,8 @@ class Form:
             own error to rounding there.
         max_error: largest absolute error there in exact arithmetic; None where the form is another
             function, which a model must be trained for. Fixed point adds some units of the last place.
-        build: writes it; what it takes depends on the function, see `forms.replace`.
+        build: writes it; what it takes depends on the function, see `forms.replace`. For a plugin's
+            function: one `Tensor` for each variable of the recogniser's patterns, by name.
         exp: for softmax, the exp within, unless the policy names another.
         engine: for a form that runs beside the engine, the one that the engine runs instead of it.
     """
@@ -67,7 +69,7 @@ def _oneshot(
     return Form(ONESHOT, formula, OURS, KNOWN, max_error, build, exp, engine)
 
 
-FORMS: dict[str, dict[str, Form]] = {
+_OWN: dict[str, dict[str, Form]] = {
     "gelu": _by_name(
         # The paper states 0.01403; with its published coefficients the largest error is that at x = 3.
         Form("puma", "0, cubic, sextic, x; cuts -4, -1.95, 3", PUMA, WIDE, 0.01991, activations.gelu_puma),
@@ -156,13 +158,33 @@ FORMS: dict[str, dict[str, Form]] = {
         Form("wide", "x / (sqrt(v + 2⁻⁴⁰) + eps), ring 128", OURS, MOMENTS, 0.0, moments.adaptive_step),
     ),
 }
-"""By function, then by name."""
+"""Ditto's own, by function, then by name."""
+
+
+class Forms(Table[Mapping[str, Form]]):
+    """By function, then by name; plugins add functions, and forms of any function."""
+
+    def __getitem__(self, function: str) -> Mapping[str, Form]:
+        own, added = self.own.get(function), self.added.get(function)
+        if own is None and added is None:
+            raise KeyError(function)
+        return {**(own or {}), **(added or {})}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self.own, *self.added)))
+
+    def __len__(self) -> int:
+        return len(set(self.own) | set(self.added))
+
+
+FORMS = Forms("form", _OWN)
+"""Every way to compute each function."""
 
 ENGINE_FORMS: dict[str, dict[str, Form]] = {
     function: {name: form for name, form in forms.items() if form.engine is None}
-    for function, forms in FORMS.items()
+    for function, forms in _OWN.items()
 }
-"""Those that the engine runs as they are."""
+"""Those of Ditto's own that the engine runs as they are."""
 
 COLLECTED: dict[str, Form] = {
     "logistic": Form(EXACT, "1/(1 + exp(-x))", SPU, ANY, 0.0, Tensor.logistic),
@@ -170,13 +192,27 @@ COLLECTED: dict[str, Form] = {
 }
 """What stands for a function that the program spells out by an exponential."""
 
-FORM_NAMES: dict[str, tuple[str, ...]] = {
-    **{function: (EXACT, *forms) for function, forms in FORMS.items()},
-    # The engine has no lookup by secret ids.
-    "embedding": tuple(FORMS["embedding"]),
-    "exp": tuple(EXPONENTIALS),
-}
-"""What a policy may choose for each function."""
 
-DEFAULTS: dict[str, str] = {**dict.fromkeys(FORM_NAMES, EXACT), "embedding": "digits", "exp": ""}
-"""What is used where no policy chooses; for exp, what softmax's form asks for."""
+class FormNames(Mapping[str, tuple[str, ...]]):
+    """What a policy may choose for each function."""
+
+    def __getitem__(self, function: str) -> tuple[str, ...]:
+        if function == "exp":
+            return tuple(EXPONENTIALS)
+        names = tuple(FORMS[function])
+        # The engine has no lookup by secret ids.
+        return names if function == "embedding" else (EXACT, *names)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from FORMS
+        yield "exp"
+
+    def __len__(self) -> int:
+        return len(FORMS) + 1
+
+
+FORM_NAMES = FormNames()
+
+DEFAULTS: dict[str, str] = {**dict.fromkeys(_OWN, EXACT), "embedding": "digits", "exp": ""}
+"""What is used where no policy chooses; for exp, what softmax's form asks for. For a plugin's function,
+`EXACT`: what is installed changes nothing that does not name it."""

@@ -1,7 +1,7 @@
 """The ops that Ditto compiles: each has one home, which says all that the compiler knows of it.
 
 `base` says what there is to know. The other modules are families of ops, and register theirs when they are
-imported, as this package does; `register` takes more.
+imported, as this package does. Plugins have homes for more (see `ditto_compiler.plugins`).
 """
 
 from ditto_compiler.ops import (

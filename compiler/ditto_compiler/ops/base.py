@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ditto_compiler.dtypes import INT_TYPES, integer_limits
 from ditto_compiler.encoding import RINGS
+from ditto_compiler.extensions import Table
 from ditto_compiler.intervals import NOTHING, UNKNOWN, Range, join
 from ditto_compiler.ir import element_type, ir, is_tensor
 from ditto_compiler.spu.domains import Domain
@@ -177,13 +178,13 @@ class Op:
         return replace(self, name=name, **changes)  # type: ignore[arg-type]
 
 
-OPS: dict[str, Op] = {}
-"""Every op that can be compiled, by name. `register` adds to it."""
+OPS: Table[Op] = Table("op", {})
+"""Every op that can be compiled, by name. `register` adds Ditto's own to it, and plugins add theirs."""
 
 
 def register(*ops: Op) -> None:
-    """Makes ops known to the compiler; a later entry of the same name wins."""
-    OPS.update((op.name, op) for op in ops)
+    """Makes ops of Ditto's own known to the compiler; a later entry of the same name wins."""
+    OPS.own.update((op.name, op) for op in ops)
 
 
 def supported_rings(op: ir.Operation) -> tuple[int, ...]:

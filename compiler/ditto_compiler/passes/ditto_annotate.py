@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -35,6 +35,7 @@ from ditto_compiler.ops.scales import is_product
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import OPERANDS, Choice, Policy, PolicyError, features_of, policy_for
+from ditto_compiler.remarks import Category
 from ditto_compiler.structure import is_float, sort_key
 from ditto_compiler.supported import problems
 
@@ -92,7 +93,9 @@ class DittoAnnotate(Pass):
             )
         errors.raise_if_any()
         is_secret = VisibilityAnalysis(module).is_secret
-        annotator = _Annotator(policy, RangeAnalysis(entry), is_secret, errors)
+        # Beside the engine, ditto-assign-rings decides.
+        note = self._note if policy.beside == "none" else None
+        annotator = _Annotator(policy, RangeAnalysis(entry), is_secret, errors, note)
         for argument in entry.arguments:
             annotator.set_argument(argument)
         for op in ops_of(entry.entry_block):
@@ -103,6 +106,10 @@ class DittoAnnotate(Pass):
         errors.raise_if_any()
         set_function_type(entry)
         names.set_stage(module, "annotated")
+
+    def _note(self, op: ir.Operation, encoding: Fxp, source: str) -> None:
+        fraction = f" with {encoding.frac} fraction bits" if is_float(op.results[0]) else ""
+        self.note("remark", op, f"computes in ring {encoding.ring}{fraction}, by {source}", Category.RING)
 
 
 LEAST_BITS = 4
@@ -118,8 +125,14 @@ _READS_HIGH_BITS = ("stablehlo.popcnt", "stablehlo.shift_right_logical")
 
 class _Annotator:
     def __init__(
-        self, policy: Policy, ranges: RangeAnalysis, is_secret: IsSecret, errors: ErrorCollector
+        self,
+        policy: Policy,
+        ranges: RangeAnalysis,
+        is_secret: IsSecret,
+        errors: ErrorCollector,
+        note: Callable[[ir.Operation, Fxp, str], None] | None,
     ) -> None:
+        self._note = note
         self._policy = policy
         self._is_secret = is_secret
         self._headroom = Headroom(ranges, margin_bits=0)
@@ -188,6 +201,10 @@ class _Annotator:
         if encoding is None:
             return
         self._annotate_whole(op, encoding)
+        if self._note is not None and kind is Kind.ARITHMETIC and self._is_secret(op.results[0]):
+            wider = isinstance(choice.ring, int) and encoding.ring > choice.ring
+            widened = f", wider than its {choice.ring}, which its numbers do not fit" if wider else ""
+            self._note(op, encoding, choice.source + widened)
         if kind is Kind.SOURCE or (kind is Kind.LAYOUT and self._free.issuperset(op.operands)):
             self._free.update(op.results)
         has_scale = any(element_type(result) in FLOAT_TYPES for result in op.results)

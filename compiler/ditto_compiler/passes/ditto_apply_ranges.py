@@ -13,6 +13,7 @@ from ditto_compiler.ir import entry_function, ir, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.remarks import Category
 from ditto_compiler.structure import is_float
 
 
@@ -91,6 +92,7 @@ class DittoApplyRanges(Pass):
                 f"it was measured in {contradiction.measured}, but whatever the inputs it is in "
                 f"{contradiction.proved}; the measurement is believed. Are the ranges of another version of "
                 "the program? Calibrate it again",
+                Category.RANGE,
             )
 
 
@@ -99,7 +101,7 @@ class _Needed(RangeAnalysis):
 
     def _sharpened(self, op: ir.Operation, value: ir.Value, proved: Range, known: Known) -> Range:
         if known.measured is not None and op.name != "func.func":
-            for_function = any(use.owner.operation.name in _WITH_DOMAINS for use in value.uses)
+            for_function = any(_has_domain(use.owner.operation) for use in value.uses)
             near = (_ends_are_near if for_function else _is_near)(proved, known.measured)
             # Bounds that forms state are not assumptions.
             if near or known.bound is not None or not is_float(value) or not proved.is_numeric:
@@ -120,7 +122,8 @@ def _ends_are_near(proved: Range, measured: Interval) -> bool:
     return proved.low >= least and proved.high <= most
 
 
-_WITH_DOMAINS = frozenset((names.ONESHOT, *(name for name, op in OPS.items() if op.domain is not None)))
+def _has_domain(op: ir.Operation) -> bool:
+    return op.name == names.ONESHOT or (op.name in OPS and OPS[op.name].domain is not None)
 
 
 def _attributes(ranges: Ranges, key: str) -> dict[str, ir.Attribute]:

@@ -12,16 +12,17 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.forms.moments import pin_moments
 from ditto_compiler.forms.replace import Replacer
-from ditto_compiler.forms.table import COLLECTED, EXACT, FORM_NAMES, FORMS
+from ditto_compiler.forms.table import COLLECTED, DEFAULTS, EXACT, FORMS, Form
 from ditto_compiler.ir import element_type, func, functions, ir, nested_ops
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.policy import FormRule, Policy, PolicyError, features_of, form_of, policy_for
+from ditto_compiler.policy import FormRule, Policy, PolicyError, choosing, features_of, form_of, policy_for
 from ditto_compiler.private_functions import referred_to
 from ditto_compiler.recognizers import COSTLY, Found, recognize
 from ditto_compiler.recognizers.embedding import filled_lookup
 from ditto_compiler.recognizers.logistic import LOGISTIC
 from ditto_compiler.recognizers.silu import SILU
+from ditto_compiler.remarks import Category
 from ditto_compiler.structure import constant
 
 
@@ -40,6 +41,8 @@ class DittoApproximate(Pass):
 
     Replacements have the location of the op they replace, so they stay in its scope. Some pin the ring
     and the fraction bits of their ops by `ditto.ring` and `ditto.frac`.
+
+    Functions that plugins add are recognised where the policy chooses a form for them, before Ditto's own.
 
     Requires: calls inlined; canonicalized and without common subexpressions, or less is recognised.
 
@@ -107,7 +110,11 @@ class DittoApproximate(Pass):
         bodies = [f for f in functions(module) if not f.is_external and f.name.value not in apart]
         for function in bodies:
             _collect(function)
-        every = [one for function in bodies for one in recognize(function)]
+
+        def wanted(function: str, root: ir.Operation) -> bool:
+            return form_of(rules, function, source_location(root.location).scope) != EXACT
+
+        every = [one for function in bodies for one in recognize(function, wanted=wanted)]
         found = [one for one in every if visibility.is_secret(_what_costs(one))]
         public = [one for one in every if not visibility.is_secret(_what_costs(one))]
         replacer = Replacer()
@@ -118,6 +125,7 @@ class DittoApproximate(Pass):
                 pin_moments(one.value("x"), one.value("v"))
         for one, name in zip(found, forms, strict=True):
             scope = source_location(one.root.location).scope
+            self.note("remark", one.root, f"computes {one.function}, with {_ops(one)}", Category.FUNCTION)
             if name == EXACT:
                 kept.append(one)
                 if one.function == "adaptive_step" and policy is not None:
@@ -126,6 +134,7 @@ class DittoApproximate(Pass):
             form = FORMS[one.function][name]
             if engine_alone and form.engine is not None:
                 form = FORMS[one.function][form.engine]
+            self._note_form(one, name, form, choosing(rules, one.function, scope), policy)
             replacer.replace(one, form, form_of(rules, "exp", scope))
         replacer.finish()
         for one in public:
@@ -134,10 +143,22 @@ class DittoApproximate(Pass):
         for function in bodies:
             self._remark(function, visibility, kept, set(replacer.ops))
 
+    def _note_form(
+        self, one: Found, name: str, form: Form, rule: FormRule | None, policy: Policy | None
+    ) -> None:
+        why = "by default" if rule is None else f"by {rule.name}"
+        if policy is not None and rule in policy.forms:
+            why += f" of policy '{policy.name}'"
+        if form.name != name:
+            why += f", in the place of {name}, which nothing runs here"
+        kept = f", at most {form.max_error:g} off" if form.max_error else ""
+        text = f"{one.function} becomes its form {form.name} ({form.formula}){kept}: {why}"
+        self.note("remark", one.root, text, Category.FORM)
+
     def _rules(
         self, module: ir.Module, policy: Policy | None, errors: ErrorCollector
     ) -> tuple[FormRule, ...]:
-        chosen = {name: getattr(self, name) for name in FORM_NAMES if getattr(self, name)}
+        chosen = {name: getattr(self, name) for name in DEFAULTS if getattr(self, name)}
         try:
             return (*(policy.forms if policy else ()), FormRule("the options", chosen))
         except PolicyError as error:
@@ -173,7 +194,11 @@ class DittoApproximate(Pass):
             reason = "it belongs to no function that was recognised"
             if op in holders:
                 reason = f"it belongs to {holders[op]}, whose form is exact"
-            self.note("remark", op, f"stays exact: {reason}")
+            self.note("remark", op, f"stays exact: {reason}", Category.EXACT)
+
+
+def _ops(one: Found) -> str:
+    return "1 op" if len(one.ops) == 1 else f"{len(one.ops)} ops"
 
 
 FINE_ENOUGH = 40

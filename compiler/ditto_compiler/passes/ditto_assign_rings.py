@@ -11,9 +11,11 @@ from ditto_compiler.ir import (
     ir,
     set_function_type,
 )
+from ditto_compiler.ops import is_layout, is_source
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.remarks import Category
 from ditto_compiler.rings.deciding import Decider
-from ditto_compiler.rings.numbers import Limits, Numbers, prepare
+from ditto_compiler.rings.numbers import Limits, Numbers, ops_with_results, prepare
 from ditto_compiler.rings.writing import Writer
 
 MOST_BITS = 30
@@ -93,6 +95,25 @@ class DittoAssignRings(Pass):
         decided = Decider(known, errors)
         decided.run()
         errors.raise_if_any()
+        for op in ops_with_results(entry):
+            self._note(op, known)
         Writer(known, decided.scales, decided.terms).run()
         set_function_type(entry)
         drop_unused_functions(module)
+
+    def _note(self, op: ir.Operation, known: Numbers) -> None:
+        """What was decided of an op that does more than move values."""
+        if is_source(op) or is_layout(op) or not known.is_secret(op.results[0]):
+            return
+        home, number = known.home(op), known.of.get(op.results[0])
+        if known.effect(op) is None:
+            where = "" if home is None else f", in ring {home.ring} with {home.frac} fraction bits"
+            text = f"runs in the engine{where}: the parties have no protocol of their own for it"
+            self.note("remark", op, text, Category.RING)
+            return
+        text = "runs beside the engine"
+        if number is not None:
+            how = "as is known" if number.is_known else "which is assumed, for nothing is known of it"
+            text += f", in ring {number.made + number.frac} with {number.frac} fraction bits"
+            text += f": its magnitude is at most {number.bound:.4g}, {how}"
+        self.note("remark", op, text, Category.BESIDE)

@@ -69,8 +69,9 @@ class DittoCheckSupported(Pass):
         visibility = VisibilityAnalysis(module) if _calls_are_inlined(entry, errors) else None
         for op, problem in function_problems(entry):
             errors.add(op, problem)
+        ours = ("func.call", *names.CASTS, names.CALL, *((names.LESS,) if names.stage_of(module) else ()))
         for op in nested_ops(entry.operation):
-            if op.name not in ("func.call", *names.CASTS, names.CALL):
+            if op.name not in ours:
                 self._check(op, visibility, errors)
         errors.raise_if_any()
 

@@ -32,6 +32,7 @@ from ditto_compiler.options import did_you_mean
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.policy import BESIDES
 from ditto_compiler.private_functions import callee, inline
+from ditto_compiler.remarks import Category
 from ditto_compiler.structure import constant
 from ditto_compiler.supported import op_problem
 
@@ -108,7 +109,7 @@ class DittoChooseFunctions(Pass):
         errors = self.errors()
         made: list[ir.Operation] = []
         for op, choice in zip(ops, choices, strict=True):
-            self.note("remark", op, choice.remark)
+            self.note("remark", op, choice.remark, Category.FORM)
             if choice.instead is None:
                 choice.apply(op)
                 continue

@@ -16,6 +16,7 @@ from ditto_compiler.intervals import Interval
 from ditto_compiler.ir import entry_function, ir, ops_of
 from ditto_compiler.op_attributes import get_i64s
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.remarks import Category
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,15 @@ class DittoExpandBounds(Pass):
             # The bound is above the maximum by a step, and by what comparisons are off both ways.
             count = max(0, math.ceil((high - low) / (slack * (1 - 2 * COARSE))) - 1)
             if count > self.most:
-                self.note("remark", op, f"its {count} thresholds would cost more than a tournament")
+                self.note(
+                    "remark", op, f"its {count} thresholds would cost more than a tournament", Category.FORM
+                )
                 continue
             bound = _bound(op, (low, high), count, slack)
             op.results[0].replace_all_uses_with(bound.value)
-            self.note("remark", op, f"is bounded by {count} thresholds from {low:.4g} to {high:.4g}")
+            self.note(
+                "remark", op, f"is bounded by {count} thresholds from {low:.4g} to {high:.4g}", Category.FORM
+            )
             op.erase()
 
 

@@ -23,6 +23,7 @@ from ditto_compiler.ir import (
 from ditto_compiler.op_attributes import index_operands
 from ditto_compiler.ops import is_layout, is_source
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.remarks import Category
 from ditto_compiler.structure import constant_of_array
 from ditto_compiler.xla import XlaFunction
 
@@ -77,6 +78,7 @@ class DittoFoldConstants(Pass):
             if same or array.size <= self.max_elements:
                 owner = defining_op(root)
                 assert owner is not None
+                self.note("remark", owner, "is a constant, as all is that it depends on", Category.FOLD)
                 _replace(root, constant_of_array(array, root.type), owner)
         for op in reversed(list(known)):
             if not any(list(result.uses) for result in op.results):

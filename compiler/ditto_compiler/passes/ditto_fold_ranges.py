@@ -11,6 +11,7 @@ from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.ir import defining_op, element_type, entry_function, insert_op, ir, nested_ops
 from ditto_compiler.op_attributes import direction_of
 from ditto_compiler.pass_base import Pass
+from ditto_compiler.remarks import Category
 from ditto_compiler.structure import IDENTITIES, constant
 from ditto_compiler.supported import result_problem
 
@@ -81,6 +82,7 @@ class DittoFoldRanges(Pass):
         known = _known(op.results[0], analysis)
         if known is None:
             return self._is_finite(op, analysis)
+        self.note("remark", op, f"is always {str(known).lower()}, whatever the inputs", Category.FOLD)
         return building.splat(known, op.results[0].type, before=op)
 
     def _is_finite(self, op: ir.Operation, analysis: RangeAnalysis) -> ir.Value | None:

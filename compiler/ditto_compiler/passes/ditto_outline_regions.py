@@ -27,6 +27,7 @@ from ditto_compiler.ops import Scale, is_layout, is_source
 from ditto_compiler.ops.scales import adds_bits, scale_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.private_functions import referred_to
+from ditto_compiler.remarks import Category
 
 LEAST_FRAC = 1
 """Fraction bits of a runtime whose values are all integers to it."""
@@ -85,8 +86,17 @@ class DittoOutlineRegions(Pass):
                 op, "the engine takes 0 fraction bits for its default; give it a rule with frac = 1 or more"
             )
         errors.raise_if_any()
+        for op in ops_of(entry.entry_block):
+            if op.name in names.CASTS:
+                self._note(op)
         outliner.run()
         names.set_stage(module, "outlined")
+
+    def _note(self, cast: ir.Operation) -> None:
+        users = dict.fromkeys(use.owner.operation.name for use in cast.results[0].uses)
+        source, target = (encoding_of(value) for value in (cast.operands[0], cast.results[0]))
+        text = f"casts {source} to {target}, for {', '.join(users)}"
+        self.note("remark", cast, text, Category.CAST)
 
 
 class _Outliner:

@@ -13,6 +13,7 @@ from ditto_compiler.planning.equations import solve
 from ditto_compiler.planning.modules import problem_of, write
 from ditto_compiler.planning.objective import Objective
 from ditto_compiler.planning.problem import PlanError
+from ditto_compiler.remarks import Category
 from ditto_compiler.rings.numbers import Limits, divisions_to_products
 
 
@@ -103,4 +104,5 @@ class DittoPlan(Pass):
             entry.operation,
             f"{decided.cost:.6g} {problem.objective.unit} for a noise of {decided.noise:.3g}, within "
             f"{decided.gap:.2%} of the least",
+            Category.PLAN,
         )

@@ -5,8 +5,9 @@ One file per function. `recognize` finds them all; `ditto-approximate` then repl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from ditto_compiler.extensions import Table
 from ditto_compiler.ir import BARE_REGIONS, func, ir, nested_ops
 from ditto_compiler.recognizers.adaptive_step import ADAPTIVE_STEP
 from ditto_compiler.recognizers.argmax import ARGMAX, ARGMIN
@@ -49,22 +50,37 @@ COSTLY: frozenset[str] = frozenset(
 )
 """Ops that are expensive under MPC: what forms are there to avoid."""
 
-__all__ = ["COSTLY", "RECOGNIZERS", "WHOLE", "Finder", "Found", "Recognizer", "recognize"]
+__all__ = ["ADDED", "COSTLY", "RECOGNIZERS", "WHOLE", "Finder", "Found", "Recognizer", "recognize"]
 
 
-def recognize(function: func.FuncOp, recognizers: Sequence[Finder] = RECOGNIZERS) -> list[Found]:
+ADDED: Table[Finder] = Table("recognizer", {})
+"""What finds the functions that plugins add, by function; they come before Ditto's own."""
+
+
+def recognize(
+    function: func.FuncOp,
+    recognizers: Sequence[Finder] | None = None,
+    wanted: Callable[[str, ir.Operation], bool] = lambda function, root: True,
+) -> list[Found]:
     """The functions that the program computes, in program order; no op belongs to two of them.
 
     A function whose costly ops are also used for something else is left alone: they would have to be
     computed anyway, so a replacement would only add to them.
+
+    Args:
+        function: where to look.
+        recognizers: what to look for; by default all that there are.
+        wanted: whether to look for a plugin's function at an op; ops that it does not want stay for others.
     """
+    own = RECOGNIZERS if recognizers is None else recognizers
+    added = tuple(ADDED.values()) if recognizers is None else ()
     found: list[Found] = []
     taken: set[ir.Operation] = set()
     # Users come before what they use, so that the largest function wins.
     for op in reversed(nested_ops(function.operation, skip=WHOLE)):
         if op in taken:
             continue
-        for recognizer in recognizers:
+        for recognizer in (*(one for one in added if wanted(one.function, op)), *own):
             candidate = recognizer.find(op)
             if candidate is not None and not _is_shared(candidate):
                 found.append(candidate)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from ditto_compiler.errors import DittoError
+from ditto_compiler.extensions import Table
 from ditto_compiler.network import Network
 from ditto_compiler.program import Program
 from ditto_compiler.report.page import page
@@ -35,7 +36,10 @@ class ReportText(str):
         return framed(self._page)
 
 
-FORMATS: Mapping[str, Callable[[Report], str]] = {"text": ReportText.of, "json": Report.json, "html": page}
+FORMATS: Table[Callable[[Report], str]] = Table(
+    "report format", {"text": ReportText.of, "json": Report.json, "html": page}
+)
+"""What writes each; plugins add to it."""
 
 
 class ReportError(DittoError):

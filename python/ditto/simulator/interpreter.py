@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ditto_compiler.analyses.visibility import VisibilityAnalysis
+from ditto_compiler.diagnostics import place_of
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.errors import DittoError
 from ditto_compiler.ir import (
@@ -66,6 +67,14 @@ class Interpreter(Generic[V], abc.ABC):
         """What an op gives, after its rule has computed it."""
         return results
 
+    def _rule(self, op: ir.Operation) -> Rule[V]:
+        if op.name not in self.rules:
+            raise SimulationError(
+                f"{place_of(op)}: '{op.name}' op: the simulator has no rule for it; if a plugin gives one, "
+                "install it here, too: programs do not bring plugins along"
+            )
+        return self.rules[op.name]
+
     def run(self, block: ir.Block, arguments: Sequence[V]) -> list[V]:
         """What `block` returns, given its arguments. It may read values of the blocks around it."""
         self._values.update(zip(block.arguments, arguments, strict=True))
@@ -74,7 +83,7 @@ class Interpreter(Generic[V], abc.ABC):
             operands = [self._values[operand] for operand in op.operands]
             if op is ops[-1]:
                 return operands
-            results = self.finished(op, self.rules[op.name](self, op, operands))
+            results = self.finished(op, self._rule(op)(self, op, operands))
             self._values.update(zip(op.results, results, strict=True))
             for value in last_used:
                 del self._values[value]

@@ -9,18 +9,19 @@ from jax import Array
 from ditto.simulator.exact import Exact, Tensor
 from ditto.simulator.fast import Fast
 from ditto.simulator.interpreter import Rule
+from ditto_compiler.extensions import Table
 from ditto_compiler.ir import ir
 
-EXACT: dict[str, Rule[Tensor]] = {}
+EXACT: Table[Rule[Tensor]] = Table("exact rule", {})
 """How to compute each op in the exact domain. `register` adds to it."""
 
-FAST: dict[str, Rule[Array]] = {}
+FAST: Table[Rule[Array]] = Table("fast rule", {})
 """How to compute each op in the fast domain. `register` adds to it."""
 
 
 def register(name: str, *, exact: Rule[Tensor], fast: Rule[Array]) -> None:
-    """Gives an op its rules; later ones win."""
-    EXACT[name], FAST[name] = exact, fast
+    """Gives an op of Ditto's own its rules; later ones win."""
+    EXACT.own[name], FAST.own[name] = exact, fast
 
 
 def held(function: Callable[..., Array]) -> Rule[Array]:
