@@ -44,6 +44,7 @@ from ditto_compiler.passes.ditto_optimize_rescale import DittoOptimizeRescale
 from ditto_compiler.passes.ditto_outline_regions import DittoOutlineRegions
 from ditto_compiler.passes.ditto_recover_oneshots import DittoRecoverOneshots
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
+from ditto_compiler.passes.ditto_unroll_loops import DittoUnrollLoops
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
 from ditto_compiler.policy import Policy, load_policy
@@ -115,6 +116,8 @@ def front_end_pipeline(
         DittoCheckSupported(max_public_constant),
         # Before ops are merged, and their scopes with them.
         DittoCheckPolicy(text, policy),
+        # Where there is more to gain in straight code than in the engine's loops.
+        *((DittoUnrollLoops(),) if policy.beside == "shares" else ()),
         # Before constants are folded, of which it makes some.
         DittoExpandSorts(),
         # Before ranges are asked for, which know more of numbers than of how they came about.

@@ -39,6 +39,7 @@ from ditto_compiler.passes.ditto_plan import DittoPlan
 from ditto_compiler.passes.ditto_print_ranges import DittoPrintRanges
 from ditto_compiler.passes.ditto_recover_oneshots import DittoRecoverOneshots
 from ditto_compiler.passes.ditto_to_pphlo import DittoToPphlo
+from ditto_compiler.passes.ditto_unroll_loops import DittoUnrollLoops
 from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
 
@@ -53,6 +54,7 @@ PASSES: Table[type[Pass]] = Table(
             DittoExpandOps,
             DittoCheckSupported,
             DittoCheckPolicy,
+            DittoUnrollLoops,
             DittoExpandSorts,
             DittoFoldConstants,
             DittoFoldRanges,

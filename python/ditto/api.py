@@ -57,8 +57,8 @@ def compile(
             were seen, so that inputs a little more extreme than the samples pass.
         progress: show what is being done, on a terminal or in a notebook.
         passes: passes of your own or of plugins, or pipelines of them as text, by where they run: at
-            "before-annotation", "after-casts" or "before-lowering" (see docs/howto/plugins.md). What they leave is
-            verified like what Ditto's own leave.
+            "before-annotation", "after-casts" or "before-lowering" (see docs/howto/plugins.md). What they
+            leave is verified like what Ditto's own leave.
 
     What the compiler warns of goes to Python's warnings, as a `DittoWarning`; all that it remarks on is in
     the program's `remarks`.
