@@ -80,7 +80,7 @@ TABLES: Final[Mapping[int, Experiment]] = MappingProxyType(
         2: Experiment(
             "BERT-base by the length of the text",
             (("bert-base", 64), ("bert-base", 128), ("bert-base", 256)),
-            ("puma", "mpcformer", "ditto-engine", "ditto", "ditto-quad"),
+            ("puma", "mpcformer", "ditto"),
             None,
         ),
         3: Experiment(
