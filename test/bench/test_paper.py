@@ -27,7 +27,7 @@ def quiet(text: str) -> None:
 @pytest.mark.parametrize("name", ["bert-tiny", "llama-tiny"])
 def test_whole_models_are_counted_to_the_byte(name):
     model = whole_model(name, None, 4)
-    (row,) = count_rows(name, 4, None, ["ditto"], quiet)
+    (row,) = count_rows(name, 4, ["ditto"], quiet)
     arguments = model.inputs(3)
     ranges = ditto.calibrate(model.function, [model.inputs(1), model.inputs(2)], policy="ditto")
     program = ditto.compile(model.function, *arguments, policy="ditto", ranges=ranges)
@@ -46,8 +46,9 @@ def test_a_projection_is_what_the_whole_model_counts(monkeypatch):
     deep = dataclasses.replace(deep, hidden_size=16, num_attention_heads=2, intermediate_size=32)
     family = dataclasses.replace(FAMILIES["gpt2"], presets={"deep": deep})
     monkeypatch.setattr(paper, "FAMILIES", MappingProxyType({"gpt2": family}))
-    (counted,) = count_rows("gpt2-deep", 4, None, ["puma"], quiet)
-    (projected,) = count_rows("gpt2-deep", 4, 2, ["puma"], quiet)
+    (counted,) = count_rows("gpt2-deep", 4, ["puma"], quiet)
+    monkeypatch.setattr(paper, "COUNTED_LAYERS", 4)
+    (projected,) = count_rows("gpt2-deep", 4, ["puma"], quiet)
     for what in ("bytes", "messages", "rounds"):
         assert counted[what]["how"] == "counted" and projected[what]["how"] == "projected"
         assert counted[what]["value"] == projected[what]["value"], what
@@ -55,7 +56,7 @@ def test_a_projection_is_what_the_whole_model_counts(monkeypatch):
 
 
 def test_layers_are_measured_over_each_network(monkeypatch, tmp_path):
-    tables = {4: Experiment("Tiny", (("bert-tiny", 4),), ("puma", "ditto"), 1)}
+    tables = {4: Experiment("Tiny", (("bert-tiny", 4),), ("puma", "ditto"), measured=True)}
     monkeypatch.setattr(paper, "TABLES", tables)
     main(4, [], ["ditto"], 1, tmp_path / "out.json")
     document = json.loads((tmp_path / "out.json").read_text())
@@ -97,7 +98,7 @@ def test_too_little_memory_is_an_error_before_anything_is_begun(arguments, monke
 
 
 def test_a_preset_that_cannot_has_its_reason():
-    (row,) = count_rows("bert-tiny", 4, None, ["uniform32"], quiet)
+    (row,) = count_rows("bert-tiny", 4, ["uniform32"], quiet)
     assert "but the engine runs it only in ring 64 or 128" in row["cannot"]
     assert "bytes" not in row
 
@@ -114,7 +115,7 @@ def test_committed_numbers_are_of_the_command_they_name(path):
             hows = {row[what]["how"] for what in ("bytes", "messages", "rounds")}
             hows |= {known["how"] for known in row["seconds"].values()}
             assert hows <= {"counted", "projected", "measured"}
-            assert ("measured" in hows) == (about.layers == 1)
+            assert ("measured" in hows) == about.measured
 
 
 def test_every_table_is_committed():

@@ -27,8 +27,8 @@ How each number is known:
   Bytes, messages and rounds are sums over the three parties. They are exact without a run; tables 4
   and 5 are errors if a run sends anything else.
 - **projected** (p): seconds from the cost model, for three hosts with one processor each, over the
-  network. For LLaMA-7B also bytes, messages and rounds: counted for one layer and for two, of which each
-  further layer costs what the second adds.
+  network. Of models of more than 12 layers also bytes, messages and rounds: counted for one layer and for
+  two, of which each further layer costs what the second adds.
 - **measured** (m): a run among three real parties on the machine that stands below the table, over the
   imitated network. All three parties share its processors.
 
