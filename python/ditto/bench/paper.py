@@ -32,10 +32,10 @@ from rich.table import Table
 import ditto
 from ditto.bench.transformer import measure
 from ditto.bench.workloads import FAMILIES, workload
+from ditto.compiled_program import Program
 from ditto.models.bert import bert_classify
 from ditto.models.gpt2 import gpt2_prefill
 from ditto.models.llama import llama_prefill
-from ditto_compiler.cost.measured import Cost
 from ditto_compiler.cost.model import estimate, seconds_on
 from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.errors import DittoError
@@ -172,11 +172,11 @@ def check_memory(name: str, weights: int, bytes_each: int) -> None:
         )
 
 
-def count(model: Model, policy: str) -> Cost:
-    """What a program costs; one that rescales explicitly is calibrated on two random inputs."""
+def compiled(model: Model, policy: str) -> Program:
+    """Its program; one that rescales explicitly is calibrated on two random inputs."""
     samples = [model.inputs(seed) for seed in (1, 2)] if load_policy(policy).rescale == "explicit" else []
     ranges = ditto.calibrate(model.function, samples, policy=policy) if samples else None
-    return estimate(ditto.compile(model.function, *model.shapes, policy=policy, ranges=ranges)).total
+    return ditto.compile(model.function, *model.shapes, policy=policy, ranges=ranges)
 
 
 def count_rows(
@@ -193,7 +193,7 @@ def count_rows(
         report(f"{name}, {tokens} tokens: {policy}")
         row: dict[str, Any] = {"model": name, "tokens": tokens, "policy": policy}
         try:
-            costs = [count(model, policy) for model in models]
+            costs = [estimate(compiled(model, policy)).total for model in models]
         except DittoError as error:
             rows.append({**row, "cannot": _reason(error)})
             continue
