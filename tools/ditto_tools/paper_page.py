@@ -107,6 +107,6 @@ def _machine(document: Mapping[str, Any]) -> str:
     if measured and about["load"] > about["cores"]:
         text += (
             " **The machine was busy with other work, so these seconds are many times too long**; bytes, "
-            "messages and errors are not affected. [Measurements](measurements.md) has some of a quiet machine."
+            "messages and errors are not affected. [Measurements](measurements.md) has some of a quiet one."
         )
     return text
