@@ -24,6 +24,7 @@ html_copy_source = False
 html_show_sphinx = False
 
 myst_heading_anchors = 4  # links reach headings of this depth
+smartquotes = False  # "auto" in a docstring is what one types
 default_role = "code"  # docstrings mark code with single backticks, as Markdown does
 autodoc_typehints_format = "short"
 napoleon_numpy_docstring = False

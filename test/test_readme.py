@@ -1,21 +1,21 @@
-"""README's examples are run as they stand there."""
+"""README is short, its example runs as it stands there, and its links, commands and numbers are right."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+from ditto_tools.cli import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def test_python_examples(tmp_path):
-    script = "\n".join(blocks("python"))
+def test_python_example(tmp_path):
+    (script,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
@@ -25,22 +25,37 @@ def test_python_examples(tmp_path):
     assert (tmp_path / "classify.ditto").exists()
 
 
-def test_ditto_opt_example():
-    source, expected = blocks("mlir")
-    (pipeline,) = re.findall(r"ditto-opt layer.mlir --pass-pipeline='(.*?)'", README)
-    command = [sys.executable, "-m", "ditto_compiler.opt", f"--pass-pipeline={pipeline}"]
-    done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == expected.strip()
+@pytest.mark.parametrize("target", re.findall(r"^    make (\w+)", README, re.MULTILINE))
+def test_make_has_both_commands(target):
+    assert re.search(rf"^{target}:.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-def test_policy_example():
-    from ditto_compiler.policy import parse_policy
+def test_the_table_has_its_command():
+    (line,) = re.findall(r"^    ditto bench (.*)$", README, re.MULTILINE)
+    name, *arguments = shlex.split(line)
+    context = cli.commands["bench"].commands[name].make_context(name, arguments)
+    policies = re.findall(r"^\| `(.*?)` \|", README, re.MULTILINE)
+    assert policies == context.params["policies"].split(",")
 
-    (text,) = blocks("toml")
-    assert parse_policy(text, "README.md").rules[-1].name == "the last layer wants more bits"
+
+@pytest.mark.parametrize("row", re.findall(r"^\| (`.*) \|$", README, re.MULTILINE))
+def test_the_table_agrees_with_the_page_of_measurements(row):
+    page = (ROOT / "docs" / "reference" / "measurements.md").read_text()
+    policy, _, megabytes, messages, seconds, error = row.split(" | ")
+    (measured,) = re.findall(rf"^\| {re.escape(policy)}.* \| ({megabytes} .*) \|$", page, re.MULTILINE)
+    found = re.split(r" *\| *", measured)
+    assert (found[0], found[1], found[3], found[5]) == (megabytes, messages, seconds, error)
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_links_lead_somewhere(link):
-    assert (Path(__file__).parent.parent / link).exists()
+    assert (ROOT / link).exists()
+
+
+def test_every_kind_of_page_is_within_one_click():
+    for folder in ("tutorial", "howto", "reference", "explanation"):
+        assert f"](docs/{folder}/" in README
+
+
+def test_it_is_short():
+    assert len(README.splitlines()) < 120

@@ -285,12 +285,13 @@ def bench_paper(number: int, models: str, policies: str, rounds: int, json_path:
     \b
     1  BERT-base and -large on 128 tokens, GPT-2 base and medium on 32: whole models, all presets
     2  BERT-base on 64, 128 and 256 tokens
-    3  LLaMA-7B on 4 and 8 tokens, projected from two layers
+    3  LLaMA-7B on 4 and 8 tokens
     4  one layer of each of these but LLaMA among three real parties, over lan and wan
     5  one layer of LLaMA-7B likewise, under ditto
 
-    Tables 1 to 3 run nothing: bytes and rounds are counted by the cost model, which is exact, and
-    seconds are projected. Behind a number, p is projected and m is measured; all else is counted.
+    Tables 1 to 3 run nothing: bytes and rounds are counted by the cost model, which is exact, or of
+    more than 12 layers projected from two; seconds are projected. Behind a number, p is projected and m
+    is measured; all else is counted.
     """
     from ditto.bench.paper import main as run_bench
 

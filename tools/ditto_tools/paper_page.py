@@ -27,12 +27,13 @@ How each number is known:
   Bytes, messages and rounds are sums over the three parties. They are exact without a run; tables 4
   and 5 are errors if a run sends anything else.
 - **projected** (p): seconds from the cost model, for three hosts with one processor each, over the
-  network. For LLaMA-7B also bytes, messages and rounds: counted for one layer and for two, of which each
-  further layer costs what the second adds.
+  network. Of models of more than 12 layers also bytes, messages and rounds: counted for one layer and for
+  two, of which each further layer costs what the second adds.
 - **measured** (m): a run among three real parties on the machine that stands below the table, over the
   imitated network. All three parties share its processors.
 
-A row that says *cannot* is a preset under which the model does not compile, with the reason.
+A row that says *cannot* is a preset under which the model does not compile, with the reason. A table may be
+in parts, each with the command that made it; what is not here has not been run for this page.
 """
 
 REPORTED = """\
@@ -62,34 +63,31 @@ _HEAD = ("model", "tokens", "policy", "MB", "messages", "rounds", *(f"{name}, s"
 
 
 def paper_page(folder: Path) -> str:
-    """The text of docs/reference/paper.md, of those tables that `folder` has as table1.json and so on."""
+    """The text of docs/reference/paper.md, of the files `ditto bench paper --json` that `folder` has."""
+    documents = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     sections = [HEADER]
-    for number in TABLES:
-        path = folder / f"table{number}.json"
-        if path.exists():
-            sections.append(_section(json.loads(path.read_text())))
+    for number, about in TABLES.items():
+        found = [document for document in documents if document["table"] == number]
+        if found:
+            sections.append(f"## Table {number}: {about.title}\n")
+            sections += map(_table, found)
     return "\n".join([*sections, REPORTED])
 
 
-def _section(document: Mapping[str, Any]) -> str:
+def _table(document: Mapping[str, Any]) -> str:
     rows = document["rows"]
     errors = any("error" in row for row in rows)
     head = [*_HEAD, "error"] if errors else list(_HEAD)
-    lines = [f"## Table {document['table']}: {document['title']}", "", f"    {document['command']}", ""]
-    lines += [_line(head), _line(["---"] * len(head))]
+    lines = [f"    {document['command']}", "", _line(head), _line(["---"] * len(head))]
     for row in rows:
         about = [row["model"], str(row["tokens"]), f"`{row['policy']}`"]
         numbers = ["*cannot*"] if "cannot" in row else cells(row)
         lines.append(_line((about + numbers + [""] * len(head))[: len(head)]))
+    lines.append("")
     reasons = dict.fromkeys((row["policy"], row["cannot"]) for row in rows if "cannot" in row)
-    lines += [
-        "",
-        *(f"`{policy}` cannot: {reason}." for policy, reason in reasons),
-        "",
-        _machine(document),
-        "",
-    ]
-    return "\n".join(lines).replace("\n\n\n", "\n\n")
+    for policy, reason in reasons:
+        lines += [f"`{policy}` cannot: {reason}.", ""]
+    return "\n".join([*lines, _machine(document), ""])
 
 
 def _line(values: list[str]) -> str:
@@ -99,7 +97,16 @@ def _line(values: list[str]) -> str:
 def _machine(document: Mapping[str, Any]) -> str:
     about = document["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    return (
+    text = (
         f"{document['date']}: {about['cpu']}, {about['cores']} processors, {about['memory_gb']} GB, "
-        f"with a load of {about['load']} by this and other work; {versions}."
+        f"a load of {about['load']} when it began; {versions}."
     )
+    measured = any(
+        known["how"] == "measured" for row in document["rows"] for known in row.get("seconds", {}).values()
+    )
+    if measured and about["load"] > about["cores"]:
+        text += (
+            " **The machine was busy with other work, so these seconds are many times too long**; bytes, "
+            "messages and errors are not affected. [Measurements](measurements.md) has some of a quiet one."
+        )
+    return text

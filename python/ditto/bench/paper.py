@@ -3,8 +3,8 @@
 Each number says how it is known:
 
 - counted: by the cost model, of the whole program; bytes, messages and rounds that are exact without a run
-- projected: bytes from programs of one and of two layers, of which every further layer costs what the second
-  adds; seconds from the cost model, for three hosts, one processor each, and the network's two numbers
+- projected: of models of more than twelve layers, from one layer and from two, of which every further one
+  costs what the second adds; seconds, from the cost model, for three hosts with a processor each
 - measured: a run among three real parties on this machine
 """
 
@@ -32,10 +32,10 @@ from rich.table import Table
 import ditto
 from ditto.bench.transformer import measure
 from ditto.bench.workloads import FAMILIES, workload
+from ditto.compiled_program import Program
 from ditto.models.bert import bert_classify
 from ditto.models.gpt2 import gpt2_prefill
 from ditto.models.llama import llama_prefill
-from ditto_compiler.cost.measured import Cost
 from ditto_compiler.cost.model import estimate, seconds_on
 from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.errors import DittoError
@@ -47,6 +47,9 @@ MEASURED_BYTES: Final = MappingProxyType({"none": 80, "shares": 40})
 """Of memory that all processes together take for each weight in a run, by what the policy computes beside the
 engine, with weights in ring 64 or in half of that: two slots at each of three parties, what is on its way to
 them, and the caller's number."""
+
+COUNTED_LAYERS = 12
+"""Of models that are counted whole. Compiling takes a second or two for each layer and policy."""
 
 CALIBRATED_BYTES = 12
 """Of memory for each weight of a model that is calibrated: as numpy's, as JAX's, and what is made of them."""
@@ -60,13 +63,13 @@ class Experiment:
         title: of the table.
         subjects: models with their numbers of tokens.
         policies: presets, unless others are asked for.
-        layers: None for all, counted in one program; 2 to project from; 1 to run among parties.
+        measured: whether one layer is run among parties; else the whole model is counted or projected.
     """
 
     title: str
     subjects: tuple[tuple[str, int], ...]
     policies: tuple[str, ...]
-    layers: int | None
+    measured: bool = False
 
 
 TABLES: Final[Mapping[int, Experiment]] = MappingProxyType(
@@ -75,27 +78,26 @@ TABLES: Final[Mapping[int, Experiment]] = MappingProxyType(
             "Whole models",
             (("bert-base", 128), ("bert-large", 128), ("gpt2-base", 32), ("gpt2-medium", 32)),
             PRESETS,
-            None,
         ),
         2: Experiment(
             "BERT-base by the length of the text",
             (("bert-base", 64), ("bert-base", 128), ("bert-base", 256)),
-            ("puma", "mpcformer", "ditto-engine", "ditto", "ditto-quad"),
-            None,
+            ("puma", "mpcformer", "ditto"),
         ),
         3: Experiment(
             "LLaMA-7B: a prompt to its next token",
             (("llama-7b", 4), ("llama-7b", 8)),
             ("puma", "ditto-engine", "ditto"),
-            2,
         ),
         4: Experiment(
             "One layer among three real parties",
             (("bert-base", 128), ("bert-large", 128), ("gpt2-base", 32), ("gpt2-medium", 32)),
             ("puma", "mpcformer", "ditto-engine", "ditto"),
-            1,
+            measured=True,
         ),
-        5: Experiment("One layer of LLaMA-7B among three real parties", (("llama-7b", 8),), ("ditto",), 1),
+        5: Experiment(
+            "One layer of LLaMA-7B among three real parties", (("llama-7b", 8),), ("ditto",), measured=True
+        ),
     }
 )
 
@@ -106,21 +108,20 @@ class Model:
 
     Attributes:
         function: (weights, one-hot ids [tokens, vocabulary]) -> logits.
-        weights: shapes.
+        shapes: of its arguments.
         full_layers: of the published model.
         inputs: seed -> arguments with random weights, the same for all seeds, and random ids.
     """
 
     function: Callable[..., Any]
-    weights: Any
+    shapes: tuple[Any, ...]
     full_layers: int
     inputs: Callable[[int], tuple[Any, ...]]
-    shapes: tuple[Any, ...]
 
     @property
     def size(self) -> int:
         """Weights in all."""
-        return sum(leaf.size for leaf in jax.tree_util.tree_leaves(self.weights))
+        return sum(leaf.size for leaf in jax.tree_util.tree_leaves(self.shapes[0]))
 
 
 def whole_model(name: str, layers: int | None, tokens: int) -> Model:
@@ -150,7 +151,7 @@ def whole_model(name: str, layers: int | None, tokens: int) -> Model:
     function.__name__ = name
     weights = jax.eval_shape(init, jax.random.PRNGKey(0))
     ids = jax.ShapeDtypeStruct((tokens, config.vocab_size), np.float32)
-    return Model(function, weights, full.num_hidden_layers, inputs, (weights, ids))
+    return Model(function, (weights, ids), full.num_hidden_layers, inputs)
 
 
 def free_memory() -> int:
@@ -171,20 +172,20 @@ def check_memory(name: str, weights: int, bytes_each: int) -> None:
         )
 
 
-def count(model: Model, policy: str) -> Cost:
-    """What a program costs; one that rescales explicitly is calibrated on two random inputs."""
+def compiled(model: Model, policy: str) -> Program:
+    """Its program; one that rescales explicitly is calibrated on two random inputs."""
     samples = [model.inputs(seed) for seed in (1, 2)] if load_policy(policy).rescale == "explicit" else []
     ranges = ditto.calibrate(model.function, samples, policy=policy) if samples else None
-    return estimate(ditto.compile(model.function, *model.shapes, policy=policy, ranges=ranges)).total
+    return ditto.compile(model.function, *model.shapes, policy=policy, ranges=ranges)
 
 
 def count_rows(
-    name: str, tokens: int, layers: int | None, policies: Sequence[str], report: Callable[[str], None]
+    name: str, tokens: int, policies: Sequence[str], report: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """A row for each policy; where the model cannot be compiled, with the reason in place of numbers."""
-    models = [
-        whole_model(name, some, tokens) for some in ([None] if layers is None else range(1, layers + 1))
-    ]
+    whole = whole_model(name, None, tokens)
+    counted = whole.full_layers <= COUNTED_LAYERS
+    models = [whole] if counted else [whole_model(name, layers, tokens) for layers in (1, 2)]
     if any(load_policy(policy).rescale == "explicit" for policy in policies):
         check_memory(name, models[-1].size, CALIBRATED_BYTES)
     rows = []
@@ -192,22 +193,21 @@ def count_rows(
         report(f"{name}, {tokens} tokens: {policy}")
         row: dict[str, Any] = {"model": name, "tokens": tokens, "policy": policy}
         try:
-            costs = [count(model, policy) for model in models]
+            costs = [estimate(compiled(model, policy)).total for model in models]
         except DittoError as error:
             rows.append({**row, "cannot": _reason(error)})
             continue
-        how = "counted" if layers is None else "projected"
-        whole = costs[-1]
-        if layers is not None:
-            one, two = costs
-            whole = one + (two + one.times(-1)).times(models[0].full_layers - 1)
+        how = "counted" if counted else "projected"
+        cost = costs[0]
+        if not counted:
+            cost += (costs[1] + cost.times(-1)).times(whole.full_layers - 1)
         row |= {
-            "layers": models[0].full_layers,
-            "bytes": _known(round(whole.bytes), how),
-            "messages": _known(round(whole.messages), how),
-            "rounds": _known(round(whole.rounds), how),
+            "layers": whole.full_layers,
+            "bytes": _known(round(cost.bytes), how),
+            "messages": _known(round(cost.messages), how),
+            "rounds": _known(round(cost.rounds), how),
             "seconds": {
-                network: _known(round(seconds_on(whole, about), 3), "projected")
+                network: _known(round(seconds_on(cost, about), 3), "projected")
                 for network, about in NETWORKS.items()
             },
         }
@@ -321,7 +321,7 @@ def main(
         models: of the table's; empty for all of them.
         policies: presets or files; empty for the table's own.
         rounds: runs of each policy over each network where the table is measured; medians count.
-        json_path: where to write the numbers.
+        json_path: where to write the numbers, after each model those that there are.
 
     Raises:
         DittoError: no such table, model or policy; too little memory; or a party fails.
@@ -339,31 +339,31 @@ def main(
     if rounds < 1:
         raise DittoError(f"rounds must be 1 or more, got {rounds}")
     chosen = tuple(policies) or about.policies
-    rows: list[dict[str, Any]] = []
+    options = f" --models {','.join(models)}" if models else ""
+    options += f" --policies {','.join(policies)}" if policies else ""
+    options += f" --rounds {rounds}" if about.measured else ""
+    document: dict[str, Any] = {
+        "table": number,
+        "title": about.title,
+        "command": f"ditto bench paper --table {number}{options}",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": machine(),
+        "rows": [],
+    }
+    rows = document["rows"]
     console = Console()
     console = Console(width=max(console.width, 110))
     with console.status("") as status:
         for name, tokens in about.subjects:
             if models and name not in models:
                 continue
-            if about.layers == 1:
+            if about.measured:
                 rows += run_rows(name, tokens, chosen, rounds, status.update)
             else:
-                rows += count_rows(name, tokens, about.layers, chosen, status.update)
-    options = f" --models {','.join(models)}" if models else ""
-    options += f" --policies {','.join(policies)}" if policies else ""
-    options += f" --rounds {rounds}" if about.layers == 1 else ""
-    document = {
-        "table": number,
-        "title": about.title,
-        "command": f"ditto bench paper --table {number}{options}",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": machine(),
-        "rows": rows,
-    }
+                rows += count_rows(name, tokens, chosen, status.update)
+            if json_path is not None:
+                write_whole(json_path, (json.dumps(document, indent=1) + "\n").encode())
     console.print(result_table(document))
     for row in rows:
         if "cannot" in row:
             console.print(f"{row['model']} under {row['policy']}: {row['cannot']}", soft_wrap=True)
-    if json_path is not None:
-        write_whole(json_path, (json.dumps(document, indent=1) + "\n").encode())
