@@ -14,9 +14,9 @@ from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.forms.gather import windows
 from ditto_compiler.forms.scatter import at_computed_places, at_known_places
 from ditto_compiler.ir import entry_function, ir, nested_ops, numel
-from ditto_compiler.op_attributes import dimension_field, get_i64s, index_operands
+from ditto_compiler.op_attributes import dimension_field, get_i64s, index_operands, is_lookup
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.recognizers.embedding import filled_gather, is_lookup
+from ditto_compiler.recognizers.embedding import filled_gather
 
 
 @dataclass(frozen=True)
