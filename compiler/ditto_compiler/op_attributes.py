@@ -67,6 +67,26 @@ def dimension_field(attribute: ir.Attribute, name: str) -> list[int]:
     return [int(word) for word in body.split(",") if word.strip()]
 
 
+def is_lookup(op: ir.Operation) -> bool:
+    """Whether `op` gathers whole entries of its first dimension, one for each index."""
+    if op.name != "stablehlo.gather":
+        return False
+    table, indices = (shape_of(operand) for operand in op.operands)
+    numbers = op.attributes["dimension_numbers"]
+    depth = (dimension_field(numbers, "index_vector_dim") or [0])[0]
+    batch = len(indices) if depth == len(indices) else len(indices) - 1
+    one_index = depth == len(indices) or (depth == batch and indices[depth] == 1)
+    rank = len(shape_of(op.results[0]))
+    return (
+        one_index
+        and dimension_field(numbers, "start_index_map") == [0]
+        and dimension_field(numbers, "collapsed_slice_dims") == [0]
+        and not dimension_field(numbers, "operand_batching_dims")
+        and dimension_field(numbers, "offset_dims") == list(range(batch, rank))
+        and get_i64s(op, "slice_sizes") == [1, *table[1:]]
+    )
+
+
 class DotDimensions(NamedTuple):
     """Dimensions of a dot product's operands; the others follow in order in the result."""
 

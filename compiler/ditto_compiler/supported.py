@@ -42,6 +42,11 @@ def result_problem(op: ir.Operation) -> str | None:
     return next((problem for result in op.results if (problem := type_problem(result.type))), None)
 
 
+def are_shared(op: ir.Operation) -> bool:
+    """Whether all operands and results of an op can be shared."""
+    return all(type_problem(value.type) is None for value in (*op.operands, *op.results))
+
+
 def op_problem(op: ir.Operation) -> str | None:
     """Why the compiler cannot work with an op, whatever its operands and results are; None when it can."""
     if op.name not in OPS:

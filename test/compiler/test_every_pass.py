@@ -74,6 +74,20 @@ INPUTS = {
         %3 = stablehlo.divide %0, %2 : tensor<?x4xf32>""",
         "%3",
     ),
+    "dynamic slice of a dynamic shape": main_of(
+        "%x: tensor<?xf32>, %i: tensor<i32>",
+        "%0 = stablehlo.dynamic_slice %x, %i, sizes = [1] : (tensor<?xf32>, tensor<i32>) -> tensor<1xf32>\n"
+        "return %0 : tensor<1xf32>",
+        "tensor<1xf32>",
+    ),
+    "scatter into a dynamic shape": main_of(
+        "%x: tensor<?xf32>, %i: tensor<1xi32>, %u: tensor<f32>",
+        '%0 = "stablehlo.scatter"(%x, %i, %u) <{scatter_dimension_numbers = #stablehlo.scatter<'
+        "inserted_window_dims = [0], scatter_dims_to_operand_dims = [0]>}> ({\n"
+        "^bb0(%a: tensor<f32>, %b: tensor<f32>):\nstablehlo.return %b : tensor<f32>\n"
+        "}) : (tensor<?xf32>, tensor<1xi32>, tensor<f32>) -> tensor<?xf32>\nreturn %0 : tensor<?xf32>",
+        "tensor<?xf32>",
+    ),
     "bounded": through("tensor<?x4xf32, #stablehlo.bounds<8, ?>>"),
     "another encoding": through('tensor<4xf32, "hello">'),
     "unranked": through("tensor<*xf32>"),

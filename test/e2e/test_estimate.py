@@ -96,6 +96,21 @@ def test_what_is_calibrated_runs_beside_the_engine(cluster):
     assert {op.beside for op in cost.ops if op.cost.bytes} >= {"products", "widening", "functions"}
 
 
+@pytest.mark.parametrize(("policy", "bytes_within"), [("ditto", 0), ("uniform64", 0.05)])
+def test_indices_are_counted_as_what_they_become(cluster, policy, bytes_within):
+    def places(x, table, i, u):
+        return (
+            x[jnp.arange(5), i],
+            table[i],
+            table.at[i].add(u),
+            table.at[i].set(u),
+            jnp.bincount(i, length=6),
+        )
+
+    arguments = normal(5, 7), normal(20, 4), np.array([3, 0, 3, 6, -1], np.int32), normal(5, 4)
+    check(cluster, places, *arguments, policy=policy, bytes_within=bytes_within)
+
+
 @pytest.mark.parametrize(("rows", "length"), [(1, 8), (1, 100), (3, 33)])
 def test_sorting_is_fitted(cluster, rows, length):
     check(cluster, lambda x: jnp.sort(x, -1), normal(rows, length), policy="uniform64")

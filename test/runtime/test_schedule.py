@@ -115,7 +115,7 @@ def test_every_instruction_has_a_cost():
     """None is local for want of a rule."""
     tried = {one.op for op in KINDS for one in one_of(op, (2, 2)).instructions}
     moves = {"reshape", "transpose", "broadcast_in_dim", "slice", "concatenate", "pad", "reverse"}
-    moves |= {"dynamic_slice", "dynamic_update_slice"}
+    moves |= {"gather", "dynamic_slice", "dynamic_update_slice"}
     assert tried | moves | {"constant", "iota", "add", "subtract", "negate", "xor", "not"} == set(NAMES)
 
 
@@ -158,6 +158,31 @@ def test_slices_are_at_public_places_that_they_fit(changes, message):
             )
             with pytest.raises(InstructionError, match=wanted):
                 check(one, operands, [result])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, None),
+        ({"rows": Tensor((3, 1), False, Int(64), secret=True)}, "indices that are public integers"),
+        ({"rows": Tensor((3, 1), False, NUMBERS, secret=False)}, "indices that are public integers"),
+        ({"rows": Tensor((2, 1), False, Int(64), secret=False)}, "an index for each row"),
+        ({"x": Tensor((0, 5), False, NUMBERS, secret=True)}, "rows to choose from"),
+        ({"x": Tensor((4, 6), False, NUMBERS, secret=True)}, "shape"),
+        ({"x": Tensor((), False, NUMBERS, secret=True)}, "rows to choose from"),
+        ({"unsigned": 2}, "0 or 1"),
+    ],
+)
+def test_rows_are_gathered_at_public_places(changes, message):
+    x, rows = Tensor((4, 5), False, NUMBERS, secret=True), Tensor((3, 1), False, Int(64), secret=False)
+    about = {"x": x, "rows": rows, "unsigned": 0, **changes}
+    one = Instruction("gather", (0, 1), (2,), {"unsigned": about["unsigned"]})
+    result = Tensor((3, 5), False, NUMBERS, secret=True)
+    if message is None:
+        check(one, [about["x"], about["rows"]], [result])
+    else:
+        with pytest.raises(InstructionError, match=message):
+            check(one, [about["x"], about["rows"]], [result])
 
 
 def test_protocols_start_when_what_they_need_is_there():

@@ -8,7 +8,7 @@ from ditto_compiler.dialect import attributes as names
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.executor.instruction import WIDEST
 from ditto_compiler.ir import element_type, encoding_of, ir
-from ditto_compiler.op_attributes import first_index
+from ditto_compiler.op_attributes import first_index, is_lookup
 from ditto_compiler.structure import is_float, reducer
 
 FRACTION_BITS = 14
@@ -29,7 +29,7 @@ class Effect(enum.Enum):
 
 _LAYOUT = (
     *("broadcast_in_dim", "reshape", "transpose", "slice", "concatenate", "pad", "reverse"),
-    *("dynamic_slice", "dynamic_update_slice", "add", "subtract", "negate"),
+    *("gather", "dynamic_slice", "dynamic_update_slice", "add", "subtract", "negate"),
 )
 
 _EFFECTS: dict[str, Effect] = {
@@ -53,6 +53,8 @@ def effect_of(op: ir.Operation) -> Effect | None:
     if op.name in ("stablehlo.constant", "stablehlo.iota"):
         return Effect.BITS if booleans else Effect.LOCAL
     if not all(_fits(value) for value in values):
+        return None
+    if op.name == "stablehlo.gather" and not is_lookup(op):
         return None
     if op.name == "stablehlo.reduce":
         return _of_reduction(op, booleans)

@@ -157,6 +157,10 @@ def _dynamic(op: ir.Operation) -> Attributes:
     return {"sizes": tuple(sizes), "unsigned": int(unsigned)}
 
 
+def _gather(op: ir.Operation) -> Attributes:
+    return {"unsigned": int(element_type(op.operands[1]).startswith("ui"))}
+
+
 _ATTRIBUTES: dict[str, Callable[[ir.Operation], Attributes]] = {
     "constant": _constant,
     "iota": lambda op: {"dimension": get_i64(op, "iota_dimension")},
@@ -165,6 +169,7 @@ _ATTRIBUTES: dict[str, Callable[[ir.Operation], Attributes]] = {
     "reverse": lambda op: {"dimensions": tuple(get_i64s(op, "dimensions"))},
     "concatenate": lambda op: {"dimension": get_i64(op, "dimension")},
     "slice": _slice,
+    "gather": _gather,
     "dynamic_slice": _dynamic,
     "dynamic_update_slice": _dynamic,
     "pad": _pad,

@@ -236,6 +236,19 @@ def _check_place(c: _Checked, moved: int) -> None:
         c.need(integral and start.shape == () and not start.secret, "indices that are public integers")
 
 
+def _gather(c: _Checked) -> None:
+    (x, rows), result = c.one(2)
+    c.alike(x, result)
+    integral = not rows.is_bit and not isinstance(rows.encoding, Fxp)
+    c.need(integral and not rows.secret, "indices that are public integers")
+    c.need(c.instruction.integer("unsigned", 0) in (0, 1), "0 or 1 for 'unsigned'")
+    c.need(len(x.shape) > 0 and (x.shape[0] > 0 or not rows.size), "rows to choose from")
+    width = len(x.shape) - 1
+    batch = result.shape[: len(result.shape) - width]
+    c.need(math.prod(batch) == rows.size, "an index for each row of the result")
+    c.shape((*batch, *x.shape[1:]))
+
+
 def _concatenate(c: _Checked) -> None:
     c.need(len(c.operands) > 0 and len(c.results) == 1, "operands and one result")
     c.alike(*c.operands, c.results[0])
@@ -423,6 +436,7 @@ _RULES: dict[str, Callable[[_Checked], None]] = {
     "transpose": _transpose,
     "broadcast_in_dim": _broadcast,
     "slice": _slice,
+    "gather": _gather,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update_slice,
     "concatenate": _concatenate,

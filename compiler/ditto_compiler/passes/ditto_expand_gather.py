@@ -14,9 +14,10 @@ from ditto_compiler.forms.builder import Builder, Tensor
 from ditto_compiler.forms.gather import windows
 from ditto_compiler.forms.scatter import at_computed_places, at_known_places
 from ditto_compiler.ir import entry_function, ir, nested_ops, numel
-from ditto_compiler.op_attributes import dimension_field, get_i64s, index_operands
+from ditto_compiler.op_attributes import dimension_field, get_i64s, index_operands, is_lookup
 from ditto_compiler.pass_base import Pass
-from ditto_compiler.recognizers.embedding import filled_gather, is_lookup
+from ditto_compiler.recognizers.embedding import filled_gather
+from ditto_compiler.supported import are_shared
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class DittoExpandGather(Pass):
         entry = entry_function(module)
         if entry is None:
             return
-        ops = [op for op in nested_ops(entry.operation) if op.name in _OPS]
+        ops = [op for op in nested_ops(entry.operation) if op.name in _OPS and are_shared(op)]
         for op in nested_ops(entry.operation):
             gather = filled_gather(op)
             if gather is not None and not is_lookup(gather):

@@ -16,7 +16,7 @@ from ditto_compiler.ir import entry_function, ir, nested_ops, ops_of
 from ditto_compiler.op_attributes import dimension_field
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import reducer
-from ditto_compiler.supported import SCATTER
+from ditto_compiler.supported import SCATTER, are_shared, scatter_problem
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,17 @@ class DittoExpandScatter(Pass):
         entry = entry_function(module)
         if entry is None:
             return
-        ops = [op for op in nested_ops(entry.operation) if op.name == SCATTER]
+        found = [op for op in nested_ops(entry.operation) if op.name == SCATTER]
+        # The others are errors of ditto-check-supported.
+        ops = [op for op in found if are_shared(op) and scatter_problem(op) is None]
         if not ops:
             return
         errors = self.errors()
         ranges = RangeAnalysis(entry)
         for op in ops:
-            found = _expanded(op, ranges, errors)
-            if found is not None:
-                op.results[0].replace_all_uses_with(found.value)
+            result = _expanded(op, ranges, errors)
+            if result is not None:
+                op.results[0].replace_all_uses_with(result.value)
                 ranges.erase(op)
         errors.raise_if_any()
 

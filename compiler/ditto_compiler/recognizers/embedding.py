@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ditto_compiler.ir import defining_op, ir
 from ditto_compiler.matcher import Match, View, matched_ops
-from ditto_compiler.op_attributes import dimension_field, direction_of, get_i64s, shape_of
+from ditto_compiler.op_attributes import direction_of, get_i64s, is_lookup, shape_of
 from ditto_compiler.recognizers.base import Found
 from ditto_compiler.structure import constant, integers_of
 
@@ -29,26 +29,6 @@ class EmbeddingRecognizer:
         table, ids = gather.operands
         match = Match({"table": View.of(table), "ids": View.of(ids)})
         return Found(self.function, root, match, frozenset(matched_ops(root.results[0], match)))
-
-
-def is_lookup(op: ir.Operation) -> bool:
-    """Whether `op` gathers whole entries of its first dimension, one for each index."""
-    if op.name != "stablehlo.gather":
-        return False
-    table, indices = (shape_of(operand) for operand in op.operands)
-    numbers = op.attributes["dimension_numbers"]
-    depth = (dimension_field(numbers, "index_vector_dim") or [0])[0]
-    batch = len(indices) if depth == len(indices) else len(indices) - 1
-    one_index = depth == len(indices) or (depth == batch and indices[depth] == 1)
-    rank = len(shape_of(op.results[0]))
-    return (
-        one_index
-        and dimension_field(numbers, "start_index_map") == [0]
-        and dimension_field(numbers, "collapsed_slice_dims") == [0]
-        and not dimension_field(numbers, "operand_batching_dims")
-        and dimension_field(numbers, "offset_dims") == list(range(batch, rank))
-        and get_i64s(op, "slice_sizes") == [1, *table[1:]]
-    )
 
 
 def filled_lookup(root: ir.Operation) -> ir.Operation | None:

@@ -382,6 +382,9 @@ def compute(party: Party, one: Instruction, tensors: Callable[[int], Tensor], op
             return local.exclusive_or(x, y, rank)
         case (("and" | "or"), [x, y]):
             return _with_public(one.op, x, y, rank)
+        case "gather", [x, Public() as rows]:
+            numbers = _rows(one, rows, x.shape[0])
+            return local.move([x], lambda words: words[numbers].reshape(shape), rank)
         case "dynamic_slice", [x, *starts]:
             where = _window(one, x.shape, starts)
             return local.move([x], lambda words: words[where], rank)
@@ -427,6 +430,12 @@ def _mover(one: Instruction, shape: tuple[int, ...]) -> Callable[..., Any]:
         case "reverse":
             return lambda words: np.flip(words, one.integers("dimensions"))
     raise InternalError(f"no local instruction '{one.op}'")
+
+
+def _rows(one: Instruction, indices: Public, extent: int) -> Any:
+    """Which rows public indices mean: StableHLO takes the nearest one for what is out of range."""
+    numbers = indices.words if one.integer("unsigned", 0) else signed(indices.words, indices.ring)
+    return np.clip(numbers.reshape(-1), 0, extent - 1).astype(np.int64)
 
 
 def _window(one: Instruction, shape: tuple[int, ...], starts: Sequence[Value]) -> tuple[slice, ...]:
