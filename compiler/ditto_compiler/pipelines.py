@@ -23,6 +23,7 @@ from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
 from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
+from ditto_compiler.passes.ditto_expand_linalg import DittoExpandLinalg
 from ditto_compiler.passes.ditto_expand_ops import DittoExpandOps
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
@@ -58,6 +59,7 @@ def front_end_pipeline(
         DittoRecoverOneshots(),
         # Before the check, which knows the expansions' ops but not what they are of.
         DittoExpandOps(),
+        DittoExpandLinalg(wide=policy.rescale == "explicit"),
         LegalizeChlo(),
         # Before anything else is rewritten, so that errors speak of the user's own ops.
         DittoCheckSupported(max_public_constant),

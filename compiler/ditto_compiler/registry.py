@@ -18,6 +18,7 @@ from ditto_compiler.passes.ditto_choose_functions import DittoChooseFunctions
 from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
+from ditto_compiler.passes.ditto_expand_linalg import DittoExpandLinalg
 from ditto_compiler.passes.ditto_expand_ops import DittoExpandOps
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
@@ -46,6 +47,7 @@ PASSES: dict[str, type[Pass]] = {
         DittoRecoverOneshots,
         LegalizeChlo,
         DittoExpandOps,
+        DittoExpandLinalg,
         DittoCheckSupported,
         DittoCheckPolicy,
         DittoExpandSorts,
