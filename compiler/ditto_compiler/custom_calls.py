@@ -1,4 +1,4 @@
-"""What front ends leave to libraries: custom calls by target, and what to do instead of those that do not run."""
+"""What front ends leave to libraries: custom calls by target, and what to do instead of them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _LEAST_SQUARES = (
     "normal equations, jnp.linalg.solve(x.T @ x, x.T @ y)"
 )
 _EIGENVALUES = (
-    "it finds eigenvalues (eigh, eig, schur), for as many steps as the numbers ask; iterate a fixed number of "
-    "matrix products (power iteration), or use cholesky, qr or solve"
+    "it finds eigenvalues (eigh, eig, schur), for as many steps as the numbers ask; iterate a fixed number "
+    "of matrix products (power iteration), or use cholesky, qr or solve"
 )
 _FOURIER = "multiply by the matrices of cosines and sines of a Fourier transform instead"
 

@@ -57,6 +57,8 @@ def front_end_pipeline(
         InlineCalls(),
         # The only calls that are left.
         DittoRecoverOneshots(),
+        # What XLA computes need not be expanded, and is more exact.
+        DittoFoldConstants(foreign_only=True),
         # Before the check, which knows the expansions' ops but not what they are of.
         DittoExpandOps(),
         DittoExpandLinalg(wide=policy.rescale == "explicit"),

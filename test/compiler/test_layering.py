@@ -60,7 +60,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler.oneshot": ("series terms", "cache series_search", "fit"),
     "ditto_compiler.planning": ("functions keys linear objective", "problem", "equations modules"),
     "ditto_compiler.rings": ("numbers", "deciding writing"),
-    "ditto_compiler.written": ("base", "convolutions functions linear_algebra pooling"),
+    "ditto_compiler.written": ("base", "convolutions functions linear_algebra pooling", "lapack"),
     "ditto_compiler.cost": ("measured", "batches instructions ops", "model"),
     "ditto_compiler.executor": ("instruction", "schedule"),
     "ditto_compiler.ops": (

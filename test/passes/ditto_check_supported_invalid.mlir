@@ -108,7 +108,7 @@ func.func @order_matters(%x: tensor<4xf32>) -> tensor<f32> {
 // -----
 
 func.func @complex_numbers(%x: tensor<4xf32>) -> tensor<4xf32> {
-  // expected-error @+1 {{elements of type complex<f32> cannot be secret-shared; use one of f16, bf16, f32, f64, i1}}
+  // expected-error @+1 {{elements of type complex<f32> cannot be secret-shared; calculate with real and imaginary parts apart}}
   %0 = stablehlo.convert %x : (tensor<4xf32>) -> tensor<4xcomplex<f32>>
   %1 = stablehlo.convert %0 : (tensor<4xcomplex<f32>>) -> tensor<4xf32>
   return %1 : tensor<4xf32>

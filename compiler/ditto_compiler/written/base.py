@@ -25,8 +25,8 @@ Writing = Callable[[ir.Operation], Function | None]
 def write(op: ir.Operation, function: Function, pin: Fxp | None = None) -> list[ir.Value]:
     """Replaces `op` by what JAX makes of a function of its operands, at the op's location.
 
-    With `pin`, encodings of floats are fixed, whatever the policy's rules say of them. Gives the results of the
-    function, which may be more than those of the op.
+    With `pin`, encodings of floats are fixed, whatever the policy's rules say of them. Gives the
+    results of the function, which may be more than those of the op.
     """
     arguments = [
         jax.ShapeDtypeStruct(shape_of(value), numpy_dtype(element_type(value))) for value in op.operands

@@ -6,23 +6,27 @@ inverse roots get one step of Newton's method, for the engine's own are right to
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-Parts = tuple[Array, ...]
+
+def block(a: Array, rows: tuple[int, int], columns: tuple[int, int]) -> Array:
+    """Rows and columns from one number until another, of each matrix; JAX's own indexing makes gathers."""
+    return lax.slice(a, (0, rows[0], columns[0]), (a.shape[0], rows[1], columns[1]))
 
 
 def first_largest(x: Array) -> Array:
-    """Booleans: where the largest element of the last axis is, the first of equals; one comparison of all pairs."""
+    """Where the largest number of each row is, the first of equals: one comparison of all pairs."""
     n = x.shape[-1]
-    i, j = (lax.broadcasted_iota(jnp.int32, (n, n), axis) for axis in (0, 1))
+    i, j = (lax.broadcasted_iota(jnp.int32, (1, n, n), axis) for axis in (1, 2))
     upper = jnp.broadcast_to(i <= j, (*x.shape, n))
-    keeps = x[..., :, None] >= x[..., None, :]
-    loses = ~jnp.swapaxes(keeps, -1, -2)
+    keeps = lax.broadcast_in_dim(x, (*x.shape, n), (0, 1)) >= lax.broadcast_in_dim(x, (*x.shape, n), (0, 2))
+    loses = ~jnp.swapaxes(keeps, 1, 2)
     # Of a pair, the earlier one wins if it is not smaller.
-    return jnp.all((keeps & upper) | (loses & ~upper), -1)
+    return jnp.all((keeps & upper) | (loses & ~upper), 2)
 
 
 def reciprocal(x: Array) -> Array:
@@ -33,130 +37,139 @@ def reciprocal(x: Array) -> Array:
     return jnp.where(x < 0, -y, y)
 
 
-def times(a: Array, b: Array) -> Array:
-    """Matrix product of the last two axes."""
-    return jnp.sum(a[..., :, :, None] * b[..., None, :, :], -2)
-
-
 def lu(a: Array) -> tuple[Array, Array, Array, Array]:
     """LU with partial pivoting, as `getrf`: L and U in one, pivots from 1 on, 0, and the permutation.
 
     Rows are exchanged by selections: no index is ever known.
     """
-    *batch, m, n = a.shape
-    steps = min(m, n)
-    order = jnp.broadcast_to(jnp.arange(m, dtype=jnp.int32), (*batch, m))
-    pivots = []
-    for k in range(steps):
-        if k + 1 < m:
-            wins = first_largest(lax.abs(a[..., k:, k]))
-            place = jnp.arange(k + 1, m + 1, dtype=jnp.int32)
-            pivots.append(jnp.sum(jnp.where(wins, place, 0), -1, dtype=jnp.int32))
-            a, order = _exchanged(a, wins, k), _exchanged(order[..., None], wins, k)[..., 0]
-            factors = a[..., k + 1 :, k] * reciprocal(a[..., k, k])[..., None]
-            rest = a[..., k + 1 :, k + 1 :] - factors[..., :, None] * a[..., k : k + 1, k + 1 :]
-            below = jnp.concatenate([a[..., k + 1 :, :k], factors[..., None], rest], -1)
-            a = jnp.concatenate([a[..., : k + 1, :], below], -2)
-        else:
-            pivots.append(jnp.full(batch, k + 1, jnp.int32))
-    found = jnp.stack(pivots, -1) if pivots else jnp.zeros((*batch, 0), jnp.int32)
-    return a, found, jnp.zeros(batch, jnp.int32), order
+    *outer, m, n = a.shape
+    a = a.reshape(math.prod(outer), m, n)
+    batch, steps = a.shape[0], min(m, n)
+    order = lax.broadcasted_iota(jnp.int32, (batch, m, 1), 1)
+    pivots = [jnp.full((batch, 1), k + 1, jnp.int32) for k in range(steps)]
+    for k in range(min(steps, m - 1)):
+        wins = first_largest(lax.abs(block(a, (k, m), (k, k + 1)).reshape(batch, m - k)))
+        places = lax.broadcasted_iota(jnp.int32, (batch, m - k), 1) + jnp.int32(k + 1)
+        chosen = jnp.where(wins, places, jnp.int32(0))
+        pivots[k] = jnp.sum(chosen, 1, keepdims=True, dtype=jnp.int32)
+        a, order = _exchanged(a, wins, k), _exchanged(order, wins, k)
+        top = block(a, (k, k + 1), (k + 1, n))
+        factors = block(a, (k + 1, m), (k, k + 1)) * reciprocal(block(a, (k, k + 1), (k, k + 1)))
+        rest = block(a, (k + 1, m), (k + 1, n)) - factors * top
+        below = lax.concatenate([block(a, (k + 1, m), (0, k)), factors, rest], 2)
+        a = lax.concatenate([block(a, (0, k + 1), (0, n)), below], 1)
+    found = lax.concatenate(pivots, 1).reshape(*outer, steps)
+    return a.reshape(*outer, m, n), found, jnp.zeros(outer, jnp.int32), order.reshape(*outer, m)
 
 
 def _exchanged(a: Array, wins: Array, k: int) -> Array:
     """Rows k and the one of those from k on that wins, exchanged."""
-    rows, here = a[..., k:, :], wins[..., None]
-    chosen = jnp.sum(jnp.where(here, rows, 0), -2, keepdims=True, dtype=a.dtype)
-    moved = jnp.where(here, rows[..., :1, :], rows)
-    return jnp.concatenate([a[..., :k, :], chosen, moved[..., 1:, :]], -2)
+    m, n = a.shape[1:]
+    rows = block(a, (k, m), (0, n))
+    here = lax.broadcast_in_dim(wins, rows.shape, (0, 1))
+    chosen = jnp.sum(jnp.where(here, rows, jnp.zeros((), a.dtype)), 1, keepdims=True, dtype=a.dtype)
+    first = jnp.broadcast_to(block(rows, (0, 1), (0, n)), rows.shape)
+    moved = block(jnp.where(here, first, rows), (1, m - k), (0, n))
+    return lax.concatenate([block(a, (0, k), (0, n)), chosen, moved], 1)
 
 
 def cholesky(a: Array) -> Array:
     """L of the lower triangle of a = L L^T, zeros above."""
-    n = a.shape[-1]
+    shape, n = a.shape, a.shape[-1]
+    a = a.reshape(math.prod(shape[:-2]), n, n)
     columns = []
     for k in range(n):
-        pivot = a[..., 0, 0]
+        left = n - k
+        pivot = block(a, (0, 1), (0, 1))
         root = lax.rsqrt(pivot)
         root = root * (1.5 - 0.5 * pivot * root * root)
-        column = a[..., :, 0] * root[..., None]
-        columns.append(jnp.pad(column, [(0, 0)] * (a.ndim - 2) + [(k, 0)]))
-        rest = column[..., 1:]
-        a = a[..., 1:, 1:] - rest[..., :, None] * rest[..., None, :]
-    return jnp.stack(columns, -1)
+        column = block(a, (0, left), (0, 1)) * root
+        columns.append(lax.pad(column, jnp.zeros((), a.dtype), [(0, 0, 0), (k, 0, 0), (0, 0, 0)]))
+        rest = block(column, (1, left), (0, 1))
+        a = block(a, (1, left), (1, left)) - rest * jnp.swapaxes(rest, 1, 2)
+    return lax.concatenate(columns, 2).reshape(shape)
 
 
 def triangular_solve(a: Array, b: Array, *, lower: bool, unit: bool) -> Array:
     """x of a x = b, by substitution; what is on the other side of a's diagonal is not read."""
-    n = a.shape[-1]
-    inverses = None if unit else reciprocal(jnp.diagonal(a, axis1=-2, axis2=-1))
-    found = b[..., :0, :]
+    shape, n, count = b.shape, b.shape[-2], b.shape[-1]
+    a, b = a.reshape(-1, n, n), b.reshape(-1, n, count)
+    eye = jnp.broadcast_to(jnp.eye(n, dtype=bool), a.shape)
+    diagonal = jnp.sum(jnp.where(eye, a, jnp.zeros((), a.dtype)), 2, keepdims=True)
+    inverses = None if unit else reciprocal(diagonal)
+    found: Array | None = None
     for i in range(n) if lower else range(n - 1, -1, -1):
-        row = b[..., i : i + 1, :]
-        factors = a[..., i, :i] if lower else a[..., i, i + 1 :]
-        if found.shape[-2]:
-            row = row - jnp.sum(factors[..., :, None] * found, -2, keepdims=True)
+        row = block(b, (i, i + 1), (0, count))
+        if found is not None:
+            factors = block(a, (i, i + 1), (0, i) if lower else (i + 1, n))
+            row = row - jnp.sum(jnp.swapaxes(factors, 1, 2) * found, 1, keepdims=True)
         if inverses is not None:
-            row = row * inverses[..., i, None, None]
-        found = jnp.concatenate([found, row] if lower else [row, found], -2)
-    return found
+            row = row * block(inverses, (i, i + 1), (0, 1))
+        found = row if found is None else lax.concatenate([found, row] if lower else [row, found], 1)
+    assert found is not None
+    return found.reshape(shape)
 
 
 def householder(a: Array) -> tuple[Array, Array]:
     """QR by reflections, as `geqrf`: R, the vectors below it without their leading 1, and their factors."""
-    *batch, m, n = a.shape
-    factors = []
+    *outer, m, n = a.shape
+    a = a.reshape(math.prod(outer), m, n)
+    batch = a.shape[0]
+    one, factors = jnp.ones((batch, 1, 1), a.dtype), []
     for k in range(min(m, n)):
         if k + 1 == m:
-            factors.append(jnp.zeros(batch, a.dtype))
+            factors.append(jnp.zeros_like(one))
             continue
-        x, below = a[..., k:, k], a[..., k + 1 :, k]
-        first = x[..., 0]
-        norm = lax.sqrt(jnp.sum(x * x, -1))
-        size = lax.abs(first) + norm
-        by_norm, by_size = (part[0] for part in jnp.split(reciprocal(jnp.stack([norm, size])), 2))
+        x, below = block(a, (k, m), (k, k + 1)), block(a, (k + 1, m), (k, k + 1))
+        first = block(x, (0, 1), (0, 1))
+        norm = lax.sqrt(jnp.sum(x * x, 1, keepdims=True))
+        inverses = reciprocal(lax.concatenate([norm, lax.abs(first) + norm], 1))
+        by_norm, by_size = (block(inverses, (row, row + 1), (0, 1)) for row in (0, 1))
         # Where nothing is below, LAPACK does not reflect.
-        idle = jnp.all(below == 0, -1)
+        idle = jnp.all(below == 0, 1, keepdims=True)
         negative = first < 0
         diagonal = jnp.where(idle, first, jnp.where(negative, norm, -norm))
-        factor = jnp.where(idle, 0, 1 + lax.abs(first) * by_norm)
-        vector = below * jnp.where(negative, -by_size, by_size)[..., None]
-        whole = jnp.concatenate([jnp.ones((*batch, 1), a.dtype), vector], -1)
-        rest = a[..., k:, k + 1 :]
-        rest = rest - whole[..., :, None] * (factor[..., None] * _projected(whole, rest))[..., None, :]
-        column = jnp.concatenate([diagonal[..., None], vector], -1)[..., None]
-        a = jnp.concatenate([a[..., :k, :], jnp.concatenate([a[..., k:, :k], column, rest], -1)], -2)
+        factor = jnp.where(idle, jnp.zeros_like(one), 1 + lax.abs(first) * by_norm)
+        vector = below * jnp.where(negative, -by_size, by_size)
+        rest = _reflected(lax.concatenate([one, vector], 1), factor, block(a, (k, m), (k + 1, n)))
+        column = lax.concatenate([diagonal, vector], 1)
+        below = lax.concatenate([block(a, (k, m), (0, k)), column, rest], 2)
+        a = lax.concatenate([block(a, (0, k), (0, n)), below], 1)
         factors.append(factor)
-    return a, jnp.stack(factors, -1) if factors else jnp.zeros((*batch, 0), a.dtype)
+    return a.reshape(*outer, m, n), lax.concatenate(factors, 1).reshape(*outer, min(m, n))
 
 
 def reflections(a: Array, factors: Array) -> Array:
     """Q of such vectors and factors, as `orgqr`: the first columns of the product of all reflections."""
-    *batch, m, n = a.shape
+    shape, (m, n), count = a.shape, a.shape[-2:], factors.shape[-1]
+    a, factors = a.reshape(-1, m, n), factors.reshape(-1, count, 1)
+    one = jnp.ones((a.shape[0], 1, 1), a.dtype)
     q = jnp.broadcast_to(jnp.eye(m, n, dtype=a.dtype), a.shape)
-    for k in range(factors.shape[-1] - 1, -1, -1):
-        whole = jnp.concatenate([jnp.ones((*batch, 1), a.dtype), a[..., k + 1 :, k]], -1)
-        rest = q[..., k:, k:]
-        rest = rest - whole[..., :, None] * (factors[..., k, None] * _projected(whole, rest))[..., None, :]
-        q = jnp.concatenate([q[..., :k, :], jnp.concatenate([q[..., k:, :k], rest], -1)], -2)
-    return q
+    for k in range(count - 1, -1, -1):
+        whole = lax.concatenate([one, block(a, (k + 1, m), (k, k + 1))], 1)
+        rest = _reflected(whole, block(factors, (k, k + 1), (0, 1)), block(q, (k, m), (k, n)))
+        below = lax.concatenate([block(q, (k, m), (0, k)), rest], 2)
+        q = lax.concatenate([block(q, (0, k), (0, n)), below], 1)
+    return q.reshape(shape)
 
 
-def _projected(vector: Array, rows: Array) -> Array:
-    return jnp.sum(vector[..., :, None] * rows, -2)
+def _reflected(vector: Array, factor: Array, rows: Array) -> Array:
+    """rows - factor vector (vector^T rows)."""
+    return rows - vector * (factor * jnp.sum(vector * rows, 1, keepdims=True))
 
 
 def looked_up(x: Array, index: Array, batched: bool, axes: list[int], offsets: list[int]) -> Array:
     """A gather along the last of `axes` by secret places in its extent, of each batch along the first."""
     others = [axis for axis in range(x.ndim) if axis not in axes]
-    x = x.transpose(*axes, *others)
-    if not batched:
-        x, index = x[None], index[None]
-    extent = x.shape[1]
-    hit = index[..., None] == jnp.arange(extent, dtype=index.dtype)
-    hit = hit.reshape(*hit.shape, *[1] * len(others))
-    found = jnp.sum(jnp.where(hit, x[:, None], jnp.zeros((), x.dtype)), 2, dtype=x.dtype)
-    found = found if batched else found[0]
+    x = lax.transpose(x, [*axes, *others])
+    kept = x.shape[len(axes) :]
+    # [batch, places, extent, the rest]
+    batch, extent = (x.shape[0] if batched else 1), x.shape[len(axes) - 1]
+    x, index = x.reshape(batch, 1, extent, -1), index.reshape(batch, -1, 1, 1)
+    full = (batch, index.shape[1], extent, x.shape[-1])
+    hit = jnp.broadcast_to(index, full) == lax.broadcasted_iota(index.dtype, full, 2)
+    found = jnp.sum(jnp.where(hit, jnp.broadcast_to(x, full), jnp.zeros((), x.dtype)), 2, dtype=x.dtype)
+    found = found.reshape(*([batch] if batched else []), full[1], *kept)
     rank = found.ndim
     starts = [axis for axis in range(rank) if axis not in offsets]
     order: list[Any] = [*starts, *offsets]
