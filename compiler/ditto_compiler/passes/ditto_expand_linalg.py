@@ -36,7 +36,7 @@ class DittoExpandLinalg(Pass):
     Well-conditioned matrices of numbers near 1 are right to about 1e-3; scale others first. Of a singular
     matrix, or a Cholesky factor of one that is not positive definite, JAX returns infinities or NaN, and the
     parties any number: `ditto.simulate` and `ditto.calibrate` say that 1/p or 1/sqrt(p) left its domain.
-    Signs of Q and R are LAPACK's but where all of a column below the diagonal is 0 up to rounding.
+    Signs of Q and R are LAPACK's, but what is below 2^-15 in a column counts as 0.
 
     Requires: calls inlined, no encodings yet. Keeps: everything else.
 
@@ -47,9 +47,9 @@ class DittoExpandLinalg(Pass):
 
     After, the first steps:
 
-        %0 = stablehlo.slice %x [0:1, 0:1] : (tensor<2x2xf32>) -> tensor<1x1xf32>
-        %1 = stablehlo.reshape %0 : (tensor<1x1xf32>) -> tensor<f32>
-        %2 = stablehlo.rsqrt %1 : tensor<f32>
+        %0 = stablehlo.reshape %x : (tensor<2x2xf32>) -> tensor<1x2x2xf32>
+        %1 = stablehlo.slice %0 [0:1, 0:1, 0:1] : (tensor<1x2x2xf32>) -> tensor<1x1x1xf32>
+        %2 = stablehlo.rsqrt %1 : tensor<1x1x1xf32>
 
     Errors: a matrix with more than `max_size` rows or columns.
     """

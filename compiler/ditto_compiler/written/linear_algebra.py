@@ -13,6 +13,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 
+NOTHING = 2.0**-15
+"""What in a column that is reflected counts as 0."""
+
+
 def block(a: Array, rows: tuple[int, int], columns: tuple[int, int]) -> Array:
     """Rows and columns from one number until another, of each matrix; JAX's own indexing makes gathers."""
     return lax.slice(a, (0, rows[0], columns[0]), (a.shape[0], rows[1], columns[1]))
@@ -125,8 +129,8 @@ def householder(a: Array) -> tuple[Array, Array]:
         norm = lax.sqrt(jnp.sum(x * x, 1, keepdims=True))
         inverses = reciprocal(lax.concatenate([norm, lax.abs(first) + norm], 1))
         by_norm, by_size = (block(inverses, (row, row + 1), (0, 1)) for row in (0, 1))
-        # Where nothing is below, LAPACK does not reflect.
-        idle = jnp.all(below == 0, 1, keepdims=True)
+        # Where nothing is below, LAPACK does not reflect; earlier steps leave some units of the last place.
+        idle = jnp.all(lax.abs(below) < NOTHING, 1, keepdims=True)
         negative = first < 0
         diagonal = jnp.where(idle, first, jnp.where(negative, norm, -norm))
         factor = jnp.where(idle, jnp.zeros_like(one), 1 + lax.abs(first) * by_norm)
