@@ -12,7 +12,6 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 
-
 NOTHING = 2.0**-15
 """What in a column that is reflected counts as 0."""
 
