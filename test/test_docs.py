@@ -188,7 +188,7 @@ def test_the_example_of_ditto_opt() -> None:
     page = (ROOT / "docs" / "howto" / "ditto_opt.md").read_text()
     source, expected = re.findall(r"```mlir\n(.*?)```", page, re.DOTALL)
     (pipeline,) = re.findall(r"ditto-opt layer.mlir --pass-pipeline='(.*?)'", page)
-    command = [sys.executable, "-m", "ditto_tools.opt", f"--pass-pipeline={pipeline}"]
+    command = [sys.executable, "-m", "ditto_compiler.opt", f"--pass-pipeline={pipeline}"]
     done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == expected.strip()

@@ -27,6 +27,7 @@ from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_gather import DittoExpandGather
+from ditto_compiler.passes.ditto_expand_linalg import DittoExpandLinalg
 from ditto_compiler.passes.ditto_expand_ops import DittoExpandOps
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
@@ -109,8 +110,11 @@ def front_end_pipeline(
         InlineCalls(),
         # The only calls that are left.
         DittoRecoverOneshots(),
+        # What XLA computes need not be expanded, and is more exact.
+        DittoFoldConstants(foreign_only=True),
         # Before the check, which knows the expansions' ops but not what they are of.
         DittoExpandOps(),
+        DittoExpandLinalg(wide=policy.rescale == "explicit"),
         LegalizeChlo(),
         # Before anything else is rewritten, so that errors speak of the user's own ops.
         DittoCheckSupported(max_public_constant),

@@ -20,6 +20,7 @@ from ditto_compiler.passes.ditto_expand_bounds import DittoExpandBounds
 from ditto_compiler.passes.ditto_expand_comparisons import DittoExpandComparisons
 from ditto_compiler.passes.ditto_expand_functions import DittoExpandFunctions
 from ditto_compiler.passes.ditto_expand_gather import DittoExpandGather
+from ditto_compiler.passes.ditto_expand_linalg import DittoExpandLinalg
 from ditto_compiler.passes.ditto_expand_ops import DittoExpandOps
 from ditto_compiler.passes.ditto_expand_reductions import DittoExpandReductions
 from ditto_compiler.passes.ditto_expand_rescale import DittoExpandRescale
@@ -52,6 +53,7 @@ PASSES: Table[type[Pass]] = Table(
             DittoRecoverOneshots,
             LegalizeChlo,
             DittoExpandOps,
+            DittoExpandLinalg,
             DittoCheckSupported,
             DittoCheckPolicy,
             DittoUnrollLoops,

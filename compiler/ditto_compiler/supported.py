@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ditto_compiler.custom_calls import call_problem
 from ditto_compiler.dtypes import DTYPES
 from ditto_compiler.folds import is_elementwise
 from ditto_compiler.ir import func, ir, is_tensor, nested_ops
-from ditto_compiler.ops import OPS, REMEDIES
+from ditto_compiler.ops import OPS, REAL_PARTS, REMEDIES
 
 SCATTER = "stablehlo.scatter"
 """What ditto-expand-scatter replaces, whatever its indices are."""
@@ -33,6 +34,8 @@ def type_problem(type_: ir.Type) -> str | None:
         return f"shapes must be static, found '{type_}'; export with concrete shapes"
     element = str(tensor.element_type)
     if element not in DTYPES:
+        if element.startswith("complex"):
+            return f"elements of type {element} cannot be secret-shared; {REAL_PARTS}"
         return f"elements of type {element} cannot be secret-shared; use one of {', '.join(DTYPES)}"
     return None
 
@@ -57,6 +60,12 @@ def op_problem(op: ir.Operation) -> str | None:
     return _blocks_problem(op)
 
 
+def instance_problem(op: ir.Operation) -> str | None:
+    """Why an op cannot run; None when it can, as far as the values of its operands do not matter."""
+    # What a custom call gives, such as nothing at all, says less than what it is for.
+    return call_problem(op) or result_problem(op) or op_problem(op)
+
+
 def function_problems(function: func.FuncOp) -> Iterator[tuple[ir.Operation, str]]:
     """What is wrong with a function apart from its ops: the op to blame, and why."""
     for index, argument in enumerate(function.arguments):
@@ -76,7 +85,7 @@ def problems(function: func.FuncOp) -> Iterator[tuple[ir.Operation, str]]:
     """All that is wrong with a function and its ops: each op to blame, and why."""
     yield from function_problems(function)
     for op in nested_ops(function.operation):
-        problem = result_problem(op) or op_problem(op)
+        problem = instance_problem(op)
         if problem is not None:
             yield op, problem
 

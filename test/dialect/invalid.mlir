@@ -345,7 +345,7 @@ module attributes {ditto.stage = "outlined"} {
 
 // Constants of complex numbers have no class in MLIR's bindings for Python.
 func.func @unreadable_constant() {
-  // expected-error @+1 {{[verify] 'stablehlo.constant' op: elements of type complex<f32> cannot be secret-shared; use one of}}
+  // expected-error @+1 {{[verify] 'stablehlo.constant' op: elements of type complex<f32> cannot be secret-shared; calculate with}}
   %0 = stablehlo.constant dense<(1.0, 2.0)> : tensor<4xcomplex<f32>>
   return
 }

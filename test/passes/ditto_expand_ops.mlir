@@ -76,3 +76,58 @@ func.func @by_something_else(%x: tensor<4xf32>, %n: tensor<2xf32>) -> tensor<4xf
   }) : (tensor<4xf32>, tensor<2xf32>, tensor<f32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// 18 of the 23 random bits are used.
+// CHECK-LABEL: func.func @random(
+// CHECK:         stablehlo.and
+// CHECK:         stablehlo.shift_right_logical
+// CHECK:         %[[N:.*]] = stablehlo.convert %{{.*}} : (tensor<4xui32>) -> tensor<4xf32>
+// CHECK:         stablehlo.multiply %[[N]]
+// CHECK-NOT:     bitcast_convert
+func.func @random(%bits: tensor<4xui32> {ditto.visibility = "public"}) -> tensor<4xf32> {
+  %nine = stablehlo.constant dense<9> : tensor<4xui32>
+  %one = stablehlo.constant dense<1065353216> : tensor<4xui32>
+  %0 = stablehlo.shift_right_logical %bits, %nine : tensor<4xui32>
+  %1 = stablehlo.or %0, %one : tensor<4xui32>
+  %2 = stablehlo.bitcast_convert %1 : (tensor<4xui32>) -> tensor<4xf32>
+  return %2 : tensor<4xf32>
+}
+
+// -----
+
+// One bit too many would be part of the exponent.
+// CHECK-LABEL: func.func @no_random_float(
+// CHECK:         bitcast_convert
+func.func @no_random_float(%bits: tensor<4xui32> {ditto.visibility = "public"}) -> tensor<4xf32> {
+  %eight = stablehlo.constant dense<8> : tensor<4xui32>
+  %one = stablehlo.constant dense<1065353216> : tensor<4xui32>
+  %0 = stablehlo.shift_right_logical %bits, %eight : tensor<4xui32>
+  %1 = stablehlo.or %0, %one : tensor<4xui32>
+  %2 = stablehlo.bitcast_convert %1 : (tensor<4xui32>) -> tensor<4xf32>
+  return %2 : tensor<4xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @sign(
+// CHECK:         stablehlo.compare LT, %arg0
+// CHECK-NOT:     bitcast_convert
+func.func @sign(%x: tensor<4xf32>) -> tensor<4xi32> {
+  %amount = stablehlo.constant dense<31> : tensor<4xi32>
+  %0 = stablehlo.bitcast_convert %x : (tensor<4xf32>) -> tensor<4xi32>
+  %1 = stablehlo.shift_right_arithmetic %0, %amount : tensor<4xi32>
+  return %1 : tensor<4xi32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @exponent(
+// CHECK:         bitcast_convert
+func.func @exponent(%x: tensor<4xf32>) -> tensor<4xi32> {
+  %amount = stablehlo.constant dense<23> : tensor<4xi32>
+  %0 = stablehlo.bitcast_convert %x : (tensor<4xf32>) -> tensor<4xi32>
+  %1 = stablehlo.shift_right_arithmetic %0, %amount : tensor<4xi32>
+  return %1 : tensor<4xi32>
+}

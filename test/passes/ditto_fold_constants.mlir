@@ -1,5 +1,6 @@
 // RUN: ditto-opt %s --split-input-file --ditto-fold-constants | filecheck %s
 // RUN: ditto-opt %s --split-input-file --ditto-fold-constants='max-elements=4' | filecheck %s --check-prefix=SMALL
+// RUN: ditto-opt %s --split-input-file --ditto-fold-constants='foreign-only=true' | filecheck %s --check-prefix=FOREIGN
 
 // The square root of the largest float does not fit fixed point, but it need not: it is known.
 // CHECK-LABEL: func.func @scalars(
@@ -106,4 +107,24 @@ func.func @largest() -> tensor<3xui64> {
   %0 = stablehlo.constant dense<1> : tensor<3xui64>
   %1 = stablehlo.negate %0 : tensor<3xui64>
   return %1 : tensor<3xui64>
+}
+
+// -----
+
+// Of the bits of floats XLA knows more than anybody here, and of what is computed of them; the rest can wait.
+// CHECK-LABEL: func.func @bits(
+// CHECK-NOT:     stablehlo.sqrt
+// CHECK-NOT:     stablehlo.bitcast_convert
+// FOREIGN-LABEL: func.func @bits(
+// FOREIGN:       %[[ROOT:.*]] = stablehlo.sqrt
+// FOREIGN:       %[[ONE:.*]] = stablehlo.constant dense<-1.000000e+00> : tensor<f32>
+// FOREIGN-NOT:   stablehlo.bitcast_convert
+// FOREIGN:       return %[[ROOT]], %[[ONE]]
+func.func @bits() -> (tensor<f32>, tensor<f32>) {
+  %two = stablehlo.constant dense<2.0> : tensor<f32>
+  %root = stablehlo.sqrt %two : tensor<f32>
+  %c = stablehlo.constant dense<1065353216> : tensor<i32>
+  %0 = stablehlo.bitcast_convert %c : (tensor<i32>) -> tensor<f32>
+  %1 = stablehlo.negate %0 : tensor<f32>
+  return %root, %1 : tensor<f32>, tensor<f32>
 }

@@ -35,6 +35,7 @@ from ditto_compiler.ops.base import (
 __all__ = [
     "FAMILIES",
     "OPS",
+    "REAL_PARTS",
     "REMEDIES",
     "WIDE",
     "Kind",
@@ -66,9 +67,13 @@ FAMILIES = (
 
 _RANDOM = "draw random numbers outside the program and pass them in"
 
+REAL_PARTS = "calculate with real and imaginary parts apart"
+
 REMEDIES: dict[str, str] = {
     "stablehlo.bitcast_convert": "a shared float has no bits to look at but its sign; compare it, "
     "or calculate with it",
+    **dict.fromkeys(("stablehlo.complex", "stablehlo.imag", "stablehlo.real"), REAL_PARTS),
+    "stablehlo.fft": "multiply by the matrices of cosines and sines of a Fourier transform instead",
     "stablehlo.rng": _RANDOM,
     "stablehlo.rng_bit_generator": _RANDOM,
     "stablehlo.select_and_scatter": "it runs where it gives each window's number to its "

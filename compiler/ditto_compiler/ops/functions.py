@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from ditto_compiler import intervals
+from ditto_compiler.custom_calls import call_problem
 from ditto_compiler.encoding import RINGS, Fxp
 from ditto_compiler.intervals import Range, exactly, join
 from ditto_compiler.ir import encoding_of, ir
@@ -97,10 +98,7 @@ def is_approximated(op: ir.Operation) -> bool:
 
 
 def _known_target(op: ir.Operation, _: IsSecret) -> str | None:
-    target = ir.StringAttr(op.attributes["call_target_name"]).value
-    if target not in ("mhlo.erf", "Sharding"):
-        return f"there is no private implementation of the custom call @{target}"
-    return None
+    return call_problem(op)
 
 
 def _division_rings(op: ir.Operation) -> tuple[int, ...]:

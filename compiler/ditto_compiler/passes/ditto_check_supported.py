@@ -19,7 +19,13 @@ from ditto_compiler.ops import OPS
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.recurrences import numbers_in
 from ditto_compiler.structure import constant_numbers, splat_of
-from ditto_compiler.supported import SCATTER, function_problems, op_problem, result_problem, scatter_problem
+from ditto_compiler.supported import (
+    SCATTER,
+    function_problems,
+    instance_problem,
+    result_problem,
+    scatter_problem,
+)
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,11 @@ class DittoCheckSupported(Pass):
         errors.raise_if_any()
 
     def _check(self, op: ir.Operation, visibility: VisibilityAnalysis | None, errors: ErrorCollector) -> None:
-        own_problem = scatter_problem if op.name == SCATTER else op_problem
-        problem = result_problem(op) or own_problem(op)
+        if op.name == "stablehlo.get_tuple_element":
+            # Of what a custom call gives, which is reported.
+            return
+        is_scatter = op.name == SCATTER
+        problem = (result_problem(op) or scatter_problem(op)) if is_scatter else instance_problem(op)
         if problem is not None:
             errors.add(op, problem)
             return

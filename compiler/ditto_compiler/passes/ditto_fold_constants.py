@@ -21,7 +21,7 @@ from ditto_compiler.ir import (
     ops_of,
 )
 from ditto_compiler.op_attributes import index_operands
-from ditto_compiler.ops import is_layout, is_source
+from ditto_compiler.ops import OPS, is_layout, is_source
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.remarks import Category
 from ditto_compiler.structure import constant_of_array
@@ -35,7 +35,9 @@ class DittoFoldConstants(Pass):
     Left to the engine, such public values would be computed in fixed point, in which the square root of the
     largest float, say, does not fit. XLA computes them here. Constants that are only moved or repeated stay
     as they are, and so do results of more than `max_elements` elements, unless they are the same everywhere.
-    What has no elements is a constant, too, whatever it is computed from.
+    What has no elements is a constant, too, whatever it is computed from. So are random numbers of a constant
+    key, of which XLA has all bits: they are folded before the ops of `jax.random` are looked at, by
+    `foreign_only`.
 
     Requires: calls inlined. Keeps: everything else.
 
@@ -56,6 +58,8 @@ class DittoFoldConstants(Pass):
     name: ClassVar[str] = "ditto-fold-constants"
     max_elements: int = 65536
     """Larger results stay computed."""
+    foreign_only: bool = False
+    """Whether to compute only what takes ops that neither the engine nor the executor on shares has."""
 
     def run(self, module: ir.Module) -> None:
         entry = entry_function(module)
@@ -64,12 +68,13 @@ class DittoFoldConstants(Pass):
         for op in nested_ops(entry.operation):
             _fold_empty(op)
         known = _known(entry)
+        wanted = _foreign(known) if self.foreign_only else {op for op in known if _computes(op)}
         roots = [
             result
             for op in known
-            if _computes(op)
+            if op in wanted
             for result in op.results
-            if any(not (user in known and _computes(user)) for user in _users(result))
+            if any(user not in wanted for user in _users(result))
         ]
         if not roots:
             return
@@ -110,6 +115,17 @@ def _users(value: ir.Value) -> list[ir.Operation]:
 def _computes(op: ir.Operation) -> bool:
     """Whether there is more to do than to move constants; a lookup in a table takes the part of it."""
     return not is_source(op) and (not is_layout(op) or bool(index_operands(op)))
+
+
+def _foreign(known: dict[ir.Operation, None]) -> set[ir.Operation]:
+    """Those that have no home, and what depends on these."""
+    found: set[ir.Operation] = set()
+    for op in known:
+        inner = nested_ops(op) if len(op.regions) else []
+        made = map(defining_op, op.operands)
+        if any(one.name not in OPS for one in (op, *inner)) or any(owner in found for owner in made):
+            found.add(op)
+    return found
 
 
 def _known(entry: func.FuncOp) -> dict[ir.Operation, None]:

@@ -123,16 +123,19 @@ class Decider:
 
     def _chosen_fracs(self, value: ir.Value) -> Iterator[int]:
         """Fraction bits of the numbers that a value, or a difference, was chosen from."""
-        op = defining_op(value)
-        effect = None if op is None else self._known.effect(op)
-        if op is None or not (
-            op.name == "stablehlo.subtract" or effect is Effect.SELECT or self._known.moves(op)
-        ):
-            if value in self._numbers and not is_constant(value):
+        # Chains of choices between two values each would have as many paths as choices have outcomes.
+        seen, pending = {value}, [value]
+        while pending:
+            value = pending.pop()
+            op = defining_op(value)
+            effect = None if op is None else self._known.effect(op)
+            if op is not None and (
+                op.name == "stablehlo.subtract" or effect is Effect.SELECT or self._known.moves(op)
+            ):
+                pending += [operand for operand in op.operands if operand not in seen]
+                seen.update(op.operands)
+            elif value in self._numbers and not is_constant(value):
                 yield self._numbers[value].frac
-            return
-        for operand in op.operands:
-            yield from self._chosen_fracs(operand)
 
     def _need(self, value: ir.Value, bits: int) -> None:
         number = self._numbers.get(value)

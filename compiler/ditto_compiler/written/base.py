@@ -9,9 +9,12 @@ from typing import Any
 import jax
 from jax.experimental import enable_x64
 
+from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import numpy_dtype
+from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import clone_op, element_type, ir, ops_of, parse_module
 from ditto_compiler.op_attributes import shape_of
+from ditto_compiler.structure import is_float
 
 Function = Callable[..., Any]
 """Of the op's operands as JAX arrays; gives its result, or a tuple of its results."""
@@ -19,8 +22,12 @@ Function = Callable[..., Any]
 Writing = Callable[[ir.Operation], Function | None]
 
 
-def write(op: ir.Operation, function: Function) -> None:
-    """Replaces `op` by what JAX makes of a function of its operands, at the op's location."""
+def write(op: ir.Operation, function: Function, pin: Fxp | None = None) -> list[ir.Value]:
+    """Replaces `op` by what JAX makes of a function of its operands, at the op's location.
+
+    With `pin`, encodings of floats are fixed, whatever the policy's rules say of them. Gives the
+    results of the function, which may be more than those of the op.
+    """
     arguments = [
         jax.ShapeDtypeStruct(shape_of(value), numpy_dtype(element_type(value))) for value in op.operands
     ]
@@ -35,7 +42,12 @@ def write(op: ir.Operation, function: Function) -> None:
     *body, end = ops_of(block)
     here = ir.InsertionPoint(op)
     for inner in body:
-        clone_op(inner, mapping, here, lambda _: op.location)
-    for old, new in zip(op.results, end.operands, strict=True):
-        old.replace_all_uses_with(mapping[new])
+        clone = clone_op(inner, mapping, here, lambda _: op.location)
+        if pin is not None and clone.name != "stablehlo.constant" and is_float(clone.results[0]):
+            clone.attributes[names.RING] = names.int_attribute(pin.ring)
+            clone.attributes[names.FRAC] = names.int_attribute(pin.frac)
+    results = [mapping[value] for value in end.operands]
+    for old, new in zip(op.results, results[: len(op.results)], strict=True):
+        old.replace_all_uses_with(new)
     op.erase()
+    return results
