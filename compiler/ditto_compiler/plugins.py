@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.errors import DittoError
@@ -36,8 +36,9 @@ from ditto_compiler.pass_manager import is_mlir_pass
 from ditto_compiler.policy import POLICIES
 from ditto_compiler.recognizers import Finder
 from ditto_compiler.registry import PASSES
-from ditto_compiler.report import FORMATS
-from ditto_compiler.report.summary import Report
+
+if TYPE_CHECKING:
+    from ditto_compiler.report.summary import Report
 
 API = 1
 """Version of this interface. It grows when a plugin that worked would not any more."""
@@ -184,6 +185,8 @@ class Registry:
 
     def report(self, name: str, write: Callable[[Report], str]) -> None:
         """A format of reports: for `Program.report` and `ditto report`."""
+        from ditto_compiler.report import FORMATS  # with a library for tables, which ditto-opt does without
+
         self._check_name("report format", name)
         if not callable(write):
             raise self._error(f"report format '{name}' must be a function of a Report, got {write!r}")

@@ -44,13 +44,13 @@ line, and what to do. Passes of other packages are flags and names, too: see [pl
   program and the passes, which `ditto-opt --run-reproducer FILE` replays.
 - `--split-input-file` and `--verify-diagnostics`, for tests.
 - `--remarks=WHICH` prints what passes decided, and why: of a category (`function`, `form`, `exact`, `fold`,
-  `ring`, `cast`, `beside`, `range`, `plan`, `check`), or what a regular expression finds; `--remarks` prints all.
-  In Python, `program.remarks` has them as records, and `ditto_compiler.remarks.grouped` says of layers that are
-  alike what it says of one.
+  `ring`, `cast`, `beside`, `range`, `plan`, `check`), or what a regular expression finds; `--remarks` prints
+  all. In Python, `program.remarks` has them as records, and `ditto_compiler.remarks.grouped` says of layers
+  that are alike what it says of one.
 
-`ditto-update-checks FILE...` writes the CHECK lines of golden files from what their RUN lines print, with SSA
-names as FileCheck variables. It leaves RUN lines and comments as they are, and files whose checks were written
-by hand alone, unless it is given `--force`.
+`ditto-update-checks FILE...` writes the CHECK lines of golden files from what their RUN lines print, with
+SSA names as FileCheck variables. It leaves RUN lines and comments as they are, and files whose checks were
+written by hand alone, unless it is given `--force`.
 """
 
 
