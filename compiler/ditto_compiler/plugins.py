@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.errors import DittoError
-from ditto_compiler.extensions import ACTIVE, NONE, ONLY, Additions, PluginError, Table, active
+from ditto_compiler.extensions import ACTIVE, GROUP, NONE, ONLY, Additions, PluginError, Table, active
 from ditto_compiler.forms.table import EXACT, FORMS, Form
 from ditto_compiler.ops import OPS, Kind, Op
 from ditto_compiler.options import check_options
@@ -257,7 +257,7 @@ def _loaded(plugins: Sequence[Plugin | str | metadata.EntryPoint]) -> Additions:
             )
         try:
             plugin.register(registry)
-        except DittoError:
+        except PluginError:
             raise
         except Exception as error:  # it is somebody else's code, which may raise anything
             raise PluginError(
@@ -276,11 +276,12 @@ def _found(given: Plugin | str | metadata.EntryPoint) -> tuple[Plugin, str, str]
         attribute = next((name for name, value in names if value is given), None)
         return given, module, f"{module}:{attribute}" if attribute and module != "__main__" else ""
     if isinstance(given, str):
-        spec, package = given if ":" in given else f"{given}:{ATTRIBUTE}", given.partition(":")[0]
-        point = metadata.EntryPoint(package, spec, "")
+        spec = given if ":" in given else f"{given}:{ATTRIBUTE}"
+        alone = metadata.EntryPoint(given.partition(":")[0], spec, GROUP)
+        point = next((one for one in metadata.entry_points(group=GROUP) if one.value == spec), alone)
     else:
         point, spec = given, given.value
-        package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.name
+    package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.name
     try:
         plugin = point.load()
     except Exception as error:  # it is somebody else's code, which may raise anything
