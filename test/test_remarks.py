@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import ditto
 from ditto.models.bert import BertConfig, bert_encode, init_bert
@@ -20,6 +22,7 @@ from ditto_compiler.ir import encoding_of, entry_function, ir, ops_of, parse_mod
 from ditto_compiler.ops import is_layout, is_source
 from ditto_compiler.remarks import Category, Remark, grouped, selection
 from ditto_compiler.scopes import scope_path
+from ditto_tools.cli import cli
 
 LAYERS = 2
 CONFIG = BertConfig(
@@ -162,6 +165,24 @@ def test_layers_are_told_apart_and_said_together(programs: dict[str, ditto.Progr
     assert any(
         f"({LAYERS} times, in jit(encode)/jit(main)/encoder/layer*/mlp/activation" in line for line in lines
     )
+
+
+def test_the_command_says_of_layers_that_are_alike_what_it_says_of_one(tmp_path: Path) -> None:
+    def f(x: jax.Array) -> jax.Array:
+        for layer in range(3):
+            with jax.named_scope(f"layer{layer}"):
+                x = jnp.exp(x)
+        return x
+
+    source = tmp_path / "f.mlir"
+    module = jax.jit(f).lower(np.float32([0])).compiler_ir("stablehlo")
+    source.write_text(module.operation.get_asm(enable_debug_info=True))
+    arguments = ["compile", str(source), "--policy", "uniform64", "-o", str(tmp_path / "f.ditto")]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    (line,) = (line for line in result.output.splitlines() if "stays exact" in line)
+    assert line.endswith("(3 times, in jit(f)/jit(main)/layer*/exp)")
+    assert "computes in ring" not in result.output
 
 
 def test_what_is_folded() -> None:
