@@ -18,6 +18,8 @@ NOTE = "// NOTE: ditto-update-checks writes the CHECK lines of this file; run it
 
 TOOL = "ditto-opt"
 
+_OTHER = re.compile(r"&&|;|\|\||\d*>|--mlir-print-debuginfo")
+
 _RUN = re.compile(r"^\s*//\s*RUN:\s*(.*?)\s*$")
 _CHECK = re.compile(r"^\s*//\s*([A-Za-z][\w-]*?)(-(?:LABEL|SAME|NEXT|NOT|DAG|COUNT-\d+|EMPTY))?:")
 _FUNCTION = re.compile(r"^\s*(?:func\.)?func\b[^@]*@([\w$.-]+|\"[^\"]*\")\s*\(")
@@ -46,8 +48,8 @@ class Run:
 def runs_of(text: str) -> tuple[list[Run], list[str]]:
     """The RUN lines that check lines can be written for, and the others.
 
-    Lines that are continued, that mix in what goes to stderr (which has line numbers in it), or that do
-    anything but check what ditto-opt prints, are the others: their check lines stay as they are.
+    Lines that are continued, whose output has line numbers in it (what goes to stderr, and debug info), or
+    that do anything but check what ditto-opt prints, are the others: their check lines stay as they are.
     """
     found: list[Run] = []
     others: list[str] = []
@@ -66,7 +68,7 @@ def _run(command: str) -> Run | None:
         words = shlex.split(command)
     except ValueError:
         return None
-    if words.count("|") != 1 or words[0] != TOOL or any(re.match(r"&&|;|\|\||\d*>", word) for word in words):
+    if words.count("|") != 1 or words[0] != TOOL or any(map(_OTHER.match, words)):
         return None
     pipe = words.index("|")
     left, right = words[1:pipe], words[pipe + 1 :]
@@ -226,7 +228,7 @@ class _Names:
                 is_result = not text[: match.start()].strip() and " = " in text[end : end + 8]
                 base = op[1] if is_result and op is not None else name
                 self._variables[name] = self._fresh(base)
-                parts.append(f"%[[{self._variables[name]}:[^ ,:()]+]]")
+                parts.append(f"%[[{self._variables[name]}:[^ ,:]+]]")
             elif name.partition("#")[0] in self._variables:
                 parts.append(f"%[[{self._variables[name]}]]")
             else:

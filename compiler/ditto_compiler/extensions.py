@@ -69,19 +69,20 @@ def active() -> Additions:
 @functools.cache
 def _installed(allowed: str | None) -> Additions:
     """What the installed plugins add, or those of them that `allowed` names."""
-    points = {point.name: point for point in metadata.entry_points(group=GROUP)}
-    names = [*points] if allowed is None else [name for part in allowed.split(",") if (name := part.strip())]
+    points = sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    known = dict.fromkeys(point.name for point in points)
+    names = [*known] if allowed is None else [name for part in allowed.split(",") if (name := part.strip())]
     for name in names:
-        if name not in points:
+        if name not in known:
             raise PluginError(
                 f"{ONLY} names the plugin '{name}', which is not installed (installed: "
-                f"{', '.join(sorted(points)) or 'none'})"
+                f"{', '.join(known) or 'none'})"
             )
     if not names:
         return NONE
     # Plugins stand on everything else; only where there are any is that imported.
     load = importlib.import_module("ditto_compiler.plugins").additions_of
-    found: Additions = load([points[name] for name in sorted(names)])
+    found: Additions = load([point for point in points if point.name in names])
     return found
 
 

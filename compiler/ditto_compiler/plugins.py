@@ -23,11 +23,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ditto_compiler.encoding import RINGS
 from ditto_compiler.errors import DittoError
-from ditto_compiler.extensions import ACTIVE, NONE, ONLY, Additions, PluginError, Table, active
+from ditto_compiler.extensions import ACTIVE, GROUP, NONE, ONLY, Additions, PluginError, Table, active
 from ditto_compiler.forms.table import EXACT, FORMS, Form
 from ditto_compiler.ops import OPS, Kind, Op
 from ditto_compiler.options import check_options
@@ -36,8 +36,9 @@ from ditto_compiler.pass_manager import is_mlir_pass
 from ditto_compiler.policy import POLICIES
 from ditto_compiler.recognizers import Finder
 from ditto_compiler.registry import PASSES
-from ditto_compiler.report import FORMATS
-from ditto_compiler.report.summary import Report
+
+if TYPE_CHECKING:
+    from ditto_compiler.report.summary import Report
 
 API = 1
 """Version of this interface. It grows when a plugin that worked would not any more."""
@@ -184,6 +185,8 @@ class Registry:
 
     def report(self, name: str, write: Callable[[Report], str]) -> None:
         """A format of reports: for `Program.report` and `ditto report`."""
+        from ditto_compiler.report import FORMATS  # with a library for tables, which ditto-opt does without
+
         self._check_name("report format", name)
         if not callable(write):
             raise self._error(f"report format '{name}' must be a function of a Report, got {write!r}")
@@ -254,7 +257,7 @@ def _loaded(plugins: Sequence[Plugin | str | metadata.EntryPoint]) -> Additions:
             )
         try:
             plugin.register(registry)
-        except DittoError:
+        except PluginError:
             raise
         except Exception as error:  # it is somebody else's code, which may raise anything
             raise PluginError(
@@ -273,11 +276,12 @@ def _found(given: Plugin | str | metadata.EntryPoint) -> tuple[Plugin, str, str]
         attribute = next((name for name, value in names if value is given), None)
         return given, module, f"{module}:{attribute}" if attribute and module != "__main__" else ""
     if isinstance(given, str):
-        spec, package = given if ":" in given else f"{given}:{ATTRIBUTE}", given.partition(":")[0]
-        point = metadata.EntryPoint(package, spec, "")
+        spec = given if ":" in given else f"{given}:{ATTRIBUTE}"
+        alone = metadata.EntryPoint(given.partition(":")[0], spec, GROUP)
+        point = next((one for one in metadata.entry_points(group=GROUP) if one.value == spec), alone)
     else:
         point, spec = given, given.value
-        package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.name
+    package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.name
     try:
         plugin = point.load()
     except Exception as error:  # it is somebody else's code, which may raise anything

@@ -15,11 +15,11 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ditto_compiler.diagnostics import PARSED_TEXT, CompileError, Diagnostic, SourceLocation
-from ditto_compiler.extensions import ONLY, active
+from ditto_compiler.extensions import ONLY, PluginError, active
 from ditto_compiler.ir import ir
 from ditto_compiler.processes import child_environment, python_command
 from ditto_compiler.source import decode_source, parse_source
@@ -88,17 +88,23 @@ def time_limit(size: int) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_PROF, 0)
 
 
+def _plugins(specs: Sequence[str]) -> contextlib.AbstractContextManager[object]:
+    """The plugins of the process that started this one, whose ops are then known here.
+
+    One that cannot be loaded here is left out: what matters is whether MLIR can read the program.
+    """
+    entered = contextlib.ExitStack()
+    if specs:
+        with contextlib.suppress(PluginError):
+            entered.enter_context(importlib.import_module("ditto_compiler.plugins").using(*specs))
+    return entered
+
+
 def main() -> None:
     """Does to the program on standard input what can end the process."""
     content = sys.stdin.buffer.read()
     try:
-        specs = sys.argv[1:]
-        added = (
-            importlib.import_module("ditto_compiler.plugins").using(*specs)
-            if specs
-            else contextlib.nullcontext()
-        )
-        with added, time_limit(len(content)):
+        with _plugins(sys.argv[1:]), time_limit(len(content)):
             module = parse_source(decode_source(content, PARSED_TEXT), PARSED_TEXT)
             with module.context:
                 verify_module(module)

@@ -348,6 +348,12 @@ def test_child_processes_know_the_same_ops(tmp_path: Path, monkeypatch: pytest.M
         read_program(ANNOTATED, "x.mlir")
     with pytest.raises(CompileError, match=r"'example.add' op: c1: the engine has no"):
         read_program(ANNOTATED, "x.mlir")
+    # One that the child cannot load does not keep it from reading.
+    monkeypatch.delenv("PYTHONPATH")
+    with using("package_with_an_op"):
+        read_program("func.func @main() {\n  return\n}", "x.mlir")
+        with pytest.raises(CompileError, match="expected"):
+            read_program("func.func @main(", "x.mlir")
 
 
 def install(folder: Path, name: str, code: str) -> None:
@@ -384,6 +390,11 @@ def test_installed_plugins_are_found_by_their_entry_points(tmp_path: Path) -> No
     install(tmp_path, "second", PACKAGE)
     both = run(tmp_path, KNOWN).stderr
     assert "op 'example.add' is added by 'second 1.5' and 'first 1.5'" in both
+    # Two packages may call their entry points alike.
+    for name in ("first", "second"):
+        entry = tmp_path / f"{name}-1.5.dist-info" / "entry_points.txt"
+        entry.write_text(f"[ditto.plugins]\nsame = {name}:plugin\n")
+    assert "by 'second 1.5' and 'first 1.5'" in run(tmp_path, KNOWN).stderr
     install(tmp_path, "third", "import nothing_like_it")
     assert (
         "package 'third 1.5': its plugin 'third:plugin' cannot be imported"

@@ -532,6 +532,21 @@ def test_bad_flags_about_pipelines(run, content: str, arguments: list[str], mess
     assert message in run(content, *arguments).error()
 
 
+def test_remarks_by_category_or_text(run) -> None:
+    passes = ("--inline-calls", "--ditto-annotate=policy=uniform64")
+    line = (
+        "input.mlir:6:8: remark: [ditto-annotate] 'stablehlo.add' op: computes in ring 64 with 18 fraction "
+        "bits, by the dtype map of policy 'uniform64'\n"
+    )
+    for wanted in ("--remarks", "--remarks=ring", "--remarks=in ring 6[4]"):
+        assert run(CALL, *passes, wanted).err == line
+    for wanted in ("--remarks=cast", "--remarks=ring 32"):
+        assert run(CALL, *passes, wanted).err == ""
+    # The next word is no category, but the input.
+    assert run(None, "--remarks", "input.mlir", *passes).err == line
+    assert "or a regular expression, got '('" in run(CALL, *passes, "--remarks=(").error()
+
+
 def test_passes_within_a_pipeline(run) -> None:
     shown = run(
         None, "--ditto-pipeline=uniform64", "--ditto-extend=after-casts=symbol-dce", "--show-pipeline"

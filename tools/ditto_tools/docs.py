@@ -35,7 +35,23 @@ Every pass is a flag of `ditto-opt` and a name in pipelines:
 
 MLIR's own passes (`canonicalize`, `cse`, ...) mix with them. Rules such as c1 are those of
 [attributes.md](attributes.md). A pass gives all its errors at once, each with the op, the user's source
-line, and what to do.
+line, and what to do. Passes of other packages are flags and names, too: see [plugins.md](plugins.md).
+
+`ditto-opt` follows `mlir-opt` in its other flags as well (`--help` lists all):
+
+- `--mlir-print-ir-before`, `-after`, `-after-change`, `-after-failure`; `--mlir-timing` with
+  `--mlir-timing-display=tree` or `list`.
+- `--mlir-pass-pipeline-crash-reproducer=FILE` writes, if anything fails or ends the process, a file with the
+  program and the passes, which `ditto-opt --run-reproducer FILE` replays.
+- `--split-input-file` and `--verify-diagnostics`, for tests.
+- `--remarks=WHICH` prints what passes decided, and why: of a category (`function`, `form`, `exact`, `fold`,
+  `ring`, `cast`, `beside`, `range`, `plan`, `check`), or what a regular expression finds; `--remarks` prints
+  all. In Python, `program.remarks` has them as records, and `ditto_compiler.remarks.grouped` says of layers
+  that are alike what it says of one.
+
+`ditto-update-checks FILE...` writes the CHECK lines of golden files from what their RUN lines print, with
+SSA names as FileCheck variables. It leaves RUN lines and comments as they are, and files whose checks were
+written by hand alone, unless it is given `--force`.
 """
 
 

@@ -1,6 +1,11 @@
 // RUN: ditto-opt %s --example-factor-products --split-input-file | filecheck %s
 // RUN: ditto-opt %s --example-factor-products='max-products=0' --split-input-file | filecheck %s --check-prefix=NONE
 // RUN: ditto-opt %s --load-pass-plugin=ditto_example --pass-pipeline='builtin.module(example-factor-products,cse)' --split-input-file | filecheck %s
+// RUN: ditto-opt --version | filecheck %s --check-prefix=VERSION
+// RUN: ditto-opt --list-passes | filecheck %s --check-prefix=LIST
+
+// VERSION: plugin ditto-example-plugin 1.0
+// LIST: example-factor-products
 
 // CHECK-LABEL: @a_common_factor
 // CHECK-SAME: (%[[X:.*]]: tensor<4xf32>, %[[A:.*]]: tensor<4xf32>, %[[B:.*]]: tensor<4xf32>)
