@@ -75,13 +75,13 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "functions",
     ),
     "ditto": (
-        "compiled_program models progress tapping tree",
+        "compiled_program models progress sampling tapping tree",
         "frontend one_shot runtime",
         "baseline calibrating compile_traced simulator",
         "fake_quantizing planning",
         "api distillation",
         "demo generation",
-        "bench",
+        "bench text_generation",
     ),
     "ditto.distillation": (
         "examples exporting",

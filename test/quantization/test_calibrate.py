@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ditto
+from ditto import calibrating
 from ditto_compiler.calibration import Ranges
 from ditto_compiler.policy import load_policy
 
@@ -245,3 +246,24 @@ def test_widened_ranges_keep_signs(seen, expected):
 
 def test_widened_magnitudes_become_intervals():
     assert Ranges({"x": 4.0}).widened(0.0).intervals == {"x": (-4.0, 4.0)}
+
+
+@pytest.mark.parametrize("group", [1, 20, 1 << 22])
+def test_values_that_are_measured_together_keep_their_own_ranges(monkeypatch, group):
+    """Tensors of one size and of several, floats and integers, alone and in groups of a few."""
+    monkeypatch.setattr(calibrating, "GROUP", group)
+
+    def f(x, n):
+        scaled = [jnp.sin(x * k) + k for k in range(1, 6)]
+        return [*scaled, n * 3, (x[:3] - 1).sum(), jnp.where(x > 0, -jnp.inf, x)]
+
+    x, n = np.linspace(-1, 1, 10, dtype=np.float32), np.arange(-4, 6, dtype=np.int32)
+    found = ditto.calibrate(f, [(x, n), (x / 2, n)], policy="uniform64").intervals
+    both = np.concatenate([x, x / 2])
+    for k in range(1, 6):
+        expected = (np.sin(both * k) + k).astype(np.float64)
+        assert any(
+            np.allclose(interval, (expected.min(), expected.max()), atol=1e-5) for interval in found.values()
+        ), k
+    assert found["argument#0"] == pytest.approx((-1, 1)) and found["argument#1"] == (-4, 5)
+    assert (-12, 15) in found.values()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ditto
+import ditto.simulator
 
 RNG = np.random.default_rng(3)
 
@@ -100,3 +101,42 @@ def test_double_precision_where_jax_has_it():
         scaled = found * 2.0**40
         np.testing.assert_array_equal(scaled, np.round(scaled))
         np.testing.assert_allclose(found, x + 0.1, atol=2**-39)
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Programs that were made into JAX functions, by name."""
+    names, made = [], ditto.simulator.simulated
+
+    def simulated(program):
+        names.append(program.name)
+        return made(program)
+
+    monkeypatch.setattr(ditto.simulator, "simulated", simulated)
+    return names
+
+
+def test_a_program_is_compiled_once(traced):
+    x = np.linspace(-1, 1, 6, dtype=np.float32)
+    program = ditto.compile(lambda x: jnp.tanh(x) * 3, x)
+    first, again, other = (ditto.simulate(program, y, mode="fast").outputs for y in (x, x, -x))
+    assert traced == [program.name]
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_allclose(other, np.tanh(-x) * 3, atol=2e-3)
+
+
+def test_a_changed_program_is_simulated_as_it_is(traced):
+    x = np.arange(4, dtype=np.float32)
+    doubled, negated = ditto.compile(lambda x: x * 2, x), ditto.compile(lambda x: -x, x)
+    np.testing.assert_allclose(ditto.simulate(doubled, x, mode="fast").outputs, 2 * x, atol=1e-3)
+    changed = doubled.replace(annotated=negated.annotated, name="changed")
+    np.testing.assert_allclose(ditto.simulate(changed, x, mode="fast").outputs, -x, atol=1e-3)
+    assert traced == [doubled.name, "changed"]
+
+
+def test_what_is_kept_is_no_part_of_a_program(traced):
+    x = np.arange(4, dtype=np.float32)
+    program, same = (ditto.compile(lambda x: x * 2, x) for _ in range(2))
+    ditto.simulate(program, x, mode="fast")
+    assert program == same and program.to_bytes() == same.to_bytes()
+    assert "_jitted" not in repr(program)

@@ -18,6 +18,7 @@ from ditto_tools.compiling import POLICY_HELP, compile_source
 from ditto_tools.deposit_command import deposit_command, digest_command
 from ditto_tools.distill_command import distill_command
 from ditto_tools.doctor_command import doctor_command
+from ditto_tools.generate_command import generate_command
 from ditto_tools.input_files import read_arrays
 from ditto_tools.plan_command import plan_command
 from ditto_tools.report_command import report_command
@@ -134,6 +135,7 @@ for command in (
     digest_command,
     distill_command,
     doctor_command,
+    generate_command,
     plan_command,
     receive_command,
     report_command,

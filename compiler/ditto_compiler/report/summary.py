@@ -174,7 +174,9 @@ class Report:
     def text(self, width: int = WIDTH) -> str:
         """Tables for a terminal, without colours; wider than `width` only if their numbers are."""
         stream = io.StringIO()
-        Console(file=stream, width=self.least_width(width), color_system=None).print(self)
+        # Else rich, in a notebook, shows the tables there and then, and writes nothing.
+        options: dict[str, Any] = {"color_system": None, "force_jupyter": False}
+        Console(file=stream, width=self.least_width(width), **options).print(self)
         return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
     def least_width(self, width: int) -> int:

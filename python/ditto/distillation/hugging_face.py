@@ -21,7 +21,7 @@ from ditto.distillation.stages import Stage
 from ditto.distillation.starting import quadratic_start
 from ditto.distillation.training import Distilled, distill
 from ditto.models.bert import BertConfig, bert_classify, load_bert, sentence_embedding
-from ditto.models.checkpoint import read_checkpoint
+from ditto.models.checkpoint import read_checkpoint, read_tokenizer
 from ditto.models.gpt2 import Gpt2Config, gpt2_logits, load_gpt2
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import write_whole
@@ -164,7 +164,7 @@ def distill_folder(
     if kind not in _SUBJECTS:
         known = ", ".join(_SUBJECTS)
         raise DistillationError(f"'{source}' is a model of type {kind!r}; those that are known: {known}")
-    subject = _SUBJECTS[kind](source, _tokenizer(source), length, max(map(len, texts), default=0))
+    subject = _SUBJECTS[kind](source, read_tokenizer(source), length, max(map(len, texts), default=0))
     if not 0 < held_out < 1:
         raise DistillationError(f"held_out is a part of the texts, between 0 and 1, got {held_out}")
     order = np.random.default_rng(seed).permutation(len(texts))
@@ -224,20 +224,6 @@ def _has_quadratics(policy: Policy, subject: _Subject) -> bool:
         f"{subject.scope}/layer{number}/mlp/activation" for number in range(len(subject.params["layers"]))
     )
     return all(form_of(policy.forms, "gelu", scope) == "quad" for scope in scopes)
-
-
-def _tokenizer(folder: Path) -> Tokenizer:
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise DistillationError(f"'{path}' does not exist; save the model with its fast tokenizer")
-    # The library raises plain exceptions.
-    try:
-        found = Tokenizer.from_file(str(path))
-    except Exception as error:
-        raise DistillationError(f"cannot read '{path}': {error}") from None
-    found.no_padding()
-    found.no_truncation()
-    return found
 
 
 def _bert(source: Path, tokenizer: Tokenizer, length: int, together: int) -> _Subject:

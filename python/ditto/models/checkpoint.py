@@ -1,4 +1,4 @@
-"""Reading a local Hugging Face model folder: config.json and the safetensors files beside it."""
+"""Reading a local Hugging Face folder: config.json, and safetensors and tokenizer.json beside it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
 
 from ditto_compiler.errors import DittoError
 
@@ -45,6 +46,25 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     if (folder / _INDEX).is_file():
         return Checkpoint(config, _read_shards(folder))
     raise DittoError(f"{folder} has neither {_SINGLE} nor {_INDEX}; save the model with safetensors first")
+
+
+def read_tokenizer(folder: str | Path) -> Tokenizer:
+    """The tokenizer in tokenizer.json, without padding and truncation.
+
+    Raises:
+        DittoError: there is none, or it cannot be read.
+    """
+    path = Path(folder) / "tokenizer.json"
+    if not path.is_file():
+        raise DittoError(f"'{path}' does not exist; save the model with its fast tokenizer")
+    # The library raises plain exceptions.
+    try:
+        found = Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise DittoError(f"cannot read '{path}': {error}") from None
+    found.no_padding()
+    found.no_truncation()
+    return found
 
 
 def require(config: Mapping[str, Any], key: str, source: str | Path = "config.json") -> Any:

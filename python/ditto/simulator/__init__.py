@@ -28,6 +28,9 @@ from ditto_compiler.showing import counted
 
 __all__ = ["OutOfDomain", "Overflow", "Simulation", "SimulationError", "simulate", "simulated"]
 
+KEPT = "_jitted_simulation"
+"""Where a program keeps its fast simulation."""
+
 SHOWN = 4
 """Outputs whose shapes a simulation shows; of more it says how many."""
 
@@ -73,7 +76,8 @@ def simulate(
         program: a compiled program.
         args: as for `LocalCluster.run`.
         mode: "exact" computes with ring elements, and finds values that do not fit; "fast" rounds real
-            numbers under XLA, see `simulated`.
+            numbers under XLA, see `simulated`: the first call with a program compiles it, further ones take a
+            twentieth of the time of exact ones.
         functions: how exact mode computes division, roots and the like: "engine", as the engine
             approximates them, or "ideal", rounded from float64 and without bounds on errors.
         seed: of random shares, by which exact mode truncates as the parties do; by default it rounds to
@@ -88,7 +92,7 @@ def simulate(
     arrays = _arrays(program, args)
     if mode == "fast":
         arguments = tree.unflatten(program.input_tree or ["tuple", ["*"] * len(arrays)], arrays)
-        return Simulation(jax.tree_util.tree_map(np.asarray, jax.jit(simulated(program))(*arguments)))
+        return Simulation(jax.tree_util.tree_map(np.asarray, _jitted(program)(*arguments)))
     entry = Entry(program)
     slack = MEASURED_SLACK if program.guard is None else GUARD_SLACK
     generator = None if seed is None else np.random.default_rng(seed)
@@ -104,6 +108,18 @@ def simulate(
         tuple(exact.overflows.values()),
         tree.unflatten(program.output_tree, bounds),
     )
+
+
+def _jitted(program: Program) -> Callable[..., Any]:
+    """`simulated`, jitted, and kept with the program as `functools.cached_property` would.
+
+    To trace and compile it takes as long as an exact simulation, to run it a twentieth of that.
+    """
+    kept = vars(program)
+    if KEPT not in kept:
+        kept[KEPT] = jax.jit(simulated(program))
+    found: Callable[..., Any] = kept[KEPT]
+    return found
 
 
 def simulated(program: Program) -> Callable[..., Any]:
