@@ -28,13 +28,14 @@ DATA_MODULES = (
     "processes",
     "program",
     "program_file",
+    "program_upgrades",
 )
 """Modules of the compiler that a machine without JAX imports."""
 
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "ditto_compiler": (
-        "dtypes errors intervals owners processes",
+        "dtypes errors intervals owners processes program_upgrades",
         "encoding files oneshot options",
         "network",
         "protocols",
