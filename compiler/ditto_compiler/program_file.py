@@ -155,8 +155,8 @@ def unpack(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str, str]]
         )
     if version > VERSION:
         raise ProgramFileError(
-            f"'{origin}' was written by a newer ditto: it has format version {reprlib.repr(version)}, this ditto "
-            f"reads versions 1 to {VERSION}; update ditto here, or compile the program with this version"
+            f"'{origin}' was written by a newer ditto: it has format version {reprlib.repr(version)}, this "
+            f"ditto reads versions 1 to {VERSION}; update ditto here, or compile the program with this one"
         )
     document = upgraded(document, version)
     try:

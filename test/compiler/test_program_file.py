@@ -187,7 +187,7 @@ def test_flipped_bytes_are_noticed_or_harmless() -> None:
         (
             edited(version=999),
             "was written by a newer ditto: it has format version 999, this ditto reads versions 1 to 4; "
-            "update ditto here, or compile the program with this version",
+            "update ditto here, or compile the program with this one",
         ),
         (edited(version=10**30), "was written by a newer ditto: it has format version 1000000"),
         (edited(version=0), "has format version 0, which there is not; this ditto reads versions 1 to 4"),
