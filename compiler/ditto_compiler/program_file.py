@@ -147,7 +147,7 @@ def unpack(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str, str]]
         raise ProgramFileError(f"'{origin}' is not a ditto program file: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ProgramFileError(f"'{origin}' is a zip archive but not a ditto program file")
-    version = document.get("version")
+    version: Any = document.get("version")
     if not _is_integer(version) or version < 1:
         raise ProgramFileError(
             f"'{origin}' has format version {reprlib.repr(version)}, which there is not; this ditto reads "
