@@ -1,4 +1,7 @@
-"""Golden IR: `lit test` runs the RUN lines of every .mlir file with the interpreter that runs lit."""
+"""Golden IR: `lit test` runs the RUN lines of every .mlir file with the interpreter that runs lit.
+
+The compiler is that of this tree; with `--param compiler=installed`, it is the one that is installed.
+"""
 
 import os
 import shlex
@@ -15,13 +18,13 @@ config.name = "ditto"  # noqa: F821
 config.test_format = lit.formats.ShTest(execute_external=False)  # noqa: F821
 config.suffixes = [".mlir"]  # noqa: F821
 config.test_source_root = str(root / "test")  # noqa: F821
-config.test_exec_root = str(root / "build" / "lit")  # noqa: F821
+installed = lit_config.params.get("compiler") == "installed"  # noqa: F821
+config.test_exec_root = str(root / "build" / ("lit-installed" if installed else "lit"))  # noqa: F821
 config.substitutions += [  # noqa: F821
     (r"\bditto-opt\b", f"{python} -m ditto_compiler.opt"),
     (r"\bfilecheck\b", f"{python} -m filecheck"),
 ]
-# The sources of this tree, whether they are installed or not.
-sources = [str(root / folder) for folder in ("compiler", "python", "tools")]
+sources = [] if installed else [str(root / folder) for folder in ("compiler", "python", "tools")]
 config.environment["PYTHONPATH"] = os.pathsep.join([*sources, os.environ.get("PYTHONPATH", "")])  # noqa: F821
 config.environment["DITTO_CACHE"] = ""  # noqa: F821
 # JAX's newer front end gives this op, which the older MLIR does not know.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import ditto
+import ditto_compiler
 from ditto.baseline import compile_stock
 from ditto.frontend import TraceError
 from ditto.models.layers import layer_norm
@@ -526,3 +528,11 @@ def test_wrong_arguments_of_clusters_and_programs(
         make()
     # Half-made clusters are closed, too.
     assert ignored == []
+
+
+def test_another_version_of_the_compiler_is_refused() -> None:
+    """Which was installed over the one that this package has inside."""
+    code = "import ditto_compiler; ditto_compiler.__version__ = '9'; import ditto"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "has found the compiler of version 9: ditto-mpc brings its own" in done.stderr
+    assert ditto.__version__ == ditto_compiler.__version__

@@ -25,10 +25,6 @@ BESIDE = (LESS, ONESHOT)
 
 COMPUTED = [name for name, op in OPS.items() if op.kind is not Kind.TERMINATOR and name not in BESIDE]
 
-WITHOUT_CASE = ("chlo.square",)
-"""JAX 0.4.34 does not give it."""
-
-
 INTEGER_CASES = ("integer_division", "integer_wrap")
 """What ditto-legalize-integers puts ops of our own into."""
 
@@ -57,7 +53,7 @@ def missing_facets(op: Op, cased: set[str]) -> list[str]:
         f"`emit` in compiler/ditto_compiler/ops/{family}.py": op.emit is not None,
         f"an exact rule in python/ditto/simulator/ops/{family}.py": op.name in EXACT,
         f"a fast rule in python/ditto/simulator/ops/{family}.py": op.name in FAST,
-        "a case in test/support/op_cases.py": op.name in cased or op.name in WITHOUT_CASE,
+        "a case in test/support/op_cases.py": op.name in cased,
     }
     return [what for what, there in facets.items() if not there]
 

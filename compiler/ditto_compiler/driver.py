@@ -45,7 +45,8 @@ def compile(
         lowered = jax.jit(fn, keep_unused=True).lower(*example_args)
         ditto_compiler.compile(lowered.as_text()).save("fn.ditto")
 
-    The program takes and gives flat sequences of arrays, for StableHLO does not say how they nest.
+    The program takes a flat sequence of arrays and gives a tuple, or the only array, for StableHLO does not
+    say how they nest.
 
     Args:
         source: what to compile; it is not changed.

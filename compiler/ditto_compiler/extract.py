@@ -19,6 +19,7 @@ from ditto_compiler.ir import (
     ir,
     nested_ops,
     ops_of,
+    portable,
 )
 from ditto_compiler.program import (
     Beside,
@@ -132,7 +133,7 @@ def extract_program(module: ir.Module, *, policy: str, annotated: str) -> Progra
         caller_inputs=tuple(caller_inputs[i] for i in sorted(caller_inputs)),
         outputs=tuple(numbers[value] for value in returned),
         guard=_guard(entry, attributes),
-        annotated=annotated,
+        annotated=portable(annotated),
     )
 
 
@@ -173,7 +174,7 @@ def _region(name: str, function: func.FuncOp) -> Region:
     standalone.attributes["sym_name"] = ir.StringAttr.get("main", function.context)
     # Without the local scope, each function's printing would number the values of all others.
     text = standalone.get_asm(use_local_scope=True)
-    code = f'module attributes {{pphlo.version = "{PPHLO_VERSION}"}} {{\n{text}\n}}\n'
+    code = f'module attributes {{pphlo.version = "{PPHLO_VERSION}"}} {{\n{portable(text)}\n}}\n'
     standalone.erase()
     scopes = itertools.groupby(scope_of(op) for op in nested_ops(function.operation))
     return Region(name, ring, frac, code, tuple((scope, len(list(run))) for scope, run in scopes))

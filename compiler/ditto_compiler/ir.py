@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
+import re
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import chlo, func, mhlo, sdy, stablehlo
 from jaxlib.mlir.passmanager import PassManager
@@ -26,7 +29,7 @@ from ditto_compiler.encoding import Encoding, Fxp, Int, parse_encoding
 try:
     from jaxlib.mlir._mlir_libs import register_jax_dialects
 except ImportError:  # newer jaxlib
-    register_jax_dialects = None
+    from jaxlib.mlir._mlir_libs import _jax_mlir_ext as register_jax_dialects
 
 __all__ = [
     "BARE_REGIONS",
@@ -59,6 +62,7 @@ __all__ = [
     "numel",
     "ops_of",
     "parse_module",
+    "portable",
     "prepare",
     "set_encoding",
     "set_function_type",
@@ -77,8 +81,7 @@ stablehlo.register_stablehlo_passes()
 _UPSTREAM = ir.DialectRegistry()
 """MLIR's own dialects. Registering them registers MLIR's passes, too."""
 
-if register_jax_dialects is not None:
-    register_jax_dialects.register_dialects(_UPSTREAM)
+register_jax_dialects.register_dialects(_UPSTREAM)
 
 # The bindings look for a Python module of an op's dialect whenever they meet an op. For dialects that have
 # none they search the file system each time, which took half of all compilation.
@@ -88,11 +91,7 @@ for _dialect in ("ditto", "pphlo"):
 
 def new_context() -> ir.Context:
     """A context with the dialects that JAX's have, which accepts the `ditto` and `pphlo` dialects too."""
-    if register_jax_dialects is None:
-        from jax.interpreters import mlir
-
-        return _open(mlir.make_ir_context())
-    # As `make_ir_context` does, without the half second that importing JAX takes.
+    # As JAX does, without the half second that importing it takes; and newer JAX uses its contexts again.
     context = ir.Context()
     context.append_dialect_registry(_UPSTREAM)
     context.load_all_available_dialects()
@@ -101,10 +100,6 @@ def new_context() -> ir.Context:
     mhlo.register_mhlo_dialect(context)
     chlo.register_dialect(context)
     stablehlo.register_dialect(context)
-    return _open(context)
-
-
-def _open(context: ir.Context) -> ir.Context:
     context.allow_unregistered_dialects = True
     return context
 
@@ -131,6 +126,27 @@ def parse_module(source: str | bytes, context: ir.Context | None = None) -> ir.M
         if b"StableHLO_v" in source[:64]:
             return stablehlo.deserialize_portable_artifact(context, source)
         return ir.Module.parse(source)
+
+
+_BOOLEANS = re.compile(r'dense<"0x([0-9A-F]+)"> : tensor<((?:[0-9]+x)+)i1\b')
+"""A constant of so many booleans that it is printed as bytes."""
+
+
+def portable(text: str) -> str:
+    """MLIR's text as all versions read it: in newer ones each boolean of a large constant is a byte.
+
+    Older versions have eight in a byte, the first the lowest, and read nothing else.
+    """
+
+    def packed(found: re.Match[str]) -> str:
+        count = math.prod(map(int, found[2].rstrip("x").split("x")))
+        data = bytes.fromhex(found[1])
+        if len(data) != count:
+            return found[0]
+        bits = np.packbits(np.frombuffer(data, np.uint8), bitorder="little")
+        return found[0].replace(found[1], bits.tobytes().hex().upper())
+
+    return _BOOLEANS.sub(packed, text)
 
 
 def copy_module(module: ir.Module) -> ir.Module:

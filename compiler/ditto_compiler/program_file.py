@@ -2,10 +2,11 @@
 
 A file may come from anybody, so nothing in it is believed: `unpack` bounds what it reads before it inflates
 it, and passes on only a document in which every number, name and shape is one that a program can have.
+docs/program_file.md says what is promised between versions.
 
 The document, `N: T` meaning a number of an entry in the list N:
 
-    format, version         "ditto-program" and VERSION
+    format, version         "ditto-program" and VERSION; older files are upgraded first
     name, policy            strings
     scopes                  [string]
     values                  [[[extent], dtype, encoding, secret, scopes: scope]]
@@ -39,9 +40,9 @@ from ditto_compiler.encoding import RINGS, Cast, Encoding, EncodingError, Fxp, I
 from ditto_compiler.errors import DittoError
 from ditto_compiler.executor.instruction import Tensor, check, from_json
 from ditto_compiler.owners import LABEL, is_label
+from ditto_compiler.program_upgrades import VERSION, upgraded
 
 FORMAT = "ditto-program"
-VERSION = 4
 
 FILE_BYTES = 64 << 20
 """The largest file."""
@@ -146,11 +147,18 @@ def unpack(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str, str]]
         raise ProgramFileError(f"'{origin}' is not a ditto program file: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ProgramFileError(f"'{origin}' is a zip archive but not a ditto program file")
-    if document.get("version") != VERSION:
+    version: Any = document.get("version")
+    if not _is_integer(version) or version < 1:
         raise ProgramFileError(
-            f"'{origin}' has format version {reprlib.repr(document.get('version'))}, this ditto reads "
-            f"version {VERSION}; compile the program again"
+            f"'{origin}' has format version {reprlib.repr(version)}, which there is not; this ditto reads "
+            f"versions 1 to {VERSION}; compile the program again"
         )
+    if version > VERSION:
+        raise ProgramFileError(
+            f"'{origin}' was written by a newer ditto: it has format version {reprlib.repr(version)}, this "
+            f"ditto reads versions 1 to {VERSION}; update ditto here, or compile the program with this one"
+        )
+    document = upgraded(document, version)
     try:
         _check(document, members)
     except _WrongError as error:

@@ -67,8 +67,10 @@ def constant_of_array(array: NDArray[Any], type_: ir.Type) -> ir.Attribute:
     tensor = ir.RankedTensorType(type_)
     if array.size and (array == array.flat[0]).all():
         return splat_attribute(array.flat[0], tensor)
-    if str(tensor.element_type) == "i1":
-        array = np.packbits(array.reshape(-1), bitorder="little")
+    if str(tensor.element_type) == "i1" and array.size:
+        # Some versions of MLIR take eight of them in a byte, others one.
+        literal = str(array.astype(bool).tolist()).lower()
+        return ir.Attribute.parse(f"dense<{literal}> : {tensor}")
     body = np.ascontiguousarray(array).tobytes().hex().upper()
     return ir.Attribute.parse(f'dense<"0x{body}"> : {tensor}' if body else f"dense<> : {tensor}")
 

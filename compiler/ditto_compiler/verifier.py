@@ -185,6 +185,10 @@ def _verify_names(op: ir.Operation, errors: ErrorCollector, *, is_entry: bool) -
         errors.add(op, f"d1: unknown op of the ditto dialect{did_you_mean(op.name, known)}")
     if not len(op.attributes):
         return
+    if op.name == "stablehlo.constant" and "complex<" in str(op.results[0].type):
+        # Some bindings end the process when they are asked for its value.
+        errors.add(op, str(type_problem(op.results[0].type)))
+        return
     try:
         attributes = attributes_of(op)
         signature = [
@@ -221,6 +225,8 @@ def _attribute_problem(op: ir.Operation, name: str, value: ir.Attribute) -> str 
         if op.name != "builtin.module":
             return "may stand only on the module"
         return _string_problem(value, names.STAGES)
+    if name == names.VERSION:
+        return "may stand only on the module" if op.name != "builtin.module" else _version_problem(value)
     if name in ON_ARGUMENTS:
         return "may stand only on function arguments"
     if name == names.EXPLICIT:
@@ -318,6 +324,17 @@ def _texts_problem(value: ir.Attribute, count: int) -> str | None:
     if len(entries) == count and all(isinstance(entry, ir.StringAttr) for entry in entries):
         return None
     return f"must be a string, or an array of {count} for as many results, got {value}"
+
+
+def _version_problem(value: ir.Attribute) -> str | None:
+    if not isinstance(value, ir.IntegerAttr) or str(value.type) != "i32" or value.value < 1:
+        return f"must be an i32 from 1 on, got {value}"
+    if value.value > names.DIALECT_VERSION:
+        return (
+            f"says {value.value}, so a newer ditto wrote this program; this one reads versions up to "
+            f"{names.DIALECT_VERSION}: update it"
+        )
+    return None
 
 
 def _guards_problem(op: ir.Operation, value: ir.Attribute) -> str | None:

@@ -10,6 +10,17 @@ Names are loaded when they are first used, so a party's process does not load th
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import ditto_compiler
+
+__version__ = "0.1.0"
+
+if ditto_compiler.__version__ != __version__:
+    raise ImportError(
+        f"ditto {__version__} has found the compiler of version {ditto_compiler.__version__}: ditto-mpc "
+        "brings its own, and another was installed over it; run `pip uninstall ditto-compiler`, and "
+        "install ditto-mpc again"
+    )
+
 if TYPE_CHECKING:
     from ditto.api import compile
     from ditto.calibrating import calibrate

@@ -11,6 +11,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ from ditto_compiler.program import (
     operands_of,
     results_of,
 )
-from ditto_compiler.program_file import ProgramFileError
+from ditto_compiler.program_file import VERSION, ProgramFileError
 
 CODE = 'module {}\n// "quotes" \u00e9\n'
 PROGRAM = Program(
@@ -122,6 +123,34 @@ def test_programs_of_every_kind_of_entry_round_trip() -> None:
     use(loaded)
 
 
+OLD = Path(__file__).parent / "programs"
+"""A program file of each version, written by the ditto of its time: relu(x @ w + b) for 2x3, 3x4 and 4
+elements; version 3 with a guard."""
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_there_is_a_file_of_each_version(version: int) -> None:
+    with zipfile.ZipFile(OLD / f"v{version}.ditto") as archive:
+        assert json.loads(archive.read("program.json"))["version"] == version
+
+
+@pytest.mark.parametrize(
+    ("version", "steps", "guarded"),
+    [(1, [Call], False), (2, [Call, CompareBatch, Call], False), (3, [Call, CompareBatch, Call], True)],
+)
+def test_older_files_are_upgraded(version: int, steps: list[type], guarded: bool) -> None:
+    program = Program.load(OLD / f"v{version}.ditto")
+    assert [type(step) for step in program.steps] == steps
+    # Nobody owned anything in particular then.
+    assert program.caller_inputs == tuple(CallerTensor(shape, "f32", "") for shape in ((2, 3), (3, 4), (4,)))
+    assert (program.guard is not None) == guarded
+    assert program.results == 1 and program.values[program.outputs[0]].shape == (2, 4)
+    assert program.input_tree == ["tuple", ["*", "*", "*"]] and program.output_tree == "*"
+    use(program)
+    with zipfile.ZipFile(io.BytesIO(program.to_bytes())) as archive:
+        assert json.loads(archive.read("program.json"))["version"] == VERSION
+
+
 def test_truncated_files() -> None:
     content = PROGRAM.to_bytes()
     for length in range(len(content)):
@@ -157,9 +186,18 @@ def test_flipped_bytes_are_noticed_or_harmless() -> None:
         (zip_of({"program.json": "[-Infinity]"}), "or it is damaged (-Infinity is not a number)"),
         (
             edited(version=999),
-            "has format version 999, this ditto reads version 4; compile the program again",
+            "was written by a newer ditto: it has format version 999, this ditto reads versions 1 to 4; "
+            "update ditto here, or compile the program with this one",
         ),
-        (edited(version=3), "has format version 3, "),
+        (edited(version=10**30), "was written by a newer ditto: it has format version 1000000"),
+        (edited(version=0), "has format version 0, which there is not; this ditto reads versions 1 to 4"),
+        (edited(version="4"), "has format version '4', which there is not"),
+        (edited(version=True), "has format version True, which there is not"),
+        (edited(version=None), "has format version None, which there is not"),
+        # Upgraded although they are of the newest, and so damaged.
+        (edited(version=3), "is damaged: caller_inputs[0]"),
+        (edited(version=1, caller_inputs=3), "is damaged: caller_inputs"),
+        (edited(version=2, caller_inputs=[3]), "is damaged: caller_inputs[0]"),
         (zip_of({**MEMBERS, "x": ""}), "is damaged: unknown member 'x'"),
         (zip_of({**MEMBERS, "regions/r2.mlir": ""}), "is damaged: unknown member 'regions/r2.mlir'"),
         (zip_of([*MEMBERS.items(), ("program.json", "{}")]), "two members have the same name"),

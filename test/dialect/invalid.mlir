@@ -134,6 +134,48 @@ module attributes {ditto.stage = "done"} {
 
 // -----
 
+// expected-error @+1 {{'builtin.module' op: d1: attribute 'ditto.version' says 2, so a newer ditto wrote this program; this one reads versions up to 1: update it}}
+module attributes {ditto.version = 2 : i32} {
+  func.func @d1_newer_version() {
+    return
+  }
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.version' must be an i32 from 1 on, got 0 : i32}}
+module attributes {ditto.version = 0 : i32} {
+  func.func @d1_no_version() {
+    return
+  }
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.version' must be an i32 from 1 on, got "1"}}
+module attributes {ditto.version = "1"} {
+  func.func @d1_version_as_text() {
+    return
+  }
+}
+
+// -----
+
+// expected-error @+1 {{d1: attribute 'ditto.version' may stand only on the module}}
+func.func @d1_version_of_function() attributes {ditto.version = 1 : i32} {
+  return
+}
+
+// -----
+
+module attributes {ditto.version = 1 : i32} {
+  func.func @d1_this_version() {
+    return
+  }
+}
+
+// -----
+
 // expected-error @+1 {{d1: attribute 'ditto.stage' may stand only on the module}}
 func.func @d1_stage_of_function() attributes {ditto.stage = "cast"} {
   return

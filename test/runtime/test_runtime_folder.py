@@ -174,3 +174,13 @@ def test_what_cannot_be_removed_yet_is_tried_again(parent, monkeypatch):
     monkeypatch.undo()
     runtime_folder._remove_what_is_left(folder.path.parent)
     assert not folder.path.exists()
+
+
+def test_parties_do_without_jax() -> None:
+    """Which SPU's package imports; it finds the same library if it is imported later."""
+    code = (
+        "import sys, ditto.runtime.party.process as p;"
+        "assert not any(name.partition('.')[0] in ('jax', 'jaxlib') for name in sys.modules);"
+        "import spu; from spu import libspu; assert libspu is p.libspu and spu.Runtime"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,5 +1,5 @@
 // REQUIRES: chlo-square
-// RUN: ditto-opt %s --split-input-file --pass-pipeline="builtin.module(ditto-annotate{policy=uniform64},ditto-insert-casts,ditto-outline-regions,ditto-to-pphlo)" | filecheck %s
+// RUN: ditto-opt %s --split-input-file --pass-pipeline="builtin.module(legalize-chlo,ditto-annotate{policy=uniform64},ditto-insert-casts,ditto-outline-regions,ditto-to-pphlo)" | filecheck %s
 
 // CHECK-LABEL: func.func @square(
 // CHECK:         "pphlo.multiply"(%arg0, %arg0)

@@ -43,6 +43,9 @@ ALIASING = "tf.aliasing_output"
 RING = "ditto.ring"
 FRAC = "ditto.frac"
 STAGE = "ditto.stage"
+VERSION = "ditto.version"
+DIALECT_VERSION = 1
+"""Of the text that is read and written. A program without the attribute is of version 1."""
 MAX_ABS = "ditto.max_abs"
 LEAST = "ditto.least"
 RANGE = "ditto.range"
@@ -63,7 +66,7 @@ FRACTION, SPARE, FACTORS = "ditto.fraction", "ditto.spare", "ditto.factors"
 NAMES: tuple[str, ...] = (
     *(VISIBILITY, OWNER, INPUT, RING, FRAC, STAGE, MAX_ABS, LEAST, RANGE, KNOWN_RANGE, EXPLICIT),
     *(LOW_BITS, INFINITY, GUARDS, BESIDE, SLACK, REACH),
-    *(GAIN, SAMPLES, FRACTION, SPARE, FACTORS),
+    *(GAIN, SAMPLES, FRACTION, SPARE, FACTORS, VERSION),
 )
 
 STAGES: tuple[str, ...] = ("annotated", "cast", "outlined", "lowered")

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ditto_compiler.errors import DittoError
 from ditto_compiler.oneshot import cache
@@ -232,7 +233,9 @@ def fit(
         if isinstance(kept, Terms) and not _believable(problem, results[: fewer + 1], kept):
             kept = None
         if kept is None:
-            kept = _fit(problem, results, fewer)
+            # Several threads only wait for each other: the matrices are small.
+            with threadpool_limits(1, "blas"):
+                kept = _fit(problem, results, fewer)
             cache.write(key, kept)
         _FITTED[key] = kept
     found = _FITTED[key]

@@ -196,7 +196,6 @@ _SUM_OF_PRODUCTS = _PRODUCT.named(
 
 register(
     _PRODUCT,
-    _PRODUCT.named("chlo.square"),
     _SUM_OF_PRODUCTS,
     _SUM_OF_PRODUCTS.named("stablehlo.dot"),
     _SUM_OF_PRODUCTS.named(

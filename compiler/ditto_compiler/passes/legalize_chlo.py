@@ -18,8 +18,8 @@ class LegalizeChlo(Pass):
     """Expand the CHLO ops that the engine has no implementation of into StableHLO.
 
     JAX gives `asin`, `sinh`, `top_k`, ... as single CHLO ops; the expansions are MLIR's own. The ops that
-    the engine runs as they are (`chlo.erf`, `chlo.erfc`, `chlo.square`) stay, because an expansion would
-    cost more and compute less exactly. An expansion keeps the location of the op it replaces. An op on
+    the engine runs as they are (`chlo.erf`, `chlo.erfc`) stay, because an expansion would cost more and
+    compute less exactly. An expansion keeps the location of the op it replaces. An op on
     what cannot be shared anyway, such as complex numbers, stays for ditto-check-supported to report.
 
     Requires: nothing.

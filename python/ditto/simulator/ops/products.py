@@ -171,8 +171,7 @@ def _fast_convolution(f: Fast, op: ir.Operation, x: Sequence[Array]) -> list[Arr
     return [f.hold(op.results[0], product)]
 
 
-for _name in ("stablehlo.multiply", "chlo.square"):
-    register(_name, exact=_exact_multiply, fast=_fast_multiply)
+register("stablehlo.multiply", exact=_exact_multiply, fast=_fast_multiply)
 for _name in ("stablehlo.dot", "stablehlo.dot_general"):
     register(_name, exact=_exact_dot, fast=_fast_dot)
 register("stablehlo.convolution", exact=_exact_convolution, fast=_fast_convolution)
