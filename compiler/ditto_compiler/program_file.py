@@ -2,7 +2,7 @@
 
 A file may come from anybody, so nothing in it is believed: `unpack` bounds what it reads before it inflates
 it, and passes on only a document in which every number, name and shape is one that a program can have.
-docs/program_file.md says what is promised between versions.
+docs/reference/program_file.md says what is promised between versions.
 
 The document, `N: T` meaning a number of an entry in the list N:
 

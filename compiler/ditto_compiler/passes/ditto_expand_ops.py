@@ -28,7 +28,7 @@ class DittoExpandOps(Pass):
     - convolutions by groups (`feature_group_count`, `batch_group_count`), or along other than one or two
       axes, are one product of matrices, of patches and kernels;
     - `select_and_scatter`, the gradient of max pooling, compares all pairs of a window at once;
-    - `tan`, `cbrt` and `erf_inv` are formulas of functions that the engine has (docs/functions.md);
+    - `tan`, `cbrt` and `erf_inv` are formulas of functions that the engine has (docs/reference/functions.md);
     - of the bits of a float (`bitcast_convert`), the sign can be read, as in `jnp.signbit`; and public random
       bits can become floats, as in `jax.random.uniform`: of 18 bits, in f64 of 30.
 

@@ -17,7 +17,7 @@ from ditto_compiler.written.base import Function
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Where a function is right in ring 64 with 18 fraction bits, for docs/functions.md.
+    """Where a function is right in ring 64 with 18 fraction bits, for docs/reference/functions.md.
 
     Attributes:
         formula: what it is computed as.
