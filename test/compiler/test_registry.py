@@ -94,5 +94,7 @@ def test_pipelines_use_registered_passes(name: str) -> None:
 
 def test_the_registry_is_in_the_order_of_the_default_pipeline() -> None:
     order = list(PASSES)
-    used = [pass_name(p) for p in PIPELINES["ditto-pipeline"]("uniform64") if pass_name(p) in PASSES]
+    names = [pass_name(p) for p in PIPELINES["ditto-pipeline"]("uniform64")]
+    # Constants are folded twice: those of ops that are not to be expanded first.
+    used = list(dict.fromkeys(name for name in names if name in PASSES))
     assert used == sorted(used, key=order.index)

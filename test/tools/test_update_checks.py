@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from ditto_tools.update_checks import main
 from test.support.processes import child_environment
 
 from ditto_compiler.check_lines import NOTE, CheckLinesError, Run, runs_of, updated
-from ditto_tools.update_checks import main
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ditto_compiler.encoding import Fxp
 from ditto_compiler.errors import DittoError
-from ditto_compiler.ir import element_type, erase_unused, ir, nested_ops
+from ditto_compiler.ir import defining_op, element_type, erase_unused, ir, nested_ops
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.structure import constant
@@ -120,7 +120,8 @@ def _loops(pivots: ir.Value) -> list[tuple[ir.Operation, int]]:
         ):
             for inner in user.results[0].uses:
                 loop = inner.owner.operation
-                if loop.name == "stablehlo.while":
+                exchanges = any(one.name == "stablehlo.scatter" for one in nested_ops(loop))
+                if loop.name == "stablehlo.while" and exchanges:
                     found += [(loop, number) for number, value in enumerate(loop.operands) if counts(value)]
     return found
 
@@ -140,14 +141,27 @@ def _select_rows(permutations: list[ir.Value], pin: Fxp | None) -> None:
             if user.name == "stablehlo.gather":
                 if use.operand_number == 1:
                     gathers[user] = None
-            elif not len(user.regions) or user.name == "stablehlo.sort":
-                pending += [
-                    result for result in user.results if element_type(result) in ("i32", "i64", "ui32")
-                ]
+            elif user.name in _MOVES or _counts_from_the_end(user):
+                pending += [result for result in user.results if element_type(result) != "i1"]
     for gather in gathers:
         function = row_lookup(gather)
         if function is not None:
             write(gather, function, pin)
+
+
+_MOVES = frozenset(
+    f"stablehlo.{name}"
+    for name in ("broadcast_in_dim", "concatenate", "convert", "reshape", "slice", "sort", "transpose")
+)
+"""What leaves places of a permutation in its range."""
+
+
+def _counts_from_the_end(select: ir.Operation) -> bool:
+    """Pattern: select(places < 0, places + n, places), of which no place of a permutation is."""
+    if select.name != "stablehlo.select":
+        return False
+    other = defining_op(select.operands[1])
+    return other is not None and other.name == "stablehlo.add" and other.operands[0] == select.operands[2]
 
 
 def _simplify(module: ir.Module, pin: Fxp | None) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ditto_compiler.dtypes import FLOAT_TYPES
+from ditto_compiler.dtypes import FLOAT_TYPES, numpy_dtype
 from ditto_compiler.ir import defining_op, element_type, ir
 from ditto_compiler.op_attributes import dimension_field, get_i64s, shape_of
 from ditto_compiler.structure import constant
@@ -94,9 +94,8 @@ def is_lu(op: ir.Operation) -> bool:
 
 def _first_float(op: ir.Operation) -> int:
     """The number of the first operand that is a matrix: LAPACK's older calls have sizes before it."""
-    return next(
-        n for n, v in enumerate(op.operands) if len(shape_of(v)) >= 2 and element_type(v) in FLOAT_TYPES
-    )
+    matrices = (len(shape_of(v)) >= 2 and element_type(v) in FLOAT_TYPES for v in op.operands)
+    return next((number for number, is_matrix in enumerate(matrices) if is_matrix), len(op.operands))
 
 
 def matrix_of(op: ir.Operation) -> ir.Value:
@@ -125,17 +124,19 @@ def factorization(op: ir.Operation) -> Function | None:
             unit=flags["unit_diagonal"],
         )
     first = _first_float(op)
+    if first == len(op.operands):
+        return None
     if target == "trsm":
         return _blas(op, first)
     maker = _potrf(op) if target == "potrf" else _MAKERS[str(target)]
-    count = len(op.results)
+    shapes = [(shape_of(value), numpy_dtype(element_type(value))) for value in op.results]
 
     def write(*operands: Array) -> tuple[Array, ...]:
         made = maker(*operands[first:])
         results = made if isinstance(made, tuple) else (made,)
-        # How it went: well.
-        went = jnp.zeros(results[0].shape[:-2], jnp.int32)
-        return (*results, *[went] * (count - len(results)))
+        # How it went: well. Older calls give work space, too.
+        others = [jnp.zeros(shape, dtype) for shape, dtype in shapes[len(results) :]]
+        return (*results, *others)
 
     return write
 
@@ -155,12 +156,21 @@ def _cholesky(a: Array, *, lower: bool) -> Array:
 
 def _potrf(op: ir.Operation) -> Function:
     """Which triangle is read, an attribute says, or in older calls an operand."""
-    if "mhlo.backend_config" in op.attributes:
-        entries = ir.DictAttr(op.attributes["mhlo.backend_config"])
-        lower = ir.IntegerAttr(entries["uplo"]).value == ord("L")
-    else:
-        lower = any(constant(v) == 1 for v in list(op.operands)[:1])
+    letters = _letters(op)
+    lower = letters["uplo"] == "L" if "uplo" in letters else constant(op.operands[0]) == 1
     return partial(_cholesky, lower=lower)
+
+
+def _letters(op: ir.Operation) -> dict[str, str]:
+    """What a call says of its matrices by letters, as LAPACK has them; older calls have operands for it."""
+    found = {}
+    for name in ("mhlo.backend_config", "backend_config"):
+        if name in op.attributes and isinstance(op.attributes[name], ir.DictAttr):
+            entries = ir.DictAttr(op.attributes[name])
+            for entry in (entries[number] for number in range(len(entries))):
+                if isinstance(entry.attr, ir.IntegerAttr):
+                    found[entry.name] = chr(entry.attr.value)
+    return found
 
 
 def _solve(a: Array, b: Array, *, left: bool, lower: bool, transposed: bool, unit: bool) -> Array:
@@ -175,6 +185,15 @@ def _solve(a: Array, b: Array, *, left: bool, lower: bool, transposed: bool, uni
 
 def _blas(op: ir.Operation, first: int) -> Function | None:
     """`trsm`: its first operands are left side, lower, transposed, unit diagonal; the eighth is a factor."""
+    letters = _letters(op)
+    if first == 0 and {"side", "uplo", "trans_x", "diag"} <= letters.keys():
+        return partial(
+            _solve,
+            left=letters["side"] == "L",
+            lower=letters["uplo"] == "L",
+            transposed=letters["trans_x"] != "N",
+            unit=letters["diag"] == "U",
+        )
     if first != 8:
         return None
     numbers = [constant(value) for value in list(op.operands)[:first]]
