@@ -128,3 +128,15 @@ func.func @bits() -> (tensor<f32>, tensor<f32>) {
   %1 = stablehlo.negate %0 : tensor<f32>
   return %root, %1 : tensor<f32>, tensor<f32>
 }
+
+// -----
+
+// Booleans that differ, of which some versions of MLIR take eight in a byte and others one.
+// CHECK-LABEL: func.func @lower_triangle(
+// CHECK:         stablehlo.constant dense<{{\[\[}}true, false], [true, true]]> : tensor<2x2xi1>
+func.func @lower_triangle() -> tensor<2x2xi1> {
+  %rows = stablehlo.iota dim = 0 : tensor<2x2xi32>
+  %columns = stablehlo.iota dim = 1 : tensor<2x2xi32>
+  %0 = stablehlo.compare GE, %rows, %columns : (tensor<2x2xi32>, tensor<2x2xi32>) -> tensor<2x2xi1>
+  return %0 : tensor<2x2xi1>
+}
