@@ -43,7 +43,8 @@ From its tables (arXiv 2307.12533): ring 64, three machines with 32 virtual proc
 about 1 ms; for LLaMA-7B 128 threads, 20 GB/s and 0.1 ms. Bytes are sums over the parties, with the
 engine of 2023, whose truncation sends more than twice what that of SPU 0.9.5 does: so compare its bytes
 with those of `puma` above to see what the engine gained, and those of `puma` with `ditto` to see what
-Ditto gains. MPCFormer was run by PUMA's authors on the same machines.
+Ditto gains. On LLaMA-7B `puma` sends more than PUMA reports: the preset has no form of SiLU, which the
+engine then computes exactly. MPCFormer was run by PUMA's authors on the same machines.
 
 | model | tokens | MPCFormer GB | MPCFormer s | PUMA GB | PUMA s |
 |---|---|---|---|---|---|
