@@ -32,7 +32,7 @@ napoleon_numpy_docstring = False
 nitpicky = True
 # Types that others document, internals of plans, and what is left of a signature that Python cannot parse.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|jax|jaxlib|numpy|pathlib|ditto_compiler\.planning)\..*|tuple\[.*"),
+    (r"py:.*", r"Path|(collections|jax|jaxlib|numpy|pathlib|ditto_compiler\.planning)\..*|tuple\[.*"),
 ]
 suppress_warnings = ["ref.python"]  # `bytes` is a type, and also what several classes count
 
