@@ -35,7 +35,8 @@ Every pass is a flag of `ditto-opt` and a name in pipelines:
 
 MLIR's own passes (`canonicalize`, `cse`, ...) mix with them. Rules such as c1 are those of
 [attributes.md](attributes.md). A pass gives all its errors at once, each with the op, the user's source
-line, and what to do. Passes of other packages are flags and names, too: see [plugins.md](../howto/plugins.md).
+line, and what to do. Passes of other packages are flags and names, too:
+see [plugins.md](../howto/plugins.md).
 
 `ditto-opt` follows `mlir-opt` in its other flags as well (`--help` lists all):
 
