@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import ditto
+from ditto_compiler.diagnostics import CompileError
 from ditto_compiler.dtypes import DTYPES, FLOAT_TYPES, numpy_dtype
 from ditto_compiler.ir import entry_function, ops_of, parse_module
 from ditto_compiler.structure import constant_numbers
@@ -126,3 +128,24 @@ def test_small_64_bit_integers_fit_ring_32(cluster: ditto.LocalCluster, dtype: s
     ones = np.ones_like(arrays[-1])
     check(dtype, ditto.simulate(program, ones).outputs, [*arrays, arrays[-1] + 1])
     check(dtype, cluster.run(program, ones), [*arrays, arrays[-1] + 1])
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+def test_infinities_of_two_constants_that_meet_are_among_the_results(policy: str) -> None:
+    """Each alone would lose to a number."""
+
+    def longer(x: Any) -> Any:
+        rest = jnp.full(2, -jnp.inf)
+        return jnp.maximum(jnp.concatenate([x, rest]), jnp.concatenate([2 * x, rest]))
+
+    with pytest.raises(CompileError, match="it is among the results, which are numbers"):
+        ditto.compile(longer, np.ones(3, np.float32), policy=policy)
+
+
+def test_infinity_that_meets_numbers_alone_is_none_of_the_results() -> None:
+    def shifted(x: Any) -> Any:
+        return jnp.maximum(x, jnp.concatenate([x[1:], jnp.full(1, -jnp.inf)]))
+
+    x = np.float32([1, -2, 3])
+    simulation = ditto.simulate(ditto.compile(shifted, x), x)
+    np.testing.assert_allclose(simulation.outputs, [1, 3, 3], atol=1e-3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -91,19 +91,24 @@ class DittoLegalizeConstants(Pass):
         errors = self.errors()
         entry = self.entry(module, after="ditto-insert-casts")
         analysis = RangeAnalysis(entry)
-        flows = []
+        flows: list[_Flow] = []
         constants = [
             op
             for op in nested_ops(entry.operation)
             if op.name == "stablehlo.constant" and isinstance(encoding_of(op.results[0]), Fxp)
         ]
         measured = any(names.RANGE in op.attributes for op in nested_ops(entry.operation))
-        for constant_op in constants:
-            for op in _one_per_use(constant_op):
-                flow = _flow_of(op, analysis, errors, measured=measured)
-                if flow is not None:
-                    flows.append(flow)
-        errors.raise_if_any()
+        uses = [op for constant_op in constants for op in _one_per_use(constant_op)]
+        elsewhere: dict[ir.Value, frozenset[float]] = {}
+        met = True
+        while met:
+            found = [_flow_of(op, analysis, errors, elsewhere, measured=measured) for op in uses]
+            errors.raise_if_any()
+            flows = [flow for flow in found if flow is not None]
+            # Pattern: max(x, y), where elements of both stand for infinity, each from a constant of its own
+            before = elsewhere
+            elsewhere = _union(flows)
+            met = any(flow.meets(elsewhere, before) for flow in flows)
         for flow in flows:
             flow.settle(errors)
         errors.raise_if_any()
@@ -133,8 +138,22 @@ def _huge(op: ir.Operation) -> list[float]:
     return [x for x in numbers if not math.isnan(x) and (abs(x) >= INFINITE or not fits(x, encoding))]
 
 
+def _union(flows: Iterable[_Flow]) -> dict[ir.Value, frozenset[float]]:
+    """The signs of what stands for infinity in each value, from whatever constant."""
+    signs: dict[ir.Value, frozenset[float]] = {}
+    for flow in flows:
+        for value, found in flow.signs():
+            signs[value] = signs.get(value, frozenset()) | found
+    return signs
+
+
 def _flow_of(
-    op: ir.Operation, analysis: RangeAnalysis, errors: ErrorCollector, *, measured: bool
+    op: ir.Operation,
+    analysis: RangeAnalysis,
+    errors: ErrorCollector,
+    elsewhere: Mapping[ir.Value, frozenset[float]],
+    *,
+    measured: bool,
 ) -> _Flow | None:
     """Where the huge elements of a constant go; None if there are none, or if it is an ordinary number.
 
@@ -156,7 +175,8 @@ def _flow_of(
     huge = _huge(op)
     if not huge:
         return None
-    flow = _Flow(op, {math.copysign(1.0, x) for x in huge}, len(huge) == len(numbers), analysis)
+    signs = {math.copysign(1.0, x) for x in huge}
+    flow = _Flow(op, signs, len(huge) == len(numbers), analysis, elsewhere)
     flow.follow()
     if flow.problem is None:
         return flow
@@ -191,17 +211,24 @@ class _Flow:
         signs: -1 for minus infinity, 1 for infinity.
         whole: whether no element of the constant is an ordinary number.
         analysis: ranges of the function.
+        elsewhere: signs of what else stands for infinity in values, as far as it is known.
 
     Attributes:
         problem: an op that calculates with it, and how.
     """
 
     def __init__(
-        self, constant: ir.Operation, signs: set[float], whole: bool, analysis: RangeAnalysis
+        self,
+        constant: ir.Operation,
+        signs: set[float],
+        whole: bool,
+        analysis: RangeAnalysis,
+        elsewhere: Mapping[ir.Value, frozenset[float]],
     ) -> None:
         self.problem: tuple[ir.Operation, str] | None = None
         self._constant = constant
         self._analysis = analysis
+        self._elsewhere = elsewhere
         self._state: dict[ir.Value, tuple[frozenset[float], bool]] = {}
         self._pending: list[ir.Value] = []
         self._shifted = False
@@ -309,12 +336,41 @@ class _Flow:
         losing = -1.0 if name == "maximum" else 1.0
         self._beside[other] = None
         left = signs - {losing}
-        if losing in signs and other in self._state and losing in self._state[other][0]:
+        also = self._state[other][0] if other in self._state else self._also_in(other, self._elsewhere)
+        if losing in signs & also:
             left |= {losing}
         if left:
             self._mix(op, left, False, [other])
         else:
             self._ended.append(op)
+
+    @staticmethod
+    def _also_in(value: ir.Value, elsewhere: Mapping[ir.Value, frozenset[float]]) -> frozenset[float]:
+        """What stands for infinity in a value, from other constants.
+
+        What a reduction starts from ends with the first element; what elements are is followed from theirs.
+        """
+        owner = value.owner
+        if isinstance(owner, ir.Block) and owner.owner.name.startswith("stablehlo.reduce"):
+            return frozenset()
+        return elsewhere.get(value, frozenset())
+
+    def signs(self) -> Iterator[tuple[ir.Value, frozenset[float]]]:
+        """What it reaches, with the signs of infinity there."""
+        return ((value, signs) for value, (signs, _) in self._state.items())
+
+    def meets(
+        self, now: Mapping[ir.Value, frozenset[float]], before: Mapping[ir.Value, frozenset[float]]
+    ) -> bool:
+        """Whether an extremum that ended it has infinity on its other side, too, as was not known before."""
+        for op in self._ended:
+            if op.name in ("stablehlo.maximum", "stablehlo.minimum"):
+                losing = -1.0 if op.name == "stablehlo.maximum" else 1.0
+                for value in op.operands:
+                    also = self._also_in(value, now) - self._also_in(value, before)
+                    if value not in self._state and losing in also:
+                        return True
+        return False
 
     def _clamped(self, op: ir.Operation, index: int, signs: frozenset[float]) -> None:
         # As a bound it is one that nothing reaches, or that everything does.
