@@ -351,7 +351,7 @@ class _Flow:
         What a reduction starts from ends with the first element; what elements are is followed from theirs.
         """
         owner = value.owner
-        if isinstance(owner, ir.Block) and owner.owner.name.startswith("stablehlo.reduce"):
+        if isinstance(owner, ir.Block) and owner.owner.operation.name.startswith("stablehlo.reduce"):
             return frozenset()
         return elsewhere.get(value, frozenset())
 
