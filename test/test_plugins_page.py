@@ -44,4 +44,4 @@ def test_every_extension_point_has_a_row(point: str) -> None:
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", PAGE))))
 def test_links_lead_somewhere(link: str) -> None:
-    assert (ROOT / "docs" / link).exists()
+    assert (ROOT / "docs" / "howto" / link).exists()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -57,11 +58,18 @@ def _compile(device: Any, text: str, options: Any) -> Any:
     return client.compile(text, options)
 
 
+def double_precision() -> AbstractContextManager[None]:
+    """A context in which JAX has dtypes of 64 bits."""
+    if hasattr(jax, "enable_x64"):  # from JAX 0.8 on
+        return cast("AbstractContextManager[None]", jax.enable_x64(True))
+    return cast("AbstractContextManager[None]", jax.experimental.enable_x64())
+
+
 def _put(arrays: Sequence[NDArray[Any]], device: Any) -> list[Any]:
     """Arrays on a device, as they are: JAX by itself makes 32 bits of 64."""
     if hasattr(device.client, "buffer_from_pyval"):  # up to jaxlib 0.6
         return [device.client.buffer_from_pyval(array, device) for array in arrays]
-    with jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64():
+    with double_precision():
         return [jax.device_put(array, device) for array in arrays]
 
 

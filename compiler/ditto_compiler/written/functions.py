@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -55,9 +56,18 @@ ACCURACY: dict[str, Accuracy] = {
 }
 
 
+def _in_single(function: Callable[[Array], Array]) -> Function:
+    """Half precision is too coarse for what a formula computes on its way."""
+
+    def write(x: Array) -> Array:
+        return function(x.astype(jnp.float32)).astype(x.dtype) if x.dtype.itemsize == 2 else function(x)
+
+    return write
+
+
 def tangent(_: ir.Operation) -> Function:
     """sin/cos."""
-    return lambda x: lax.sin(x) / lax.cos(x)
+    return _in_single(lambda x: lax.sin(x) / lax.cos(x))
 
 
 LEAST_CUBE = 2.0**-17
@@ -66,7 +76,9 @@ LEAST_CUBE = 2.0**-17
 
 def cube_root(_: ir.Operation) -> Function:
     """The root of the magnitude, with the sign."""
-    return lambda x: lax.sign(x) * lax.max(lax.abs(x), x.dtype.type(LEAST_CUBE)) ** x.dtype.type(1 / 3)
+    return _in_single(
+        lambda x: lax.sign(x) * lax.max(lax.abs(x), x.dtype.type(LEAST_CUBE)) ** x.dtype.type(1 / 3)
+    )
 
 
 ERF_INV = (
@@ -81,19 +93,17 @@ away.
 """
 
 
-def inverse_error_function(op: ir.Operation) -> Function:
+def inverse_error_function(_: ir.Operation) -> Function:
     """A polynomial of a root of a logarithm, and so without the infinities of MLIR's expansion."""
-    dtype = numpy_dtype(element_type(op.results[0]))
 
     def write(x: Array) -> Array:
-        x = x.astype(jnp.float32) if dtype.itemsize == 2 else x
         z = (lax.sqrt(1.5 - lax.log((1 - x) * (1 + x))) - 2.5) * (1 / 1.6)
         total = jnp.full_like(x, ERF_INV[-1])
         for coefficient in ERF_INV[-2::-1]:
             total = total * z + coefficient
-        return (x * total).astype(dtype)
+        return x * total
 
-    return write
+    return _in_single(write)
 
 
 def bitcast(op: ir.Operation) -> Function | None:
