@@ -19,13 +19,13 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import click
 
+from ditto_compiler import __version__
 from ditto_compiler.diagnostics import CompileError, Diagnostic, captured
 from ditto_compiler.errors import DittoError, InternalError
 from ditto_compiler.extensions import PluginError, active
@@ -389,7 +389,7 @@ _OWN_FLAGS = frozenset(
 
 def version_text() -> str:
     """Ditto's version, and those of the plugins that are loaded."""
-    lines = [f"{PROGRAM} {metadata.version('ditto-mpc')}"]
+    lines = [f"{PROGRAM} {__version__}"]
     return "\n".join([*lines, *(f"plugin {package}" for package in active().loaded)])
 
 
