@@ -32,4 +32,4 @@ if hasattr(chlo, "SquareOp"):
     config.available_features.add("chlo-square")  # noqa: F821
 # Limits need psutil.
 if lit_config.maxIndividualTestTimeIsSupported[0]:  # noqa: F821
-    config.maxIndividualTestTime = 60  # noqa: F821
+    config.maxIndividualTestTime = 180  # noqa: F821
