@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save_file
+from test.support.servers import Servers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import FlaxGPT2LMHeadModel, FlaxLlamaForCausalLM, GPT2Config, LlamaConfig
 
@@ -169,6 +170,22 @@ def test_command(gpt2, tmp_path):
     assert re.fullmatch(r"2 tokens, .* sent by the parties, .* s\n", done.stderr)
 
 
+def test_command_on_hosts(gpt2, tmp_path):
+    folder, plain = gpt2
+    servers = Servers(tmp_path)
+    try:
+        arguments = [str(folder), "--prompt", "the boat", "--tokens", "2", "--hosts", str(servers.hosts)]
+        done = CliRunner().invoke(generate_command, arguments, catch_exceptions=False)
+    finally:
+        assert servers.close() == [0, 0, 0]
+    assert done.exit_code == 0
+    model = load_text_model(folder)
+    ids = model.ids("the boat")
+    assert done.stdout == model.tokenizer.decode(ids + greedy(plain, ids, 2)) + "\n"
+    for rank in range(3):
+        assert "the boat" not in servers.log(rank)
+
+
 def spoilt(change):
     def at(folder):
         path = folder / "config.json"
@@ -223,6 +240,7 @@ def spoilt(change):
         (None, ["--temperature", "nan"], "temperature must be a number above 0"),
         (None, ["--top-k", "0"], "top_k must be at least 1, got 0"),
         (None, ["--seed", "1"], "a seed is of draws"),
+        (None, ["--hosts", "/nowhere"], "'/nowhere'"),
         (None, ["--calibrate", "/nowhere"], "cannot read '/nowhere'"),
         (None, ["--calibrate", os.devnull], "the samples to calibrate on have no tokens"),
     ],

@@ -71,7 +71,7 @@ def test_parties_are_within_the_bounds(ring: int, frac: int) -> None:
 
 @pytest.mark.parametrize("frac", [14, 17, 18])
 def test_outside_of_domains_the_parties_get_what_the_emulation_gets(frac: int) -> None:
-    """Where the engine does not fail at random. A truncation on shares may round up wherever anything is cut off."""
+    """Where the engine does not fail at random. Truncations on shares may round up what they cut off."""
     unit, private = 1 << frac, engine(64, frac, True)
     large = as_raw([(3 << k) + 5 for k in range(2 * frac + 1, 60)], 64)
     zero = as_raw([0, 0, 0], 64)

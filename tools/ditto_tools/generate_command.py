@@ -34,6 +34,7 @@ from ditto_tools.compiling import POLICY_HELP
     "--guard", is_flag=True, help="Have the parties check the calibrated ranges, stop if one is left."
 )
 @click.option("--policy", default="ditto", show_default=True, help=POLICY_HELP)
+@click.option("--hosts", type=click.Path(path_type=Path), help="Hosts file: run there instead of locally.")
 @click.option("--network", help="Between the parties: lan, wan, or BANDWIDTH,RTT; default: none.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that one token may take.")
 def generate_command(
@@ -46,6 +47,7 @@ def generate_command(
     samples: tuple[Path, ...],
     guard: bool,
     policy: str,
+    hosts: Path | None,
     network: str | None,
     timeout: float,
 ) -> None:
@@ -56,6 +58,7 @@ def generate_command(
     """
     from ditto.runtime.caller.cluster import LocalCluster, RunStats
     from ditto.runtime.caller.inputs import GuardError
+    from ditto.runtime.caller.remote_cluster import RemoteCluster
     from ditto.sampling import Sampling
     from ditto.text_generation import SAMPLES, load_text_model, stream_text
 
@@ -67,7 +70,8 @@ def generate_command(
     texts = [_text(path) for path in samples] or SAMPLES
     model = load_text_model(folder)
     costs: list[RunStats] = []
-    with LocalCluster(timeout, network) as cluster:
+    parties = LocalCluster(timeout, network) if hosts is None else RemoteCluster(hosts, timeout, network)
+    with parties as cluster:
         with warnings.catch_warnings():
             if guard:
                 # Of ranges that may be left, which is what the parties check.
