@@ -361,3 +361,18 @@ def test_inputs_beyond_the_range_of_their_encoding_are_refused(cluster):
     program = ditto.compile(lambda x: x + 1.0, np.zeros(2, np.float32), policy="uniform32")
     with pytest.raises(ditto.DittoError, match="does not fit"):
         cluster.run(program, np.array([1.0, 1e9], np.float32))
+
+
+@pytest.mark.parametrize("policy", ["ditto", "ditto-engine", "uniform64"])
+def test_one_slice_of_a_table_twice(cluster, policy):
+    """As rotary embeddings repeat their angles: the same operand twice in one layout op of constants."""
+    table = normal(8, 16)
+
+    def f(x, w):
+        sine, cosine = jnp.split(jnp.asarray(table)[:6], 2, axis=-1)
+        hidden = x @ w
+        turned = jnp.concatenate([-hidden[:, 8:], hidden[:, :8]], axis=-1)
+        twice = [jnp.stack([half, half], axis=-1).reshape(6, 16) for half in (sine, cosine)]
+        return hidden * twice[1] + turned * twice[0] + jnp.concatenate([sine, sine], axis=-1)
+
+    check(cluster, f, (normal(6, 16), normal(16, 16, scale=0.25)), atol=2**-8, policy=policy)

@@ -33,7 +33,7 @@ def constant_at(value: ir.Value, target: Encoding, *, before: ir.Operation) -> i
     op = defining_op(value)
     assert op is not None, "not a constant"
     mapping = {}
-    for operand in op.operands:
+    for operand in dict.fromkeys(op.operands):
         # Only what is moved has the target's scale; indices and the like have its ring.
         moved = type(encoding_of(operand)) is type(target)
         mapping[operand] = constant_at(operand, target if moved else Int(target.ring), before=before)
