@@ -29,6 +29,8 @@ def numbers_in(table: NDArray[np.float64], epsilon: float) -> int:
         epsilon: precision of the dtype that its numbers were rounded to.
     """
     found = table.size
+    if not found:
+        return 0
     for axis, length in enumerate(table.shape):
         if length < LEAST_LENGTH:
             continue

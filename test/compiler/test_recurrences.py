@@ -53,6 +53,19 @@ DATA = {
 }
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 64), (64, 0), (2, 0, 64)])
+def test_nothing_is_no_number(shape: tuple[int, ...]) -> None:
+    assert count(np.zeros(shape)) == 0
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+def test_polynomials_run(policy: str) -> None:
+    """JAX begins their coefficients with none of 16 or more columns."""
+    p, x = np.float32([1, -2, 0.5]), np.linspace(-1, 1, 20, dtype=np.float32)
+    program = ditto.compile(jnp.polyval, p, x, policy=policy)
+    np.testing.assert_allclose(ditto.simulate(program, p, x).outputs, np.polyval(p, x), atol=1e-2)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("name", DATA)
 def test_data(name: str, dtype: Any) -> None:

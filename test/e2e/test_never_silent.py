@@ -522,3 +522,20 @@ def test_products_of_public_numbers_beside_secret_ones(cluster: ditto.LocalClust
     program = ditto.compile(fn, x, image, y, policy=policy, visibility=("public", "public", "secret"))
     for found, expected in zip(cluster.run(program, x, image, y), fn(x, image, y), strict=True):
         assert np.abs(found - expected).max() < 2e-2
+
+
+@pytest.mark.parametrize("policy", ["ditto", "uniform64"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, jnp.bfloat16])
+@pytest.mark.parametrize("test", [jnp.isfinite, jnp.isnan, jnp.isinf, jnp.isposinf, lambda x: x != x])
+def test_inputs_that_are_no_numbers_are_refused_by_their_tests(cluster, test, dtype, policy):
+    """No answer is shared for: inputs are numbers, so the compiler has it, and must not be wrong about it."""
+    x = np.array([0.5, -1, 2], dtype)
+    program = ditto.compile(test, x, policy=policy)
+    np.testing.assert_array_equal(cluster.run(program, x), test(x))
+    for wrong in (np.nan, np.inf, -np.inf):
+        bad = np.array([0.5, wrong, 2], dtype)
+        for use in (cluster.run, ditto.simulate):
+            with pytest.raises(ditto.DittoError, match=rf"input 0: {wrong} is no number"):
+                use(program, bad)
+        with pytest.raises(ditto.DittoError, match="is no number"):
+            cluster.share(program, 0, bad)

@@ -158,6 +158,10 @@ def erf_inv_error(x: Any, y: Any) -> Any:
     return np.minimum(3e-4 + 2e-6 / (1 - x.astype(np.float64) ** 2), 0.7)
 
 
+def atanh_error(x: Any, y: Any) -> Any:
+    return np.minimum(2e-4 + 2e-6 / (1 - x.astype(np.float64) ** 2), 0.7)
+
+
 ULP = 2.0**-18
 NEAR_ONE = np.float32([1 - 2**-k for k in range(4, 18)])
 CUBES = np.float32([0, ULP, 2 * ULP, 8 * ULP, 2**-8, 0.125, 1, 27, 1000, 2**18, 524000])
@@ -170,6 +174,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], np.ndarray[Any, Any], Callable[..
         np.concatenate([by_sixteenths(-15 / 16, 1), NEAR_ONE, -NEAR_ONE]),
         erf_inv_error,
     ),
+    "atanh": (jnp.arctanh, np.concatenate([by_sixteenths(-15 / 16, 1), NEAR_ONE, -NEAR_ONE]), atanh_error),
 }
 
 

@@ -32,9 +32,9 @@ How each number is known:
 - **measured** (m): a run among three real parties on the machine that stands below the table, over the
   imitated network. All three parties share its processors.
 
-Errors are the largest absolute differences to JAX's exact functions. Those of `mpcformer` and `ditto-quad` are
-the quadratics that stand for softmax and GeLU, not the arithmetic: a model is distilled for them first. Under
-the policies of the engine, a layer of LLaMA-7B takes more memory than the machine below has.
+Errors are the largest absolute differences to JAX's exact functions. Those of `mpcformer` and `ditto-quad`
+are the quadratics that stand for softmax and GeLU, not the arithmetic: a model is distilled for them first.
+Under the policies of the engine, a layer of LLaMA-7B takes more memory than the machine below has.
 
 A row that says *cannot* is a preset under which the model does not compile, with the reason. A table may be
 in parts, each with the command that made it; what is not here has not been run for this page.

@@ -97,7 +97,7 @@ class DittoCheckSupported(Pass):
                 errors.add(op, reason)
         if op.name == "stablehlo.constant" and element_type(op.results[0]) in FLOAT_TYPES:
             size = numel(op.results[0])
-            if 0 <= self.max_public_constant < min(size, _numbers_in(op)):
+            if 0 <= self.max_public_constant < size and self.max_public_constant < _numbers_in(op):
                 uses = [use.owner.operation for use in op.results[0].uses]
                 place = source_location(op.location)
                 errors.add(

@@ -7,12 +7,19 @@ from collections.abc import Mapping
 
 from ditto_compiler.written.base import Writing
 from ditto_compiler.written.convolutions import convolution
-from ditto_compiler.written.functions import bitcast, cube_root, inverse_error_function, tangent
+from ditto_compiler.written.functions import (
+    bitcast,
+    cube_root,
+    inverse_error_function,
+    inverse_hyperbolic_tangent,
+    tangent,
+)
 from ditto_compiler.written.pooling import select_and_scatter
 
 __all__ = ["TABLE", "Writing"]
 
 TABLE: Mapping[str, Writing] = {
+    "chlo.atanh": inverse_hyperbolic_tangent,
     "chlo.erf_inv": inverse_error_function,
     "chlo.tan": tangent,
     "stablehlo.bitcast_convert": bitcast,

@@ -52,6 +52,12 @@ ACCURACY: dict[str, Accuracy] = {
         "0.0003 + 2e-06/(1 - x²), at most 0.7",
         "any number",
     ),
+    "chlo.atanh": Accuracy(
+        "(log(1 + x) - log(1 - x)) / 2",
+        "between -1 and 1",
+        "0.0002 + 2e-06/(1 - x²), at most 0.7",
+        "any number",
+    ),
     "signbit, copysign": Accuracy("x < 0", "any number", "0", "-0 counts as 0"),
 }
 
@@ -104,6 +110,11 @@ def inverse_error_function(_: ir.Operation) -> Function:
         return x * total
 
     return _in_single(write)
+
+
+def inverse_hyperbolic_tangent(_: ir.Operation) -> Function:
+    """Logarithms, without the NaN of MLIR's expansion for arguments beyond 1."""
+    return _in_single(lambda x: (lax.log1p(x) - lax.log1p(-x)) / 2)
 
 
 def bitcast(op: ir.Operation) -> Function | None:

@@ -46,8 +46,8 @@ from ditto_compiler.policy import PRESETS, load_policy
 MEASURED_BYTES: Final = MappingProxyType({"none": 120, "shares": 40})
 """Of memory that all processes together take for each weight in a run, by what the policy computes beside the
 engine, with weights in ring 64 or in half of that: two slots at each of three parties, what is on its way to
-them, and the caller's number. The engine takes more while it multiplies: a layer of LLaMA-7B, 202 million weights,
-does not fit into 22 GB under `puma`."""
+them, and the caller's number. The engine takes more while it multiplies: a layer of LLaMA-7B, 202 million
+weights, does not fit into 22 GB under `puma`."""
 
 COUNTED_LAYERS = 12
 """Of models that are counted whole. Compiling takes a second or two for each layer and policy."""

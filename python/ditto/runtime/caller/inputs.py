@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ditto import tree
-from ditto_compiler.dtypes import numpy_dtype
+from ditto_compiler.dtypes import FLOAT_TYPES, numpy_dtype
 from ditto_compiler.encoding import Encoding
 from ditto_compiler.errors import DittoError
 from ditto_compiler.program import CallerTensor, Program
@@ -119,13 +119,26 @@ class GuardError(DittoError):
 
 
 def check_ranges(program: Program, leaves: Iterable[tuple[int, Any]]) -> None:
-    """Checks inputs against the ranges that a guarded program assumes; shared arrays were checked before.
+    """Checks inputs against what a program assumes of them; shared arrays were checked before.
+
+    All are numbers: sharing refuses infinities and NaN, but what only a test for these read is not shared.
 
     Raises:
-        GuardError: one is outside.
+        InputError: one that is not shared is no number.
+        GuardError: one is outside of the range that a guarded program assumes.
     """
+    shared = {entry.index for entry in program.inputs}
     for index, leaf in leaves:
-        if program.guard is None or index not in program.guard.inputs or isinstance(leaf, SharedArray):
+        if isinstance(leaf, SharedArray):
+            continue
+        if index not in shared and program.caller_inputs[index].dtype in FLOAT_TYPES:
+            finite = np.isfinite(leaf)
+            if not finite.all():
+                raise InputError(
+                    f"program '{program.name}', input {index}: {np.asarray(leaf)[~finite].flat[0]!s} is no "
+                    "number; shares hold numbers only, and the program takes its inputs to be some"
+                )
+        if program.guard is None or index not in program.guard.inputs:
             continue
         low, high = program.guard.inputs[index]
         numbers = np.asarray(leaf, np.float64)
