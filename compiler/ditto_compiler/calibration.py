@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ditto_compiler.diagnostics import source_location
+from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.errors import DittoError
 from ditto_compiler.files import as_path, parse_json, write_whole
 from ditto_compiler.intervals import Interval
@@ -141,7 +142,10 @@ def argument_key(index: int) -> str:
 
 
 def result_keys(entry: func.FuncOp) -> dict[ir.Value, str]:
-    """The name of every single result in the function's entry block; booleans need none."""
+    """The name of every single float in the function's entry block.
+
+    Integers and booleans have none: what a sample made of them says nothing of what an input decides.
+    """
     counts: Counter[str] = Counter()
     keys: dict[ir.Value, str] = {}
     for op in ops_of(entry.entry_block):
@@ -153,7 +157,7 @@ def result_keys(entry: func.FuncOp) -> dict[ir.Value, str]:
             if not part.startswith(("jit(", "pjit"))
         )
         stem = f"{scope}:{op.name}"
-        if element_type(op.results[0]) != "i1":
+        if element_type(op.results[0]) in FLOAT_TYPES:
             keys[op.results[0]] = f"{stem}#{counts[stem]}"
         counts[stem] += 1
     return keys

@@ -26,9 +26,6 @@ from ditto_compiler.visibility_words import WORDS, set_visibility
 Stablehlo: TypeAlias = "str | bytes | os.PathLike[str] | ir.Module"
 """StableHLO as text, MLIR bytecode or a portable artifact, a file that holds one of these, or a module."""
 
-GUARD_MARGIN = 0.25
-"""How much wider than calibrated the ranges of a guarded program are, relatively."""
-
 
 def compile(
     source: Stablehlo,
@@ -103,8 +100,6 @@ def compile_module(
         told: told of each pass that begins: its name, and how many things there are to do.
     """
     measured = ranges if ranges is None or isinstance(ranges, Ranges) else Ranges.load(ranges)
-    if guard and measured is not None:
-        measured = measured.widened(GUARD_MARGIN)
     first = precision_pipeline(
         policy, max_public_constant=max_public_constant, ranges=measured, guard=guard, passes=passes
     )

@@ -50,6 +50,9 @@ from ditto_compiler.passes.inline_calls import InlineCalls
 from ditto_compiler.passes.legalize_chlo import LegalizeChlo
 from ditto_compiler.policy import Policy, load_policy
 
+GUARD_MARGIN = 0.25
+"""How much wider than calibrated the ranges of a guarded program are, relatively."""
+
 MorePasses = Mapping[str, Pass | str | Sequence[Pass | str]]
 """Passes besides Ditto's own, or texts of pipelines of them, by the extension point where they run."""
 
@@ -161,7 +164,9 @@ def precision_pipeline(
     front_end = front_end_pipeline(policy, max_public_constant=max_public_constant)
     text, policy = _text_and_policy(policy)
     # Names of ranges are those of the ops that calibration saw.
-    measured = () if ranges is None else (DittoApplyRanges(ranges_object=ranges, needed_only=guard),)
+    margin = GUARD_MARGIN if guard else 0.0
+    applied = DittoApplyRanges(ranges_object=ranges, needed_only=guard, margin=margin)
+    measured = () if ranges is None else (applied,)
     # What is guarded is at its final scale, or gets its ring with regard to that.
     guards = (DittoInsertGuards(beside=policy.beside == "shares"),) if guard else ()
     # Which depends on what was measured.

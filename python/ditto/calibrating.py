@@ -21,7 +21,7 @@ from ditto_compiler.building import joined
 from ditto_compiler.calibration import Ranges, argument_key, result_keys
 from ditto_compiler.diagnostics import CompileError, named
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dtypes import numpy_dtype
+from ditto_compiler.dtypes import FLOAT_TYPES, numpy_dtype
 from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.forms.builder import Builder, Tensor, stacked
 from ditto_compiler.intervals import INFINITE
@@ -266,7 +266,7 @@ def instrument(module: ir.Module) -> list[str]:
     names_of = {argument: argument_key(index) for index, argument in enumerate(entry.arguments)}
     names_of.update(result_keys(entry))
     # JAX's sort compares with NaN, and its variance of no elements is NaN.
-    values = [v for v in names_of if element_type(v) != "i1" and numel(v) and not _is_known(v)]
+    values = [v for v in names_of if element_type(v) in FLOAT_TYPES and numel(v) and not _is_known(v)]
     analysis = RangeAnalysis(entry)
     groups = _grouped(values, lambda value: math.inf if analysis.of(value).is_numeric else INFINITE)
     terminator = ops_of(entry.entry_block)[-1]

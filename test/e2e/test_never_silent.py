@@ -539,3 +539,54 @@ def test_inputs_that_are_no_numbers_are_refused_by_their_tests(cluster, test, dt
                 use(program, bad)
         with pytest.raises(ditto.DittoError, match="is no number"):
             cluster.share(program, 0, bad)
+
+
+TABLE = np.float32([[1, 2], [3, 4], [5, 6]])
+
+DECIDED: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...]]] = {
+    "index": (jnp.argmax, (FLOATS,), (FLOATS[[0, 1, 3, 2]],)),
+    "parity of an index": (
+        lambda x: jnp.where(jnp.argmax(x) % 2 == 1, 1.0, -1.0),
+        (FLOATS,),
+        (FLOATS[[0, 1, 3, 2]],),
+    ),
+    "half of an index": (lambda x: jnp.argmax(x) // 2, (FLOATS[::-1],), (FLOATS,)),
+    "quotient of zeros": (lambda i: i * 3 // 2, (I32 * 0,), (I32,)),
+    "mask without padding": (
+        lambda x, i: jnp.where(i[:, None] > 0, x, -1.0),
+        (TABLE, np.int32([1, 1, 1])),
+        (TABLE, np.int32([1, 0, 1])),
+    ),
+    "one kind of token": (lambda i: jnp.where(i == 1, 5.0, 6.0), (I32 * 0,), (np.int32([1, 0, 1, 2]),)),
+    "row of a table": (
+        lambda t, i: jnp.take(t, i, axis=0),
+        (TABLE, np.int32([0, 2])),
+        (TABLE, np.int32([2, 1])),
+    ),
+    "closed gate": (lambda x: jax.nn.relu(x[:2]) * 3, (np.float32([-1, -2, 2]),), (np.float32([1, 2, 2]),)),
+    "branch that none took": (
+        lambda x: jnp.where(x[0] > 0, 4.0, 0.0) * jnp.ones(2) * 3,
+        (np.float32([-1, 1]),),
+        (np.float32([1, 1]),),
+    ),
+    "threshold": (
+        lambda x: (x[:2] > 0).astype(jnp.float32) * 3,
+        (np.float32([-1, -2, 2]),),
+        (np.float32([1, 2, 2]),),
+    ),
+}
+
+
+@pytest.mark.parametrize("guard", [False, True])
+@pytest.mark.parametrize("policy", ["ditto", "ditto-engine"])
+@pytest.mark.parametrize("name", DECIDED)
+def test_what_samples_decided_an_input_may_decide_otherwise(cluster, name, policy, guard):
+    """Calibrated on other numbers of the same ranges; integers may be any of their dtypes."""
+    function, sample, arguments = DECIDED[name]
+    ranges = ditto.calibrate(function, [sample], policy=policy)
+    program = ditto.compile(function, *sample, policy=policy, ranges=ranges, guard=guard)
+    for inputs in (sample, arguments):
+        expected = np.asarray(function(*inputs))
+        found = cluster.run(program, *inputs)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, atol=0 if expected.dtype.kind == "i" else 0.01)

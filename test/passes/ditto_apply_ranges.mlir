@@ -32,3 +32,25 @@ func.func @needed(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4x
   %3 = stablehlo.log %2 : tensor<4xf32>
   return %0, %1, %3 : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
 }
+
+// -----
+
+// What samples decided, an input may decide otherwise: integers, and what was one number in all samples, stay
+// unknown. Of a single element, only a whole number does.
+// RUN: ditto-opt %s --split-input-file --ditto-apply-ranges='ranges=%S/Inputs/decided.json' | filecheck %s --check-prefix=DECIDED
+// RUN: ditto-opt %s --split-input-file --ditto-apply-ranges='ranges=%S/Inputs/decided.json needed-only=true margin=0.25' | filecheck %s --check-prefix=WIDER
+// DECIDED-LABEL: func.func @decided(
+// DECIDED-SAME:    %arg0: tensor<4xf32> {ditto.range = array<f64: 1.000000e+00, 1.000000e+00>}, %arg1: tensor<4xi32>)
+// DECIDED:         stablehlo.multiply %arg0, %arg0 : tensor<4xf32>
+// DECIDED:         stablehlo.add %arg1, %arg1 : tensor<4xi32>
+// DECIDED:         stablehlo.slice %arg0 [0:1] {ditto.range = array<f64: 2.500000e-01, 2.500000e-01>}
+// DECIDED:         stablehlo.slice %arg0 [1:2] : (tensor<4xf32>)
+// WIDER-LABEL:   func.func @decided(
+// WIDER-SAME:      {ditto.range = array<f64: 8.000000e-01, 1.250000e+00>}
+func.func @decided(%x: tensor<4xf32>, %i: tensor<4xi32>) -> (tensor<4xf32>, tensor<4xi32>, tensor<1xf32>, tensor<1xf32>) {
+  %0 = stablehlo.multiply %x, %x : tensor<4xf32>
+  %1 = stablehlo.add %i, %i : tensor<4xi32>
+  %2 = stablehlo.slice %x [0:1] : (tensor<4xf32>) -> tensor<1xf32>
+  %3 = stablehlo.slice %x [1:2] : (tensor<4xf32>) -> tensor<1xf32>
+  return %0, %1, %2, %3 : tensor<4xf32>, tensor<4xi32>, tensor<1xf32>, tensor<1xf32>
+}

@@ -330,7 +330,7 @@ class _Annotator:
         self._errors.add(
             op,
             f"{source} puts it in ring {ring}, but its integers need ring {needed}; give it a rule with "
-            f"ring = {needed}, or calibrate if they are smaller than their type",
+            f"ring = {needed}, or convert them to the dtype that fits them",
         )
 
     def _control_encoding(self, op: ir.Operation) -> Fxp:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ditto_compiler.analyses.ranges import Known, RangeAnalysis
 from ditto_compiler.calibration import Ranges, RangesError, argument_key, result_keys
 from ditto_compiler.dialect import attributes as names
+from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.intervals import Interval, Range
-from ditto_compiler.ir import entry_function, ir, ops_of
+from ditto_compiler.ir import defining_op, element_type, entry_function, ir, numel, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.remarks import Category
-from ditto_compiler.structure import is_float
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,11 @@ class DittoApplyRanges(Pass):
 
     With `needed_only`, a range is left out if a form states a bound, or if range analysis proves nearly as
     much from the others: twice its magnitude, or for arguments of functions, ends a quarter further out. Each
-    range that is left has to be guarded (ditto-insert-guards). Integers keep none.
+    range that is left has to be guarded (ditto-insert-guards).
+
+    Ranges of integers are those of their dtypes, whatever was measured: what samples decided, an input may
+    decide otherwise. What was computed to be one and the same number in all samples, as by a branch that none
+    took, is taken for unknown.
 
     Errors: a file that cannot be read; a file of another program, none of whose names are here.
     """
@@ -50,6 +55,8 @@ class DittoApplyRanges(Pass):
     """Ranges held in Python, instead of `ranges`."""
     needed_only: bool = False
     """Leave out what is nearly proved."""
+    margin: float = 0.0
+    """Part of the larger end by which ends are further out than measured."""
 
     def run(self, module: ir.Module) -> None:
         errors = self.errors()
@@ -62,28 +69,27 @@ class DittoApplyRanges(Pass):
             return
         if entry is None:
             return
-        if self.needed_only:
-            # Guards compare with intervals.
-            ranges = ranges.widened(0.0)
-        found = 0
-        attributes = names.argument_attributes(entry)
-        for index, entries in enumerate(attributes):
-            entries.update(measured := _attributes(ranges, argument_key(index)))
-            found += len(measured)
-        names.set_argument_attributes(entry, attributes)
-        keys = result_keys(entry)
-        for op in ops_of(entry.entry_block):
-            if len(op.results) == 1 and op.results[0] in keys:
-                for name, value in (measured := _attributes(ranges, keys[op.results[0]])).items():
-                    op.attributes[name] = value
-                found += len(measured)
-        if ranges.values and not found:
+        keys = {argument: argument_key(index) for index, argument in enumerate(entry.arguments)}
+        keys |= result_keys(entry)
+        if ranges.values and not any(key in ranges.values for key in keys.values()):
             errors.add(
                 module.operation,
                 f"none of the {len(ranges.values)} calibrated ranges belongs to this program; "
                 "calibrate it again",
             )
         errors.raise_if_any()
+        said = {value: key for value, key in keys.items() if _says_something(ranges, key, value)}
+        if self.needed_only or self.margin:
+            # Guards compare with intervals.
+            ranges = ranges.widened(self.margin)
+        attributes = names.argument_attributes(entry)
+        for argument, entries in zip(entry.arguments, attributes, strict=True):
+            entries.update(_attributes(ranges, said.get(argument, "")))
+        names.set_argument_attributes(entry, attributes)
+        for op in ops_of(entry.entry_block):
+            if len(op.results) == 1 and op.results[0] in said:
+                for name, value in _attributes(ranges, said[op.results[0]]).items():
+                    op.attributes[name] = value
         analysis = _Needed(entry) if self.needed_only else RangeAnalysis(entry)
         for contradiction in analysis.contradictions:
             self.note(
@@ -104,7 +110,7 @@ class _Needed(RangeAnalysis):
             for_function = any(_has_domain(use.owner.operation) for use in value.uses)
             near = (_ends_are_near if for_function else _is_near)(proved, known.measured)
             # Bounds that forms state are not assumptions.
-            if near or known.bound is not None or not is_float(value) or not proved.is_numeric:
+            if near or known.bound is not None or not proved.is_numeric:
                 del op.attributes[names.RANGE]
                 known = known._replace(measured=None)
         return super()._sharpened(op, value, proved, known)
@@ -124,6 +130,21 @@ def _ends_are_near(proved: Range, measured: Interval) -> bool:
 
 def _has_domain(op: ir.Operation) -> bool:
     return op.name == names.ONESHOT or (op.name in OPS and OPS[op.name].domain is not None)
+
+
+def _says_something(ranges: Ranges, key: str, value: ir.Value) -> bool:
+    """Whether what was measured of a value holds for other inputs, about.
+
+    Of an integer it does not: an input decides it. Nor does it of what was computed to be one and the same
+    number everywhere, as by branches that no sample took; of a single element only if that is whole, for any
+    is the same everywhere.
+    """
+    if element_type(value) not in FLOAT_TYPES:
+        return False
+    if defining_op(value) is None:
+        return key in ranges.values
+    low, high = ranges.intervals.get(key, (-math.inf, math.inf))
+    return low < high or (numel(value) == 1 and not low.is_integer())
 
 
 def _attributes(ranges: Ranges, key: str) -> dict[str, ir.Attribute]:

@@ -455,13 +455,14 @@ class _Legalizer:
             self._errors.add(
                 before,
                 f"a division of these integers needs {division.ring_bits} bits, but is in ring "
-                f"{self._ring(x)}; give it a rule with a wider ring, or calibrate if they are smaller",
+                f"{self._ring(x)}; give it a rule with a wider ring, or convert them to the dtype that fits "
+                "them",
             )
             return ones
         dividend, x_negative = self._magnitude(x, before)
         if division.constant is not None:
             y_negative: Bit = division.constant < 0
-            numbers = {names.DIVISOR: abs(division.constant), names.LIMIT: division.dividend}
+            numbers = {names.DIVISOR: abs(division.constant), names.LIMIT: max(1, division.dividend)}
             attributes = {
                 name: ir.Attribute.parse(f"{number} : ui64", before.context)
                 for name, number in numbers.items()
