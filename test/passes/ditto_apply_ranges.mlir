@@ -36,7 +36,7 @@ func.func @needed(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4x
 // -----
 
 // What samples decided, an input may decide otherwise: integers, and what was one number in all samples, stay
-// unknown. Of a single element, only a whole number does.
+// unknown. Of a single element, only 0 does.
 // RUN: ditto-opt %s --split-input-file --ditto-apply-ranges='ranges=%S/Inputs/decided.json' | filecheck %s --check-prefix=DECIDED
 // RUN: ditto-opt %s --split-input-file --ditto-apply-ranges='ranges=%S/Inputs/decided.json needed-only=true margin=0.25' | filecheck %s --check-prefix=WIDER
 // DECIDED-LABEL: func.func @decided(

@@ -250,7 +250,7 @@ def test_widened_magnitudes_become_intervals():
 
 @pytest.mark.parametrize("group", [1, 20, 1 << 22])
 def test_values_that_are_measured_together_keep_their_own_ranges(monkeypatch, group):
-    """Tensors of one size and of several, floats and integers, alone and in groups of a few."""
+    """Tensors of one size and of several, alone and in groups of a few; integers have none."""
     monkeypatch.setattr(calibrating, "GROUP", group)
 
     def f(x, n):
@@ -265,5 +265,5 @@ def test_values_that_are_measured_together_keep_their_own_ranges(monkeypatch, gr
         assert any(
             np.allclose(interval, (expected.min(), expected.max()), atol=1e-5) for interval in found.values()
         ), k
-    assert found["argument#0"] == pytest.approx((-1, 1)) and found["argument#1"] == (-4, 5)
-    assert (-12, 15) in found.values()
+    assert found["argument#0"] == pytest.approx((-1, 1)) and "argument#1" not in found
+    assert (-12, 15) not in found.values()

@@ -136,15 +136,15 @@ def _says_something(ranges: Ranges, key: str, value: ir.Value) -> bool:
     """Whether what was measured of a value holds for other inputs, about.
 
     Of an integer it does not: an input decides it. Nor does it of what was computed to be one and the same
-    number everywhere, as by branches that no sample took; of a single element only if that is whole, for any
-    is the same everywhere.
+    number everywhere, as by branches that no sample took; of a single element only if that is 0, for any is
+    the same everywhere.
     """
     if element_type(value) not in FLOAT_TYPES:
         return False
     if defining_op(value) is None:
         return key in ranges.values
     low, high = ranges.intervals.get(key, (-math.inf, math.inf))
-    return low < high or (numel(value) == 1 and not low.is_integer())
+    return low < high or (numel(value) == 1 and low != 0)
 
 
 def _attributes(ranges: Ranges, key: str) -> dict[str, ir.Attribute]:
