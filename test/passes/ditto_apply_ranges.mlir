@@ -35,13 +35,12 @@ func.func @needed(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4x
 
 // -----
 
-// What samples decided, an input may decide otherwise: integers, and what was one number in all samples, stay
-// unknown. Of a single element, only 0 does.
+// What samples decided, an input may decide otherwise: integers, and what was always 0, stay unknown.
 // RUN: ditto-opt %s --split-input-file --ditto-apply-ranges='ranges=%S/Inputs/decided.json' | filecheck %s --check-prefix=DECIDED
 // RUN: ditto-opt %s --split-input-file --ditto-apply-ranges='ranges=%S/Inputs/decided.json needed-only=true margin=0.25' | filecheck %s --check-prefix=WIDER
 // DECIDED-LABEL: func.func @decided(
 // DECIDED-SAME:    %arg0: tensor<4xf32> {ditto.range = array<f64: 1.000000e+00, 1.000000e+00>}, %arg1: tensor<4xi32>)
-// DECIDED:         stablehlo.multiply %arg0, %arg0 : tensor<4xf32>
+// DECIDED:         stablehlo.multiply %arg0, %arg0 {ditto.range = array<f64: 1.000000e+00, 1.000000e+00>} : tensor<4xf32>
 // DECIDED:         stablehlo.add %arg1, %arg1 : tensor<4xi32>
 // DECIDED:         stablehlo.slice %arg0 [0:1] {ditto.range = array<f64: 2.500000e-01, 2.500000e-01>}
 // DECIDED:         stablehlo.slice %arg0 [1:2] : (tensor<4xf32>)

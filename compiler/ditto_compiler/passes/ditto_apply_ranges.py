@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ from ditto_compiler.calibration import Ranges, RangesError, argument_key, result
 from ditto_compiler.dialect import attributes as names
 from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.intervals import Interval, Range
-from ditto_compiler.ir import defining_op, element_type, entry_function, ir, numel, ops_of
+from ditto_compiler.ir import defining_op, element_type, entry_function, ir, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
@@ -42,8 +41,8 @@ class DittoApplyRanges(Pass):
     range that is left has to be guarded (ditto-insert-guards).
 
     Ranges of integers are those of their dtypes, whatever was measured: what samples decided, an input may
-    decide otherwise. What was computed to be one and the same number in all samples, as by a branch that none
-    took, is taken for unknown.
+    decide otherwise. What was computed to be 0 in all samples, as by a gate that none opened, is taken for
+    unknown.
 
     Errors: a file that cannot be read; a file of another program, none of whose names are here.
     """
@@ -135,16 +134,14 @@ def _has_domain(op: ir.Operation) -> bool:
 def _says_something(ranges: Ranges, key: str, value: ir.Value) -> bool:
     """Whether what was measured of a value holds for other inputs, about.
 
-    Of an integer it does not: an input decides it. Nor does it of what was computed to be one and the same
-    number everywhere, as by branches that no sample took; of a single element only if that is 0, for any is
-    the same everywhere.
+    Of an integer it does not: an input decides it. Nor does it of what was computed to be 0 everywhere, as by
+    gates that no sample opened.
     """
     if element_type(value) not in FLOAT_TYPES:
         return False
     if defining_op(value) is None:
         return key in ranges.values
-    low, high = ranges.intervals.get(key, (-math.inf, math.inf))
-    return low < high or (numel(value) == 1 and low != 0)
+    return ranges.values.get(key, 0.0) > 0
 
 
 def _attributes(ranges: Ranges, key: str) -> dict[str, ir.Attribute]:
