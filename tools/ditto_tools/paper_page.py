@@ -33,7 +33,7 @@ How each number is known:
   imitated network. All three parties share its processors.
 
 Errors are the largest absolute differences to JAX's exact functions. Those of `mpcformer` and `ditto-quad`
-are the quadratics that stand for softmax and GeLU, not the arithmetic: a model is distilled for them first.
+are the quadratics that stand for GeLU, and in `mpcformer` for softmax: a model is distilled for them first.
 Under the policies of the engine, a layer of LLaMA-7B takes more memory than the machine below has.
 
 A row that says *cannot* is a preset under which the model does not compile, with the reason. A table may be
