@@ -594,3 +594,50 @@ def test_what_samples_decided_an_input_may_decide_otherwise(cluster, name, polic
         found = cluster.run(program, *inputs)
         assert found.dtype == expected.dtype
         np.testing.assert_allclose(found, expected, atol=0 if expected.dtype.kind == "i" else 0.01)
+
+
+def normalized(spread: Callable[[Any], Any], axes: tuple[int, ...]) -> Callable[..., Any]:
+    """As Flax and Haiku write it: the scale is multiplied by what each row is divided by."""
+
+    def run(x: Any, gain: Any) -> Any:
+        mean = x.mean(axes, keepdims=True)
+        variance = ((x - mean) ** 2).mean(axes, keepdims=True)
+        return (x - mean) * (lax.rsqrt(variance + 1e-5) * spread(gain))
+
+    return run
+
+
+NORMS: dict[str, Callable[..., Any]] = {
+    "batch": normalized(lambda gain: gain, (0, 1)),
+    "batch alone": normalized(lambda gain: gain, (0,)),
+    "instance": normalized(lambda gain: jnp.broadcast_to(gain, (4, 1, 3)), (1,)),
+    "layer": normalized(lambda gain: gain, (2,)),
+    "one gain": normalized(lambda gain: gain[0], (1,)),
+    "a gain for each image": normalized(lambda gain: jnp.tile(gain, 2)[:4, None, None], (1, 2)),
+    "all": normalized(lambda gain: jnp.broadcast_to(gain, (4, 6, 3)), (0, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+@pytest.mark.parametrize("policy", ["ditto", "ditto-engine", "puma", "uniform64"])
+@pytest.mark.parametrize("name", NORMS)
+def test_scales_of_norms_may_be_spread_later(cluster, name, policy, calibrated):
+    rng = np.random.default_rng(0)
+    x, gain = rng.normal(size=(4, 6, 3)).astype(np.float32), np.float32([1, 2, -0.5])
+    ranges = ditto.calibrate(NORMS[name], [(x, gain)], policy=policy) if calibrated else None
+    program = ditto.compile(NORMS[name], x, gain, policy=policy, ranges=ranges)
+    np.testing.assert_allclose(cluster.run(program, x, gain), NORMS[name](x, gain), atol=0.02)
+
+
+def test_typed_keys_are_arguments(cluster):
+    """As modules of Flax hold them in their state, used or not."""
+    x, key = np.float32([1, 2]), jax.random.key(3)
+
+    def noisy(x, key, unused):
+        return x + jax.random.uniform(key, (2,))
+
+    visibility = ("secret", "public", "secret")
+    program = ditto.compile(noisy, x, key, key, visibility=visibility)
+    expected = noisy(x, key, key)
+    np.testing.assert_allclose(cluster.run(program, x, key, key), expected, atol=1e-3)
+    np.testing.assert_allclose(ditto.simulate(program, x, key, key).outputs, expected, atol=1e-3)

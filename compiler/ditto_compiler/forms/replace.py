@@ -18,6 +18,7 @@ from ditto_compiler.forms.softmax import Rows
 from ditto_compiler.forms.table import Form
 from ditto_compiler.ir import defining_op, element_type, erase_unused, ir, numel
 from ditto_compiler.matcher import View, is_float_conversion
+from ditto_compiler.op_attributes import shape_of
 from ditto_compiler.recognizers import Found
 from ditto_compiler.structure import constant, constant_numbers, constant_through_layout, is_float
 
@@ -61,6 +62,13 @@ class Replacer:
     def _tensor(self, builder: Builder, found: Found, name: str) -> Tensor:
         return self._like_root(builder, found, found.value(name))
 
+    def _whole(self, builder: Builder, found: Found, name: str) -> Tensor:
+        """Of the root's shape, for a factor may have been multiplied before the product was repeated."""
+        view = found.match.views[name]
+        if shape_of(view.source) == list(view.shape):
+            return self._tensor(builder, found, name)
+        return self._spread(self._small(builder, found, view), view)
+
     def _like_root(self, builder: Builder, found: Found, value: ir.Value) -> Tensor:
         """An input of the function; numbers in the dtype that it is computed in."""
         value = self.current(value)
@@ -79,11 +87,11 @@ class Replacer:
         return builder.tensor(value).converted(wanted)
 
     def _elementwise(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
-        return [form.build(self._tensor(builder, found, "x"))]
+        return [form.build(self._whole(builder, found, "x"))]
 
     def _added(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         """A plugin's function."""
-        result = form.build(**{name: self._tensor(builder, found, name) for name in found.match.views})
+        result = form.build(**{name: self._whole(builder, found, name) for name in found.match.views})
         return [result] if isinstance(result, Tensor) else list(result)
 
     def _softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
@@ -91,7 +99,7 @@ class Replacer:
         rows = Rows(
             self._like_root(builder, found, x.source),
             found.match.axes or (),
-            self._tensor(builder, found, "mask") if "mask" in found.match.views else None,
+            self._whole(builder, found, "mask") if "mask" in found.match.views else None,
             self._bare(builder, found, x),
         )
         result = form.build(rows, EXPONENTIALS[exp or form.exp or "engine"])
@@ -100,17 +108,17 @@ class Replacer:
     def _log_softmax(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         (result,) = self._softmax(builder, found, form, exp)
         if "mask" in found.match.views:
-            result = result.where(self._tensor(builder, found, "mask"), -math.inf)
+            result = result.where(self._whole(builder, found, "mask"), -math.inf)
         return [result]
 
     def _norm(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         numbers = found.match.numbers
         rows = Normalized(
-            self._tensor(builder, found, "x"),
+            self._whole(builder, found, "x"),
             found.match.axes or (),
             numbers.get("eps", 0.0),
             numbers.get("gain", 1.0),
-            self._tensor(builder, found, "scale") if "scale" in found.match.views else None,
+            self._whole(builder, found, "scale") if "scale" in found.match.views else None,
         )
         return [form.build(rows)]
 
@@ -121,11 +129,11 @@ class Replacer:
             small = self._small(builder, found, y)
             # A one-shot function has a ring of its own.
             inverse = form.build(small) if pin is None else small.reciprocal()
-            return [self._tensor(builder, found, "x") * self._spread(inverse, y)]
+            return [self._whole(builder, found, "x") * self._spread(inverse, y)]
 
     def _adaptive_step(self, builder: Builder, found: Found, form: Form, exp: str) -> Results:
         numbers = found.match.numbers
-        x, v = (self._tensor(builder, found, name) for name in "xv")
+        x, v = (self._whole(builder, found, name) for name in "xv")
         eps, root, gain = (numbers.get(name, default) for name, default in _STEP_NUMBERS)
         return [form.build(x, v, eps, root, gain)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,10 @@ def as_array(value: Any, where: str) -> NDArray[Any]:
     Raises:
         InputError: nothing; `where` says which argument it is.
     """
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.Array) and value.dtype.name.startswith("key<"):
+        # JAX's typed keys are arrays of words to the program.
+        value = jax.random.key_data(value)
     try:
         return np.asarray(value)
     except (ValueError, TypeError) as error:
