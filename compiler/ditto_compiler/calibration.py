@@ -141,6 +141,12 @@ def argument_key(index: int) -> str:
     return f"argument#{index}"
 
 
+def value_keys(entry: func.FuncOp) -> dict[ir.Value, str]:
+    """The names of all that calibration may know of: arguments, and the function's floats."""
+    arguments = {argument: argument_key(index) for index, argument in enumerate(entry.arguments)}
+    return arguments | result_keys(entry)
+
+
 def result_keys(entry: func.FuncOp) -> dict[ir.Value, str]:
     """The name of every single float in the function's entry block.
 

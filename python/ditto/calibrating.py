@@ -18,10 +18,10 @@ from ditto.progress import bar
 from ditto.runtime.caller.inputs import InputError, as_array, is_number_for
 from ditto_compiler.analyses.ranges import RangeAnalysis
 from ditto_compiler.building import joined
-from ditto_compiler.calibration import Ranges, argument_key, result_keys
+from ditto_compiler.calibration import Ranges, result_keys, value_keys
 from ditto_compiler.diagnostics import CompileError, named
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dtypes import FLOAT_TYPES, numpy_dtype
+from ditto_compiler.dtypes import numpy_dtype
 from ditto_compiler.errors import DittoError, DittoWarning
 from ditto_compiler.forms.builder import Builder, Tensor, stacked
 from ditto_compiler.intervals import INFINITE
@@ -44,7 +44,7 @@ from ditto_compiler.pass_manager import PassManager
 from ditto_compiler.passes.ditto_check_domains import DittoCheckDomains
 from ditto_compiler.pipelines import checking_pipeline, front_end_pipeline
 from ditto_compiler.policy import Policy, load_policy
-from ditto_compiler.structure import constant
+from ditto_compiler.structure import constant, is_float
 from ditto_compiler.xla import MANY, XlaFunction
 
 
@@ -263,10 +263,9 @@ def instrument(module: ir.Module) -> list[str]:
     """
     entry = entry_function(module)
     assert entry is not None
-    names_of = {argument: argument_key(index) for index, argument in enumerate(entry.arguments)}
-    names_of.update(result_keys(entry))
+    names_of = value_keys(entry)
     # JAX's sort compares with NaN, and its variance of no elements is NaN.
-    values = [v for v in names_of if element_type(v) in FLOAT_TYPES and numel(v) and not _is_known(v)]
+    values = [v for v in names_of if is_float(v) and numel(v) and not _is_known(v)]
     analysis = RangeAnalysis(entry)
     groups = _grouped(values, lambda value: math.inf if analysis.of(value).is_numeric else INFINITE)
     terminator = ops_of(entry.entry_block)[-1]

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ditto_compiler.analyses.ranges import Known, RangeAnalysis
-from ditto_compiler.calibration import Ranges, RangesError, argument_key, result_keys
+from ditto_compiler.calibration import Ranges, RangesError, value_keys
 from ditto_compiler.dialect import attributes as names
-from ditto_compiler.dtypes import FLOAT_TYPES
 from ditto_compiler.intervals import Interval, Range
-from ditto_compiler.ir import defining_op, element_type, entry_function, ir, ops_of
+from ditto_compiler.ir import defining_op, entry_function, ir, ops_of
 from ditto_compiler.ops import OPS
 from ditto_compiler.options import NO_TEXT
 from ditto_compiler.pass_base import Pass
 from ditto_compiler.remarks import Category
+from ditto_compiler.structure import is_float
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ class DittoApplyRanges(Pass):
             return
         if entry is None:
             return
-        keys = {argument: argument_key(index) for index, argument in enumerate(entry.arguments)}
-        keys |= result_keys(entry)
+        keys = value_keys(entry)
         if ranges.values and not any(key in ranges.values for key in keys.values()):
             errors.add(
                 module.operation,
@@ -137,7 +136,7 @@ def _says_something(ranges: Ranges, key: str, value: ir.Value) -> bool:
     Of an integer it does not: an input decides it. Nor does it of what was computed to be 0 everywhere, as by
     gates that no sample opened.
     """
-    if element_type(value) not in FLOAT_TYPES:
+    if not is_float(value):
         return False
     if defining_op(value) is None:
         return key in ranges.values
